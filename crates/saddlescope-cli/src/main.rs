@@ -1,0 +1,3 @@
+//! The `saddlescope` command.
+
+fn main() {}

@@ -1,0 +1,41 @@
+//! Linear operators known only through their action.
+
+/// A linear operator A: ℝⁿ → ℝᵐ, known only through its action on vectors.
+///
+/// Vectors are `f64` slices; a block of k vectors is stored one vector after the other
+/// (`xs.len() == k * ncols`, `ys.len() == k * nrows`).
+pub trait LinearOperator: Sync {
+    /// Number of rows m, the length of `A x`.
+    fn nrows(&self) -> usize;
+
+    /// Number of columns n, the length of `x`.
+    fn ncols(&self) -> usize;
+
+    /// y ← A x, with `x.len() == ncols` and `y.len() == nrows`.
+    fn apply(&self, x: &[f64], y: &mut [f64]);
+
+    /// Y ← A X for a block of vectors stored one after the other.
+    ///
+    /// The default applies the operator to one vector at a time; operators whose vectors can share work
+    /// override it. The result must be that of [`LinearOperator::apply`] up to rounding.
+    fn apply_block(&self, xs: &[f64], ys: &mut [f64]) {
+        let (n, m) = (self.ncols(), self.nrows());
+        if n == 0 || m == 0 {
+            return;
+        }
+        for (x, y) in xs.chunks_exact(n).zip(ys.chunks_exact_mut(m)) {
+            self.apply(x, y);
+        }
+    }
+}
+
+/// A linear operator with A = Aᵀ (and therefore `nrows == ncols`).
+///
+/// Symmetry cannot be seen from outside: it is assumed by every solver of this crate and checked by
+/// the conformance kit.
+pub trait SymmetricOperator: LinearOperator {
+    /// The dimension n of the space A acts on.
+    fn dim(&self) -> usize {
+        self.ncols()
+    }
+}

@@ -1,0 +1,1 @@
+//! Neural networks differentiated twice on the CPU.

@@ -1,0 +1,5 @@
+//! What the loss landscape around a trained network really looks like, with proof.
+
+mod objective;
+
+pub use objective::{Objective, ParamBlock, ParamKind, ParamLayout, Point};
