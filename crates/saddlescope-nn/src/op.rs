@@ -1,0 +1,281 @@
+//! What an operation is: forward, tangent, adjoint, and the tangent of the adjoint.
+//!
+//! A network y = f(x) is differentiated twice by carrying dual numbers through one reverse sweep (Pearlmutter's
+//! R-operator). For one operation with inputs xᵢ and output y = φ(x₁, …, x_m):
+//!
+//! | pass | computes |
+//! | --- | --- |
+//! | forward | y = φ(x) |
+//! | tangent | ẏ = Σᵢ Jᵢ ẋᵢ |
+//! | adjoint | x̄ᵢ += Jᵢᵀ ȳ |
+//! | adjoint's tangent | x̄˙ᵢ += Jᵢᵀ ȳ˙ + (d/dε Jᵢ(x + εẋ))ᵀ ȳ |
+//!
+//! k tangents are carried at once; they share everything primal. A tangent buffer of a value with `len` elements
+//! holds k · len numbers, one tangent after the other.
+
+use std::any::Any;
+use std::fmt::Debug;
+
+use crate::scalar::Scalar;
+use crate::scratch::Scratch;
+
+/// A form of a parameter that an operation prepares once per product and all threads share (for example a
+/// filter rearranged for the convolution kernels).
+pub type Packed = Box<dyn Any + Send + Sync>;
+
+/// One input of an operation during a pass.
+#[derive(Clone, Copy)]
+pub struct Operand<'a, T> {
+    /// Shape, row-major; for values that depend on the data the first axis is the micro-batch.
+    pub shape: &'a [usize],
+    /// Elements of the input.
+    pub value: &'a [T],
+    /// Tangents of the input (k · len), or `None` where the input does not depend on the parameters.
+    pub tangent: Option<&'a [T]>,
+    /// What [`Op::pack`] made of the value, if anything.
+    pub packed: Option<&'a Packed>,
+    /// What [`Op::pack`] made of each tangent; empty, or of length k.
+    pub packed_tangents: &'a [Packed],
+}
+
+impl<'a, T> Operand<'a, T> {
+    /// Tangent j of the input, or `None` where it is zero.
+    pub fn tangent(&self, j: usize) -> Option<&'a [T]> {
+        let len = self.value.len();
+        self.tangent.map(|t| &t[j * len..(j + 1) * len])
+    }
+}
+
+/// What an operation sees during a pass. Slices that a pass does not define are empty.
+pub struct Context<'a, T> {
+    /// The inputs, in order.
+    pub inputs: &'a [Operand<'a, T>],
+    /// Shape of the output.
+    pub shape: &'a [usize],
+    /// k, the number of tangents carried.
+    pub tangents: usize,
+    /// y; defined in every pass but forward.
+    pub y: &'a [T],
+    /// ẏ (k · len); defined in the adjoint's tangent.
+    pub dy: &'a [T],
+    /// ȳ; defined in the adjoint and in the adjoint's tangent.
+    pub gy: &'a [T],
+    /// ȳ˙ (k · len); defined in the adjoint's tangent.
+    pub dgy: &'a [T],
+}
+
+impl<'a, T> Context<'a, T> {
+    /// Number of elements of the output.
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Whether the output has no elements.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Elements of input `i`.
+    pub fn x(&self, i: usize) -> &'a [T] {
+        self.inputs[i].value
+    }
+
+    /// Tangent `j` of input `i`, or `None` where it is zero.
+    pub fn dx(&self, i: usize, j: usize) -> Option<&'a [T]> {
+        self.inputs[i].tangent(j)
+    }
+
+    /// ẏ of tangent `j`.
+    pub fn dy(&self, j: usize) -> &'a [T] {
+        let len = self.len();
+        &self.dy[j * len..(j + 1) * len]
+    }
+
+    /// ȳ˙ of tangent `j`.
+    pub fn dgy(&self, j: usize) -> &'a [T] {
+        let len = self.len();
+        &self.dgy[j * len..(j + 1) * len]
+    }
+}
+
+/// Where an adjoint goes. A fresh slot holds rubbish and must be overwritten; any other is added to.
+pub struct Slot<'a, T> {
+    data: &'a mut [T],
+    fresh: bool,
+}
+
+impl<'a, T: Scalar> Slot<'a, T> {
+    /// A slot over `data`; `fresh` when its contents are rubbish.
+    pub fn new(data: &'a mut [T], fresh: bool) -> Self {
+        Self { data, fresh }
+    }
+
+    /// The buffer to add to: a fresh one is zeroed first.
+    pub fn add(&mut self) -> &mut [T] {
+        if self.fresh {
+            self.data.fill(T::ZERO);
+            self.fresh = false;
+        }
+        self.data
+    }
+
+    /// The buffer and whether to add to it (`true`) or to overwrite every element of it (`false`).
+    /// After this call the slot counts as written.
+    pub fn write(&mut self) -> (&mut [T], bool) {
+        let accumulate = !self.fresh;
+        self.fresh = false;
+        (self.data, accumulate)
+    }
+
+    /// Part `j` of `k` equal parts, for the tangents of an adjoint. A fresh slot gives fresh parts; the caller
+    /// must go through all of them.
+    pub fn part(&mut self, j: usize, k: usize) -> Slot<'_, T> {
+        let len = self.data.len() / k;
+        Slot { data: &mut self.data[j * len..(j + 1) * len], fresh: self.fresh }
+    }
+
+    /// Says that all parts were written (see [`Slot::part`]).
+    pub fn set_written(&mut self) {
+        self.fresh = false;
+    }
+
+    /// Whether the slot holds an adjoint.
+    pub fn is_written(&self) -> bool {
+        !self.fresh
+    }
+
+    /// Adds `f(i)` to (or stores it in) every element.
+    pub fn write_each(&mut self, mut f: impl FnMut(usize) -> T) {
+        let (data, accumulate) = self.write();
+        if accumulate {
+            for (i, g) in data.iter_mut().enumerate() {
+                *g = *g + f(i);
+            }
+        } else {
+            for (i, g) in data.iter_mut().enumerate() {
+                *g = f(i);
+            }
+        }
+    }
+}
+
+/// The adjoints of an operation's inputs: `None` where an input's adjoint is not wanted.
+/// In the adjoint a slot has `len` elements, in the adjoint's tangent k · len.
+pub type Slots<'a, T> = [Option<Slot<'a, T>>];
+
+/// What an operation reads again in the backward passes (adjoint and its tangent); what nobody reads is freed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reads {
+    /// Inputs (bit i: input i, values and tangents).
+    pub inputs: u32,
+    /// The output (values and tangents).
+    pub output: bool,
+}
+
+impl Reads {
+    /// Everything: always right.
+    pub const ALL: Reads = Reads { inputs: u32::MAX, output: true };
+    /// Nothing: linear operations without weights.
+    pub const NONE: Reads = Reads { inputs: 0, output: false };
+    /// All inputs, not the output.
+    pub const INPUTS: Reads = Reads { inputs: u32::MAX, output: false };
+    /// The output, no input.
+    pub const OUTPUT: Reads = Reads { inputs: 0, output: true };
+}
+
+/// Why shapes do not fit an operation.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{op}: {message}")]
+pub struct ShapeError {
+    /// Name of the operation.
+    pub op: &'static str,
+    /// What was found and what was expected.
+    pub message: String,
+}
+
+impl ShapeError {
+    /// A shape error of operation `op`.
+    pub fn new(op: &'static str, message: impl Into<String>) -> Self {
+        Self { op, message: message.into() }
+    }
+}
+
+/// The part of an operation that does not depend on the element type.
+pub trait OpInfo: Debug + Send + Sync {
+    /// Name, as ONNX spells it where ONNX has it.
+    fn name(&self) -> &'static str;
+
+    /// Shape of the output from the shapes of the inputs. Called once per micro-batch size; it must refuse what
+    /// the passes could not compute, so that they need not check.
+    fn infer(&self, inputs: &[&[usize]]) -> Result<Vec<usize>, ShapeError>;
+
+    /// Whether the output is the first input under another shape: such an operation costs nothing and its passes
+    /// are never called.
+    fn is_reshape(&self) -> bool {
+        false
+    }
+
+    /// Whether samples of the micro-batch influence each other (batch statistics): the micro-batch must then be
+    /// the whole batch.
+    fn couples_samples(&self) -> bool {
+        false
+    }
+
+    /// What the backward passes read.
+    fn reads(&self) -> Reads {
+        Reads::ALL
+    }
+
+    /// Floating-point operations of one forward pass; 0 for what is only memory traffic.
+    fn flops(&self, _inputs: &[&[usize]], _output: &[usize]) -> u64 {
+        0
+    }
+}
+
+/// An operation on elements of type `T`.
+pub trait Op<T: Scalar>: OpInfo {
+    /// Prepares input `i`, a parameter or a buffer of shape `shapes[i]`, once per product.
+    fn pack(&self, _shapes: &[&[usize]], _i: usize, _value: &[T]) -> Option<Packed> {
+        None
+    }
+
+    /// y = φ(x): overwrites `y`.
+    fn forward(&self, c: &Context<'_, T>, y: &mut [T], scratch: &mut Scratch<T>);
+
+    /// ẏ = Σᵢ Jᵢ ẋᵢ for each tangent: overwrites `dy` (k · len).
+    fn tangent(&self, c: &Context<'_, T>, dy: &mut [T], scratch: &mut Scratch<T>);
+
+    /// x̄ᵢ += Jᵢᵀ ȳ.
+    fn adjoint(&self, c: &Context<'_, T>, gx: &mut Slots<'_, T>, scratch: &mut Scratch<T>);
+
+    /// x̄˙ᵢ += Jᵢᵀ ȳ˙ + (d/dε Jᵢ)ᵀ ȳ for each tangent.
+    fn adjoint_tangent(&self, c: &Context<'_, T>, dgx: &mut Slots<'_, T>, scratch: &mut Scratch<T>);
+}
+
+/// An operation for every element type; implemented for all that are both.
+pub trait AnyOp: Op<f32> + Op<f64> {}
+
+impl<O: Op<f32> + Op<f64>> AnyOp for O {}
+
+/// Number of elements of a shape.
+pub fn numel(shape: &[usize]) -> usize {
+    shape.iter().product()
+}
+
+/// A number type that operations exist for; finds an operation's code for the type.
+pub trait Element: Scalar {
+    /// The operation on elements of this type.
+    fn op(op: &dyn AnyOp) -> &dyn Op<Self>;
+}
+
+impl Element for f32 {
+    fn op(op: &dyn AnyOp) -> &dyn Op<f32> {
+        op
+    }
+}
+
+impl Element for f64 {
+    fn op(op: &dyn AnyOp) -> &dyn Op<f64> {
+        op
+    }
+}

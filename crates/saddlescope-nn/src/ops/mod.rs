@@ -1,0 +1,11 @@
+//! The operations, one small file each.
+//!
+//! Each file has the operation's shape rule, forward, tangent, adjoint and adjoint's tangent, and a test that checks
+//! all four against finite differences in f64 (see [`crate::testkit`]).
+//!
+//! Conventions at kinks are PyTorch's: ReLU′(0) = 0, and a maximum gives its adjoint to the first place where it is
+//! attained.
+
+mod relu;
+
+pub use relu::Relu;

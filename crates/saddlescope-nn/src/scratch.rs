@@ -1,0 +1,40 @@
+//! Scratch memory of one thread, lent to operations while they run.
+
+use crate::scalar::Scalar;
+
+/// Buffers that operations borrow and give back, so that passes do not allocate.
+#[derive(Debug, Default)]
+pub struct Scratch<T> {
+    pool: Vec<Vec<T>>,
+}
+
+impl<T: Scalar> Scratch<T> {
+    /// No buffers yet.
+    pub fn new() -> Self {
+        Self { pool: Vec::new() }
+    }
+
+    /// Lends a buffer of `len` zeros. Give it back with [`Scratch::give`].
+    pub fn take_zeroed(&mut self, len: usize) -> Vec<T> {
+        let mut buffer = self.pool.pop().unwrap_or_default();
+        buffer.clear();
+        buffer.resize(len, T::ZERO);
+        buffer
+    }
+
+    /// Lends a buffer of `len` numbers with unspecified contents. Give it back with [`Scratch::give`].
+    pub fn take(&mut self, len: usize) -> Vec<T> {
+        let mut buffer = self.pool.pop().unwrap_or_default();
+        if buffer.len() < len {
+            buffer.resize(len, T::ZERO);
+        } else {
+            buffer.truncate(len);
+        }
+        buffer
+    }
+
+    /// Takes a buffer back.
+    pub fn give(&mut self, buffer: Vec<T>) {
+        self.pool.push(buffer);
+    }
+}
