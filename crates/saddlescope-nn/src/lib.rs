@@ -1,10 +1,12 @@
 //! Neural networks differentiated twice on the CPU.
 
+pub mod data;
 pub mod graph;
 pub mod op;
 pub mod ops;
 pub mod scalar;
 pub mod scratch;
 pub mod testkit;
+pub mod weights;
 
 pub use scalar::{Dtype, Scalar};

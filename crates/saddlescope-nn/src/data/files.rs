@@ -1,0 +1,27 @@
+//! Reading files without trusting what they say about themselves.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
+
+use super::DataError;
+
+/// Opens a regular file and tells its length in bytes.
+pub(crate) fn open(path: &Path) -> Result<(File, u64), DataError> {
+    let file = File::open(path).map_err(DataError::io(path, "cannot open"))?;
+    let meta = file.metadata().map_err(DataError::io(path, "cannot read the size"))?;
+    if !meta.is_file() {
+        return Err(
+            DataError::malformed("path", "something that is no regular file", "a regular file").in_file(path)
+        );
+    }
+    Ok((file, meta.len()))
+}
+
+/// Reads `len` bytes from `offset`; the caller has checked that the file holds them.
+pub(crate) fn read_part(file: &mut File, path: &Path, offset: u64, len: usize) -> Result<Vec<u8>, DataError> {
+    file.seek(SeekFrom::Start(offset)).map_err(DataError::io(path, "cannot seek"))?;
+    let mut bytes = vec![0; len];
+    file.read_exact(&mut bytes).map_err(DataError::io(path, "cannot read"))?;
+    Ok(bytes)
+}
