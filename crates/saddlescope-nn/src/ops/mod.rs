@@ -6,6 +6,11 @@
 //! Conventions at kinks are PyTorch's: ReLU′(0) = 0, and a maximum gives its adjoint to the first place where it is
 //! attained.
 
+pub mod loss;
 mod relu;
 
+pub use loss::{
+    BinaryCrossEntropyWithLogits, CrossEntropy, CrossEntropyOfProbabilities, NegativeLogLikelihood,
+    SquaredError,
+};
 pub use relu::Relu;
