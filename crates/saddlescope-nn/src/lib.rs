@@ -1,9 +1,13 @@
 //! Neural networks differentiated twice on the CPU.
 
 pub mod data;
+pub mod execute;
 pub mod graph;
 pub mod op;
 pub mod ops;
+pub mod parallel;
+pub mod plan;
+pub mod risk;
 pub mod scalar;
 pub mod scratch;
 pub mod testkit;

@@ -149,7 +149,7 @@ impl<'a, T: Scalar> Slot<'a, T> {
         let (data, accumulate) = self.write();
         if accumulate {
             for (i, g) in data.iter_mut().enumerate() {
-                *g = *g + f(i);
+                *g += f(i);
             }
         } else {
             for (i, g) in data.iter_mut().enumerate() {

@@ -1,0 +1,694 @@
+//! Running a plan on one micro-batch: forward, tangents, and the reverse sweep on dual numbers.
+//!
+//! Everything here is single-threaded and depends only on its arguments; threads run different micro-batches.
+
+use std::mem::take;
+
+use crate::graph::{Graph, Node, Source, ValueId, permuted};
+use crate::op::{Context, Element, Operand, Packed, Slot, numel};
+use crate::plan::Plan;
+use crate::scratch::Scratch;
+
+/// Parameters and buffers in the engine's order of axes, with what the operations prepared of them.
+pub struct Prepared<T> {
+    pub(crate) parameters: Vec<Vec<T>>,
+    pub(crate) buffers: Vec<Vec<T>>,
+    /// Per node and input.
+    packed: Vec<Vec<Option<Packed>>>,
+}
+
+/// k tangents of the parameters, with what the operations prepared of them.
+pub struct PreparedTangents<T> {
+    pub(crate) count: usize,
+    /// Per parameter, k · len.
+    pub(crate) parameters: Vec<Vec<T>>,
+    /// Per node and input, one per tangent (or none).
+    packed: Vec<Vec<Vec<Packed>>>,
+}
+
+/// Copies a tensor from the file's order of axes into the engine's: engine axis i is file axis `permutation[i]`.
+pub(crate) fn permute<A: Copy, B>(
+    shape: &[usize],
+    permutation: Option<&[usize]>,
+    from: &[A],
+    to: &mut [B],
+    convert: impl Fn(A) -> B,
+) {
+    let Some(permutation) = permutation else {
+        for (t, &f) in to.iter_mut().zip(from) {
+            *t = convert(f);
+        }
+        return;
+    };
+    for_each_permuted(shape, permutation, |engine, file| to[engine] = convert(from[file]));
+}
+
+/// Calls `f(engine index, file index)` for every element.
+pub(crate) fn for_each_permuted(shape: &[usize], permutation: &[usize], mut f: impl FnMut(usize, usize)) {
+    let mut strides = vec![1; shape.len()];
+    for a in (0..shape.len().saturating_sub(1)).rev() {
+        strides[a] = strides[a + 1] * shape[a + 1];
+    }
+    let shape = permuted(shape, Some(permutation));
+    let strides = permuted(&strides, Some(permutation));
+    let total = numel(&shape);
+    let Some((&inner, outer)) = shape.split_last() else {
+        f(0, 0);
+        return;
+    };
+    let inner_stride = strides[outer.len()];
+    let mut index = vec![0; outer.len()];
+    let (mut engine, mut file) = (0, 0);
+    while engine < total {
+        for i in 0..inner {
+            f(engine + i, file + i * inner_stride);
+        }
+        engine += inner;
+        for a in (0..outer.len()).rev() {
+            index[a] += 1;
+            file += strides[a];
+            if index[a] < outer[a] {
+                break;
+            }
+            file -= strides[a] * outer[a];
+            index[a] = 0;
+        }
+    }
+}
+
+fn pack_inputs<T: Element>(
+    graph: &Graph,
+    plan: &Plan,
+    node: &Node,
+    mut values: impl FnMut(Source, &mut dyn FnMut(&[T])),
+) -> Vec<Vec<Packed>> {
+    let shapes: Vec<&[usize]> = node.inputs.iter().map(|i| plan.shapes[i.0].as_slice()).collect();
+    let op = T::op(&*node.op);
+    (node.inputs.iter().enumerate())
+        .map(|(i, input)| {
+            let mut packed = Vec::new();
+            values(graph.source(ValueId(plan.root[input.0])), &mut |value| {
+                packed.extend(op.pack(&shapes, i, value));
+            });
+            packed
+        })
+        .collect()
+}
+
+impl<T: Element> Prepared<T> {
+    /// Prepares θ (file order, as it lies in `graph.parameters()`) for products.
+    pub fn new(graph: &Graph, plan: &Plan, theta: &[f64]) -> Self {
+        let parameters: Vec<Vec<T>> = (graph.parameters().iter().zip(graph.parameter_ranges()))
+            .map(|(p, range)| {
+                let mut value = vec![T::ZERO; range.len()];
+                permute(&p.shape, p.permutation.as_deref(), &theta[range], &mut value, T::from_f64);
+                value
+            })
+            .collect();
+        let buffers: Vec<Vec<T>> = (graph.buffers().iter())
+            .map(|b| {
+                let mut value = vec![T::ZERO; b.values.len()];
+                permute(&b.shape, b.permutation.as_deref(), &b.values, &mut value, T::from_f64);
+                value
+            })
+            .collect();
+        let mut packed: Vec<Vec<Option<Packed>>> = Vec::with_capacity(graph.nodes().len());
+        packed.resize_with(graph.nodes().len(), Vec::new);
+        for &n in &plan.order {
+            packed[n] = pack_inputs::<T>(graph, plan, &graph.nodes()[n], |source, f| match source {
+                Source::Parameter(i) => f(&parameters[i]),
+                Source::Buffer(i) => f(&buffers[i]),
+                _ => {}
+            })
+            .into_iter()
+            .map(|mut p| p.pop())
+            .collect();
+        }
+        Self { parameters, buffers, packed }
+    }
+}
+
+impl<T: Element> PreparedTangents<T> {
+    /// Prepares a block of k directions (k × N, file order).
+    pub fn new(graph: &Graph, plan: &Plan, directions: &[f64]) -> Self {
+        let n = graph.parameter_count();
+        let count = if n == 0 { 0 } else { directions.len() / n };
+        let parameters: Vec<Vec<T>> = (graph.parameters().iter().zip(graph.parameter_ranges()))
+            .map(|(p, range)| {
+                let len = range.len();
+                let mut value = vec![T::ZERO; count * len];
+                for j in 0..count {
+                    let from = &directions[j * n + range.start..j * n + range.end];
+                    let to = &mut value[j * len..(j + 1) * len];
+                    permute(&p.shape, p.permutation.as_deref(), from, to, T::from_f64);
+                }
+                value
+            })
+            .collect();
+        let mut packed: Vec<Vec<Vec<Packed>>> = Vec::with_capacity(graph.nodes().len());
+        packed.resize_with(graph.nodes().len(), Vec::new);
+        for &i in &plan.order {
+            packed[i] = pack_inputs::<T>(graph, plan, &graph.nodes()[i], |source, f| {
+                if let Source::Parameter(p) = source {
+                    let value = &parameters[p];
+                    for tangent in value.chunks_exact((value.len() / count.max(1)).max(1)) {
+                        f(tangent);
+                    }
+                }
+            });
+        }
+        Self { count, parameters, packed }
+    }
+}
+
+/// Adjoints of the parameters that one thread accumulates, in the engine's order of axes.
+#[derive(Debug, Default)]
+pub struct ParameterAdjoints<T> {
+    pub(crate) values: Vec<Vec<T>>,
+    written: Vec<bool>,
+}
+
+impl<T: Element> ParameterAdjoints<T> {
+    /// Buffers for `count` adjoints of every parameter.
+    pub fn new(graph: &Graph, count: usize) -> Self {
+        let values: Vec<Vec<T>> =
+            graph.parameters().iter().map(|p| vec![T::ZERO; count * numel(&p.shape)]).collect();
+        let written = vec![false; values.len()];
+        Self { values, written }
+    }
+
+    /// Starts a new sum.
+    pub fn reset(&mut self) {
+        self.written.fill(false);
+    }
+
+    /// Starts a new sum of zeros: needed before sweeps that write only parts.
+    pub fn zero(&mut self) {
+        for value in &mut self.values {
+            value.fill(T::ZERO);
+        }
+        self.written.fill(true);
+    }
+
+    /// The sums in file order, `f(parameter, values)`; parameters that nothing was added to are left out.
+    pub fn for_each_written(&self, mut f: impl FnMut(usize, &[T])) {
+        for (i, value) in self.values.iter().enumerate() {
+            if self.written[i] {
+                f(i, value);
+            }
+        }
+    }
+}
+
+/// Memory of one thread for one plan.
+#[derive(Debug, Default)]
+pub struct Workspace<T> {
+    primal: Vec<Vec<T>>,
+    tangent: Vec<Vec<T>>,
+    has_gy: Vec<bool>,
+    has_dgy: Vec<bool>,
+    scratch: Scratch<T>,
+    tangents: usize,
+}
+
+/// Primal values y and ȳ of one micro-batch, kept between products at the same θ.
+#[derive(Debug, Default)]
+pub struct KeptPrimals<T> {
+    primal: Vec<Vec<T>>,
+    has_gy: Vec<bool>,
+}
+
+impl<T: Element> KeptPrimals<T> {
+    /// Memory for the primals of one micro-batch.
+    pub fn for_plan(plan: &Plan) -> Self {
+        Self {
+            primal: plan.primal.sizes.iter().map(|&n| vec![T::ZERO; n]).collect(),
+            has_gy: vec![false; plan.root.len()],
+        }
+    }
+}
+
+/// Which adjoints a reverse sweep computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sweep {
+    /// ȳ of every value and of the parameters: the gradient, into part `part` of `parts` equal parts of every
+    /// parameter's buffer.
+    Gradient {
+        /// Which part.
+        part: usize,
+        /// Of how many.
+        parts: usize,
+    },
+    /// ȳ and ȳ˙ of every value, ȳ˙ of the parameters: a Hessian-vector product. The node that makes `linear_at`
+    /// is taken to be linear: at the loss this leaves out the Gauss–Newton term.
+    Hessian {
+        /// Output of the node without second derivative.
+        linear_at: Option<ValueId>,
+    },
+    /// ȳ˙ alone, ȳ being kept from before.
+    HessianFromKept {
+        /// As in `Hessian`.
+        linear_at: Option<ValueId>,
+    },
+}
+
+/// Where a buffer that was taken for an operation goes back to.
+enum Home {
+    Parameter(usize),
+    Value(usize, usize),
+    /// A second buffer for an input that occurs twice: added to the first afterwards.
+    Twin(usize),
+}
+
+/// A buffer taken out of its pool while an operation writes to it.
+struct Taken<T> {
+    home: Home,
+    buffer: Vec<T>,
+    range: std::ops::Range<usize>,
+    fresh: bool,
+}
+
+/// Makes every buffer of a pool hold at least `factor` times its planned size.
+fn fit<T: Element>(pool: &mut Vec<Vec<T>>, sizes: &[usize], factor: usize) {
+    if pool.len() < sizes.len() {
+        pool.resize_with(sizes.len(), Vec::new);
+    }
+    for (buffer, &size) in pool.iter_mut().zip(sizes) {
+        if buffer.len() < size * factor {
+            buffer.resize(size * factor, T::ZERO);
+        }
+    }
+}
+
+/// A plan at work on one micro-batch.
+pub struct Execution<'a, T> {
+    pub(crate) graph: &'a Graph,
+    pub(crate) plan: &'a Plan,
+    pub(crate) prepared: &'a Prepared<T>,
+    pub(crate) tangents: Option<&'a PreparedTangents<T>>,
+    /// Slices of the data inputs for this micro-batch.
+    pub(crate) data: Vec<&'a [T]>,
+    pub(crate) workspace: &'a mut Workspace<T>,
+}
+
+fn operand_value<'a, T>(
+    source: Source,
+    prepared: &'a Prepared<T>,
+    data: &[&'a [T]],
+    primal: &'a [Vec<T>],
+    slot: Option<usize>,
+    len: usize,
+) -> &'a [T] {
+    match (source, slot) {
+        (Source::Data(i), _) => data[i],
+        (Source::Parameter(i), _) => &prepared.parameters[i],
+        (Source::Buffer(i), _) => &prepared.buffers[i],
+        (Source::Node(_), Some(s)) => primal[s].get(..len).unwrap_or(&[]),
+        (Source::Node(_), None) => &[],
+    }
+}
+
+impl<'a, T: Element> Execution<'a, T> {
+    /// Makes the workspace fit the plan.
+    pub fn new(
+        graph: &'a Graph,
+        plan: &'a Plan,
+        prepared: &'a Prepared<T>,
+        tangents: Option<&'a PreparedTangents<T>>,
+        data: Vec<&'a [T]>,
+        workspace: &'a mut Workspace<T>,
+    ) -> Self {
+        let k = tangents.map_or(0, |t| t.count);
+        fit(&mut workspace.primal, &plan.primal.sizes, 1);
+        fit(&mut workspace.tangent, &plan.tangent.sizes, k);
+        workspace.has_gy.clear();
+        workspace.has_gy.resize(plan.root.len(), false);
+        workspace.has_dgy.clear();
+        workspace.has_dgy.resize(plan.root.len(), false);
+        workspace.tangents = k;
+        Self { graph, plan, prepared, tangents, data, workspace }
+    }
+
+    fn len(&self, value: usize) -> usize {
+        numel(&self.plan.shapes[value])
+    }
+
+    /// Elements of a value after the forward pass; empty if its memory has been used for something else.
+    pub fn value(&self, value: ValueId) -> &[T] {
+        let root = self.plan.root[value.0];
+        operand_value(
+            self.graph.source(ValueId(root)),
+            self.prepared,
+            &self.data,
+            &self.workspace.primal,
+            self.plan.y[root],
+            self.len(root),
+        )
+    }
+
+    /// Tangents of a value (k · len); empty if it has none.
+    pub fn tangent(&self, value: ValueId) -> &[T] {
+        let root = self.plan.root[value.0];
+        match self.plan.dy[root] {
+            Some(s) => &self.workspace.tangent[s][..self.workspace.tangents * self.len(root)],
+            None => &[],
+        }
+    }
+
+    fn operands<'b>(
+        &'b self,
+        node: &'b Node,
+        index: usize,
+        packed_tangents: &'b [Vec<Packed>],
+    ) -> Vec<Operand<'b, T>> {
+        let k = self.workspace.tangents;
+        (node.inputs.iter().enumerate())
+            .map(|(i, input)| {
+                let root = self.plan.root[input.0];
+                let source = self.graph.source(ValueId(root));
+                let len = self.len(root);
+                let tangent = match (self.tangents, source) {
+                    (None, _) => None,
+                    (Some(t), Source::Parameter(p)) => Some(t.parameters[p].as_slice()),
+                    (Some(_), _) => {
+                        self.plan.dy[root].map(|s| self.workspace.tangent[s].get(..k * len).unwrap_or(&[]))
+                    }
+                };
+                Operand {
+                    shape: &self.plan.shapes[input.0],
+                    value: operand_value(
+                        source,
+                        self.prepared,
+                        &self.data,
+                        &self.workspace.primal,
+                        self.plan.y[root],
+                        len,
+                    ),
+                    tangent,
+                    packed: self.prepared.packed[index].get(i).and_then(Option::as_ref),
+                    packed_tangents: packed_tangents.get(i).map_or(&[], Vec::as_slice),
+                }
+            })
+            .collect()
+    }
+
+    fn packed_tangents(&self, index: usize) -> &'a [Vec<Packed>] {
+        self.tangents.map_or(&[], |t| t.packed[index].as_slice())
+    }
+
+    /// The forward pass, with tangents where the plan carries them.
+    pub fn forward(&mut self) {
+        for p in 0..self.plan.order.len() {
+            self.forward_node(self.plan.order[p], true);
+        }
+    }
+
+    /// Tangents alone, the primal values being kept from before.
+    pub fn forward_tangents(&mut self) {
+        for p in 0..self.plan.order.len() {
+            self.forward_node(self.plan.order[p], false);
+        }
+    }
+
+    fn forward_node(&mut self, index: usize, primal: bool) {
+        let node = &self.graph.nodes()[index];
+        let op = T::op(&*node.op);
+        let out = node.output.0;
+        let len = self.len(out);
+        let shape = &self.plan.shapes[out];
+        let k = self.workspace.tangents;
+        let Some(slot) = self.plan.y[out] else { return };
+        let mut scratch = take(&mut self.workspace.scratch);
+        if primal {
+            let mut y = take(&mut self.workspace.primal[slot]);
+            let inputs = self.operands(node, index, &[]);
+            let c = Context { inputs: &inputs, shape, tangents: 0, y: &[], dy: &[], gy: &[], dgy: &[] };
+            op.forward(&c, &mut y[..len], &mut scratch);
+            drop(inputs);
+            self.workspace.primal[slot] = y;
+        }
+        if k > 0
+            && let Some(tangent_slot) = self.plan.dy[out]
+        {
+            let mut dy = take(&mut self.workspace.tangent[tangent_slot]);
+            let inputs = self.operands(node, index, self.packed_tangents(index));
+            let y = &self.workspace.primal[slot][..len];
+            let c = Context { inputs: &inputs, shape, tangents: k, y, dy: &[], gy: &[], dgy: &[] };
+            op.tangent(&c, &mut dy[..k * len], &mut scratch);
+            drop(inputs);
+            self.workspace.tangent[tangent_slot] = dy;
+        }
+        self.workspace.scratch = scratch;
+    }
+
+    /// Seeds ȳ of a value: `seed(i)` for element i.
+    pub fn seed(&mut self, value: ValueId, seed: impl Fn(usize) -> T) {
+        let root = self.plan.root[value.0];
+        let len = self.len(root);
+        if let Some(s) = self.plan.gy[root] {
+            for (i, g) in self.workspace.primal[s][..len].iter_mut().enumerate() {
+                *g = seed(i);
+            }
+            self.workspace.has_gy[root] = true;
+        }
+    }
+
+    /// Seeds ȳ˙ of a value with the numbers given (k · len).
+    pub fn seed_tangent(&mut self, value: ValueId, seed: &[T]) {
+        let root = self.plan.root[value.0];
+        if let Some(s) = self.plan.dgy[root] {
+            self.workspace.tangent[s][..seed.len()].copy_from_slice(seed);
+            self.workspace.has_dgy[root] = true;
+        }
+    }
+
+    /// Forgets all seeds and adjoints, so that another reverse sweep can start.
+    pub fn clear_adjoints(&mut self) {
+        self.workspace.has_gy.fill(false);
+        self.workspace.has_dgy.fill(false);
+    }
+
+    /// H_L ẑ of the loss node alone: the tangent of the loss's adjoint at the logits, k · len numbers.
+    pub fn loss_hessian_times_tangent(&mut self, loss: ValueId, seed: impl Fn(usize) -> T, out: &mut Vec<T>) {
+        let Source::Node(index) = self.graph.source(loss) else { return };
+        let node = &self.graph.nodes()[index];
+        let k = self.workspace.tangents;
+        let logits = self.len(node.inputs[0].0);
+        out.clear();
+        out.resize(k * logits, T::ZERO);
+        let len = self.len(loss.0);
+        let gy: Vec<T> = (0..len).map(seed).collect();
+        let dgy = vec![T::ZERO; k * len];
+        let mut scratch = take(&mut self.workspace.scratch);
+        let inputs = self.operands(node, index, self.packed_tangents(index));
+        let c = Context {
+            inputs: &inputs,
+            shape: &self.plan.shapes[loss.0],
+            tangents: k,
+            y: self.value(loss),
+            dy: self.tangent(loss),
+            gy: &gy,
+            dgy: &dgy,
+        };
+        let mut slots: Vec<Option<Slot<'_, T>>> = node.inputs.iter().map(|_| None).collect();
+        slots[0] = Some(Slot::new(out, false));
+        T::op(&*node.op).adjoint_tangent(&c, &mut slots, &mut scratch);
+        drop(slots);
+        drop(inputs);
+        self.workspace.scratch = scratch;
+    }
+
+    /// The reverse sweep from whatever was seeded. Adjoints of the parameters are added to `adjoints`.
+    pub fn reverse(&mut self, sweep: Sweep, adjoints: &mut ParameterAdjoints<T>) {
+        for p in (0..self.plan.order.len()).rev() {
+            let index = self.plan.order[p];
+            let out = self.graph.nodes()[index].output.0;
+            let (has_gy, has_dgy) = (self.workspace.has_gy[out], self.workspace.has_dgy[out]);
+            if !self.plan.active[out] || !(has_gy || has_dgy) {
+                continue;
+            }
+            if let Sweep::Gradient { part, parts } = sweep {
+                self.reverse_node(index, false, true, adjoints, (part, parts));
+                continue;
+            }
+            let len = self.len(out);
+            if !has_gy && let Some(s) = self.plan.gy[out] {
+                self.workspace.primal[s][..len].fill(T::ZERO);
+                self.workspace.has_gy[out] = true;
+            }
+            if !has_dgy && let Some(s) = self.plan.dgy[out] {
+                let k = self.workspace.tangents;
+                self.workspace.tangent[s][..k * len].fill(T::ZERO);
+                self.workspace.has_dgy[out] = true;
+            }
+            if !matches!(sweep, Sweep::HessianFromKept { .. }) {
+                self.reverse_node(index, false, false, adjoints, (0, 1));
+            }
+            let (Sweep::Hessian { linear_at } | Sweep::HessianFromKept { linear_at }) = sweep else {
+                continue;
+            };
+            if linear_at != Some(ValueId(out)) {
+                self.reverse_node(index, true, true, adjoints, (0, 1));
+            }
+        }
+    }
+
+    /// One node of a reverse sweep: its adjoint (`second` false) or its adjoint's tangent.
+    fn reverse_node(
+        &mut self,
+        index: usize,
+        second: bool,
+        parameters: bool,
+        adjoints: &mut ParameterAdjoints<T>,
+        (part, parts): (usize, usize),
+    ) {
+        let node = &self.graph.nodes()[index];
+        let op = T::op(&*node.op);
+        let out = node.output.0;
+        let len = self.len(out);
+        let k = self.workspace.tangents;
+        let factor = if second { k } else { 1 };
+
+        // Take the buffers of the wanted adjoints out of their pools. An input that occurs twice gets a buffer of
+        // its own the second time.
+        let mut taken: Vec<Option<Taken<T>>> = Vec::with_capacity(node.inputs.len());
+        for (i, input) in node.inputs.iter().enumerate() {
+            let root = self.plan.root[input.0];
+            let source = self.graph.source(ValueId(root));
+            let wanted = self.plan.active[root] && (parameters || !matches!(source, Source::Parameter(_)));
+            if !wanted {
+                taken.push(None);
+                continue;
+            }
+            let length = factor * self.len(root);
+            let twin = node.inputs[..i].iter().any(|o| self.plan.root[o.0] == root);
+            taken.push(Some(if twin {
+                let buffer = self.workspace.scratch.take(length);
+                Taken { home: Home::Twin(root), buffer, range: 0..length, fresh: true }
+            } else if let Source::Parameter(p) = source {
+                let buffer = take(&mut adjoints.values[p]);
+                let each = buffer.len() / parts;
+                let range = if second { 0..buffer.len() } else { part * each..(part + 1) * each };
+                Taken { home: Home::Parameter(p), buffer, range, fresh: !adjoints.written[p] }
+            } else {
+                let (slot, pool, has) = if second {
+                    (self.plan.dgy[root], &mut self.workspace.tangent, &self.workspace.has_dgy)
+                } else {
+                    (self.plan.gy[root], &mut self.workspace.primal, &self.workspace.has_gy)
+                };
+                match slot {
+                    Some(s) => Taken {
+                        home: Home::Value(root, s),
+                        buffer: take(&mut pool[s]),
+                        range: 0..length,
+                        fresh: !has[root],
+                    },
+                    None => {
+                        taken.push(None);
+                        continue;
+                    }
+                }
+            }));
+        }
+
+        let mut scratch = take(&mut self.workspace.scratch);
+        {
+            let inputs = self.operands(node, index, self.packed_tangents(index));
+            let get = |s: Option<usize>, primal: bool, n: usize| -> &[T] {
+                let pool = if primal { &self.workspace.primal } else { &self.workspace.tangent };
+                s.and_then(|s| pool[s].get(..n)).unwrap_or(&[])
+            };
+            let c = Context {
+                inputs: &inputs,
+                shape: &self.plan.shapes[out],
+                tangents: k,
+                y: get(self.plan.y[out], true, len),
+                dy: get(self.plan.dy[out], false, k * len),
+                gy: get(self.plan.gy[out], true, len),
+                dgy: if second { get(self.plan.dgy[out], false, k * len) } else { &[] },
+            };
+            let mut slots: Vec<Option<Slot<'_, T>>> = (taken.iter_mut())
+                .map(|t| t.as_mut().map(|t| Slot::new(&mut t.buffer[t.range.clone()], t.fresh)))
+                .collect();
+            if second {
+                op.adjoint_tangent(&c, &mut slots, &mut scratch);
+            } else {
+                op.adjoint(&c, &mut slots, &mut scratch);
+            }
+            let fresh: Vec<bool> = slots.iter().map(|s| s.as_ref().is_none_or(|s| !s.is_written())).collect();
+            drop(slots);
+            for (t, fresh) in taken.iter_mut().zip(fresh) {
+                if let Some(t) = t {
+                    t.fresh = fresh;
+                }
+            }
+        }
+        self.workspace.scratch = scratch;
+
+        for t in taken.into_iter().flatten() {
+            match t.home {
+                Home::Parameter(p) => {
+                    adjoints.values[p] = t.buffer;
+                    // With several parts (one sweep a tangent) the buffer counts as written from the first sweep
+                    // on; the caller zeroes it beforehand.
+                    adjoints.written[p] |= !t.fresh;
+                }
+                Home::Value(root, s) => {
+                    let (pool, has) = if second {
+                        (&mut self.workspace.tangent, &mut self.workspace.has_dgy)
+                    } else {
+                        (&mut self.workspace.primal, &mut self.workspace.has_gy)
+                    };
+                    pool[s] = t.buffer;
+                    has[root] |= !t.fresh;
+                }
+                Home::Twin(root) => {
+                    if !t.fresh {
+                        self.add_twin(root, second, &t.buffer[t.range.clone()], adjoints, (part, parts));
+                    }
+                    self.workspace.scratch.give(t.buffer);
+                }
+            }
+        }
+    }
+
+    /// Adds the adjoint of a second occurrence of an input to that of the first.
+    fn add_twin(
+        &mut self,
+        root: usize,
+        second: bool,
+        twin: &[T],
+        adjoints: &mut ParameterAdjoints<T>,
+        (part, parts): (usize, usize),
+    ) {
+        let source = self.graph.source(ValueId(root));
+        let (target, written): (&mut [T], &mut bool) = if let Source::Parameter(p) = source {
+            let buffer = &mut adjoints.values[p];
+            let each = buffer.len() / parts;
+            let range = if second { 0..buffer.len() } else { part * each..(part + 1) * each };
+            (&mut buffer[range], &mut adjoints.written[p])
+        } else {
+            let (slot, pool, has) = if second {
+                (self.plan.dgy[root], &mut self.workspace.tangent, &mut self.workspace.has_dgy)
+            } else {
+                (self.plan.gy[root], &mut self.workspace.primal, &mut self.workspace.has_gy)
+            };
+            let Some(s) = slot else { return };
+            (&mut pool[s][..twin.len()], &mut has[root])
+        };
+        if *written {
+            for (t, &x) in target.iter_mut().zip(twin) {
+                *t += x;
+            }
+        } else {
+            target.copy_from_slice(twin);
+            *written = true;
+        }
+    }
+
+    /// Exchanges the primal values with those kept from before.
+    pub fn swap_primals(&mut self, kept: &mut KeptPrimals<T>) {
+        std::mem::swap(&mut self.workspace.primal, &mut kept.primal);
+        std::mem::swap(&mut self.workspace.has_gy, &mut kept.has_gy);
+    }
+}

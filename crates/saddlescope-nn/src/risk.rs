@@ -1,0 +1,710 @@
+//! The empirical risk L(θ) = (1/K) Σ ℓ(f(θ; xₛ), yₛ) of a network on a data set, and its exact derivatives.
+//!
+//! The samples are cut into micro-batches, and these into chunks. Chunks are spread over threads and summed in f64
+//! in a fixed order: the number of threads changes no bit of any result.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::execute::{
+    Execution, KeptPrimals, ParameterAdjoints, Prepared, PreparedTangents, Sweep, Workspace,
+    for_each_permuted, permute,
+};
+use crate::graph::{Graph, GraphError, ValueId, permuted};
+use crate::op::{Element, numel};
+use crate::parallel::ordered;
+use crate::plan::{Pass, Plan};
+
+/// How a risk is computed.
+#[derive(Clone, Debug)]
+pub struct RiskOptions {
+    /// Threads; the results do not depend on it.
+    pub threads: usize,
+    /// Samples of a micro-batch; `None`: as many as keep a core's cache busy.
+    pub micro_batch: Option<usize>,
+    /// Bytes that primal values kept between products at the same θ may take; 0 keeps nothing.
+    pub keep_bytes: usize,
+}
+
+impl Default for RiskOptions {
+    fn default() -> Self {
+        let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
+        Self { threads, micro_batch: None, keep_bytes: 0 }
+    }
+}
+
+/// A network with its loss, bound to data.
+#[derive(Clone, Debug)]
+pub struct Objective {
+    /// The graph up to and including the loss.
+    pub graph: Graph,
+    /// The output of the network (logits, predictions); the loss node's first input.
+    pub output: ValueId,
+    /// The loss: `[batch]`, one number a sample; or a single number, the mean over the micro-batch.
+    pub loss: ValueId,
+    /// Values of the data inputs, sample after sample, in the file's order of axes.
+    pub data: Vec<Arc<Vec<f32>>>,
+    /// Number of samples.
+    pub samples: usize,
+    /// K, what the sum of the losses is divided by: the number of samples, or of positions with a label.
+    pub normalizer: f64,
+    /// Labels for the accuracy, if the loss is a classification: `positions` labels a sample, negative ones ignored.
+    pub labels: Option<Arc<Vec<i64>>>,
+}
+
+/// Loss and accuracy at one θ.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evaluation {
+    /// L(θ). NaN and infinities are kept.
+    pub loss: f64,
+    /// Number of samples (positions) whose largest output is at the label, and how many were counted.
+    pub correct: Option<(u64, u64)>,
+}
+
+impl Evaluation {
+    /// Share of correct answers.
+    pub fn accuracy(&self) -> Option<f64> {
+        self.correct.map(|(right, all)| right as f64 / all as f64)
+    }
+}
+
+/// Which matrix a product is with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Curvature {
+    /// H = ∇∇L.
+    Hessian,
+    /// G = (1/K) Σ Jᵀ H_ℓ J, the generalised Gauss–Newton matrix.
+    GaussNewton,
+    /// H − G, the part of the Hessian that comes from the curvature of the network itself (the second term of
+    /// equation 2.8).
+    Residual,
+    /// (1/K) Σ ∇ℓₛ ∇ℓₛᵀ: the empirical Fisher matrix of per-sample loss gradients, as most libraries define it.
+    PerSampleGradientFisher,
+    /// (1/T) Σ Jᵀ J over all outputs: the paper's empirical Fisher matrix (equation 2.6).
+    OutputJacobianGram,
+}
+
+/// Why a risk cannot be set up.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RiskError {
+    /// The graph does not fit the data.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+    /// A data input has the wrong number of elements.
+    #[error(
+        "data input `{name}`: {found} numbers found, expected {expected} ({samples} samples of shape {shape:?})"
+    )]
+    Data {
+        /// Name of the input.
+        name: String,
+        /// Numbers found.
+        found: usize,
+        /// Numbers expected.
+        expected: usize,
+        /// Number of samples.
+        samples: usize,
+        /// Shape of a sample.
+        shape: Vec<usize>,
+    },
+    /// There is nothing to average over.
+    #[error("the data set has no samples")]
+    NoSamples,
+    /// This product needs one loss per sample.
+    #[error(
+        "the per-sample Fisher matrix needs one loss per sample, but the model's own loss is a single number"
+    )]
+    NoPerSampleLoss,
+}
+
+/// An empirical risk computed in numbers of type `T`.
+pub struct Risk<T> {
+    objective: Objective,
+    /// Data in the engine's order of axes.
+    data: Vec<Vec<T>>,
+    sample_len: Vec<usize>,
+    micro: usize,
+    chunk: usize,
+    per_sample: bool,
+    options: RiskOptions,
+    plans: Mutex<BTreeMap<(usize, Pass), Arc<Plan>>>,
+    workspaces: Mutex<Vec<Workspace<T>>>,
+}
+
+/// Half a megabyte: the part of a core's second-level cache that one node's inputs and output should fit.
+const CACHE_BYTES: usize = 512 << 10;
+const MAX_MICRO_BATCH: usize = 64;
+/// Number of chunks aimed at: enough for load balance and for standard errors over chunks, few enough that adding
+/// their gradients costs little.
+const CHUNKS: usize = 32;
+
+impl<T: Element> Risk<T> {
+    /// Binds an objective to memory and threads.
+    pub fn new(objective: Objective, options: RiskOptions) -> Result<Self, RiskError> {
+        let samples = objective.samples;
+        if samples == 0 {
+            return Err(RiskError::NoSamples);
+        }
+        let graph = &objective.graph;
+        let mut data = Vec::new();
+        let mut sample_len = Vec::new();
+        for (i, input) in graph.data_inputs().iter().enumerate() {
+            let len = numel(&input.shape);
+            let values = objective.data.get(i).map_or(&[][..], |d| d.as_slice());
+            if values.len() != samples * len {
+                return Err(RiskError::Data {
+                    name: input.name.clone(),
+                    found: values.len(),
+                    expected: samples * len,
+                    samples,
+                    shape: input.shape.clone(),
+                });
+            }
+            let mut bound = vec![T::ZERO; values.len()];
+            if len > 0 {
+                for (from, to) in values.chunks_exact(len).zip(bound.chunks_exact_mut(len)) {
+                    permute(&input.shape, input.permutation.as_deref(), from, to, |x| T::from_f64(x.into()));
+                }
+            }
+            data.push(bound);
+            sample_len.push(len);
+        }
+        let coupled = graph.nodes().iter().any(|n| n.op.couples_samples());
+        let shapes = graph.infer_shapes(1)?;
+        let largest = (graph.nodes().iter())
+            .map(|n| {
+                let inputs: usize = (n.inputs.iter())
+                    .filter(|v| !matches!(graph.source(**v), crate::graph::Source::Parameter(_)))
+                    .map(|v| numel(&shapes[v.0]))
+                    .sum();
+                inputs + numel(&shapes[n.output.0])
+            })
+            .max()
+            .unwrap_or(1);
+        let micro = match options.micro_batch {
+            _ if coupled => samples,
+            Some(m) => m.clamp(1, samples),
+            None => {
+                // Value and tangent of the largest node's inputs and output.
+                let bytes = 2 * largest.max(1) * size_of::<T>();
+                (CACHE_BYTES / bytes).clamp(1, MAX_MICRO_BATCH).min(samples.div_ceil(4))
+            }
+        };
+        let chunk = samples.div_ceil(CHUNKS).next_multiple_of(micro).max(micro);
+        let found = graph.infer_shapes(micro)?[objective.loss.0].clone();
+        let per_sample = match found.as_slice() {
+            [n] if *n == micro && (micro > 1 || !is_mean_loss(graph, objective.loss)?) => true,
+            [] | [1] => false,
+            _ => {
+                return Err(GraphError::Output {
+                    found,
+                    expected: format!("one loss per sample ([{micro}]) or a single number"),
+                }
+                .into());
+            }
+        };
+        Ok(Self {
+            objective,
+            data,
+            sample_len,
+            micro,
+            chunk,
+            per_sample,
+            options,
+            plans: Mutex::new(BTreeMap::new()),
+            workspaces: Mutex::new(Vec::new()),
+        })
+    }
+
+    /// The network, loss and data.
+    pub fn objective(&self) -> &Objective {
+        &self.objective
+    }
+
+    /// N, the number of parameters.
+    pub fn dim(&self) -> usize {
+        self.objective.graph.parameter_count()
+    }
+
+    /// Samples of a micro-batch, and of a chunk (a fixed group of micro-batches).
+    pub fn batches(&self) -> (usize, usize) {
+        (self.micro, self.chunk)
+    }
+
+    /// Bytes that one thread's workspace takes for products with `tangents` vectors at once, that the accumulators
+    /// take once, and that keeping the primals of all micro-batches would take.
+    pub fn memory(&self, tangents: usize) -> Result<MemoryEstimate, RiskError> {
+        let n = self.dim();
+        let plan = self.plan(self.micro, Pass::Hessian)?;
+        let keeping = self.plan(self.micro, Pass::HessianKeepingPrimals)?;
+        let size = size_of::<T>();
+        let batches = self.objective.samples.div_ceil(self.micro);
+        Ok(MemoryEstimate {
+            per_thread: (plan.workspace_len(tangents) + n * tangents) * size,
+            shared: 8 * n * tangents
+                + size * n * 3 * (1 + tangents)
+                + self.data.iter().map(|d| d.len() * size).sum::<usize>(),
+            all_primals: keeping.primal_len() * size * batches,
+        })
+    }
+
+    fn plan(&self, batch: usize, pass: Pass) -> Result<Arc<Plan>, GraphError> {
+        let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(plan) = plans.get(&(batch, pass)) {
+            return Ok(plan.clone());
+        }
+        let outputs = [self.objective.loss, self.objective.output];
+        let plan = Arc::new(Plan::compile(&self.objective.graph, &outputs, batch, pass)?);
+        plans.insert((batch, pass), plan.clone());
+        Ok(plan)
+    }
+
+    /// The plans of the full and of the last micro-batch.
+    fn plans(&self, pass: Pass) -> Result<Plans, GraphError> {
+        let rest = self.objective.samples % self.micro;
+        let full = self.plan(self.micro, pass)?;
+        let last = if rest == 0 { full.clone() } else { self.plan(rest, pass)? };
+        Ok(Plans { full, last })
+    }
+
+    fn micro_batches(&self, chunk: usize) -> impl Iterator<Item = (usize, usize)> + use<T> {
+        let (micro, samples) = (self.micro, self.objective.samples);
+        let start = chunk * self.chunk;
+        let end = (start + self.chunk).min(samples);
+        (start..end).step_by(micro).map(move |s| (s, (s + micro).min(samples)))
+    }
+
+    /// Number of chunks.
+    pub fn chunks(&self) -> usize {
+        self.objective.samples.div_ceil(self.chunk)
+    }
+
+    fn slices(&self, start: usize, end: usize) -> Vec<&[T]> {
+        self.data.iter().zip(&self.sample_len).map(|(d, len)| &d[start * len..end * len]).collect()
+    }
+
+    fn borrow_workspace(&self) -> Workspace<T> {
+        self.workspaces.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+    }
+
+    fn return_workspace(&self, workspace: Workspace<T>) {
+        self.workspaces.lock().unwrap_or_else(PoisonError::into_inner).push(workspace);
+    }
+
+    /// ȳ of the loss value for a micro-batch of `batch` samples.
+    fn loss_seed(&self, batch: usize) -> T {
+        let weight = if self.per_sample { 1.0 } else { batch as f64 };
+        T::from_f64(weight / self.objective.normalizer)
+    }
+
+    /// Adds up the losses of a micro-batch, and counts correct answers.
+    fn account(&self, execution: &Execution<'_, T>, start: usize, end: usize, sum: &mut Tally) {
+        let losses = execution.value(self.objective.loss);
+        if self.per_sample {
+            sum.loss += losses.iter().map(|l| l.to_f64()).sum::<f64>();
+        } else {
+            sum.loss += losses.iter().map(|l| l.to_f64()).sum::<f64>() * (end - start) as f64;
+        }
+        if let Some(labels) = &self.objective.labels {
+            let positions = labels.len() / self.objective.samples;
+            let labels = &labels[start * positions..end * positions];
+            let outputs = execution.value(self.objective.output);
+            if labels.is_empty() {
+                return;
+            }
+            let classes = outputs.len() / labels.len();
+            for (row, &label) in outputs.chunks_exact(classes.max(1)).zip(labels) {
+                if let Ok(label) = usize::try_from(label) {
+                    sum.counted += 1;
+                    sum.correct += u64::from(is_prediction(row, label));
+                }
+            }
+        }
+    }
+
+    fn evaluation(&self, sum: &Tally) -> Evaluation {
+        let correct = self.objective.labels.as_ref().map(|_| (sum.correct, sum.counted));
+        Evaluation { loss: sum.loss / self.objective.normalizer, correct }
+    }
+
+    /// L(θ) and the accuracy.
+    ///
+    /// # Errors
+    /// If the graph does not compile for the last, smaller micro-batch.
+    pub fn evaluate(&self, theta: &[f64]) -> Result<Evaluation, RiskError> {
+        let plans = self.plans(Pass::Forward)?;
+        let graph = &self.objective.graph;
+        let prepared = Prepared::new(graph, &plans.full, theta);
+        let mut total = Tally::default();
+        let states = ordered(
+            self.options.threads,
+            self.chunks(),
+            || (self.borrow_workspace(), Tally::default()),
+            |chunk, (workspace, sum)| {
+                *sum = Tally::default();
+                for (start, end) in self.micro_batches(chunk) {
+                    let plan = plans.get(end - start);
+                    let data = self.slices(start, end);
+                    let mut execution = Execution::new(graph, plan, &prepared, None, data, workspace);
+                    execution.forward();
+                    self.account(&execution, start, end, sum);
+                }
+            },
+            |_, (_, sum)| total.add(sum),
+        );
+        states.into_iter().for_each(|(w, _)| self.return_workspace(w));
+        Ok(self.evaluation(&total))
+    }
+
+    /// L(θ), the accuracy, and ∇L(θ) into `gradient` (length N, file order).
+    ///
+    /// # Errors
+    /// As [`Risk::evaluate`].
+    pub fn gradient(&self, theta: &[f64], gradient: &mut [f64]) -> Result<Evaluation, RiskError> {
+        let plans = self.plans(Pass::Gradient)?;
+        let graph = &self.objective.graph;
+        let prepared = Prepared::new(graph, &plans.full, theta);
+        let mut total = Tally::default();
+        let mut sum = Accumulator::new(graph, 1);
+        let states = ordered(
+            self.options.threads,
+            self.chunks(),
+            || (self.borrow_workspace(), Tally::default(), ParameterAdjoints::new(graph, 1)),
+            |chunk, (workspace, tally, adjoints)| {
+                *tally = Tally::default();
+                adjoints.reset();
+                for (start, end) in self.micro_batches(chunk) {
+                    let plan = plans.get(end - start);
+                    let data = self.slices(start, end);
+                    let mut execution = Execution::new(graph, plan, &prepared, None, data, workspace);
+                    execution.forward();
+                    self.account(&execution, start, end, tally);
+                    let seed = self.loss_seed(end - start);
+                    execution.seed(self.objective.loss, |_| seed);
+                    execution.reverse(Sweep::Gradient { part: 0, parts: 1 }, adjoints);
+                }
+            },
+            |_, (_, tally, adjoints)| {
+                total.add(tally);
+                sum.add(adjoints);
+            },
+        );
+        states.into_iter().for_each(|(w, ..)| self.return_workspace(w));
+        sum.write(graph, gradient);
+        Ok(self.evaluation(&total))
+    }
+
+    /// The risk near θ, ready for products.
+    ///
+    /// # Errors
+    /// As [`Risk::evaluate`].
+    pub fn at(&self, theta: &[f64]) -> Result<RiskPoint<'_, T>, RiskError> {
+        let plan = self.plan(self.micro, Pass::Hessian)?;
+        self.plans(Pass::Hessian)?;
+        self.plans(Pass::TangentGradient)?;
+        let keep_plan = self.plan(self.micro, Pass::HessianKeepingPrimals)?;
+        let each = keep_plan.primal_len() * size_of::<T>();
+        let batches = self.objective.samples.div_ceil(self.micro);
+        let keep = (self.options.keep_bytes / each.max(1)).min(batches);
+        let mut kept = Vec::with_capacity(keep);
+        kept.resize_with(keep, || Mutex::new(None));
+        Ok(RiskPoint { risk: self, prepared: Prepared::new(&self.objective.graph, &plan, theta), kept })
+    }
+}
+
+fn is_mean_loss(graph: &Graph, loss: ValueId) -> Result<bool, GraphError> {
+    // With one sample per micro-batch `[1]` may be either: look at two.
+    Ok(graph.infer_shapes(2)?[loss.0] != [2])
+}
+
+fn is_prediction<T: Element>(row: &[T], label: usize) -> bool {
+    if row.len() == 1 {
+        // One logit: positive means class 1.
+        return (row[0] > T::ZERO) == (label == 1);
+    }
+    let mut best = 0;
+    for (i, x) in row.iter().enumerate() {
+        if *x > row[best] {
+            best = i;
+        }
+    }
+    best == label && row[best].is_finite()
+}
+
+/// What a product needs in memory, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryEstimate {
+    /// For each thread.
+    pub per_thread: usize,
+    /// Once: parameters, directions, sums and data.
+    pub shared: usize,
+    /// For keeping the primals of all micro-batches.
+    pub all_primals: usize,
+}
+
+struct Plans {
+    full: Arc<Plan>,
+    last: Arc<Plan>,
+}
+
+impl Plans {
+    fn get(&self, batch: usize) -> &Plan {
+        if batch == self.full.batch() { &self.full } else { &self.last }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Tally {
+    loss: f64,
+    correct: u64,
+    counted: u64,
+}
+
+impl Tally {
+    fn add(&mut self, other: &Tally) {
+        self.loss += other.loss;
+        self.correct += other.correct;
+        self.counted += other.counted;
+    }
+}
+
+/// Sums over chunks in f64, in the engine's order of axes.
+struct Accumulator {
+    values: Vec<Vec<f64>>,
+}
+
+impl Accumulator {
+    fn new(graph: &Graph, count: usize) -> Self {
+        Self { values: graph.parameters().iter().map(|p| vec![0.0; count * numel(&p.shape)]).collect() }
+    }
+
+    fn add<T: Element>(&mut self, adjoints: &ParameterAdjoints<T>) {
+        adjoints.for_each_written(|i, from| {
+            for (to, x) in self.values[i].iter_mut().zip(from) {
+                *to += x.to_f64();
+            }
+        });
+    }
+
+    /// Writes the sums in file order, one vector of N after the other.
+    fn write(&self, graph: &Graph, out: &mut [f64]) {
+        let n = graph.parameter_count();
+        for ((p, range), values) in graph.parameters().iter().zip(graph.parameter_ranges()).zip(&self.values)
+        {
+            let len = range.len();
+            if len == 0 {
+                continue;
+            }
+            for (j, values) in values.chunks_exact(len).enumerate() {
+                let out = &mut out[j * n + range.start..j * n + range.end];
+                match &p.permutation {
+                    None => out.copy_from_slice(values),
+                    Some(permutation) => {
+                        debug_assert_eq!(permuted(&p.shape, Some(permutation)).len(), p.shape.len());
+                        for_each_permuted(&p.shape, permutation, |engine, file| out[file] = values[engine]);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A risk near one θ.
+pub struct RiskPoint<'a, T> {
+    risk: &'a Risk<T>,
+    prepared: Prepared<T>,
+    kept: Vec<Mutex<Option<KeptPrimals<T>>>>,
+}
+
+/// What a block product says besides the product itself.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProductReport {
+    /// For each vector v: the Rayleigh quotient vᵀ A_c v of every chunk c of samples, scaled so that each estimates
+    /// vᵀ A v (the mean over its own samples instead of all); weights are `chunk_samples`.
+    pub quotients: Vec<Vec<f64>>,
+    /// Number of samples of each chunk.
+    pub chunk_samples: Vec<usize>,
+}
+
+impl<T: Element> RiskPoint<'_, T> {
+    /// Products A v of a block of vectors (k × N, file order) into `out`.
+    ///
+    /// # Errors
+    /// If the product needs per-sample losses and the model has none.
+    pub fn product(
+        &self,
+        curvature: Curvature,
+        vs: &[f64],
+        out: &mut [f64],
+    ) -> Result<ProductReport, RiskError> {
+        let risk = self.risk;
+        let graph = &risk.objective.graph;
+        let n = risk.dim();
+        let k = if n == 0 { 0 } else { vs.len() / n };
+        if curvature == Curvature::PerSampleGradientFisher && !risk.per_sample {
+            return Err(RiskError::NoPerSampleLoss);
+        }
+        let second = matches!(curvature, Curvature::Hessian | Curvature::Residual);
+        let plans = risk.plans(if second { Pass::Hessian } else { Pass::TangentGradient })?;
+        let keeping = if second && !self.kept.is_empty() {
+            Some(risk.plans(Pass::HessianKeepingPrimals)?)
+        } else {
+            None
+        };
+        let tangents = PreparedTangents::new(graph, &plans.full, vs);
+        // Directions in the engine's order of axes, for the quotients.
+        let mut sum = Accumulator::new(graph, k);
+        let mut quotients = vec![Vec::with_capacity(risk.chunks()); k];
+        let mut chunk_samples = Vec::with_capacity(risk.chunks());
+        struct State<T> {
+            workspace: Workspace<T>,
+            adjoints: ParameterAdjoints<T>,
+            quotients: Vec<f64>,
+            hz: Vec<T>,
+        }
+        let states = ordered(
+            risk.options.threads,
+            risk.chunks(),
+            || State {
+                workspace: risk.borrow_workspace(),
+                adjoints: ParameterAdjoints::new(graph, k),
+                quotients: vec![0.0; k],
+                hz: Vec::new(),
+            },
+            |chunk, state| {
+                if second {
+                    state.adjoints.reset();
+                } else {
+                    state.adjoints.zero();
+                }
+                for (start, end) in risk.micro_batches(chunk) {
+                    let index = start / risk.micro;
+                    let kept = self.kept.get(index);
+                    let plan = match (&keeping, kept) {
+                        (Some(p), Some(_)) => p.get(end - start),
+                        _ => plans.get(end - start),
+                    };
+                    let data = risk.slices(start, end);
+                    let mut execution = Execution::new(
+                        graph,
+                        plan,
+                        &self.prepared,
+                        Some(&tangents),
+                        data,
+                        &mut state.workspace,
+                    );
+                    if second {
+                        self.second_order(&mut execution, curvature, end - start, kept, &mut state.adjoints);
+                    } else {
+                        self.first_order(
+                            &mut execution,
+                            curvature,
+                            end - start,
+                            &mut state.adjoints,
+                            &mut state.hz,
+                        );
+                    }
+                }
+                state.quotients.fill(0.0);
+                state.adjoints.for_each_written(|i, values| {
+                    let directions = &tangents.parameters[i];
+                    let len = values.len() / k.max(1);
+                    for (j, q) in state.quotients.iter_mut().enumerate() {
+                        let range = j * len..(j + 1) * len;
+                        *q += (values[range.clone()].iter().zip(&directions[range]))
+                            .map(|(a, b)| a.to_f64() * b.to_f64())
+                            .sum::<f64>();
+                    }
+                });
+            },
+            |chunk, state| {
+                let samples = (risk.objective.samples - chunk * risk.chunk).min(risk.chunk);
+                let scale = risk.objective.samples as f64 / samples as f64;
+                for (all, q) in quotients.iter_mut().zip(&state.quotients) {
+                    all.push(q * scale);
+                }
+                chunk_samples.push(samples);
+                sum.add(&state.adjoints);
+            },
+        );
+        states.into_iter().for_each(|s| risk.return_workspace(s.workspace));
+        sum.write(graph, out);
+        Ok(ProductReport { quotients, chunk_samples })
+    }
+
+    fn second_order(
+        &self,
+        execution: &mut Execution<'_, T>,
+        curvature: Curvature,
+        batch: usize,
+        kept: Option<&Mutex<Option<KeptPrimals<T>>>>,
+        adjoints: &mut ParameterAdjoints<T>,
+    ) {
+        let loss = self.risk.objective.loss;
+        let linear_at = (curvature == Curvature::Residual).then_some(loss);
+        let seed = self.risk.loss_seed(batch);
+        let Some(kept) = kept else {
+            execution.forward();
+            execution.seed(loss, |_| seed);
+            execution.reverse(Sweep::Hessian { linear_at }, adjoints);
+            return;
+        };
+        let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+        match kept.as_mut() {
+            Some(primals) => {
+                execution.swap_primals(primals);
+                execution.forward_tangents();
+                execution.reverse(Sweep::HessianFromKept { linear_at }, adjoints);
+                execution.swap_primals(primals);
+            }
+            None => {
+                // Buffers of exactly the planned size, not what an earlier plan left in the workspace.
+                let mut primals = KeptPrimals::for_plan(execution.plan);
+                execution.swap_primals(&mut primals);
+                execution.forward();
+                execution.seed(loss, |_| seed);
+                execution.reverse(Sweep::Hessian { linear_at }, adjoints);
+                execution.swap_primals(&mut primals);
+                *kept = Some(primals);
+            }
+        }
+    }
+
+    fn first_order(
+        &self,
+        execution: &mut Execution<'_, T>,
+        curvature: Curvature,
+        batch: usize,
+        adjoints: &mut ParameterAdjoints<T>,
+        seeds: &mut Vec<T>,
+    ) {
+        let (loss, output) = (self.risk.objective.loss, self.risk.objective.output);
+        execution.forward();
+        let k = execution.tangents.map_or(0, |t| t.count);
+        let weight = self.risk.loss_seed(batch);
+        let at = match curvature {
+            Curvature::PerSampleGradientFisher => {
+                seeds.clear();
+                seeds.extend(execution.tangent(loss).iter().map(|&t| t * weight));
+                loss
+            }
+            Curvature::OutputJacobianGram => {
+                let weight = T::from_f64(1.0 / self.risk.objective.samples as f64);
+                seeds.clear();
+                seeds.extend(execution.tangent(output).iter().map(|&t| t * weight));
+                output
+            }
+            _ => {
+                execution.loss_hessian_times_tangent(loss, |_| weight, seeds);
+                output
+            }
+        };
+        let len = seeds.len() / k.max(1);
+        for j in 0..k {
+            let seed = &seeds[j * len..(j + 1) * len];
+            execution.clear_adjoints();
+            execution.seed(at, |i| seed[i]);
+            execution.reverse(Sweep::Gradient { part: j, parts: k }, adjoints);
+        }
+    }
+}
