@@ -3,6 +3,7 @@
 pub mod data;
 pub mod execute;
 pub mod graph;
+pub mod kernels;
 pub mod op;
 pub mod ops;
 pub mod parallel;

@@ -57,6 +57,7 @@ pub trait Scalar:
     + MulAssign
     + DivAssign
     + Sum
+    + crate::kernels::simd::Element
 {
     /// The number 0.
     const ZERO: Self;

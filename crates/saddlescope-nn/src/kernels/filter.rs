@@ -1,0 +1,121 @@
+//! Filters in the order the kernels read them.
+
+use super::geometry::ConvGeometry;
+use super::plan::Correlation;
+use super::simd::{Isa, Simd};
+use crate::scalar::Scalar;
+
+/// One filter, packed once for all passes of one convolution; shared by all threads.
+#[derive(Clone, Debug)]
+pub struct Filter<T> {
+    pub(super) isa: Isa,
+    pub(super) forward: PackedFilter<T>,
+    pub(super) adjoint: PackedFilter<T>,
+}
+
+impl<T: Scalar> Filter<T> {
+    /// Packs `hwio`, shape \[kh, kw, c_in/groups, c_out\], for the fastest code path of this processor.
+    ///
+    /// # Panics
+    /// If the length of `hwio` is not [`ConvGeometry::filter_len`]; shapes are checked by the caller.
+    #[must_use]
+    pub fn pack(g: &ConvGeometry, hwio: &[T]) -> Self {
+        Filter::pack_for(Isa::detect(), g, hwio)
+    }
+
+    /// [`Filter::pack`] for a given code path, for tests and benchmarks.
+    ///
+    /// # Panics
+    /// As [`Filter::pack`].
+    #[must_use]
+    pub fn pack_for(isa: Isa, g: &ConvGeometry, hwio: &[T]) -> Self {
+        assert_eq!(hwio.len(), g.filter_len(), "filter length");
+        let (group_in, group_out) = (g.c_in / g.groups, g.c_out / g.groups);
+        let at = |tap: usize, ci: usize, co: usize| hwio[(tap * group_in + ci) * g.c_out + co];
+        if g.is_depthwise() {
+            let plain = |pass: &Correlation| PackedFilter::depthwise(pass, |tap, c| hwio[tap * g.c_out + c]);
+            return Filter { isa, forward: plain(&g.forward), adjoint: plain(&g.adjoint) };
+        }
+        let lanes = T::lanes(isa);
+        let forward = PackedFilter::dense(lanes, &g.forward, g.groups, |group, tap, ci, co| {
+            at(tap, ci, group * group_out + co)
+        });
+        let adjoint = PackedFilter::dense(lanes, &g.adjoint, g.groups, |group, tap, co, ci| {
+            at(tap, ci, group * group_out + co)
+        });
+        Filter { isa, forward, adjoint }
+    }
+}
+
+/// Weights of one pass: for every phase, group and tile of output vectors, rows of `R·LANES` output channels in the
+/// order of the runs.
+#[derive(Clone, Debug)]
+pub(super) struct PackedFilter<T> {
+    data: Vec<T>,
+    /// Start of every phase.
+    starts: Vec<usize>,
+    /// Numbers of one group in every phase.
+    strides: Vec<usize>,
+}
+
+impl<T: Scalar> PackedFilter<T> {
+    /// `weight(group, tap, source channel, output channel)`, channels counted inside the group.
+    fn dense(
+        lanes: usize,
+        pass: &Correlation,
+        groups: usize,
+        weight: impl Fn(usize, usize, usize, usize) -> T,
+    ) -> Self {
+        let (src, out) = (pass.src[2] / groups, pass.out[2] / groups);
+        let vectors = out.div_ceil(lanes);
+        let mut packed = PackedFilter { data: Vec::new(), starts: Vec::new(), strides: Vec::new() };
+        for phase in &pass.phases {
+            packed.starts.push(packed.data.len());
+            packed.strides.push(phase.k * vectors * lanes);
+            for group in 0..groups {
+                let mut v = 0;
+                while v < vectors {
+                    let r = if vectors - v >= 2 { 2 } else { 1 };
+                    for tap in phase.runs.iter().flat_map(|run| &run.taps) {
+                        for ci in 0..src {
+                            for co in v * lanes..(v + r) * lanes {
+                                packed.data.push(if co < out {
+                                    weight(group, *tap, ci, co)
+                                } else {
+                                    T::ZERO
+                                });
+                            }
+                        }
+                    }
+                    v += r;
+                }
+            }
+        }
+        packed
+    }
+
+    /// `weight(tap, channel)`: rows of all channels in the order of the taps.
+    fn depthwise(pass: &Correlation, weight: impl Fn(usize, usize) -> T) -> Self {
+        let mut packed = PackedFilter { data: Vec::new(), starts: Vec::new(), strides: Vec::new() };
+        for phase in &pass.phases {
+            packed.starts.push(packed.data.len());
+            for tap in phase.runs.iter().flat_map(|run| &run.taps) {
+                packed.data.extend((0..pass.out[2]).map(|c| weight(*tap, c)));
+            }
+            packed.strides.push(0);
+        }
+        packed
+    }
+
+    /// Weights of `r` vectors of output channels from vector `v` of a group.
+    #[inline(always)]
+    pub fn block<S: Simd<T = T>>(&self, phase: usize, group: usize, v: usize, r: usize, k: usize) -> &[T] {
+        let start = self.starts[phase] + group * self.strides[phase] + v * k * S::LANES;
+        &self.data[start..start + r * k * S::LANES]
+    }
+
+    /// Depthwise weights of a phase.
+    pub fn phase(&self, phase: usize, len: usize) -> &[T] {
+        &self.data[self.starts[phase]..self.starts[phase] + len]
+    }
+}

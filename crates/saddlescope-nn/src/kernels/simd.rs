@@ -1,0 +1,435 @@
+//! Vector instructions behind one small trait, and the choice of the code path at run time.
+//!
+//! A kernel is a [`Job`] written once, generic over [`Simd`]. [`Element::dispatch`] runs it inside a function compiled
+//! for the chosen [`Isa`]; every function on the way is `#[inline(always)]`, so the whole kernel is compiled with
+//! those instructions. A value of a `Simd` type is proof that the processor has them, which makes the arithmetic safe
+//! to call; only memory access without bounds checks is `unsafe`. It is checked by `debug_assert!` (on in tests), and
+//! always checked on the portable path.
+
+use crate::scalar::Scalar;
+
+/// Code path: the set of vector instructions a kernel is compiled for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Isa {
+    /// Plain Rust with bounds checks; the compiler vectorises it for the base instruction set.
+    Portable,
+    /// x86-64 with AVX2 and FMA: 256-bit vectors, 16 registers.
+    Avx2,
+    /// x86-64 with AVX-512F: 512-bit vectors, 32 registers.
+    Avx512,
+}
+
+impl Isa {
+    /// The fastest path this processor supports.
+    #[must_use]
+    pub fn detect() -> Isa {
+        Isa::available().last().copied().unwrap_or(Isa::Portable)
+    }
+
+    /// All paths this processor supports, slowest first.
+    #[must_use]
+    pub fn available() -> &'static [Isa] {
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+            if is_x86_feature_detected!("avx512f") {
+                return &[Isa::Portable, Isa::Avx2, Isa::Avx512];
+            }
+            return &[Isa::Portable, Isa::Avx2];
+        }
+        &[Isa::Portable]
+    }
+}
+
+/// A kernel with its arguments, generic over the vector instructions.
+pub trait Job<T> {
+    /// What the kernel returns.
+    type Output;
+    /// Runs the kernel; implementations are `#[inline(always)]`.
+    fn run<S: Simd<T = T>>(self, s: S) -> Self::Output;
+}
+
+/// A number type that kernels exist for.
+pub trait Element: Sized {
+    /// Runs a kernel on the given path, or on the portable one if this processor lacks it.
+    fn dispatch<J: Job<Self>>(isa: Isa, job: J) -> J::Output;
+    /// Numbers per vector on a path.
+    fn lanes(isa: Isa) -> usize;
+}
+
+/// Vector instructions on vectors of `LANES` numbers; a value is proof that the processor has them.
+pub trait Simd: Copy {
+    /// Number type.
+    type T: Scalar;
+    /// Vector type.
+    type V: Copy;
+    /// One-number vectors with the same rounding, for remainders.
+    type Tail: Simd<T = Self::T>;
+    /// Numbers per vector.
+    const LANES: usize;
+    /// Vector registers of the instruction set; decides the size of register tiles.
+    const REGISTERS: usize;
+
+    /// The one-number version.
+    fn tail(self) -> Self::Tail;
+    /// All lanes equal to `x`.
+    fn splat(self, x: Self::T) -> Self::V;
+    /// Loads `x[at..at + LANES]`.
+    ///
+    /// # Safety
+    /// `at + LANES <= x.len()`.
+    unsafe fn load(self, x: &[Self::T], at: usize) -> Self::V;
+    /// Stores to `y[at..at + LANES]`.
+    ///
+    /// # Safety
+    /// `at + LANES <= y.len()`.
+    unsafe fn store(self, v: Self::V, y: &mut [Self::T], at: usize);
+    /// All lanes equal to `x[at]`.
+    ///
+    /// # Safety
+    /// `at < x.len()`.
+    unsafe fn broadcast(self, x: &[Self::T], at: usize) -> Self::V;
+    /// `a·b + c`, fused where the path has fused instructions.
+    fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// `a + b`.
+    fn add(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a − b`.
+    fn sub(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a·b`.
+    fn mul(self, a: Self::V, b: Self::V) -> Self::V;
+    /// max(a, 0) that hands NaN on.
+    fn relu(self, a: Self::V) -> Self::V;
+    /// `v` in lanes where `y > 0`, else 0.
+    fn where_positive(self, y: Self::V, v: Self::V) -> Self::V;
+
+    /// All lanes 0.
+    #[inline(always)]
+    fn zero(self) -> Self::V {
+        self.splat(Self::T::ZERO)
+    }
+    /// Loads `x[at..at + count]`, other lanes 0.
+    ///
+    /// # Safety
+    /// `count <= LANES` and `at + count <= x.len()`.
+    #[inline(always)]
+    unsafe fn load_part(self, x: &[Self::T], at: usize, count: usize) -> Self::V {
+        let mut buffer = [Self::T::ZERO; MAX_LANES];
+        buffer[..count].copy_from_slice(&x[at..at + count]);
+        // SAFETY: LANES <= MAX_LANES for every implementation.
+        unsafe { self.load(&buffer, 0) }
+    }
+    /// Stores the first `count` lanes to `y[at..at + count]`.
+    ///
+    /// # Safety
+    /// `count <= LANES` and `at + count <= y.len()`.
+    #[inline(always)]
+    unsafe fn store_part(self, v: Self::V, y: &mut [Self::T], at: usize, count: usize) {
+        let mut buffer = [Self::T::ZERO; MAX_LANES];
+        // SAFETY: LANES <= MAX_LANES for every implementation.
+        unsafe { self.store(v, &mut buffer, 0) };
+        y[at..at + count].copy_from_slice(&buffer[..count]);
+    }
+}
+
+/// Largest number of lanes of any path.
+pub const MAX_LANES: usize = 16;
+
+/// Plain arrays of `N` numbers with bounds-checked access.
+#[derive(Clone, Copy)]
+pub struct Portable<T, const N: usize>(std::marker::PhantomData<T>);
+
+impl<T: Scalar, const N: usize> Portable<T, N> {
+    fn new() -> Self {
+        Portable(std::marker::PhantomData)
+    }
+}
+
+impl<T: Scalar, const N: usize> Simd for Portable<T, N> {
+    type T = T;
+    type V = [T; N];
+    type Tail = Portable<T, 1>;
+    const LANES: usize = N;
+    const REGISTERS: usize = 16;
+
+    #[inline(always)]
+    fn tail(self) -> Self::Tail {
+        Portable(std::marker::PhantomData)
+    }
+    #[inline(always)]
+    fn splat(self, x: T) -> [T; N] {
+        [x; N]
+    }
+    #[inline(always)]
+    unsafe fn load(self, x: &[T], at: usize) -> [T; N] {
+        let mut v = [T::ZERO; N];
+        v.copy_from_slice(&x[at..at + N]);
+        v
+    }
+    #[inline(always)]
+    unsafe fn store(self, v: [T; N], y: &mut [T], at: usize) {
+        y[at..at + N].copy_from_slice(&v);
+    }
+    #[inline(always)]
+    unsafe fn broadcast(self, x: &[T], at: usize) -> [T; N] {
+        [x[at]; N]
+    }
+    #[inline(always)]
+    fn mul_add(self, a: [T; N], b: [T; N], c: [T; N]) -> [T; N] {
+        std::array::from_fn(|i| a[i] * b[i] + c[i])
+    }
+    #[inline(always)]
+    fn add(self, a: [T; N], b: [T; N]) -> [T; N] {
+        std::array::from_fn(|i| a[i] + b[i])
+    }
+    #[inline(always)]
+    fn sub(self, a: [T; N], b: [T; N]) -> [T; N] {
+        std::array::from_fn(|i| a[i] - b[i])
+    }
+    #[inline(always)]
+    fn mul(self, a: [T; N], b: [T; N]) -> [T; N] {
+        std::array::from_fn(|i| a[i] * b[i])
+    }
+    #[inline(always)]
+    fn relu(self, a: [T; N]) -> [T; N] {
+        std::array::from_fn(|i| if a[i] < T::ZERO { T::ZERO } else { a[i] })
+    }
+    #[inline(always)]
+    fn where_positive(self, y: [T; N], v: [T; N]) -> [T; N] {
+        std::array::from_fn(|i| if y[i] > T::ZERO { v[i] } else { T::ZERO })
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use super::Simd;
+    use std::arch::x86_64::*;
+
+    /// One number, fused multiplication and addition.
+    #[derive(Clone, Copy)]
+    pub struct Fused1<T>(std::marker::PhantomData<T>);
+
+    macro_rules! fused_tail {
+        ($t:ident) => {
+            impl Simd for Fused1<$t> {
+                type T = $t;
+                type V = $t;
+                type Tail = Self;
+                const LANES: usize = 1;
+                const REGISTERS: usize = 16;
+
+                #[inline(always)]
+                fn tail(self) -> Self {
+                    self
+                }
+                #[inline(always)]
+                fn splat(self, x: $t) -> $t {
+                    x
+                }
+                #[inline(always)]
+                unsafe fn load(self, x: &[$t], at: usize) -> $t {
+                    debug_assert!(at < x.len());
+                    // SAFETY: the caller promises at < x.len().
+                    unsafe { *x.get_unchecked(at) }
+                }
+                #[inline(always)]
+                unsafe fn store(self, v: $t, y: &mut [$t], at: usize) {
+                    debug_assert!(at < y.len());
+                    // SAFETY: the caller promises at < y.len().
+                    unsafe { *y.get_unchecked_mut(at) = v }
+                }
+                #[inline(always)]
+                unsafe fn broadcast(self, x: &[$t], at: usize) -> $t {
+                    // SAFETY: the caller promises at < x.len().
+                    unsafe { self.load(x, at) }
+                }
+                #[inline(always)]
+                fn mul_add(self, a: $t, b: $t, c: $t) -> $t {
+                    a.mul_add(b, c)
+                }
+                #[inline(always)]
+                fn add(self, a: $t, b: $t) -> $t {
+                    a + b
+                }
+                #[inline(always)]
+                fn sub(self, a: $t, b: $t) -> $t {
+                    a - b
+                }
+                #[inline(always)]
+                fn mul(self, a: $t, b: $t) -> $t {
+                    a * b
+                }
+                #[inline(always)]
+                fn relu(self, a: $t) -> $t {
+                    if a < 0.0 { 0.0 } else { a }
+                }
+                #[inline(always)]
+                fn where_positive(self, y: $t, v: $t) -> $t {
+                    if y > 0.0 { v } else { 0.0 }
+                }
+            }
+        };
+    }
+    fused_tail!(f32);
+    fused_tail!(f64);
+
+    macro_rules! x86_simd {
+        ($(#[$doc:meta])* $name:ident, $t:ident, $v:ident, $lanes:expr, $registers:expr,
+         $set1:ident, $loadu:ident, $storeu:ident, $fmadd:ident, $add:ident, $sub:ident, $mul:ident, $max:ident,
+         |$y:ident, $x:ident| $select:expr) => {
+            $(#[$doc])*
+            #[derive(Clone, Copy)]
+            pub struct $name(());
+
+            impl $name {
+                /// # Safety
+                /// The processor has the instructions.
+                #[inline(always)]
+                pub unsafe fn new() -> Self {
+                    $name(())
+                }
+            }
+
+            impl Simd for $name {
+                type T = $t;
+                type V = $v;
+                type Tail = Fused1<$t>;
+                const LANES: usize = $lanes;
+                const REGISTERS: usize = $registers;
+
+                #[inline(always)]
+                fn tail(self) -> Fused1<$t> {
+                    Fused1(std::marker::PhantomData)
+                }
+                #[inline(always)]
+                fn splat(self, x: $t) -> $v {
+                    // SAFETY: `self` proves that the processor has the instruction.
+                    unsafe { $set1(x) }
+                }
+                #[inline(always)]
+                unsafe fn load(self, x: &[$t], at: usize) -> $v {
+                    debug_assert!(at + $lanes <= x.len());
+                    // SAFETY: the caller promises at + LANES <= x.len(); the load needs no alignment; `self` proves
+                    // that the processor has the instruction.
+                    unsafe { $loadu(x.as_ptr().add(at)) }
+                }
+                #[inline(always)]
+                unsafe fn store(self, v: $v, y: &mut [$t], at: usize) {
+                    debug_assert!(at + $lanes <= y.len());
+                    // SAFETY: as for `load`.
+                    unsafe { $storeu(y.as_mut_ptr().add(at), v) }
+                }
+                #[inline(always)]
+                unsafe fn broadcast(self, x: &[$t], at: usize) -> $v {
+                    debug_assert!(at < x.len());
+                    // SAFETY: the caller promises at < x.len(); `self` proves that the processor has the instruction.
+                    unsafe { $set1(*x.get_unchecked(at)) }
+                }
+                #[inline(always)]
+                fn mul_add(self, a: $v, b: $v, c: $v) -> $v {
+                    // SAFETY: `self` proves that the processor has the instruction.
+                    unsafe { $fmadd(a, b, c) }
+                }
+                #[inline(always)]
+                fn add(self, a: $v, b: $v) -> $v {
+                    // SAFETY: `self` proves that the processor has the instruction.
+                    unsafe { $add(a, b) }
+                }
+                #[inline(always)]
+                fn sub(self, a: $v, b: $v) -> $v {
+                    // SAFETY: `self` proves that the processor has the instruction.
+                    unsafe { $sub(a, b) }
+                }
+                #[inline(always)]
+                fn mul(self, a: $v, b: $v) -> $v {
+                    // SAFETY: `self` proves that the processor has the instruction.
+                    unsafe { $mul(a, b) }
+                }
+                #[inline(always)]
+                fn relu(self, a: $v) -> $v {
+                    // The instruction returns its second operand if one is NaN.
+                    // SAFETY: `self` proves that the processor has the instruction.
+                    unsafe { $max($set1(0.0), a) }
+                }
+                #[inline(always)]
+                fn where_positive(self, $y: $v, $x: $v) -> $v {
+                    // SAFETY: `self` proves that the processor has the instructions.
+                    unsafe { $select }
+                }
+            }
+        };
+    }
+
+    x86_simd!(
+        /// 8 × f32 with AVX2 and FMA.
+        Avx2F32, f32, __m256, 8, 16,
+        _mm256_set1_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_fmadd_ps, _mm256_add_ps, _mm256_sub_ps,
+        _mm256_mul_ps, _mm256_max_ps,
+        |y, x| _mm256_and_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(y, _mm256_set1_ps(0.0)), x)
+    );
+    x86_simd!(
+        /// 4 × f64 with AVX2 and FMA.
+        Avx2F64, f64, __m256d, 4, 16,
+        _mm256_set1_pd, _mm256_loadu_pd, _mm256_storeu_pd, _mm256_fmadd_pd, _mm256_add_pd, _mm256_sub_pd,
+        _mm256_mul_pd, _mm256_max_pd,
+        |y, x| _mm256_and_pd(_mm256_cmp_pd::<_CMP_GT_OQ>(y, _mm256_set1_pd(0.0)), x)
+    );
+    x86_simd!(
+        /// 16 × f32 with AVX-512F.
+        Avx512F32, f32, __m512, 16, 32,
+        _mm512_set1_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_fmadd_ps, _mm512_add_ps, _mm512_sub_ps,
+        _mm512_mul_ps, _mm512_max_ps,
+        |y, x| _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(y, _mm512_set1_ps(0.0)), x)
+    );
+    x86_simd!(
+        /// 8 × f64 with AVX-512F.
+        Avx512F64, f64, __m512d, 8, 32,
+        _mm512_set1_pd, _mm512_loadu_pd, _mm512_storeu_pd, _mm512_fmadd_pd, _mm512_add_pd, _mm512_sub_pd,
+        _mm512_mul_pd, _mm512_max_pd,
+        |y, x| _mm512_maskz_mov_pd(_mm512_cmp_pd_mask::<_CMP_GT_OQ>(y, _mm512_set1_pd(0.0)), x)
+    );
+}
+
+macro_rules! element {
+    ($t:ident, $portable:expr, $avx2:ident, $avx512:ident) => {
+        impl Element for $t {
+            fn dispatch<J: Job<Self>>(isa: Isa, job: J) -> J::Output {
+                #[cfg(target_arch = "x86_64")]
+                {
+                    #[target_feature(enable = "avx2,fma")]
+                    fn avx2<J: Job<$t>>(job: J) -> J::Output {
+                        // SAFETY: this function runs only where its target features exist.
+                        job.run(unsafe { x86::$avx2::new() })
+                    }
+                    #[target_feature(enable = "avx512f,avx2,fma")]
+                    fn avx512<J: Job<$t>>(job: J) -> J::Output {
+                        // SAFETY: this function runs only where its target features exist.
+                        job.run(unsafe { x86::$avx512::new() })
+                    }
+                    let isa = isa.min(Isa::detect());
+                    if isa == Isa::Avx512 {
+                        // SAFETY: `detect` found avx512f, avx2 and fma.
+                        return unsafe { avx512(job) };
+                    }
+                    if isa == Isa::Avx2 {
+                        // SAFETY: `detect` found avx2 and fma.
+                        return unsafe { avx2(job) };
+                    }
+                }
+                let _ = isa;
+                job.run(Portable::<$t, $portable>::new())
+            }
+
+            fn lanes(isa: Isa) -> usize {
+                #[cfg(target_arch = "x86_64")]
+                match isa.min(Isa::detect()) {
+                    Isa::Avx512 => return <x86::$avx512 as Simd>::LANES,
+                    Isa::Avx2 => return <x86::$avx2 as Simd>::LANES,
+                    Isa::Portable => {}
+                }
+                let _ = isa;
+                $portable
+            }
+        }
+    };
+}
+element!(f32, 4, Avx2F32, Avx512F32);
+element!(f64, 2, Avx2F64, Avx512F64);
