@@ -4,6 +4,7 @@ pub mod data;
 pub mod execute;
 pub mod graph;
 pub mod kernels;
+pub mod network;
 pub mod op;
 pub mod ops;
 pub mod parallel;
@@ -13,5 +14,6 @@ pub mod scalar;
 pub mod scratch;
 pub mod testkit;
 pub mod weights;
+//pub mod zoo;
 
 pub use scalar::{Dtype, Scalar};

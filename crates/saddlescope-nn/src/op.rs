@@ -15,6 +15,7 @@
 
 use std::any::Any;
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use crate::scalar::Scalar;
 use crate::scratch::Scratch;
@@ -208,6 +209,12 @@ pub trait OpInfo: Debug + Send + Sync {
     /// Shape of the output from the shapes of the inputs. Called once per micro-batch size; it must refuse what
     /// the passes could not compute, so that they need not check.
     fn infer(&self, inputs: &[&[usize]]) -> Result<Vec<usize>, ShapeError>;
+
+    /// The same normalisation with the statistics of the batch (`true`) or running ones (`false`); `None` for every
+    /// operation without such a choice.
+    fn with_batch_statistics(&self, _on: bool) -> Option<Arc<dyn AnyOp>> {
+        None
+    }
 
     /// Whether the output is the first input under another shape: such an operation costs nothing and its passes
     /// are never called.

@@ -19,6 +19,10 @@ pub enum Pass {
 }
 
 impl Pass {
+    /// All passes.
+    pub const ALL: [Pass; 5] =
+        [Pass::Forward, Pass::Gradient, Pass::TangentGradient, Pass::Hessian, Pass::HessianKeepingPrimals];
+
     fn backward(self) -> bool {
         self != Pass::Forward
     }

@@ -127,7 +127,8 @@ pub struct Risk<T> {
     chunk: usize,
     per_sample: bool,
     options: RiskOptions,
-    plans: Mutex<BTreeMap<(usize, Pass), Arc<Plan>>>,
+    /// For every pass: the plan of a full micro-batch and of the last one.
+    plans: BTreeMap<Pass, Plans>,
     workspaces: Mutex<Vec<Workspace<T>>>,
 }
 
@@ -203,6 +204,17 @@ impl<T: Element> Risk<T> {
                 .into());
             }
         };
+        let rest = samples % micro;
+        let mut plans = BTreeMap::new();
+        for pass in Pass::ALL {
+            let compile = |batch| {
+                Plan::compile(&objective.graph, &[objective.loss, objective.output], batch, pass)
+                    .map(Arc::new)
+            };
+            let full = compile(micro)?;
+            let last = if rest == 0 { full.clone() } else { compile(rest)? };
+            plans.insert(pass, Plans { full, last });
+        }
         Ok(Self {
             objective,
             data,
@@ -211,7 +223,7 @@ impl<T: Element> Risk<T> {
             chunk,
             per_sample,
             options,
-            plans: Mutex::new(BTreeMap::new()),
+            plans,
             workspaces: Mutex::new(Vec::new()),
         })
     }
@@ -233,38 +245,24 @@ impl<T: Element> Risk<T> {
 
     /// Bytes that one thread's workspace takes for products with `tangents` vectors at once, that the accumulators
     /// take once, and that keeping the primals of all micro-batches would take.
-    pub fn memory(&self, tangents: usize) -> Result<MemoryEstimate, RiskError> {
+    pub fn memory(&self, tangents: usize) -> MemoryEstimate {
         let n = self.dim();
-        let plan = self.plan(self.micro, Pass::Hessian)?;
-        let keeping = self.plan(self.micro, Pass::HessianKeepingPrimals)?;
+        let plan = &self.plans(Pass::Hessian).full;
+        let keeping = &self.plans(Pass::HessianKeepingPrimals).full;
         let size = size_of::<T>();
         let batches = self.objective.samples.div_ceil(self.micro);
-        Ok(MemoryEstimate {
+        MemoryEstimate {
             per_thread: (plan.workspace_len(tangents) + n * tangents) * size,
             shared: 8 * n * tangents
                 + size * n * 3 * (1 + tangents)
                 + self.data.iter().map(|d| d.len() * size).sum::<usize>(),
             all_primals: keeping.primal_len() * size * batches,
-        })
-    }
-
-    fn plan(&self, batch: usize, pass: Pass) -> Result<Arc<Plan>, GraphError> {
-        let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(plan) = plans.get(&(batch, pass)) {
-            return Ok(plan.clone());
         }
-        let outputs = [self.objective.loss, self.objective.output];
-        let plan = Arc::new(Plan::compile(&self.objective.graph, &outputs, batch, pass)?);
-        plans.insert((batch, pass), plan.clone());
-        Ok(plan)
     }
 
-    /// The plans of the full and of the last micro-batch.
-    fn plans(&self, pass: Pass) -> Result<Plans, GraphError> {
-        let rest = self.objective.samples % self.micro;
-        let full = self.plan(self.micro, pass)?;
-        let last = if rest == 0 { full.clone() } else { self.plan(rest, pass)? };
-        Ok(Plans { full, last })
+    /// The plans of the full and of the last micro-batch; there for every pass.
+    fn plans(&self, pass: Pass) -> &Plans {
+        &self.plans[&pass]
     }
 
     fn micro_batches(&self, chunk: usize) -> impl Iterator<Item = (usize, usize)> + use<T> {
@@ -328,11 +326,8 @@ impl<T: Element> Risk<T> {
     }
 
     /// L(θ) and the accuracy.
-    ///
-    /// # Errors
-    /// If the graph does not compile for the last, smaller micro-batch.
-    pub fn evaluate(&self, theta: &[f64]) -> Result<Evaluation, RiskError> {
-        let plans = self.plans(Pass::Forward)?;
+    pub fn evaluate(&self, theta: &[f64]) -> Evaluation {
+        let plans = self.plans(Pass::Forward);
         let graph = &self.objective.graph;
         let prepared = Prepared::new(graph, &plans.full, theta);
         let mut total = Tally::default();
@@ -353,15 +348,12 @@ impl<T: Element> Risk<T> {
             |_, (_, sum)| total.add(sum),
         );
         states.into_iter().for_each(|(w, _)| self.return_workspace(w));
-        Ok(self.evaluation(&total))
+        self.evaluation(&total)
     }
 
     /// L(θ), the accuracy, and ∇L(θ) into `gradient` (length N, file order).
-    ///
-    /// # Errors
-    /// As [`Risk::evaluate`].
-    pub fn gradient(&self, theta: &[f64], gradient: &mut [f64]) -> Result<Evaluation, RiskError> {
-        let plans = self.plans(Pass::Gradient)?;
+    pub fn gradient(&self, theta: &[f64], gradient: &mut [f64]) -> Evaluation {
+        let plans = self.plans(Pass::Gradient);
         let graph = &self.objective.graph;
         let prepared = Prepared::new(graph, &plans.full, theta);
         let mut total = Tally::default();
@@ -391,24 +383,19 @@ impl<T: Element> Risk<T> {
         );
         states.into_iter().for_each(|(w, ..)| self.return_workspace(w));
         sum.write(graph, gradient);
-        Ok(self.evaluation(&total))
+        self.evaluation(&total)
     }
 
     /// The risk near θ, ready for products.
-    ///
-    /// # Errors
-    /// As [`Risk::evaluate`].
-    pub fn at(&self, theta: &[f64]) -> Result<RiskPoint<'_, T>, RiskError> {
-        let plan = self.plan(self.micro, Pass::Hessian)?;
-        self.plans(Pass::Hessian)?;
-        self.plans(Pass::TangentGradient)?;
-        let keep_plan = self.plan(self.micro, Pass::HessianKeepingPrimals)?;
+    pub fn at(&self, theta: &[f64]) -> RiskPoint<'_, T> {
+        let plan = &self.plans(Pass::Hessian).full;
+        let keep_plan = &self.plans(Pass::HessianKeepingPrimals).full;
         let each = keep_plan.primal_len() * size_of::<T>();
         let batches = self.objective.samples.div_ceil(self.micro);
         let keep = (self.options.keep_bytes / each.max(1)).min(batches);
         let mut kept = Vec::with_capacity(keep);
         kept.resize_with(keep, || Mutex::new(None));
-        Ok(RiskPoint { risk: self, prepared: Prepared::new(&self.objective.graph, &plan, theta), kept })
+        RiskPoint { risk: self, prepared: Prepared::new(&self.objective.graph, plan, theta), kept }
     }
 }
 
@@ -545,12 +532,8 @@ impl<T: Element> RiskPoint<'_, T> {
             return Err(RiskError::NoPerSampleLoss);
         }
         let second = matches!(curvature, Curvature::Hessian | Curvature::Residual);
-        let plans = risk.plans(if second { Pass::Hessian } else { Pass::TangentGradient })?;
-        let keeping = if second && !self.kept.is_empty() {
-            Some(risk.plans(Pass::HessianKeepingPrimals)?)
-        } else {
-            None
-        };
+        let plans = risk.plans(if second { Pass::Hessian } else { Pass::TangentGradient });
+        let keeping = (second && !self.kept.is_empty()).then(|| risk.plans(Pass::HessianKeepingPrimals));
         let tangents = PreparedTangents::new(graph, &plans.full, vs);
         // Directions in the engine's order of axes, for the quotients.
         let mut sum = Accumulator::new(graph, k);

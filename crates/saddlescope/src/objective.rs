@@ -9,6 +9,8 @@ pub enum ParamKind {
     ConvFilter,
     /// Weights of a linear map, shape `[out, in]`: one neuron per index of the first axis.
     LinearWeight,
+    /// Weights of a linear map stored transposed, shape `[in, out]`: one neuron per index of the last axis.
+    LinearWeightTransposed,
     /// An additive bias.
     Bias,
     /// Scale or shift of a normalisation layer.
