@@ -10,6 +10,7 @@ pub mod ops;
 pub mod parallel;
 pub mod plan;
 pub mod risk;
+pub mod onnx;
 pub mod scalar;
 pub mod scratch;
 pub mod testkit;

@@ -1,0 +1,69 @@
+//! Errors of the importer: they name the file, the node or tensor, what was found and what was expected.
+
+use std::path::PathBuf;
+
+/// What went wrong inside one operator or tensor; the caller adds which one and in which file.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct OpError(String);
+
+impl OpError {
+    /// An error with this text.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+}
+
+/// Why an ONNX file could not be imported.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OnnxError {
+    /// The file, or one it refers to, could not be read.
+    #[error("{path}: {source}", path = path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The bytes are not an ONNX model.
+    #[error("not an ONNX model: {0}")]
+    Decode(String),
+    /// The model breaks a rule of the standard, or a limit of this importer.
+    #[error("invalid ONNX model: {0}")]
+    Invalid(String),
+    /// An initialiser or constant is wrong.
+    #[error("tensor `{name}`: {source}")]
+    Tensor {
+        /// Its name in the file.
+        name: String,
+        /// What is wrong.
+        source: OpError,
+    },
+    /// A node uses an operator that is not supported.
+    #[error("node `{node}`: operator {operator} is not supported; supported are: {supported}")]
+    Unsupported {
+        /// Name of the node, or of its first output.
+        node: String,
+        /// Operator with its domain and operator-set version.
+        operator: String,
+        /// All supported operators.
+        supported: String,
+    },
+    /// A node cannot be evaluated or translated.
+    #[error("node `{node}` ({operator}): {source}")]
+    Node {
+        /// Name of the node, or of its first output.
+        node: String,
+        /// Operator type.
+        operator: String,
+        /// What is wrong.
+        source: OpError,
+    },
+}
+
+impl From<std::num::TryFromIntError> for OpError {
+    fn from(_: std::num::TryFromIntError) -> Self {
+        Self::new("a size or index does not fit")
+    }
+}

@@ -1,0 +1,92 @@
+//! Runs a whole graph in the reference interpreter, node after node.
+
+use std::collections::BTreeMap;
+
+use super::error::{OnnxError, OpError};
+use super::eval::{self, Budget, Call};
+use super::model::Graph;
+use super::node::Node;
+use super::value::Value;
+
+/// Values by name.
+pub type Environment = BTreeMap<String, Value>;
+
+/// Evaluates one node.
+///
+/// # Errors
+/// The operator is unknown ([`OnnxError::Unsupported`]) or fails.
+pub fn node(node: &Node, inputs: &[Option<&Value>], budget: &Budget) -> Result<Vec<Value>, OnnxError> {
+    let known = if node.domain.is_empty() { eval::find(&node.op_type) } else { None };
+    let Some(evaluate) = known else {
+        return Err(unsupported(node));
+    };
+    evaluate(&Call { node, inputs, budget }).map_err(|source| failed(node, source))
+}
+
+pub(crate) fn failed(node: &Node, source: OpError) -> OnnxError {
+    OnnxError::Node { node: node.name.clone(), operator: node.operator(), source }
+}
+
+pub(crate) fn unsupported(node: &Node) -> OnnxError {
+    let supported: Vec<&str> = eval::OPERATORS.iter().map(|o| o.0).collect();
+    OnnxError::Unsupported {
+        node: node.name.clone(),
+        operator: node.operator(),
+        supported: supported.join(", "),
+    }
+}
+
+/// Evaluates a graph whose inputs (and, for a branch, outer values) are in `environment`; returns its outputs.
+///
+/// # Errors
+/// An input is missing, or a node fails or is not supported.
+pub fn graph(graph: &Graph, environment: &mut Environment, budget: &Budget) -> Result<Vec<Value>, OnnxError> {
+    let missing = |name: &str| OnnxError::Invalid(format!("no value for `{name}`"));
+    for input in &graph.inputs {
+        if !environment.contains_key(&input.name) {
+            return Err(missing(&input.name));
+        }
+    }
+    for (name, value) in &graph.initializers {
+        environment.insert(name.clone(), value.clone());
+    }
+    for node in &graph.nodes {
+        let outputs = if node.op_type == "If" && node.domain.is_empty() {
+            branch(node, environment, budget)?
+        } else {
+            let mut inputs = Vec::with_capacity(node.inputs.len());
+            for name in &node.inputs {
+                let value = if name.is_empty() {
+                    None
+                } else {
+                    Some(environment.get(name).ok_or_else(|| missing(name))?)
+                };
+                inputs.push(value);
+            }
+            self::node(node, &inputs, budget)?
+        };
+        if outputs.len() < node.outputs.len() {
+            let text = format!("{} outputs are wanted, {} exist", node.outputs.len(), outputs.len());
+            return Err(failed(node, OpError::new(text)));
+        }
+        for (name, value) in node.outputs.iter().zip(outputs) {
+            environment.insert(name.clone(), value);
+        }
+    }
+    graph.outputs.iter().map(|o| environment.get(&o.name).cloned().ok_or_else(|| missing(&o.name))).collect()
+}
+
+fn branch(node: &Node, environment: &mut Environment, budget: &Budget) -> Result<Vec<Value>, OnnxError> {
+    let name = node.inputs.first().map(String::as_str).unwrap_or_default();
+    let condition = environment.get(name).ok_or_else(|| failed(node, OpError::new("no condition")))?;
+    let chosen = taken_branch(node, condition).map_err(|e| failed(node, e))?;
+    graph(chosen, environment, budget)
+}
+
+/// The branch of an `If` node that this condition takes.
+pub(crate) fn taken_branch<'a>(node: &'a Node, condition: &Value) -> Result<&'a Graph, OpError> {
+    match condition.as_bools()? {
+        [yes] => node.graph(if *yes { "then_branch" } else { "else_branch" }),
+        other => Err(OpError::new(format!("a condition of {} values", other.len()))),
+    }
+}

@@ -1,0 +1,19 @@
+//! Reading networks from ONNX files.
+//!
+//! The way of a file: bytes → [`proto`] (decoding, bounded by [`prescan`]) → [`model`] (checked graph) → [`eval`] for the
+//! part that depends on constants or data only, and the engine's graph for the part that depends on parameters.
+
+pub mod element;
+pub mod error;
+pub mod eval;
+pub mod interpret;
+pub mod model;
+pub mod node;
+pub(crate) mod prescan;
+pub mod proto;
+pub mod tensor;
+pub mod value;
+
+pub use element::ElementType;
+pub use error::{OnnxError, OpError};
+pub use value::{Data, Value};
