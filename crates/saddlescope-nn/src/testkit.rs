@@ -66,12 +66,29 @@ impl<'a> OpCheck<'a> {
         let gy = random(&mut rng, len);
         let dgy = random(&mut rng, k * len);
         let case = Case { op: self.op, shapes: &shapes, out: &out, k };
-        let full = case.run::<f64>(&values, &tangents, &gy, &dgy, true, None);
-        let unpacked = case.run::<f64>(&values, &tangents, &gy, &dgy, false, None);
+        let full = case.run::<f64>(&values, &tangents, &gy, &dgy, &Run::default());
+        let unpacked = case.run::<f64>(&values, &tangents, &gy, &dgy, &Run { pack: false, ..Run::default() });
         full.compare(&unpacked, 1e-12, "parameters prepared against computed values")?;
-        let accumulated = case.run::<f64>(&values, &tangents, &gy, &dgy, true, Some(0.5));
+        let accumulated =
+            case.run::<f64>(&values, &tangents, &gy, &dgy, &Run { prefill: Some(0.5), ..Run::default() });
         full.shifted(0.5).compare(&accumulated, 1e-12, "adding to adjoints against overwriting them")?;
-        let single = case.run::<f32>(&values, &tangents, &gy, &dgy, true, None);
+        let poisoned =
+            case.run::<f64>(&values, &tangents, &gy, &dgy, &Run { poison_unread: true, ..Run::default() });
+        full.compare(&poisoned, 1e-12, "NaN in what `reads` says is not read")?;
+        for i in 0..values.len() {
+            let run = Run { unwanted: Some(i), ..Run::default() };
+            let others = case.run::<f64>(&values, &tangents, &gy, &dgy, &run);
+            let what = format!("adjoint of input {i} not wanted");
+            full.compare(&others, 1e-12, &what)?;
+            for o in (0..values.len()).filter(|&o| o != i) {
+                if full.gx[o].is_some() != others.gx[o].is_some()
+                    || full.dgx[o].is_some() != others.dgx[o].is_some()
+                {
+                    return Err(format!("{what}: whether input {o} gets an adjoint changes"));
+                }
+            }
+        }
+        let single = case.run::<f32>(&values, &tangents, &gy, &dgy, &Run::default());
         full.compare(&single, self.f32_tolerance, "f64 against f32")?;
 
         // Tangent and adjoint's tangent against central differences, one input at a time and all at once.
@@ -84,7 +101,7 @@ impl<'a> OpCheck<'a> {
             if chosen.iter().all(Option::is_none) {
                 continue;
             }
-            let got = case.run::<f64>(&values, &chosen, &gy, &dgy, true, None);
+            let got = case.run::<f64>(&values, &chosen, &gy, &dgy, &Run::default());
             for j in 0..k {
                 let shift = |sign: f64| -> Passes {
                     let moved: Vec<Vec<f64>> = (values.iter().zip(&chosen))
@@ -97,7 +114,7 @@ impl<'a> OpCheck<'a> {
                         .collect();
                     let gy: Vec<f64> =
                         gy.iter().zip(&dgy[j * len..]).map(|(g, d)| g + sign * h * d).collect();
-                    case.run::<f64>(&moved, &tangents, &gy, &dgy, true, None)
+                    case.run::<f64>(&moved, &tangents, &gy, &dgy, &Run::default())
                 };
                 let (plus, minus) = (shift(1.0), shift(-1.0));
                 let what = match only {
@@ -126,7 +143,7 @@ impl<'a> OpCheck<'a> {
         for i in (0..inputs).filter(|&i| self.differentiable[i]) {
             let chosen: Vec<Option<Vec<f64>>> =
                 tangents.iter().enumerate().map(|(o, t)| t.clone().filter(|_| o == i)).collect();
-            let got = case.run::<f64>(&values, &chosen, &gy, &dgy, true, None);
+            let got = case.run::<f64>(&values, &chosen, &gy, &dgy, &Run::default());
             let (Some(gx), Some(dx)) = (&got.gx[i], &chosen[i]) else { continue };
             for j in 0..k {
                 let left = dot(&gy, &got.dy[j * len..(j + 1) * len]);
@@ -211,6 +228,24 @@ impl Passes {
     }
 }
 
+/// How the passes are run.
+struct Run {
+    /// Whether parameters are prepared (see [`crate::op::Op::pack`]).
+    pack: bool,
+    /// Adjoint slots already hold this number.
+    prefill: Option<f64>,
+    /// The input whose adjoint is not wanted.
+    unwanted: Option<usize>,
+    /// Replace what the operation says it does not read in the backward passes by NaN.
+    poison_unread: bool,
+}
+
+impl Default for Run {
+    fn default() -> Self {
+        Self { pack: true, prefill: None, unwanted: None, poison_unread: false }
+    }
+}
+
 struct Case<'a> {
     op: &'a dyn AnyOp,
     shapes: &'a [&'a [usize]],
@@ -219,16 +254,16 @@ struct Case<'a> {
 }
 
 impl Case<'_> {
-    /// Runs all four passes; `prefill`: adjoint slots that already hold this number.
+    /// Runs all four passes.
     fn run<T: Element>(
         &self,
         values: &[Vec<f64>],
         tangents: &[Option<Vec<f64>>],
         gy: &[f64],
         dgy: &[f64],
-        pack: bool,
-        prefill: Option<f64>,
+        run: &Run,
     ) -> Passes {
+        let Run { pack, prefill, unwanted, poison_unread } = *run;
         let op = T::op(self.op);
         let cast = |v: &[f64]| -> Vec<T> { v.iter().map(|&x| T::from_f64(x)).collect() };
         let values: Vec<Vec<T>> = values.iter().map(|v| cast(v)).collect();
@@ -282,6 +317,21 @@ impl Case<'_> {
             op.tangent(&context, &mut dy, &mut scratch);
         }
         context.dy = &dy;
+        let reads = self.op.reads();
+        let nan = |v: &[T]| vec![T::from_f64(f64::NAN); v.len()];
+        let (nan_values, nan_y, nan_dy): (Vec<Vec<T>>, _, _) =
+            (values.iter().map(|v| nan(v)).collect(), nan(&y), nan(&dy));
+        let nan_tangents: Vec<Option<Vec<T>>> = tangents.iter().map(|t| t.as_deref().map(nan)).collect();
+        let read_inputs: Vec<Operand<'_, T>> = (inputs.iter().enumerate())
+            .map(|(i, &x)| match poison_unread && reads.inputs & (1 << i) == 0 {
+                true => Operand { value: &nan_values[i], tangent: nan_tangents[i].as_deref(), ..x },
+                false => x,
+            })
+            .collect();
+        context.inputs = &read_inputs;
+        if poison_unread && !reads.output {
+            (context.y, context.dy) = (&nan_y, &nan_dy);
+        }
         context.gy = &gy;
         context.dgy = &dgy;
         let start = T::from_f64(prefill.unwrap_or(f64::NAN));
@@ -297,8 +347,9 @@ impl Case<'_> {
                 written[which][0] = true;
                 continue;
             }
-            let mut slots: Vec<Option<Slot<'_, T>>> =
-                (buffers.iter_mut()).map(|b| Some(Slot::new(b, prefill.is_none()))).collect();
+            let mut slots: Vec<Option<Slot<'_, T>>> = (buffers.iter_mut().enumerate())
+                .map(|(i, b)| (unwanted != Some(i)).then(|| Slot::new(b, prefill.is_none())))
+                .collect();
             if which == 0 {
                 op.adjoint(&context, &mut slots, &mut scratch);
             } else {

@@ -7,10 +7,26 @@
 //! attained.
 
 pub mod loss;
+mod add;
+mod axes;
+mod broadcast;
+mod concat;
+mod movement;
+mod pad;
 mod relu;
+mod reshape;
+mod slice;
+mod strided;
+mod transpose;
 
 pub use loss::{
     BinaryCrossEntropyWithLogits, CrossEntropy, CrossEntropyOfProbabilities, NegativeLogLikelihood,
     SquaredError,
 };
+pub use add::{Add, Sub};
+pub use concat::Concat;
+pub use pad::{Pad, PadMode};
 pub use relu::Relu;
+pub use reshape::{Flatten, Identity, Reshape, Squeeze, Unsqueeze};
+pub use slice::Slice;
+pub use transpose::Transpose;
