@@ -39,3 +39,23 @@ pub trait SymmetricOperator: LinearOperator {
         self.ncols()
     }
 }
+
+impl<T: LinearOperator + ?Sized> LinearOperator for &T {
+    fn nrows(&self) -> usize {
+        (**self).nrows()
+    }
+
+    fn ncols(&self) -> usize {
+        (**self).ncols()
+    }
+
+    fn apply(&self, x: &[f64], y: &mut [f64]) {
+        (**self).apply(x, y);
+    }
+
+    fn apply_block(&self, xs: &[f64], ys: &mut [f64]) {
+        (**self).apply_block(xs, ys);
+    }
+}
+
+impl<T: SymmetricOperator + ?Sized> SymmetricOperator for &T {}

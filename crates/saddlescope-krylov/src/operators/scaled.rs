@@ -1,0 +1,44 @@
+//! cA.
+
+use crate::{LinearOperator, SymmetricOperator};
+
+/// The operator cA.
+#[derive(Clone, Debug)]
+pub struct Scaled<A> {
+    inner: A,
+    factor: f64,
+}
+
+impl<A: LinearOperator> Scaled<A> {
+    /// `factor`·A.
+    pub fn new(inner: A, factor: f64) -> Self {
+        Self { inner, factor }
+    }
+
+    /// c.
+    pub fn factor(&self) -> f64 {
+        self.factor
+    }
+}
+
+impl<A: LinearOperator> LinearOperator for Scaled<A> {
+    fn nrows(&self) -> usize {
+        self.inner.nrows()
+    }
+
+    fn ncols(&self) -> usize {
+        self.inner.ncols()
+    }
+
+    fn apply(&self, x: &[f64], y: &mut [f64]) {
+        self.inner.apply(x, y);
+        y.iter_mut().for_each(|y| *y *= self.factor);
+    }
+
+    fn apply_block(&self, xs: &[f64], ys: &mut [f64]) {
+        self.inner.apply_block(xs, ys);
+        ys.iter_mut().for_each(|y| *y *= self.factor);
+    }
+}
+
+impl<A: SymmetricOperator> SymmetricOperator for Scaled<A> {}
