@@ -25,11 +25,13 @@
 //! ```
 #![allow(unsafe_code)]
 
+pub mod affine;
 mod conv;
 mod correlate;
 mod depthwise;
 mod filter;
 mod filter_gradient;
+mod gemm;
 mod geometry;
 mod plan;
 mod scratch;
@@ -42,6 +44,7 @@ pub use conv::{
     filter_adjoint, filter_adjoint_pair, forward, forward_pair, input_adjoint, input_adjoint_pair,
 };
 pub use filter::Filter;
+pub use gemm::matmul;
 pub use geometry::{ConvGeometry, ConvShape, GeometryError};
 pub use scratch::Scratch;
 pub use simd::Isa;

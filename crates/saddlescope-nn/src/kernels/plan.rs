@@ -182,8 +182,9 @@ pub(super) fn pad_images<T: crate::Scalar>(pass: &Correlation, images: usize, sr
         dst.resize(size, T::ZERO);
     }
     let (row_in, row_out) = (w * c, wp * c);
-    let left = pass.left * c;
-    let copied = row_in.min(row_out - left.min(row_out));
+    // The taps may touch nothing but padding.
+    let left = (pass.left * c).min(row_out);
+    let copied = row_in.min(row_out - left);
     for image in 0..images {
         let from = &src[image * h * row_in..(image + 1) * h * row_in];
         let to = &mut dst[image * hp * row_out..(image + 1) * hp * row_out];

@@ -149,6 +149,9 @@ fn shapes_of_real_networks() {
         ConvShape { groups: 19, ..shape(2, 6, 19, 19, 3, 2, 1) },
         ConvShape { groups: 4, ..shape(2, 6, 32, 64, 3, 2, 1) },
         ConvShape { dilation: [2, 2], ..shape(1, 9, 16, 16, 3, 1, 2) },
+        // No tap touches the image.
+        ConvShape { pad: [0, 2, 0, 0], stride: [1, 3], ..shape(1, 1, 3, 4, 1, 1, 0) },
+        ConvShape { pad: [3, 3, 0, 0], stride: [5, 5], ..shape(1, 1, 3, 4, 2, 1, 0) },
     ]
     .into_iter()
     .enumerate()
@@ -182,7 +185,7 @@ fn any_shape() -> impl Strategy<Value = ConvShape> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_convolution_matches_naive_sums(s in any_shape(), seed in 0_u64..1000) {
