@@ -6,6 +6,10 @@
 //! Conventions at kinks are PyTorch's: ReLU′(0) = 0, and a maximum gives its adjoint to the first place where it is
 //! attained.
 
+mod bilinear;
+mod contraction;
+mod gemm;
+mod linear;
 pub mod loss;
 mod add;
 mod axes;
@@ -18,7 +22,12 @@ mod reshape;
 mod slice;
 mod strided;
 mod transpose;
+mod matmul;
+mod relu;
+mod rows;
 
+pub use gemm::Gemm;
+pub use linear::Linear;
 pub use loss::{
     BinaryCrossEntropyWithLogits, CrossEntropy, CrossEntropyOfProbabilities, NegativeLogLikelihood,
     SquaredError,
@@ -26,6 +35,7 @@ pub use loss::{
 pub use add::{Add, Sub};
 pub use concat::Concat;
 pub use pad::{Pad, PadMode};
+pub use matmul::MatMul;
 pub use relu::Relu;
 pub use reshape::{Flatten, Identity, Reshape, Squeeze, Unsqueeze};
 pub use slice::Slice;

@@ -1,0 +1,183 @@
+//! The bilinear map behind [`Linear`](super::Linear), [`MatMul`](super::MatMul) and [`Gemm`](super::Gemm): a list of
+//! products of small strided matrices, Y_b = α A_b B_b, with its adjoints in A and in B.
+
+use crate::scalar::Scalar;
+
+/// How the elements of one factor's matrices lie: element (i, j) at `i * rows + j * columns`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Strides {
+    pub rows: usize,
+    pub columns: usize,
+}
+
+impl Strides {
+    /// A row-major matrix with `columns` columns.
+    pub fn row_major(columns: usize) -> Self {
+        Self { rows: columns, columns: 1 }
+    }
+
+    /// The transpose.
+    pub fn transposed(self) -> Self {
+        Self { rows: self.columns, columns: self.rows }
+    }
+}
+
+/// Y_b = α A_b B_b for every batch b; A_b is m × k, B_b is k × n, Y_b is m × n and row-major.
+#[derive(Clone, Debug)]
+pub(super) struct Contraction {
+    pub m: usize,
+    pub k: usize,
+    pub n: usize,
+    pub a: Strides,
+    pub b: Strides,
+    pub alpha: f64,
+    /// Offsets of A_b and B_b; Y_b lies at b · m · n.
+    pub batches: Vec<(usize, usize)>,
+}
+
+impl Contraction {
+    /// One product.
+    pub fn single(m: usize, k: usize, n: usize, a: Strides, b: Strides) -> Self {
+        Self { m, k, n, a, b, alpha: 1.0, batches: vec![(0, 0)] }
+    }
+
+    /// The same for `times` matrices A stacked on each other, if that is one product (A row-major, one batch).
+    pub fn stacked(&self, times: usize) -> Option<Self> {
+        let stackable = self.batches == [(0, 0)] && self.a == Strides::row_major(self.k);
+        stackable.then(|| Self { m: self.m * times, ..self.clone() })
+    }
+
+    /// y = α A B, or y += α A B.
+    pub fn forward<T: Scalar>(&self, a: &[T], b: &[T], y: &mut [T], accumulate: bool) {
+        let shape = [self.m, self.k, self.n];
+        for (i, &(at_a, at_b)) in self.batches.iter().enumerate() {
+            let y = &mut y[i * self.m * self.n..][..self.m * self.n];
+            let out = Strides::row_major(self.n);
+            product(shape, self.alpha, (&a[at_a..], self.a), (&b[at_b..], self.b), (y, out), accumulate);
+        }
+    }
+
+    /// ā = α ȳ Bᵀ, or ā += α ȳ Bᵀ. Where batches share a matrix A, their contributions add up.
+    pub fn adjoint_a<T: Scalar>(&self, gy: &[T], b: &[T], ga: &mut [T], mut accumulate: bool) {
+        if !accumulate && self.batches.len() != 1 {
+            ga.fill(T::ZERO);
+            accumulate = true;
+        }
+        let shape = [self.m, self.n, self.k];
+        for (i, &(at_a, at_b)) in self.batches.iter().enumerate() {
+            let gy = (&gy[i * self.m * self.n..], Strides::row_major(self.n));
+            let b = (&b[at_b..], self.b.transposed());
+            product(shape, self.alpha, gy, b, (&mut ga[at_a..], self.a), accumulate);
+        }
+    }
+
+    /// b̄ = α Aᵀ ȳ, or b̄ += α Aᵀ ȳ. Where batches share a matrix B, their contributions add up.
+    pub fn adjoint_b<T: Scalar>(&self, gy: &[T], a: &[T], gb: &mut [T], mut accumulate: bool) {
+        if !accumulate && self.batches.len() != 1 {
+            gb.fill(T::ZERO);
+            accumulate = true;
+        }
+        let shape = [self.k, self.m, self.n];
+        for (i, &(at_a, at_b)) in self.batches.iter().enumerate() {
+            let gy = (&gy[i * self.m * self.n..], Strides::row_major(self.n));
+            let a = (&a[at_a..], self.a.transposed());
+            product(shape, self.alpha, a, gy, (&mut gb[at_b..], self.b), accumulate);
+        }
+    }
+
+    /// Floating-point operations.
+    pub fn flops(&self) -> u64 {
+        2 * (self.batches.len() * self.m * self.k * self.n) as u64
+    }
+}
+
+/// Whether an `rows × columns` matrix with these strides lies within `len` elements.
+fn fits(len: usize, rows: usize, columns: usize, s: Strides) -> bool {
+    rows == 0 || columns == 0 || (rows - 1) * s.rows + (columns - 1) * s.columns < len
+}
+
+/// dst (+)= α lhs rhs, on one thread; lhs is m × k, rhs is k × n.
+fn product<T: Scalar>(
+    [m, k, n]: [usize; 3],
+    alpha: f64,
+    (lhs, ls): (&[T], Strides),
+    (rhs, rs): (&[T], Strides),
+    (dst, ds): (&mut [T], Strides),
+    accumulate: bool,
+) {
+    assert!(fits(lhs.len(), m, k, ls) && fits(rhs.len(), k, n, rs) && fits(dst.len(), m, n, ds));
+    if m == 0 || n == 0 {
+        return;
+    }
+    if k == 0 {
+        if !accumulate {
+            for i in 0..m {
+                for j in 0..n {
+                    dst[i * ds.rows + j * ds.columns] = T::ZERO;
+                }
+            }
+        }
+        return;
+    }
+    let stride = |s: usize| s as isize;
+    // SAFETY: the assertion above says that every element (i, j) of the three matrices lies within its slice, `dst`
+    // is borrowed mutably and so does not overlap the others, and T is f32 or f64, which gemm supports.
+    #[allow(unsafe_code)]
+    unsafe {
+        gemm::gemm(
+            m,
+            n,
+            k,
+            dst.as_mut_ptr(),
+            stride(ds.columns),
+            stride(ds.rows),
+            accumulate,
+            lhs.as_ptr(),
+            stride(ls.columns),
+            stride(ls.rows),
+            rhs.as_ptr(),
+            stride(rs.columns),
+            stride(rs.rows),
+            T::ONE,
+            T::from_f64(alpha),
+            false,
+            false,
+            false,
+            gemm::Parallelism::None,
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strided_products_match_the_definition() {
+        let lhs: Vec<f64> = (0..6).map(f64::from).collect();
+        let rhs: Vec<f64> = (0..12).map(|i| f64::from(i) - 5.0).collect();
+        for (ls, rs) in [
+            (Strides::row_major(3), Strides::row_major(4)),
+            (Strides::row_major(2).transposed(), Strides::row_major(3).transposed()),
+        ] {
+            let mut dst = vec![1.0; 8];
+            product([2, 3, 4], 2.0, (&lhs, ls), (&rhs, rs), (&mut dst, Strides::row_major(4)), true);
+            for i in 0..2 {
+                for j in 0..4 {
+                    let sum: f64 = (0..3)
+                        .map(|l| lhs[i * ls.rows + l * ls.columns] * rhs[l * rs.rows + j * rs.columns])
+                        .sum();
+                    assert_eq!(dst[i * 4 + j], 1.0 + 2.0 * sum, "small integers: exact");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn empty_products_are_zero() {
+        let mut dst = vec![f64::NAN; 4];
+        let s = Strides::row_major(2);
+        product([2, 0, 2], 1.0, (&[], s), (&[], s), (&mut dst, s), false);
+        assert_eq!(dst, [0.0; 4]);
+    }
+}
