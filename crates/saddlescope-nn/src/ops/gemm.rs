@@ -2,7 +2,7 @@
 
 use super::bilinear;
 use super::contraction::{Contraction, Strides};
-use crate::op::{Context, Op, OpInfo, Reads, ShapeError, Slots};
+use crate::op::{Context, Op, OpInfo, Reads, ShapeError, Slots, numel};
 use crate::scalar::Scalar;
 use crate::scratch::Scratch;
 
@@ -145,7 +145,7 @@ impl<T: Scalar> Op<T> for Gemm {
     fn adjoint_tangent(&self, c: &Context<'_, T>, dgx: &mut Slots<'_, T>, _scratch: &mut Scratch<T>) {
         bilinear::adjoint_tangent(&self.of(c), c, dgx);
         if let Some(Some(slot)) = dgx.get_mut(2) {
-            let (beta, len) = (T::from_f64(self.beta), c.x(2).len());
+            let (beta, len) = (T::from_f64(self.beta), numel(c.inputs[2].shape));
             let dgb = slot.add();
             for j in 0..c.tangents {
                 let (dgb, dgy) = (&mut dgb[j * len..(j + 1) * len], c.dgy(j));

@@ -89,7 +89,7 @@ impl<T: Scalar> Op<T> for Linear {
     fn adjoint_tangent(&self, c: &Context<'_, T>, dgx: &mut Slots<'_, T>, _scratch: &mut Scratch<T>) {
         bilinear::adjoint_tangent(&of(c), c, dgx);
         if let Some(Some(slot)) = dgx.get_mut(2) {
-            let out = c.x(2).len();
+            let out = c.inputs[2].shape[0];
             let sums = slot.add();
             for j in 0..c.tangents {
                 rows::add_sum(c.dgy(j), &mut sums[j * out..(j + 1) * out]);

@@ -6,9 +6,11 @@
 //! Conventions at kinks are PyTorch's: ReLU′(0) = 0, and a maximum gives its adjoint to the first place where it is
 //! attained.
 
+mod batch_norm;
 mod bilinear;
 mod contraction;
 mod gemm;
+mod global_average_pool;
 mod linear;
 pub mod loss;
 mod add;
@@ -25,8 +27,11 @@ mod transpose;
 mod matmul;
 mod relu;
 mod rows;
+mod standardize;
 
+pub use batch_norm::{BatchNorm, BatchNormMode};
 pub use gemm::Gemm;
+pub use global_average_pool::GlobalAveragePool;
 pub use linear::Linear;
 pub use loss::{
     BinaryCrossEntropyWithLogits, CrossEntropy, CrossEntropyOfProbabilities, NegativeLogLikelihood,
