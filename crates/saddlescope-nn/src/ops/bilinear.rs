@@ -13,11 +13,9 @@ pub(super) fn forward<T: Scalar>(f: &Contraction, c: &Context<'_, T>, y: &mut [T
 pub(super) fn tangent<T: Scalar>(f: &Contraction, c: &Context<'_, T>, dy: &mut [T]) {
     let len = c.len();
     let mut written = false;
-    if let Some(da) = c.inputs[0].tangent {
-        if let Some(f) = f.stacked(c.tangents) {
-            f.forward(da, c.x(1), dy, false);
-            written = true;
-        }
+    if let (Some(da), Some(f)) = (c.inputs[0].tangent, f.stacked(c.tangents)) {
+        f.forward(da, c.x(1), dy, false);
+        written = true;
     }
     for j in 0..c.tangents {
         let dy = &mut dy[j * len..(j + 1) * len];

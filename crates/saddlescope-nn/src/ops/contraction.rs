@@ -1,6 +1,7 @@
 //! The bilinear map behind [`Linear`](super::Linear), [`MatMul`](super::MatMul) and [`Gemm`](super::Gemm): a list of
 //! products of small strided matrices, Y_b = α A_b B_b, with its adjoints in A and in B.
 
+use crate::kernels::matmul;
 use crate::scalar::Scalar;
 
 /// How the elements of one factor's matrices lie: element (i, j) at `i * rows + j * columns`.
@@ -91,11 +92,6 @@ impl Contraction {
     }
 }
 
-/// Whether an `rows × columns` matrix with these strides lies within `len` elements.
-fn fits(len: usize, rows: usize, columns: usize, s: Strides) -> bool {
-    rows == 0 || columns == 0 || (rows - 1) * s.rows + (columns - 1) * s.columns < len
-}
-
 /// dst (+)= α lhs rhs, on one thread; lhs is m × k, rhs is k × n.
 fn product<T: Scalar>(
     [m, k, n]: [usize; 3],
@@ -105,46 +101,14 @@ fn product<T: Scalar>(
     (dst, ds): (&mut [T], Strides),
     accumulate: bool,
 ) {
-    assert!(fits(lhs.len(), m, k, ls) && fits(rhs.len(), k, n, rs) && fits(dst.len(), m, n, ds));
-    if m == 0 || n == 0 {
-        return;
-    }
-    if k == 0 {
-        if !accumulate {
-            for i in 0..m {
-                for j in 0..n {
-                    dst[i * ds.rows + j * ds.columns] = T::ZERO;
-                }
-            }
-        }
-        return;
-    }
-    let stride = |s: usize| s as isize;
-    // SAFETY: the assertion above says that every element (i, j) of the three matrices lies within its slice, `dst`
-    // is borrowed mutably and so does not overlap the others, and T is f32 or f64, which gemm supports.
-    #[allow(unsafe_code)]
-    unsafe {
-        gemm::gemm(
-            m,
-            n,
-            k,
-            dst.as_mut_ptr(),
-            stride(ds.columns),
-            stride(ds.rows),
-            accumulate,
-            lhs.as_ptr(),
-            stride(ls.columns),
-            stride(ls.rows),
-            rhs.as_ptr(),
-            stride(rs.columns),
-            stride(rs.rows),
-            T::ONE,
-            T::from_f64(alpha),
-            false,
-            false,
-            false,
-            gemm::Parallelism::None,
-        );
+    let alpha = T::from_f64(alpha);
+    let (l, r) = ([ls.rows, ls.columns], [rs.rows, rs.columns]);
+    if ds.columns == 1 {
+        matmul(m, n, k, lhs, l, rhs, r, dst, ds.rows.max(n), alpha, accumulate);
+    } else {
+        // The transposed result lies row by row: (lhs rhs)ᵀ = rhsᵀ lhsᵀ.
+        let (l, r) = ([ls.columns, ls.rows], [rs.columns, rs.rows]);
+        matmul(n, m, k, rhs, r, lhs, l, dst, ds.columns.max(m), alpha, accumulate);
     }
 }
 

@@ -7,13 +7,10 @@ use crate::scratch::Scratch;
 
 /// y = mean of x over all axes between the first and the last.
 ///
-/// Input `[n, positions…, c]` (images NHWC); output `[n, c]`, or `[n, 1, …, c]` when `keep_axes` is set, as ONNX
-/// `GlobalAveragePool` has it.
+/// Input `[n, positions…, c]` (images NHWC); output `[n, c]`. ONNX `GlobalAveragePool` keeps the pooled axes with
+/// length 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct GlobalAveragePool {
-    /// Whether the pooled axes stay, with length 1.
-    pub keep_axes: bool,
-}
+pub struct GlobalAveragePool;
 
 /// Samples, positions and channels.
 fn sizes(x: &[usize]) -> (usize, usize, usize) {
@@ -65,12 +62,7 @@ impl OpInfo for GlobalAveragePool {
             let message = format!("needs [n, positions…, channels] with at least one position, found {x:?}");
             return Err(ShapeError::new("GlobalAveragePool", message));
         }
-        let mut shape = vec![x[0]];
-        if self.keep_axes {
-            shape.resize(x.len() - 1, 1);
-        }
-        shape.push(x[x.len() - 1]);
-        Ok(shape)
+        Ok(vec![x[0], x[x.len() - 1]])
     }
 
     fn reads(&self) -> Reads {
@@ -117,18 +109,14 @@ mod tests {
 
     #[test]
     fn derivatives_match_finite_differences() {
-        for keep_axes in [false, true] {
-            check_op(&GlobalAveragePool { keep_axes }, &[&[2, 3, 5, 7]]).unwrap();
-            check_op(&GlobalAveragePool { keep_axes }, &[&[3, 37, 2]]).unwrap();
-        }
+        check_op(&GlobalAveragePool, &[&[2, 3, 5, 7]]).unwrap();
+        check_op(&GlobalAveragePool, &[&[3, 37, 2]]).unwrap();
     }
 
     #[test]
-    fn axes_are_kept_or_dropped() {
-        let x: &[usize] = &[2, 3, 5, 7];
-        assert_eq!(GlobalAveragePool { keep_axes: false }.infer(&[x]).unwrap(), [2, 7]);
-        assert_eq!(GlobalAveragePool { keep_axes: true }.infer(&[x]).unwrap(), [2, 1, 1, 7]);
-        assert!(GlobalAveragePool { keep_axes: true }.infer(&[&[2, 7]]).is_err());
-        assert!(GlobalAveragePool { keep_axes: true }.infer(&[&[2, 0, 7]]).is_err());
+    fn shapes_are_checked() {
+        assert_eq!(GlobalAveragePool.infer(&[&[2, 3, 5, 7]]).unwrap(), [2, 7]);
+        assert!(GlobalAveragePool.infer(&[&[2, 7]]).is_err());
+        assert!(GlobalAveragePool.infer(&[&[2, 0, 7]]).is_err());
     }
 }

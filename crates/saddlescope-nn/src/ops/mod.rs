@@ -6,30 +6,31 @@
 //! Conventions at kinks are PyTorch's: ReLU′(0) = 0, and a maximum gives its adjoint to the first place where it is
 //! attained.
 
+mod add;
+mod axes;
 mod batch_norm;
 mod bilinear;
+mod broadcast;
+mod concat;
 mod contraction;
 mod gemm;
 mod global_average_pool;
 mod linear;
 pub mod loss;
-mod add;
-mod axes;
-mod broadcast;
-mod concat;
+mod matmul;
 mod movement;
 mod pad;
 mod relu;
 mod reshape;
+mod rows;
 mod slice;
+mod standardize;
 mod strided;
 mod transpose;
-mod matmul;
-mod relu;
-mod rows;
-mod standardize;
 
+pub use add::{Add, Sub};
 pub use batch_norm::{BatchNorm, BatchNormMode};
+pub use concat::Concat;
 pub use gemm::Gemm;
 pub use global_average_pool::GlobalAveragePool;
 pub use linear::Linear;
@@ -37,10 +38,8 @@ pub use loss::{
     BinaryCrossEntropyWithLogits, CrossEntropy, CrossEntropyOfProbabilities, NegativeLogLikelihood,
     SquaredError,
 };
-pub use add::{Add, Sub};
-pub use concat::Concat;
-pub use pad::{Pad, PadMode};
 pub use matmul::MatMul;
+pub use pad::{Pad, PadMode};
 pub use relu::Relu;
 pub use reshape::{Flatten, Identity, Reshape, Squeeze, Unsqueeze};
 pub use slice::Slice;

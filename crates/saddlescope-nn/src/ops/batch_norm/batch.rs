@@ -9,7 +9,7 @@ use crate::scratch::Scratch;
 fn map<T: Scalar>(op: &BatchNorm, c: &Context<'_, T>) -> Standardize {
     let groups = c.x(GAMMA).len();
     let rows = c.len() / groups.max(1);
-    Standardize { outer: 1, rows, groups, width: 1, epsilon: op.epsilon, center: true }
+    Standardize { outer: 1, rows, groups, width: 1, epsilon: op.eps, center: true }
 }
 
 fn parameters<'a, T: Scalar>(c: &Context<'a, T>) -> Affine<'a, T> {

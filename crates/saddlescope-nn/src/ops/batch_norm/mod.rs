@@ -28,7 +28,7 @@ pub struct BatchNorm {
     /// Which statistics normalise.
     pub mode: BatchNormMode,
     /// ε.
-    pub epsilon: f64,
+    pub eps: f64,
     /// Whether a ReLU follows, with derivative 0 at 0.
     pub relu: bool,
 }
@@ -44,7 +44,7 @@ const RESIDUAL: usize = 5;
 impl BatchNorm {
     /// Evaluation mode with PyTorch's ε = 1e-5, no ReLU.
     pub fn running() -> Self {
-        Self { mode: BatchNormMode::Running, epsilon: 1e-5, relu: false }
+        Self { mode: BatchNormMode::Running, eps: 1e-5, relu: false }
     }
 
     /// Training mode with PyTorch's ε = 1e-5, no ReLU.
@@ -160,7 +160,7 @@ mod tests {
         for mode in [BatchNormMode::Running, BatchNormMode::Batch] {
             for relu in [false, true] {
                 for residual in [false, true] {
-                    let op = BatchNorm { mode, epsilon: 1e-3, relu };
+                    let op = BatchNorm { mode, eps: 1e-3, relu };
                     check(op, &[2, 3, 5, 7], residual);
                     check(op, &[9, 3], residual);
                     check(op, &[41, 1, 67], residual);

@@ -8,7 +8,7 @@ use crate::scratch::Scratch;
 
 /// r[channel] = 1 / √(σ² + ε).
 fn inverse_deviation<T: Scalar>(op: &BatchNorm, c: &Context<'_, T>, r: &mut [T]) {
-    let epsilon = T::from_f64(op.epsilon);
+    let epsilon = T::from_f64(op.eps);
     for (r, &v) in r.iter_mut().zip(c.x(VARIANCE)) {
         *r = T::ONE / (v + epsilon).sqrt();
     }

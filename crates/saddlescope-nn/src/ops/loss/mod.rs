@@ -16,6 +16,7 @@ pub use cross_entropy::CrossEntropy;
 pub use negative_log_likelihood::{CrossEntropyOfProbabilities, NegativeLogLikelihood};
 pub use squared_error::SquaredError;
 
+use super::rows::dot;
 use crate::op::{Context, ShapeError, Slots, numel};
 use crate::scalar::Scalar;
 use crate::scratch::Scratch;
@@ -88,7 +89,7 @@ fn tangent<T: Scalar, L: SampleLoss>(loss: &L, c: &Context<'_, T>, dy: &mut [T],
         loss.gradient(f, t, width, &state, &mut g);
         for j in 0..c.tangents {
             dy[j * c.len() + s] = match c.dx(0, j) {
-                Some(df) => g.iter().zip(&df[range.clone()]).map(|(&g, &d)| g * d).sum(),
+                Some(df) => dot(&g, &df[range.clone()]),
                 None => T::ZERO,
             };
         }
