@@ -9,7 +9,7 @@ use super::{DataError, Normalization, fingerprint};
 pub const IGNORED_LABEL: i64 = -100;
 
 /// Integers up to this size are exact in `f32`.
-const MAX_EXACT_INTEGER: f32 = 16_777_216.0;
+pub(crate) const MAX_EXACT_INTEGER: f32 = 16_777_216.0;
 
 /// One named input of a network, for all samples.
 #[derive(Clone, Debug, PartialEq)]
@@ -112,20 +112,21 @@ impl Dataset {
         Ok(Self { inputs, targets, samples, normalization, provenance: provenance.into() })
     }
 
-    /// Like [`Dataset::new`], but normalises the floating-point inputs that have the normalisation's number of channels.
+    /// Like [`Dataset::new`], but for inputs that are not normalised yet: normalises those of floating point.
     ///
     /// # Errors
     /// Those of [`Dataset::new`]; an input whose number of channels is not that of the normalisation.
     pub fn normalized(
-        mut inputs: Vec<InputTensor>,
+        inputs: Vec<InputTensor>,
         targets: Targets,
         normalization: Normalization,
         provenance: impl Into<String>,
     ) -> Result<Self, DataError> {
-        for input in inputs.iter_mut().filter(|i| !i.integer) {
-            normalization.apply(&mut input.values, &input.shape_per_sample)?;
+        let mut set = Self::new(inputs, targets, normalization, provenance)?;
+        for input in set.inputs.iter_mut().filter(|i| !i.integer) {
+            set.normalization.apply(&mut input.values, &input.shape_per_sample)?;
         }
-        Self::new(inputs, targets, normalization, provenance)
+        Ok(set)
     }
 
     /// Number of samples, at least one.

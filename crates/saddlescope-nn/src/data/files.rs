@@ -25,3 +25,12 @@ pub(crate) fn read_part(file: &mut File, path: &Path, offset: u64, len: usize) -
     file.read_exact(&mut bytes).map_err(DataError::io(path, "cannot read"))?;
     Ok(bytes)
 }
+
+/// Reads a whole file; the memory used is bounded by the file's size.
+pub(crate) fn read_all(path: &Path) -> Result<Vec<u8>, DataError> {
+    let (file, len) = open(path)?;
+    let mut bytes = Vec::new();
+    // A file that grows meanwhile is cut at the size it had.
+    file.take(len).read_to_end(&mut bytes).map_err(DataError::io(path, "cannot read"))?;
+    Ok(bytes)
+}

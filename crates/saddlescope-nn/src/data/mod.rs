@@ -4,20 +4,32 @@
 //! file's own size before it allocates, and has a form that takes bytes, so that it can be tested with hostile input.
 //! Nothing here knows networks.
 
+mod array;
 mod dataset;
 mod error;
 mod files;
 mod fingerprint;
+mod named_arrays;
 mod normalization;
 mod random;
+mod source;
+mod training;
 
 pub mod cifar;
 pub mod digits;
+pub mod folder;
+pub mod mnist;
+pub mod npy;
+pub mod npz;
+pub mod safetensors;
 
+pub use array::{Array, ArrayValues, ElementType};
 pub use dataset::{Dataset, IGNORED_LABEL, InputTensor, Targets};
 pub use error::DataError;
 pub use normalization::Normalization;
 pub use random::epoch_order;
+pub use source::{DataSource, parse_samples};
+pub use training::{Augment, Batch, CropFlip};
 
 /// Which part of a data set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -12,6 +12,7 @@ use rand_xoshiro::rand_core::{Rng, SeedableRng};
 pub(crate) enum Purpose {
     Subset = 1,
     EpochOrder = 2,
+    Augmentation = 3,
 }
 
 /// The stream of `seed` for a purpose, an epoch and a sample.

@@ -1,0 +1,189 @@
+//! From a file of named arrays to a data set: which array is what.
+//!
+//! * Names: `y`, `target(s)` and `label(s)` are targets, every other array is an input of its name. If arrays carry `train` or
+//!   `test` in their names (`x_train`, `test_images`), only those of the split are used, without that part of the name;
+//!   otherwise the arrays serve every split.
+//! * Inputs: the first axis counts samples. Floating point is taken as it is. Bytes of three or more axes are images: scaled to
+//!   [0, 1], and given a channel axis if they have none. Other integers are integer inputs (token numbers).
+//! * Targets: integers of shape `[n]` or `[n, 1]` are classes, `[n, …]` classes per position; floating point is values.
+//!   The number of classes is the largest label of the whole array plus one.
+
+use std::ops::Range;
+
+use super::array::{Array, ArrayValues, ElementType};
+use super::dataset::{MAX_EXACT_INTEGER, check_range};
+use super::{DataError, Dataset, IGNORED_LABEL, InputTensor, Normalization, Split, Targets};
+
+const TARGET_NAMES: [&str; 5] = ["y", "target", "targets", "label", "labels"];
+
+/// A file that holds arrays by name.
+pub(crate) trait ArrayFile {
+    /// The names, in the file's order.
+    fn names(&self) -> Vec<String>;
+
+    /// Reads an array by its number, or its rows of a range.
+    fn read(&mut self, index: usize, rows: Option<&Range<usize>>) -> Result<Array, DataError>;
+}
+
+/// Reads the split's arrays of a file and makes a data set of them.
+pub(crate) fn load(
+    file: &mut dyn ArrayFile,
+    what: &str,
+    split: Split,
+    samples: Option<Range<usize>>,
+    normalization: Option<Normalization>,
+) -> Result<Dataset, DataError> {
+    let roles = Roles::choose(&file.names(), split)?;
+    let mut inputs = Vec::new();
+    for (index, name) in &roles.inputs {
+        let array = file.read(*index, samples.as_ref()).map_err(|e| match e {
+            DataError::Range { requested, available, .. } => {
+                DataError::Range { what: format!("{what}, array {name:?}"), requested, available }
+            }
+            other => other,
+        })?;
+        inputs.push(input(name, array)?);
+    }
+    let targets = match &roles.targets {
+        // All of them, whatever the range: they tell the number of classes.
+        Some((index, name)) => targets(name, file.read(*index, None)?, samples.as_ref())?,
+        None => Targets::None,
+    };
+    let mut provenance = format!("{what}, arrays {}", roles.describe());
+    if let Some(range) = samples {
+        provenance.push_str(&format!(", samples {}..{}", range.start, range.end));
+    }
+    Dataset::normalized(inputs, targets, normalization.unwrap_or_default(), provenance)
+}
+
+struct Roles {
+    inputs: Vec<(usize, String)>,
+    targets: Option<(usize, String)>,
+}
+
+impl Roles {
+    fn choose(names: &[String], split: Split) -> Result<Self, DataError> {
+        let marked: Vec<Option<(Split, String)>> = names.iter().map(|n| split_mark(n)).collect();
+        let mut chosen: Vec<(usize, String)> = Vec::new();
+        if marked.iter().any(Option::is_some) {
+            for (i, mark) in marked.into_iter().enumerate() {
+                if let Some((of, rest)) = mark
+                    && of == split
+                {
+                    chosen.push((i, rest));
+                }
+            }
+        } else {
+            chosen.extend(names.iter().cloned().enumerate());
+        }
+        let (targets, inputs): (Vec<_>, Vec<_>) =
+            chosen.into_iter().partition(|(_, n)| TARGET_NAMES.contains(&n.as_str()));
+        let listed = || format!("arrays {}", names.join(", "));
+        if inputs.is_empty() {
+            let expected = format!("an input for the {split} split, such as x or x_{split}");
+            return Err(DataError::malformed("arrays", listed(), expected));
+        }
+        if targets.len() > 1 {
+            return Err(DataError::malformed(
+                "arrays",
+                listed(),
+                "at most one array of targets (y, targets or labels)",
+            ));
+        }
+        Ok(Self { inputs, targets: targets.into_iter().next() })
+    }
+
+    fn describe(&self) -> String {
+        self.inputs.iter().chain(&self.targets).map(|(_, n)| n.as_str()).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// The split a name belongs to, and the name without that.
+fn split_mark(name: &str) -> Option<(Split, String)> {
+    for split in [Split::Train, Split::Test] {
+        let (suffix, prefix) = (format!("_{split}"), format!("{split}_"));
+        let rest = name.strip_suffix(&suffix).or_else(|| name.strip_prefix(&prefix));
+        if let Some(rest) = rest.filter(|r| !r.is_empty()) {
+            return Some((split, rest.to_owned()));
+        }
+    }
+    None
+}
+
+fn input(name: &str, array: Array) -> Result<InputTensor, DataError> {
+    let Some((_, sample)) = array.shape.split_first() else {
+        return Err(DataError::malformed(
+            format!("array {name:?}"),
+            "a single number",
+            "an array whose first axis counts samples",
+        ));
+    };
+    let mut shape_per_sample = sample.to_vec();
+    let is_image = array.stored == ElementType::U8 && array.shape.len() >= 3;
+    if is_image && shape_per_sample.len() == 2 {
+        shape_per_sample.insert(0, 1);
+    }
+    let (values, integer) = match array.values {
+        ArrayValues::Floats(v) => (v, false),
+        ArrayValues::Integers(v) if is_image => (v.iter().map(|&p| p as f32 / 255.0).collect(), false),
+        ArrayValues::Integers(v) => {
+            // Beyond this size integers would be rounded to others without notice.
+            if let Some(bad) = v.iter().find(|n| n.unsigned_abs() > MAX_EXACT_INTEGER as u64) {
+                let place = format!("array {name:?}");
+                return Err(DataError::malformed(
+                    place,
+                    bad.to_string(),
+                    "integers of magnitude at most 2^24",
+                ));
+            }
+            (v.iter().map(|&n| n as f32).collect(), true)
+        }
+    };
+    Ok(InputTensor { name: name.to_owned(), shape_per_sample, values, integer })
+}
+
+fn targets(name: &str, array: Array, samples: Option<&Range<usize>>) -> Result<Targets, DataError> {
+    let place = || format!("array {name:?}");
+    let Some((&rows, sample)) = array.shape.split_first() else {
+        return Err(DataError::malformed(
+            place(),
+            "a single number",
+            "an array whose first axis counts samples",
+        ));
+    };
+    let range = samples.cloned().unwrap_or(0..rows);
+    check_range(&range, rows, &place())?;
+    let width: usize = sample.iter().product();
+    let wanted = range.start * width..range.end * width;
+    let labels = match array.values {
+        ArrayValues::Floats(v) => {
+            return Ok(Targets::Values { values: v[wanted].to_vec(), shape: sample.to_vec() });
+        }
+        ArrayValues::Integers(v) => v,
+    };
+    let per_position = !sample.is_empty() && sample != [1];
+    let mut classes = 0usize;
+    for (i, &label) in labels.iter().enumerate() {
+        match u32::try_from(label) {
+            Ok(l) => classes = classes.max(l as usize + 1),
+            Err(_) if per_position && label == IGNORED_LABEL => {}
+            Err(_) => {
+                return Err(DataError::malformed(
+                    format!("array {name:?}, sample {}", i / width.max(1)),
+                    format!("label {label}"),
+                    if per_position { "a class from 0, or -100 for no class" } else { "a class from 0" },
+                ));
+            }
+        }
+    }
+    let labels = &labels[wanted];
+    if per_position {
+        return Ok(Targets::ClassesPerPosition { labels: labels.to_vec(), positions: width, classes });
+    }
+    // Checked above: every label is a u32.
+    Ok(Targets::Classes { labels: labels.iter().map(|&l| l as u32).collect(), classes })
+}
+
+#[cfg(test)]
+#[path = "named_arrays_tests.rs"]
+mod tests;
