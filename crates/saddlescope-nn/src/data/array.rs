@@ -153,7 +153,7 @@ impl Layout {
         if rows != (0..first) {
             check_range(&rows, first, "the array")?;
         }
-        let row = if first == 0 { 0 } else { elements / first };
+        let row = elements.checked_div(first).unwrap_or(0);
         // Fortran order with one axis is C order.
         let fortran = fortran && shape.len() > 1;
         let (skip, count) =
