@@ -115,6 +115,13 @@ impl Basis {
         each!(&mut self.columns, c => c.push(round_column(factor, x)));
     }
 
+    /// Forgets the oldest column.
+    pub(crate) fn drop_first(&mut self) {
+        each!(&mut self.columns, c => {
+            c.remove(0);
+        });
+    }
+
     pub(crate) fn column(&self, i: usize, out: &mut [f64]) {
         each!(&self.columns, c => widen_column(&c[i], out));
     }

@@ -38,3 +38,5 @@ pub use snapshot::{SnapshotError, SnapshotWriter, read_snapshot};
 pub use solution::{Eigenpair, Eigensolution, Status};
 pub use solver::{extreme_eigenpairs, resume_extreme_eigenpairs};
 pub use state::LanczosState;
+
+pub(crate) use solver::solve_shifted;
