@@ -1,6 +1,31 @@
 //! What the loss landscape around a trained network really looks like, with proof.
 
+pub mod analytic;
+mod axis;
+mod check;
+mod direction;
 pub mod empirical_risk;
+mod evaluation;
+mod hessian_operator;
+mod numeric;
 mod objective;
+mod plane;
+pub mod projection;
+mod random;
+mod slice;
+mod surface;
 
+pub use axis::{Axis, AxisError, LONGEST_AXIS};
+pub use check::{CheckError, CheckOptions, ObjectiveCheck, check_objective};
+pub use direction::{
+    Direction, DirectionError, Normalization, Origin, Unfiltered, filter_normalize, layer_normalize,
+};
+pub use evaluation::{Measurement, RowError, Threading, loss_of};
+pub use hessian_operator::{HessianOperator, ThetaLength};
 pub use objective::{Objective, ParamBlock, ParamKind, ParamLayout, Point};
+pub use plane::{Line, Plane, PlaneError};
+pub use slice::{Slice, evaluate_slice};
+pub use surface::{
+    FinishedRows, GridMinimum, LARGEST_GRID, Surface, SurfaceError, SurfaceOutcome, SurfaceRow,
+    evaluate_surface,
+};

@@ -1,0 +1,82 @@
+//! Himmelblau's function: four minima, four saddles, one maximum.
+
+use super::{KnownCriticalPoint, apply_dense, multiplicities};
+use crate::{Objective, ParamLayout, Point};
+
+/// L(x, y) = (x² + y − 11)² + (x + y² − 7)².
+///
+/// D. M. Himmelblau, *Applied Nonlinear Programming* (1972). Its minimum at (3, 2) is exact; the other three
+/// minima, the saddles and the maximum near (−0.27, −0.92) have no simple closed form.
+#[derive(Clone, Debug)]
+pub struct Himmelblau {
+    layout: ParamLayout,
+}
+
+impl Himmelblau {
+    /// The function of two coordinates.
+    pub fn new() -> Self {
+        Self { layout: ParamLayout::flat(2) }
+    }
+}
+
+impl Default for Himmelblau {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Objective for Himmelblau {
+    fn layout(&self) -> &ParamLayout {
+        &self.layout
+    }
+
+    fn value(&self, theta: &[f64]) -> f64 {
+        let (x, y) = (theta[0], theta[1]);
+        (x * x + y - 11.0).powi(2) + (x + y * y - 7.0).powi(2)
+    }
+
+    fn at<'a>(&'a self, theta: &[f64]) -> Box<dyn Point + 'a> {
+        Box::new(HimmelblauPoint { value: self.value(theta), x: theta[0], y: theta[1] })
+    }
+}
+
+impl KnownCriticalPoint for Himmelblau {
+    fn critical_point(&self) -> Vec<f64> {
+        vec![3.0, 2.0]
+    }
+
+    fn curvatures(&self) -> Vec<(f64, usize)> {
+        // The Hessian at (3, 2) is [[74, 20], [20, 34]]: eigenvalues 54 ± 20√2.
+        let spread = 20.0 * std::f64::consts::SQRT_2;
+        multiplicities(vec![54.0 - spread, 54.0 + spread])
+    }
+}
+
+struct HimmelblauPoint {
+    value: f64,
+    x: f64,
+    y: f64,
+}
+
+impl Point for HimmelblauPoint {
+    fn value(&self) -> f64 {
+        self.value
+    }
+
+    fn gradient(&self, grad: &mut [f64]) {
+        let (x, y) = (self.x, self.y);
+        let (p, q) = (x * x + y - 11.0, x + y * y - 7.0);
+        grad[0] = 4.0 * x * p + 2.0 * q;
+        grad[1] = 2.0 * p + 4.0 * y * q;
+    }
+
+    fn hvp(&self, vs: &[f64], hvs: &mut [f64]) {
+        let (x, y) = (self.x, self.y);
+        let mixed = 4.0 * (x + y);
+        apply_dense(
+            &[[12.0 * x * x + 4.0 * y - 42.0, mixed], [mixed, 12.0 * y * y + 4.0 * x - 26.0]],
+            vs,
+            hvs,
+        );
+    }
+}

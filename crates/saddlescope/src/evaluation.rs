@@ -1,0 +1,73 @@
+//! Evaluating a loss at many points: one after the other or spread over threads, with the same bits.
+
+use crate::Objective;
+use rayon::prelude::*;
+
+/// How the points of a row are evaluated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Threading {
+    /// Points are spread over the threads of the current rayon pool. For a measure that is itself single-threaded.
+    Spread,
+    /// One point after the other. For a measure that uses the threads itself.
+    Sequential,
+}
+
+/// What is measured at one point.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Measurement {
+    /// L(θ), NaN and infinities included.
+    pub loss: f64,
+    /// Accuracy in [0, 1], when there is one.
+    pub accuracy: Option<f64>,
+}
+
+impl Measurement {
+    /// A measurement without an accuracy.
+    pub fn of_loss(loss: f64) -> Self {
+        Self { loss, accuracy: None }
+    }
+}
+
+/// The measure that evaluates an objective's loss.
+pub fn loss_of(objective: &dyn Objective) -> impl Fn(&[f64]) -> Measurement + Sync + '_ {
+    |theta| Measurement::of_loss(objective.value(theta))
+}
+
+/// Some points came with an accuracy, others without.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("some points of the grid have an accuracy and others have none")]
+pub struct RowError;
+
+/// The values of one row.
+pub(crate) struct MeasuredRow {
+    pub loss: Vec<f64>,
+    pub accuracy: Option<Vec<f64>>,
+}
+
+/// Measures `count` points of dimension `n`; `place(j, theta)` writes the j-th point.
+pub(crate) fn measure_row(
+    n: usize,
+    count: usize,
+    threading: Threading,
+    has_accuracy: Option<bool>,
+    measure: &(dyn Fn(&[f64]) -> Measurement + Sync),
+    place: &(dyn Fn(usize, &mut [f64]) + Sync),
+) -> Result<MeasuredRow, RowError> {
+    let one = |theta: &mut Vec<f64>, j: usize| {
+        place(j, theta);
+        measure(theta)
+    };
+    let values: Vec<Measurement> = match threading {
+        Threading::Spread => (0..count).into_par_iter().map_init(|| vec![0.0; n], one).collect(),
+        Threading::Sequential => {
+            let mut theta = vec![0.0; n];
+            (0..count).map(|j| one(&mut theta, j)).collect()
+        }
+    };
+    let accuracy: Vec<f64> = values.iter().filter_map(|m| m.accuracy).collect();
+    let with = !accuracy.is_empty();
+    if (with && accuracy.len() != count) || has_accuracy.is_some_and(|before| before != with) {
+        return Err(RowError);
+    }
+    Ok(MeasuredRow { loss: values.iter().map(|m| m.loss).collect(), accuracy: with.then_some(accuracy) })
+}

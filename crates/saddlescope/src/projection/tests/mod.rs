@@ -1,0 +1,5 @@
+//! Numbers of the paper and identities of random projections.
+
+mod distributions;
+mod planes;
+mod saddles;
