@@ -8,6 +8,7 @@ pub mod empirical_risk;
 mod evaluation;
 mod hessian_operator;
 mod numeric;
+pub mod figure;
 mod objective;
 mod plane;
 pub mod projection;
