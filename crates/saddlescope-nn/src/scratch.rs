@@ -6,12 +6,14 @@ use crate::scalar::Scalar;
 #[derive(Debug, Default)]
 pub struct Scratch<T> {
     pool: Vec<Vec<T>>,
+    /// Buffers of the kernels.
+    pub kernels: crate::kernels::Scratch<T>,
 }
 
 impl<T: Scalar> Scratch<T> {
     /// No buffers yet.
     pub fn new() -> Self {
-        Self { pool: Vec::new() }
+        Self { pool: Vec::new(), kernels: crate::kernels::Scratch::new() }
     }
 
     /// Lends a buffer of `len` zeros. Give it back with [`Scratch::give`].
