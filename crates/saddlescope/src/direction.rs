@@ -246,7 +246,7 @@ fn rescale(
         return Err(DirectionError::NotFinite { index, value: theta[index] });
     }
     for block in &layout.blocks {
-        let piece = group_length(block, normalization)?;
+        let groups = Groups::of(block, normalization)?;
         let d = &mut direction.vector[block.range.clone()];
         let small = matches!(block.kind, ParamKind::Bias | ParamKind::Normalization);
         match (small, unfiltered) {
@@ -254,12 +254,7 @@ fn rescale(
             (true, Unfiltered::Keep) => {}
             _ => {
                 let t = &theta[block.range.clone()];
-                for (d, t) in d.chunks_exact_mut(piece).zip(t.chunks_exact(piece)) {
-                    let (length, target) = (norm(d), norm(t));
-                    if length > 0.0 {
-                        d.iter_mut().for_each(|x| *x = *x / length * target);
-                    }
-                }
+                groups.rescale(d, t);
             }
         }
     }
@@ -272,20 +267,77 @@ fn rescale(
     Ok(direction)
 }
 
-/// How many neighbouring coordinates of a tensor are scaled together (at least 1).
-fn group_length(block: &ParamBlock, normalization: Normalization) -> Result<usize, DirectionError> {
-    let length = block.range.len();
-    let product = block.shape.iter().try_fold(1_usize, |p, &n| p.checked_mul(n));
-    if product != Some(length) {
-        return Err(DirectionError::Shape { name: block.name.clone(), shape: block.shape.clone(), length });
+/// Which coordinates of a tensor are scaled together.
+enum Groups {
+    /// Neighbouring coordinates, so many at a time (at least 1).
+    Rows(usize),
+    /// Every so-many-th coordinate (at least 1): the last axis of the tensor counts the groups.
+    Columns(usize),
+}
+
+impl Groups {
+    fn of(block: &ParamBlock, normalization: Normalization) -> Result<Self, DirectionError> {
+        let length = block.range.len();
+        let product = block.shape.iter().try_fold(1_usize, |p, &n| p.checked_mul(n));
+        if product != Some(length) {
+            return Err(DirectionError::Shape {
+                name: block.name.clone(),
+                shape: block.shape.clone(),
+                length,
+            });
+        }
+        let rows = |count: usize| Self::Rows((length / count.max(1)).max(1));
+        if normalization != Normalization::Filter {
+            return Ok(rows(1));
+        }
+        Ok(match block.kind {
+            ParamKind::ConvFilter | ParamKind::LinearWeight | ParamKind::Embedding => {
+                rows(block.shape.first().copied().unwrap_or(1))
+            }
+            ParamKind::LinearWeightTransposed => {
+                Self::Columns(block.shape.last().copied().unwrap_or(1).max(1))
+            }
+            _ => rows(1),
+        })
     }
-    let has_filters =
-        matches!(block.kind, ParamKind::ConvFilter | ParamKind::LinearWeight | ParamKind::Embedding);
-    let groups = match block.shape.first() {
-        Some(&first) if has_filters && normalization == Normalization::Filter => first,
-        _ => 1,
-    };
-    Ok((length / groups.max(1)).max(1))
+
+    /// Gives each group of d the norm of the same group of θ; a group that is zero stays zero.
+    fn rescale(&self, d: &mut [f64], theta: &[f64]) {
+        match *self {
+            Self::Rows(length) => {
+                for (d, t) in d.chunks_exact_mut(length).zip(theta.chunks_exact(length)) {
+                    if let Some(factor) = Factor::between(norm(d), norm(t)) {
+                        d.iter_mut().for_each(|x| *x = factor.apply(*x));
+                    }
+                }
+            }
+            Self::Columns(count) => {
+                let column =
+                    |x: &[f64], j: usize| x.iter().copied().skip(j).step_by(count).collect::<Vec<_>>();
+                for j in 0..count {
+                    if let Some(factor) = Factor::between(norm(&column(d, j)), norm(&column(theta, j))) {
+                        d.iter_mut().skip(j).step_by(count).for_each(|x| *x = factor.apply(*x));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// target / length, applied in two steps so that it cannot overflow by itself.
+struct Factor {
+    length: f64,
+    target: f64,
+}
+
+impl Factor {
+    fn between(length: f64, target: f64) -> Option<Self> {
+        (length > 0.0).then_some(Self { length, target })
+    }
+
+    fn apply(&self, x: f64) -> f64 {
+        x / self.length * self.target
+    }
 }
 
 fn check(vector: &[f64], after: Option<&'static str>) -> Result<(), DirectionError> {

@@ -2,6 +2,7 @@
 
 use crate::Objective;
 use rayon::prelude::*;
+use std::ops::ControlFlow;
 
 /// How the points of a row are evaluated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,4 +71,31 @@ pub(crate) fn measure_row(
         return Err(RowError);
     }
     Ok(MeasuredRow { loss: values.iter().map(|m| m.loss).collect(), accuracy: with.then_some(accuracy) })
+}
+
+/// Computes `work(scratch, i)` for i in 0..count, in order, and gives the results to `keep` batch by batch until it
+/// breaks. A batch is one item without threads and a few dozen per thread with them: often enough to stop, seldom
+/// enough to cost nothing. Results do not depend on the number of threads, only how many are kept after a break may.
+pub(crate) fn in_batches<S, T: Send>(
+    count: usize,
+    threading: Threading,
+    scratch: impl Fn() -> S + Sync + Send,
+    work: impl Fn(&mut S, usize) -> T + Sync + Send,
+    keep: &mut dyn FnMut(Vec<T>) -> ControlFlow<()>,
+) {
+    let batch = match threading {
+        Threading::Spread => 64 * rayon::current_num_threads(),
+        Threading::Sequential => 1,
+    };
+    let mut own = scratch();
+    for start in (0..count).step_by(batch) {
+        let range = start..(start + batch).min(count);
+        let results = match threading {
+            Threading::Spread => range.into_par_iter().map_init(&scratch, &work).collect(),
+            Threading::Sequential => range.map(|i| work(&mut own, i)).collect(),
+        };
+        if keep(results).is_break() {
+            return;
+        }
+    }
 }

@@ -3,6 +3,7 @@
 pub mod analytic;
 mod axis;
 mod check;
+mod curvature_fit;
 mod direction;
 pub mod empirical_risk;
 mod evaluation;
@@ -18,6 +19,9 @@ mod surface;
 
 pub use axis::{Axis, AxisError, LONGEST_AXIS};
 pub use check::{CheckError, CheckOptions, ObjectiveCheck, check_objective};
+pub use curvature_fit::{
+    CurvatureFit, CurvatureFitError, CurvatureFitOptions, FitContent, FitInterval, FitWarning, fit_trace,
+};
 pub use direction::{
     Direction, DirectionError, Normalization, Origin, Unfiltered, filter_normalize, layer_normalize,
 };

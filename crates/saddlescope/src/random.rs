@@ -12,6 +12,12 @@ pub(crate) fn fill_normal(seed: u64, index: u64, out: &mut [f64]) {
     Stream::new(seed, "direction", index).fill_normal(out);
 }
 
+/// Independent N(0, 1) numbers: probe `index` of `seed`, the vector that Hutchinson's estimator
+/// ([`Probes::Gaussian`](saddlescope_krylov::Probes)) uses.
+pub(crate) fn fill_probe(seed: u64, index: u64, out: &mut [f64]) {
+    Stream::new(seed, "probe", index).fill_normal(out);
+}
+
 /// A generator for other distributions: stream `index` of `seed`, independent of the directions.
 pub(crate) fn generator(seed: u64, index: u64) -> Xoshiro256PlusPlus {
     let mut state = [0.0; 8];

@@ -85,6 +85,18 @@ fn rescaling_theta_rescales_the_direction_filter_by_filter() {
 }
 
 #[test]
+fn the_neurons_of_a_transposed_matrix_are_its_columns() {
+    let layout = layout(&[("weight", &[2, 3], ParamKind::LinearWeightTransposed)]);
+    let theta = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
+    let drawn = Direction::random(6, 3, 0).unwrap();
+    let normalized = filter_normalize(drawn, &theta, &layout, Unfiltered::Zero).unwrap();
+    for j in 0..3 {
+        let column = |x: &[f64]| x[j].hypot(x[j + 3]);
+        assert!((column(normalized.vector()) / column(&theta) - 1.0).abs() < 1e-14);
+    }
+}
+
+#[test]
 fn unit_directions_survive_extreme_lengths() {
     for size in [1e-300, 1.0, 1e300] {
         let d = Direction::new(vec![3.0 * size, -4.0 * size], Origin::Given).unwrap().unit();

@@ -1,10 +1,9 @@
 //! Random planes through real Hessian products.
 
 use super::{Fraction, Histogram, HistogramError, Normal, PlaneHessian, PlaneShape};
-use crate::evaluation::Threading;
+use crate::evaluation::{Threading, in_batches};
 use crate::numeric::dot;
 use crate::{Point, random};
-use rayon::prelude::*;
 use saddlescope_krylov::Estimate;
 use std::ops::ControlFlow;
 
@@ -80,32 +79,19 @@ pub fn sample_planes(
         project_block(point, n, options.seed, first, count, buffers)
     };
     let buffers = || (vec![0.0; 2 * per_block * n], vec![0.0; 2 * per_block * n]);
-    // Progress is looked at between batches of blocks: often enough to stop, seldom enough to cost nothing.
-    let batch = match options.threading {
-        Threading::Spread => 64 * rayon::current_num_threads(),
-        Threading::Sequential => 1,
-    };
     let mut ensemble = PlaneEnsemble {
         dim: n,
         seed: options.seed,
         planes: Vec::with_capacity(options.draws),
         image_norms: Vec::with_capacity(options.draws),
     };
-    let mut scratch = buffers();
-    for start in (0..blocks).step_by(batch) {
-        let range = start..(start + batch).min(blocks);
-        let results: Vec<Vec<(PlaneHessian, f64)>> = match options.threading {
-            Threading::Spread => range.into_par_iter().map_init(buffers, project).collect(),
-            Threading::Sequential => range.map(|block| project(&mut scratch, block)).collect(),
-        };
+    in_batches(blocks, options.threading, buffers, project, &mut |results| {
         for (plane, image_norm) in results.into_iter().flatten() {
             ensemble.planes.push(plane);
             ensemble.image_norms.push(image_norm);
         }
-        if on_progress(ensemble.planes.len()).is_break() {
-            break;
-        }
-    }
+        on_progress(ensemble.planes.len())
+    });
     Ok(ensemble)
 }
 
