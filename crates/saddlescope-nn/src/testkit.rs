@@ -323,7 +323,7 @@ impl Case<'_> {
             (values.iter().map(|v| nan(v)).collect(), nan(&y), nan(&dy));
         let nan_tangents: Vec<Option<Vec<T>>> = tangents.iter().map(|t| t.as_deref().map(nan)).collect();
         let read_inputs: Vec<Operand<'_, T>> = (inputs.iter().enumerate())
-            .map(|(i, &x)| match poison_unread && reads.inputs & (1 << i) == 0 {
+            .map(|(i, &x)| match poison_unread && (reads.inputs >> i.min(31)) & 1 == 0 {
                 true => Operand { value: &nan_values[i], tangent: nan_tangents[i].as_deref(), ..x },
                 false => x,
             })

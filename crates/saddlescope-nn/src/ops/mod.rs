@@ -6,6 +6,7 @@
 //! Conventions at kinks are PyTorch's: ReLU′(0) = 0, and a maximum gives its adjoint to the first place where it is
 //! attained.
 
+mod activation;
 mod add;
 mod axes;
 mod batch_norm;
@@ -19,6 +20,10 @@ mod global_average_pool;
 mod linear;
 pub mod loss;
 mod matmul;
+mod flat;
+mod functions;
+mod kinked;
+pub mod loss;
 mod movement;
 mod pad;
 mod relu;
@@ -28,6 +33,7 @@ mod slice;
 mod standardize;
 mod strided;
 mod transpose;
+mod unary;
 
 pub use add::{Add, Sub};
 pub use batch_norm::{BatchNorm, BatchNormMode};
@@ -36,6 +42,15 @@ pub use conv::{Conv2d, ConvTranspose2d};
 pub use gemm::Gemm;
 pub use global_average_pool::GlobalAveragePool;
 pub use linear::Linear;
+pub use activation::{Gelu, Mish, Sigmoid, Silu, Softplus, Softsign, Tanh};
+pub use add::{Add, Sub};
+pub use concat::Concat;
+pub use flat::{Ceil, Floor, Not, Round, Sign};
+pub use functions::{
+    Abs, Acos, Acosh, Asin, Asinh, Atan, Atanh, Cos, Cosh, Erf, Exp, Log, Neg, PowConst, Reciprocal, Sin,
+    Sinh, Sqrt, Square, Tan,
+};
+pub use kinked::{Clip, Elu, HardSigmoid, HardSwish, LeakyRelu, ThresholdedRelu};
 pub use loss::{
     BinaryCrossEntropyWithLogits, CrossEntropy, CrossEntropyOfProbabilities, NegativeLogLikelihood,
     SquaredError,

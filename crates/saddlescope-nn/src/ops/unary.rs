@@ -1,0 +1,227 @@
+//! Elementwise functions of one input, given by f, f′ and f″.
+//!
+//! The four passes are y = f(x), ẏ = f′ẋ, x̄ += f′ȳ and x̄˙ += f′ȳ˙ + f″ẋȳ. Derivatives are computed once for all
+//! tangents, in blocks that stay in the first-level cache.
+
+use crate::op::{Context, OpInfo, ShapeError, Slots};
+use crate::scalar::Scalar;
+
+/// Elements whose derivatives are computed before they are used.
+const BLOCK: usize = 256;
+
+/// An elementwise function. [`unary_op`] makes it an operation.
+pub(crate) trait Unary: OpInfo {
+    /// Whether derivatives are computed from the output, with ẏ in the place of ẋ; otherwise from the input.
+    const FROM_OUTPUT: bool;
+    /// Whether f″ is anything but 0.
+    const CURVED: bool;
+
+    /// f(x).
+    fn value<T: Scalar>(&self, x: T) -> T;
+
+    /// From the input: f′ and f″. From the output (see [`Unary::FROM_OUTPUT`]): f′ and f″/f′, because then
+    /// f″ẋ = (f″/f′)ẏ needs nothing of the input.
+    fn derivatives<T: Scalar>(&self, at: T) -> (T, T);
+}
+
+/// Shape of the output: that of the only input.
+pub(crate) fn infer(op: &'static str, inputs: &[&[usize]]) -> Result<Vec<usize>, ShapeError> {
+    Ok(super::axes::single(op, inputs)?.to_vec())
+}
+
+/// Where derivatives are computed from.
+fn source<'a, O: Unary, T: Scalar>(c: &Context<'a, T>) -> &'a [T] {
+    if O::FROM_OUTPUT { c.y } else { c.x(0) }
+}
+
+pub(crate) fn forward<O: Unary, T: Scalar>(op: &O, c: &Context<'_, T>, y: &mut [T]) {
+    for (y, &x) in y.iter_mut().zip(c.x(0)) {
+        *y = op.value(x);
+    }
+}
+
+pub(crate) fn tangent<O: Unary, T: Scalar>(op: &O, c: &Context<'_, T>, dy: &mut [T]) {
+    let Some(dx) = c.inputs[0].tangent else {
+        dy.fill(T::ZERO);
+        return;
+    };
+    let len = c.len();
+    let mut slopes = [T::ZERO; BLOCK];
+    for (b, at) in source::<O, T>(c).chunks(BLOCK).enumerate() {
+        let slopes = &mut slopes[..at.len()];
+        for (s, &at) in slopes.iter_mut().zip(at) {
+            *s = op.derivatives(at).0;
+        }
+        for j in 0..c.tangents {
+            let start = j * len + b * BLOCK;
+            let dy = &mut dy[start..start + at.len()];
+            for ((dy, &dx), &s) in dy.iter_mut().zip(&dx[start..]).zip(&*slopes) {
+                *dy = s * dx;
+            }
+        }
+    }
+}
+
+pub(crate) fn adjoint<O: Unary, T: Scalar>(op: &O, c: &Context<'_, T>, gx: &mut Slots<'_, T>) {
+    let Some(slot) = &mut gx[0] else { return };
+    let (gx, add) = slot.write();
+    for ((gx, &gy), &at) in gx.iter_mut().zip(c.gy).zip(source::<O, T>(c)) {
+        let g = op.derivatives(at).0 * gy;
+        *gx = if add { *gx + g } else { g };
+    }
+}
+
+pub(crate) fn adjoint_tangent<O: Unary, T: Scalar>(op: &O, c: &Context<'_, T>, dgx: &mut Slots<'_, T>) {
+    let Some(slot) = &mut dgx[0] else { return };
+    let (dgx, add) = slot.write();
+    let len = c.len();
+    let direction = if O::FROM_OUTPUT { Some(c.dy) } else { c.inputs[0].tangent };
+    let direction = direction.filter(|_| O::CURVED);
+    let (mut slopes, mut bends) = ([T::ZERO; BLOCK], [T::ZERO; BLOCK]);
+    for (b, at) in source::<O, T>(c).chunks(BLOCK).enumerate() {
+        let n = at.len();
+        let (slopes, bends) = (&mut slopes[..n], &mut bends[..n]);
+        for (((s, bend), &at), &gy) in slopes.iter_mut().zip(&mut *bends).zip(at).zip(&c.gy[b * BLOCK..]) {
+            let (first, second) = op.derivatives(at);
+            *s = first;
+            *bend = if O::CURVED { second * gy } else { T::ZERO };
+        }
+        for j in 0..c.tangents {
+            let start = j * len + b * BLOCK;
+            let (dgx, dgy) = (&mut dgx[start..start + n], &c.dgy[start..start + n]);
+            if let Some(direction) = direction {
+                let direction = &direction[start..start + n];
+                for i in 0..n {
+                    let g = slopes[i] * dgy[i] + bends[i] * direction[i];
+                    dgx[i] = if add { dgx[i] + g } else { g };
+                }
+            } else {
+                for i in 0..n {
+                    let g = slopes[i] * dgy[i];
+                    dgx[i] = if add { dgx[i] + g } else { g };
+                }
+            }
+        }
+    }
+}
+
+/// Implements [`OpInfo`] and [`Op`](crate::op::Op) for a [`Unary`]: type, ONNX name, FLOPs per element.
+macro_rules! unary_op {
+    ($op:ty, $name:literal, $flops:literal) => {
+        $crate::ops::unary::unary_op!($op, |_op| $name, $flops);
+    };
+    ($op:ty, |$self:ident| $name:expr, $flops:literal) => {
+        impl $crate::op::OpInfo for $op {
+            fn name(&self) -> &'static str {
+                let $self = self;
+                $name
+            }
+
+            fn infer(&self, inputs: &[&[usize]]) -> Result<Vec<usize>, $crate::op::ShapeError> {
+                $crate::ops::unary::infer(self.name(), inputs)
+            }
+
+            fn reads(&self) -> $crate::op::Reads {
+                if <Self as $crate::ops::unary::Unary>::FROM_OUTPUT {
+                    $crate::op::Reads::OUTPUT
+                } else {
+                    $crate::op::Reads::INPUTS
+                }
+            }
+
+            fn flops(&self, _inputs: &[&[usize]], output: &[usize]) -> u64 {
+                $flops * $crate::op::numel(output) as u64
+            }
+        }
+
+        impl<T: $crate::scalar::Scalar> $crate::op::Op<T> for $op {
+            fn forward(
+                &self,
+                c: &$crate::op::Context<'_, T>,
+                y: &mut [T],
+                _scratch: &mut $crate::scratch::Scratch<T>,
+            ) {
+                $crate::ops::unary::forward(self, c, y);
+            }
+
+            fn tangent(
+                &self,
+                c: &$crate::op::Context<'_, T>,
+                dy: &mut [T],
+                _scratch: &mut $crate::scratch::Scratch<T>,
+            ) {
+                $crate::ops::unary::tangent(self, c, dy);
+            }
+
+            fn adjoint(
+                &self,
+                c: &$crate::op::Context<'_, T>,
+                gx: &mut $crate::op::Slots<'_, T>,
+                _scratch: &mut $crate::scratch::Scratch<T>,
+            ) {
+                $crate::ops::unary::adjoint(self, c, gx);
+            }
+
+            fn adjoint_tangent(
+                &self,
+                c: &$crate::op::Context<'_, T>,
+                dgx: &mut $crate::op::Slots<'_, T>,
+                _scratch: &mut $crate::scratch::Scratch<T>,
+            ) {
+                $crate::ops::unary::adjoint_tangent(self, c, dgx);
+            }
+        }
+    };
+}
+pub(crate) use unary_op;
+
+/// A function without parameters as an operation: documentation, type and ONNX name; f; then (f′, f″) from the input
+/// or (f′, f″/f′) from the output; whether f″ is not 0; FLOPs per element.
+macro_rules! unary_function {
+    ($(#[$doc:meta])* $op:ident, $name:literal, |$x:ident| $value:expr,
+     $from:ident |$at:ident| $derivatives:expr, curved: $curved:literal, flops: $flops:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub struct $op;
+
+        impl $crate::ops::unary::Unary for $op {
+            const FROM_OUTPUT: bool = $crate::ops::unary::unary_function!(@$from);
+            const CURVED: bool = $curved;
+
+            #[inline(always)]
+            fn value<T: $crate::scalar::Scalar>(&self, $x: T) -> T {
+                $value
+            }
+
+            #[inline(always)]
+            fn derivatives<T: $crate::scalar::Scalar>(&self, $at: T) -> (T, T) {
+                $derivatives
+            }
+        }
+
+        $crate::ops::unary::unary_op!($op, $name, $flops);
+    };
+    (@from_input) => { false };
+    (@from_output) => { true };
+}
+pub(crate) use unary_function;
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use crate::op::AnyOp;
+    use crate::testkit::OpCheck;
+
+    /// `n` different numbers that fill the open interval (low, high).
+    pub(crate) fn filling(n: usize, low: f64, high: f64) -> Vec<f64> {
+        (0..n).map(|i| low + (high - low) * ((i * 37 % n) as f64 + 0.5) / n as f64).collect()
+    }
+
+    /// Checks a function on an interval, on more than one block of elements.
+    pub(crate) fn check_on(op: &dyn AnyOp, low: f64, high: f64) {
+        let check = |shape: &[usize]| {
+            OpCheck::new(op, &[shape]).values(0, filling(shape.iter().product(), low, high)).run()
+        };
+        check(&[3, 5, 7]).unwrap_or_else(|e| panic!("{op:?} on ({low}, {high}): {e}"));
+        check(&[3, 101]).unwrap_or_else(|e| panic!("{op:?} on ({low}, {high}): {e}"));
+    }
+}
