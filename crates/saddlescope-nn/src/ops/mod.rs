@@ -11,21 +11,27 @@ mod add;
 mod axes;
 mod batch_norm;
 mod bilinear;
+mod binary;
 mod broadcast;
+mod choose;
+mod compare;
 mod concat;
 mod contraction;
 mod conv;
+mod extremum;
+mod flat;
+mod functions;
 mod gemm;
 mod global_average_pool;
+mod kinked;
 mod linear;
 pub mod loss;
 mod matmul;
-mod flat;
-mod functions;
-mod kinked;
-pub mod loss;
 mod movement;
+mod mul;
 mod pad;
+mod pow;
+mod prelu;
 mod relu;
 mod reshape;
 mod rows;
@@ -44,19 +50,29 @@ pub use global_average_pool::GlobalAveragePool;
 pub use linear::Linear;
 pub use activation::{Gelu, Mish, Sigmoid, Silu, Softplus, Softsign, Tanh};
 pub use add::{Add, Sub};
+pub use batch_norm::{BatchNorm, BatchNormMode};
+pub use choose::Where;
+pub use compare::Compare;
 pub use concat::Concat;
+pub use extremum::{Max, Min};
 pub use flat::{Ceil, Floor, Not, Round, Sign};
 pub use functions::{
     Abs, Acos, Acosh, Asin, Asinh, Atan, Atanh, Cos, Cosh, Erf, Exp, Log, Neg, PowConst, Reciprocal, Sin,
     Sinh, Sqrt, Square, Tan,
 };
+pub use gemm::Gemm;
+pub use global_average_pool::GlobalAveragePool;
 pub use kinked::{Clip, Elu, HardSigmoid, HardSwish, LeakyRelu, ThresholdedRelu};
+pub use linear::Linear;
 pub use loss::{
     BinaryCrossEntropyWithLogits, CrossEntropy, CrossEntropyOfProbabilities, NegativeLogLikelihood,
     SquaredError,
 };
 pub use matmul::MatMul;
+pub use mul::{Div, Mul};
 pub use pad::{Pad, PadMode};
+pub use pow::Pow;
+pub use prelu::PRelu;
 pub use relu::Relu;
 pub use reshape::{Flatten, Identity, Reshape, Squeeze, Unsqueeze};
 pub use slice::Slice;
