@@ -41,19 +41,13 @@ mod strided;
 mod transpose;
 mod unary;
 
-pub use add::{Add, Sub};
-pub use batch_norm::{BatchNorm, BatchNormMode};
-pub use concat::Concat;
-pub use conv::{Conv2d, ConvTranspose2d};
-pub use gemm::Gemm;
-pub use global_average_pool::GlobalAveragePool;
-pub use linear::Linear;
 pub use activation::{Gelu, Mish, Sigmoid, Silu, Softplus, Softsign, Tanh};
 pub use add::{Add, Sub};
 pub use batch_norm::{BatchNorm, BatchNormMode};
 pub use choose::Where;
 pub use compare::Compare;
 pub use concat::Concat;
+pub use conv::{Conv2d, ConvTranspose2d};
 pub use extremum::{Max, Min};
 pub use flat::{Ceil, Floor, Not, Round, Sign};
 pub use functions::{
