@@ -55,8 +55,14 @@ impl ElementType {
         }
     }
 
-    fn is_float(self) -> bool {
-        matches!(self, Self::F16 | Self::BF16 | Self::F32 | Self::F64)
+    fn empty_values(self, capacity: usize) -> ArrayValues {
+        match self {
+            Self::F16 | Self::BF16 | Self::F32 | Self::F64 => {
+                ArrayValues::Floats(Vec::with_capacity(capacity))
+            }
+            Self::Bool | Self::U8 => ArrayValues::Bytes(Vec::with_capacity(capacity)),
+            _ => ArrayValues::Integers(Vec::with_capacity(capacity)),
+        }
     }
 }
 
@@ -71,7 +77,9 @@ impl fmt::Display for ElementType {
 pub enum ArrayValues {
     /// Floating point; doubles are rounded to nearest.
     Floats(Vec<f32>),
-    /// Integers and truth values.
+    /// Unsigned bytes and truth values.
+    Bytes(Vec<u8>),
+    /// Other integers.
     Integers(Vec<i64>),
 }
 
@@ -80,6 +88,7 @@ impl ArrayValues {
     pub fn len(&self) -> usize {
         match self {
             Self::Floats(v) => v.len(),
+            Self::Bytes(v) => v.len(),
             Self::Integers(v) => v.len(),
         }
     }
@@ -92,6 +101,7 @@ impl ArrayValues {
     fn permuted(self, source: impl Iterator<Item = usize>) -> Self {
         match self {
             Self::Floats(v) => Self::Floats(source.map(|i| v[i]).collect()),
+            Self::Bytes(v) => Self::Bytes(source.map(|i| v[i]).collect()),
             Self::Integers(v) => Self::Integers(source.map(|i| v[i]).collect()),
         }
     }
@@ -194,12 +204,7 @@ fn decode(
 ) -> Result<ArrayValues, DataError> {
     let width = stored.width();
     let mut buffer = vec![0; CHUNK.min(count) * width];
-    let capacity = count.min(FIRST_CAPACITY);
-    let mut values = if stored.is_float() {
-        ArrayValues::Floats(Vec::with_capacity(capacity))
-    } else {
-        ArrayValues::Integers(Vec::with_capacity(capacity))
-    };
+    let mut values = stored.empty_values(count.min(FIRST_CAPACITY));
     let mut left = count;
     while left > 0 {
         let n = left.min(CHUNK);
@@ -226,9 +231,11 @@ fn append(stored: ElementType, bytes: &[u8], values: &mut ArrayValues) -> Result
             ElementType::F64 => v.extend(each(bytes).map(|b| f64::from_le_bytes(b) as f32)),
             _ => v.extend(each(bytes).map(f32::from_le_bytes)),
         },
+        ArrayValues::Bytes(v) => match stored {
+            ElementType::Bool => v.extend(bytes.iter().map(|&b| u8::from(b != 0))),
+            _ => v.extend_from_slice(bytes),
+        },
         ArrayValues::Integers(v) => match stored {
-            ElementType::Bool => v.extend(bytes.iter().map(|&b| i64::from(b != 0))),
-            ElementType::U8 => v.extend(bytes.iter().map(|&b| i64::from(b))),
             ElementType::I8 => v.extend(bytes.iter().map(|&b| i64::from(b as i8))),
             ElementType::U16 => v.extend(each(bytes).map(|b| i64::from(u16::from_le_bytes(b)))),
             ElementType::I16 => v.extend(each(bytes).map(|b| i64::from(i16::from_le_bytes(b)))),

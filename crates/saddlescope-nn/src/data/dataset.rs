@@ -347,3 +347,7 @@ fn check_targets(targets: &Targets, samples: usize) -> Result<(), DataError> {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "dataset_tests.rs"]
+mod tests;

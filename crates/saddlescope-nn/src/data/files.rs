@@ -8,13 +8,12 @@ use super::DataError;
 
 /// Opens a regular file and tells its length in bytes.
 pub(crate) fn open(path: &Path) -> Result<(File, u64), DataError> {
-    let file = File::open(path).map_err(DataError::io(path, "cannot open"))?;
-    let meta = file.metadata().map_err(DataError::io(path, "cannot read the size"))?;
+    // Before opening, which would wait for ever on a named pipe.
+    let meta = std::fs::metadata(path).map_err(DataError::io(path, "cannot open"))?;
     if !meta.is_file() {
-        return Err(
-            DataError::malformed("path", "something that is no regular file", "a regular file").in_file(path)
-        );
+        return Err(DataError::malformed("path", "no regular file", "a regular file").in_file(path));
     }
+    let file = File::open(path).map_err(DataError::io(path, "cannot open"))?;
     Ok((file, meta.len()))
 }
 

@@ -38,6 +38,7 @@ pub fn parse_idx_gz(bytes: &[u8], axes: usize) -> Result<IdxArray, DataError> {
     read_idx(&mut MultiGzDecoder::new(bytes), available, axes, None)
 }
 
+/// The sizes the file declares, and the elements of the rows of a range (or all).
 fn read_idx(
     reader: &mut dyn Read,
     available: u64,
@@ -87,7 +88,6 @@ fn read_idx(
     if rows.is_none() && reader.read(&mut [0]).map_err(broken)? != 0 {
         return Err(DataError::malformed("end", "more bytes", format!("an end after {elements} elements")));
     }
-    shape[0] = range.end - range.start;
     Ok((shape, bytes))
 }
 
@@ -123,7 +123,7 @@ fn find(folder: &Path, base: &str, kind: &str) -> Result<PathBuf, DataError> {
 /// The number of classes is the largest label of the whole split plus one.
 ///
 /// # Errors
-/// Missing or malformed files, as many labels as images missing, a range that is empty or reaches past the split, a
+/// Missing or malformed files, different numbers of images and labels, a range that is empty or reaches past the split, a
 /// normalisation for a number of channels other than one.
 pub fn load(
     folder: &Path,
@@ -143,6 +143,14 @@ pub fn load(
     check_range(&range, all_labels.len(), &what)?;
     let whole = range == (0..all_labels.len());
     let (shape, pixels) = read_file(&image_path, 3, (!whole).then_some(&range))?;
+    if shape[0] != all_labels.len() {
+        return Err(DataError::malformed(
+            "sizes in the header",
+            format!("{} images", shape[0]),
+            format!("{}, the number of labels in {}", all_labels.len(), label_path.display()),
+        )
+        .in_file(&image_path));
+    }
     let classes = all_labels.iter().max().map_or(0, |&l| usize::from(l) + 1);
     let labels = all_labels[range.clone()].iter().map(|&l| u32::from(l)).collect();
     let values = pixels.iter().map(|&p| f32::from(p) / 255.0).collect();

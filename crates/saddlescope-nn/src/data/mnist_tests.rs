@@ -44,6 +44,11 @@ fn plain_and_gzipped_files_are_found_and_read_in_ranges() {
         let part = load(dir.path(), Split::Train, Some(1..3), none()).unwrap();
         assert_eq!(part.fingerprint(), all.select(1..3).unwrap().fingerprint());
         assert!(load(dir.path(), Split::Train, Some(0..5), none()).is_err());
+        put(label_name, &idx(&[3], &[3, 0, 9]));
+        for range in [None, Some(0..2)] {
+            let uneven = load(dir.path(), Split::Train, range, none()).unwrap_err().to_string();
+            assert!(uneven.contains("4 images") && uneven.contains("expected 3"), "{uneven}");
+        }
         let missing = load(dir.path(), Split::Test, None, none()).unwrap_err().to_string();
         assert!(missing.contains("t10k-images-idx3-ubyte"), "{missing}");
     }

@@ -125,7 +125,8 @@ fn input(name: &str, array: Array) -> Result<InputTensor, DataError> {
     }
     let (values, integer) = match array.values {
         ArrayValues::Floats(v) => (v, false),
-        ArrayValues::Integers(v) if is_image => (v.iter().map(|&p| p as f32 / 255.0).collect(), false),
+        ArrayValues::Bytes(v) if is_image => (v.iter().map(|&p| f32::from(p) / 255.0).collect(), false),
+        ArrayValues::Bytes(v) => (v.iter().map(|&n| f32::from(n)).collect(), true),
         ArrayValues::Integers(v) => {
             // Beyond this size integers would be rounded to others without notice.
             if let Some(bad) = v.iter().find(|n| n.unsigned_abs() > MAX_EXACT_INTEGER as u64) {
@@ -159,6 +160,7 @@ fn targets(name: &str, array: Array, samples: Option<&Range<usize>>) -> Result<T
         ArrayValues::Floats(v) => {
             return Ok(Targets::Values { values: v[wanted].to_vec(), shape: sample.to_vec() });
         }
+        ArrayValues::Bytes(v) => v.into_iter().map(i64::from).collect(),
         ArrayValues::Integers(v) => v,
     };
     let per_position = !sample.is_empty() && sample != [1];

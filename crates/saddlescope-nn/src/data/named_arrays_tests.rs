@@ -18,6 +18,7 @@ impl ArrayFile for Fake {
         let part = rows.start * row..rows.end * row;
         let values = match values {
             ArrayValues::Floats(v) => ArrayValues::Floats(v[part].to_vec()),
+            ArrayValues::Bytes(v) => ArrayValues::Bytes(v[part].to_vec()),
             ArrayValues::Integers(v) => ArrayValues::Integers(v[part].to_vec()),
         };
         Ok(Array { shape, stored, values })
@@ -31,7 +32,11 @@ fn floats(shape: &[usize]) -> Array {
 }
 
 fn integers(stored: ElementType, shape: &[usize], values: &[i64]) -> Array {
-    Array { shape: shape.into(), stored, values: ArrayValues::Integers(values.into()) }
+    let values = match stored {
+        ElementType::U8 => ArrayValues::Bytes(values.iter().map(|&v| v as u8).collect()),
+        _ => ArrayValues::Integers(values.into()),
+    };
+    Array { shape: shape.into(), stored, values }
 }
 
 fn load_all(arrays: Vec<(&'static str, Array)>) -> Result<Dataset, DataError> {

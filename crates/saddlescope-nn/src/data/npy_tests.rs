@@ -45,7 +45,7 @@ fn dictionaries_may_be_written_in_several_ways() {
         "  { 'fortran_order' : False , 'descr' : '<u1' , 'shape' : ( ) , } ",
     ] {
         let array = parse(&npy(text, &[9])).unwrap();
-        assert_eq!(array.values, ArrayValues::Integers(vec![9]), "{text}");
+        assert_eq!(array.values, ArrayValues::Bytes(vec![9]), "{text}");
     }
 }
 

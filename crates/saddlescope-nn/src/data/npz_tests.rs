@@ -44,8 +44,8 @@ fn every_type_numpy_writes_is_read() {
         ("i2_big", &[5, 3], ElementType::I16, integers(-3..12)),
         ("i8", &[5], ElementType::I64, integers(-3..2)),
         ("u4_fortran", &[5, 4], ElementType::U32, integers(0..20)),
-        ("u1", &[5, 2], ElementType::U8, integers(0..10)),
-        ("bool", &[5], ElementType::Bool, ArrayValues::Integers(vec![0, 1, 0, 1, 0])),
+        ("u1", &[5, 2], ElementType::U8, ArrayValues::Bytes((0..10).collect())),
+        ("bool", &[5], ElementType::Bool, ArrayValues::Bytes(vec![0, 1, 0, 1, 0])),
         ("scalar", &[], ElementType::F32, floats(1)),
     ];
     assert_eq!(arrays.len(), expected.len());

@@ -63,6 +63,7 @@ fn writing_replaces_the_file_and_leaves_nothing_else() {
     assert_eq!(std::fs::read(&path).unwrap(), sample().to_bytes().unwrap());
     assert_eq!(TensorMap::read(&path).unwrap().len(), 5);
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    assert!(TensorMap::read(dir.path()).unwrap_err().to_string().contains("no regular file"));
     let text = sample().write(&dir.path().join("no/such/folder")).unwrap_err().to_string();
     assert!(text.contains("no/such/folder"), "{text}");
 }
