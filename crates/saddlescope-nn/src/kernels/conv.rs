@@ -83,7 +83,7 @@ pub fn filter_adjoint<T: Scalar>(
     accumulate: bool,
     scratch: &mut Scratch<T>,
 ) {
-    run_filter_adjoint(Isa::detect(), g, &[(x, gy)], gw, accumulate, scratch);
+    filter_adjoint_on(Isa::detect(), g, &[(x, gy)], gw, accumulate, scratch);
 }
 
 /// gw (+)= x₁ ⋆ gy₁ + x₂ ⋆ gy₂ in one pass.
@@ -100,7 +100,7 @@ pub fn filter_adjoint_pair<T: Scalar>(
     accumulate: bool,
     scratch: &mut Scratch<T>,
 ) {
-    run_filter_adjoint(Isa::detect(), g, &[(x1, gy1), (x2, gy2)], gw, accumulate, scratch);
+    filter_adjoint_on(Isa::detect(), g, &[(x1, gy1), (x2, gy2)], gw, accumulate, scratch);
 }
 
 fn run_forward<T: Scalar>(
@@ -145,8 +145,9 @@ fn run_input_adjoint<T: Scalar>(
     }
 }
 
-/// Both filter adjoints on a given code path.
-pub(super) fn run_filter_adjoint<T: Scalar>(
+/// Both filter adjoints on a given code path, for tests and benchmarks.
+#[doc(hidden)]
+pub fn filter_adjoint_on<T: Scalar>(
     isa: Isa,
     g: &ConvGeometry,
     pairs: &[(&[T], &[T])],

@@ -40,6 +40,8 @@ pub mod simd;
 #[cfg(test)]
 mod tests;
 
+#[doc(hidden)]
+pub use conv::filter_adjoint_on;
 pub use conv::{
     filter_adjoint, filter_adjoint_pair, forward, forward_pair, input_adjoint, input_adjoint_pair,
 };

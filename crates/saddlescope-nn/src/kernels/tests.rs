@@ -98,7 +98,7 @@ fn check<T: Scalar>(shape: ConvShape, isa: Isa, seed: u64) {
                 let gx = &mut gx;
                 input_adjoint_pair(&g, &gy[0], &filter[0], &gy[1], &filter[1], gx, accumulate, &mut scratch);
             }
-            conv::run_filter_adjoint(isa, &g, &pairs, &mut gw, accumulate, &mut scratch);
+            filter_adjoint_on(isa, &g, &pairs, &mut gw, accumulate, &mut scratch);
             let label =
                 |pass: &str| format!("{pass} {isa:?} {} terms={terms} add={accumulate} {shape:?}", T::DTYPE);
             // Sums of a few hundred terms: the rounding error of a sum is far below 16 ε of its absolute sum.
