@@ -210,55 +210,103 @@ impl<T: Scalar> Chunk<'_, T> {
         for p in 0..P {
             base[p] = table[p.min(live - 1)][0] + place.x_shift;
         }
+        // Constant steps between pixels become part of the instructions; otherwise 16 addresses need registers.
+        // Neighbours in the table are at least one source pixel apart, so they are exactly one apart if the first and
+        // the last say so.
+        let first = base[0];
+        let channels = self.pass.src[2];
+        let even = R == 1 && P == MAX_PIXELS && live == P && base[P - 1] == first + (P - 1) * channels;
+        // SAFETY: passed on from the caller.
+        unsafe {
+            match channels {
+                16 if even => self.tile_at::<S, P, R>(s, phase, table, place, live, |p| first + 16 * p),
+                32 if even => self.tile_at::<S, P, R>(s, phase, table, place, live, |p| first + 32 * p),
+                _ => self.tile_at::<S, P, R>(s, phase, table, place, live, |p| base[p]),
+            }
+        }
+    }
+
+    /// One tile whose pixels start at `base(p)` in the source.
+    ///
+    /// # Safety
+    /// As for [`Chunk::tile`].
+    #[inline(always)]
+    unsafe fn tile_at<S: Simd<T = T>, const P: usize, const R: usize>(
+        &mut self,
+        s: S,
+        phase: &Phase,
+        table: &[[usize; 2]],
+        place: &Place<'_, T>,
+        live: usize,
+        base: impl Fn(usize) -> usize,
+    ) {
         let mut acc = [[s.zero(); R]; P];
         for i in 0..self.pairs {
             // SAFETY: passed on from the caller.
-            acc = unsafe { accumulate_runs::<S, P, R>(s, self.x[i], place.w[i], &phase.runs, base, acc) };
+            acc = unsafe { accumulate_runs::<S, P, R>(s, self.x[i], place.w[i], &phase.runs, &base, acc) };
         }
         let full = place.lanes == R * S::LANES;
+        // No early exit: the loop must unroll for the tile to stay in registers.
         for p in 0..P {
-            if p >= live {
-                break;
-            }
-            let at = table[p][1] + place.y_shift;
-            for r in 0..R {
-                let at = at + r * S::LANES;
+            if p < live {
+                let at = table[p][1] + place.y_shift;
                 // SAFETY: the caller promises that the output range of this pixel lies inside `y`.
-                unsafe {
-                    if full {
-                        let v =
-                            if self.accumulate { s.add(s.load(self.y, at), acc[p][r]) } else { acc[p][r] };
-                        s.store(v, self.y, at);
-                    } else {
-                        let count = place.lanes.saturating_sub(r * S::LANES).min(S::LANES);
-                        let mut v = acc[p][r];
-                        if self.accumulate {
-                            v = s.add(s.load_part(self.y, at, count), v);
-                        }
-                        s.store_part(v, self.y, at, count);
-                    }
-                }
+                unsafe { store_pixel::<S, R>(s, acc[p], self.y, at, place.lanes, full, self.accumulate) };
             }
         }
     }
 }
 
-/// acc\[p\]\[r\] += Σ over runs and their numbers j of x\[base\[p\] + offset + j\] · w\[j\]\[r\].
+/// Writes the channels of one pixel, or adds them.
 ///
 /// # Safety
-/// base\[p\] + offset + len ≤ x.len() for all pixels and runs; w.len() ≥ R·LANES·Σ len.
+/// at + lanes ≤ y.len(); `full` only if lanes = R·LANES.
+#[inline(always)]
+unsafe fn store_pixel<S: Simd, const R: usize>(
+    s: S,
+    acc: [S::V; R],
+    y: &mut [S::T],
+    at: usize,
+    lanes: usize,
+    full: bool,
+    accumulate: bool,
+) {
+    for r in 0..R {
+        let at = at + r * S::LANES;
+        // SAFETY: passed on from the caller.
+        unsafe {
+            if full {
+                let v = if accumulate { s.add(s.load(y, at), acc[r]) } else { acc[r] };
+                s.store(v, y, at);
+            } else {
+                let count = lanes.saturating_sub(r * S::LANES).min(S::LANES);
+                let mut v = acc[r];
+                if accumulate {
+                    v = s.add(s.load_part(y, at, count), v);
+                }
+                s.store_part(v, y, at, count);
+            }
+        }
+    }
+}
+
+/// acc\[p\]\[r\] += Σ over runs and their numbers j of x\[base(p) + offset + j\] · w\[j\]\[r\].
+///
+/// # Safety
+/// base(p) + offset + len ≤ x.len() for all pixels and runs; w.len() ≥ R·LANES·Σ len.
 #[inline(always)]
 pub(super) unsafe fn accumulate_runs<S: Simd, const P: usize, const R: usize>(
     s: S,
     x: &[S::T],
     w: &[S::T],
     runs: &[Run],
-    base: [usize; P],
+    base: impl Fn(usize) -> usize,
     mut acc: [[S::V; R]; P],
 ) -> [[S::V; R]; P] {
     let mut wi = 0;
     for run in runs {
-        let from = base.map(|b| b + run.offset);
+        // SAFETY: passed on from the caller.
+        let from: [&[S::T]; P] = std::array::from_fn(|p| unsafe { s.from(x, base(p) + run.offset) });
         for j in 0..run.len {
             // SAFETY: passed on from the caller.
             unsafe {
@@ -267,7 +315,7 @@ pub(super) unsafe fn accumulate_runs<S: Simd, const P: usize, const R: usize>(
                     wv[r] = s.load(w, wi + r * S::LANES);
                 }
                 for p in 0..P {
-                    let xv = s.broadcast(x, from[p] + j);
+                    let xv = s.broadcast(from[p], j);
                     for r in 0..R {
                         acc[p][r] = s.mul_add(xv, wv[r], acc[p][r]);
                     }

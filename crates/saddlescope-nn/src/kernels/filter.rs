@@ -47,11 +47,16 @@ impl<T: Scalar> Filter<T> {
     }
 }
 
+/// Bytes of a cache line.
+const LINE: usize = 64;
+
 /// Weights of one pass: for every phase, group and tile of output vectors, rows of `R·LANES` output channels in the
 /// order of the runs.
 #[derive(Clone, Debug)]
 pub(super) struct PackedFilter<T> {
     data: Vec<T>,
+    /// Start of the weights in `data`, at the beginning of a cache line.
+    origin: usize,
     /// Start of every phase.
     starts: Vec<usize>,
     /// Numbers of one group in every phase.
@@ -59,6 +64,14 @@ pub(super) struct PackedFilter<T> {
 }
 
 impl<T: Scalar> PackedFilter<T> {
+    fn empty(len: usize) -> Self {
+        let mut data: Vec<T> = Vec::with_capacity(len + LINE / size_of::<T>());
+        // Purely for speed: full-width loads that straddle cache lines cost double.
+        let origin = data.as_ptr().align_offset(LINE).min(LINE / size_of::<T>());
+        data.resize(origin, T::ZERO);
+        PackedFilter { data, origin, starts: Vec::new(), strides: Vec::new() }
+    }
+
     /// `weight(group, tap, source channel, output channel)`, channels counted inside the group.
     fn dense(
         lanes: usize,
@@ -68,9 +81,10 @@ impl<T: Scalar> PackedFilter<T> {
     ) -> Self {
         let (src, out) = (pass.src[2] / groups, pass.out[2] / groups);
         let vectors = out.div_ceil(lanes);
-        let mut packed = PackedFilter { data: Vec::new(), starts: Vec::new(), strides: Vec::new() };
+        let len = pass.phases.iter().map(|phase| phase.k * vectors * lanes * groups).sum();
+        let mut packed = PackedFilter::empty(len);
         for phase in &pass.phases {
-            packed.starts.push(packed.data.len());
+            packed.starts.push(packed.data.len() - packed.origin);
             packed.strides.push(phase.k * vectors * lanes);
             for group in 0..groups {
                 let mut v = 0;
@@ -96,9 +110,10 @@ impl<T: Scalar> PackedFilter<T> {
 
     /// `weight(tap, channel)`: rows of all channels in the order of the taps.
     fn depthwise(pass: &Correlation, weight: impl Fn(usize, usize) -> T) -> Self {
-        let mut packed = PackedFilter { data: Vec::new(), starts: Vec::new(), strides: Vec::new() };
+        let len = pass.phases.iter().map(|phase| phase.runs.len() * pass.out[2]).sum();
+        let mut packed = PackedFilter::empty(len);
         for phase in &pass.phases {
-            packed.starts.push(packed.data.len());
+            packed.starts.push(packed.data.len() - packed.origin);
             for tap in phase.runs.iter().flat_map(|run| &run.taps) {
                 packed.data.extend((0..pass.out[2]).map(|c| weight(*tap, c)));
             }
@@ -110,12 +125,12 @@ impl<T: Scalar> PackedFilter<T> {
     /// Weights of `r` vectors of output channels from vector `v` of a group.
     #[inline(always)]
     pub fn block<S: Simd<T = T>>(&self, phase: usize, group: usize, v: usize, r: usize, k: usize) -> &[T] {
-        let start = self.starts[phase] + group * self.strides[phase] + v * k * S::LANES;
+        let start = self.origin + self.starts[phase] + group * self.strides[phase] + v * k * S::LANES;
         &self.data[start..start + r * k * S::LANES]
     }
 
     /// Depthwise weights of a phase.
     pub fn phase(&self, phase: usize, len: usize) -> &[T] {
-        &self.data[self.starts[phase]..self.starts[phase] + len]
+        &self.data[self.origin + self.starts[phase]..][..len]
     }
 }

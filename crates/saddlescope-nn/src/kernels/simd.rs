@@ -88,6 +88,16 @@ pub trait Simd: Copy {
     /// # Safety
     /// `at < x.len()`.
     unsafe fn broadcast(self, x: &[Self::T], at: usize) -> Self::V;
+    /// The slice `x[at..]`.
+    ///
+    /// # Safety
+    /// `at <= x.len()`.
+    #[inline(always)]
+    unsafe fn from(self, x: &[Self::T], at: usize) -> &[Self::T] {
+        debug_assert!(at <= x.len());
+        // SAFETY: the caller promises at <= x.len().
+        unsafe { x.get_unchecked(at..) }
+    }
     /// `a·b + c`, fused where the path has fused instructions.
     fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     /// `a + b`.
@@ -171,6 +181,10 @@ impl<T: Scalar, const N: usize> Simd for Portable<T, N> {
     #[inline(always)]
     unsafe fn broadcast(self, x: &[T], at: usize) -> [T; N] {
         [x[at]; N]
+    }
+    #[inline(always)]
+    unsafe fn from(self, x: &[T], at: usize) -> &[T] {
+        &x[at..]
     }
     #[inline(always)]
     fn mul_add(self, a: [T; N], b: [T; N], c: [T; N]) -> [T; N] {
