@@ -27,7 +27,7 @@ pub(super) struct Standardize {
     pub rows: usize,
     pub groups: usize,
     pub width: usize,
-    pub epsilon: f64,
+    pub eps: f64,
     pub center: bool,
 }
 
@@ -106,7 +106,7 @@ impl Standardize {
                 *s += (x - m) * (x - m);
             }
         });
-        let epsilon = T::from_f64(self.epsilon);
+        let epsilon = T::from_f64(self.eps);
         for r in r {
             *r = T::ONE / (*r + epsilon).sqrt();
         }

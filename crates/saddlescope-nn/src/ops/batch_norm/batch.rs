@@ -1,6 +1,6 @@
 //! Batch normalisation with the statistics of the micro-batch.
 
-use super::{BETA, BatchNorm, GAMMA, RESIDUAL, X, gate};
+use super::{BETA, BatchNorm, GAMMA, RESIDUAL, X};
 use crate::op::{Context, Slot, Slots};
 use crate::ops::standardize::{Adjoints, Affine, Standardize};
 use crate::scalar::Scalar;
@@ -9,7 +9,7 @@ use crate::scratch::Scratch;
 fn map<T: Scalar>(op: &BatchNorm, c: &Context<'_, T>) -> Standardize {
     let groups = c.x(GAMMA).len();
     let rows = c.len() / groups.max(1);
-    Standardize { outer: 1, rows, groups, width: 1, epsilon: op.eps, center: true }
+    Standardize { outer: 1, rows, groups, width: 1, eps: op.eps, center: true }
 }
 
 fn parameters<'a, T: Scalar>(c: &Context<'a, T>) -> Affine<'a, T> {
@@ -46,16 +46,22 @@ pub(super) fn tangent<T: Scalar>(op: &BatchNorm, c: &Context<'_, T>, dy: &mut [T
         }
         if op.relu {
             for (dy, &y) in dy.iter_mut().zip(c.y) {
-                *dy = gate::<T, true>(y, *dy);
+                *dy = gate(y, *dy);
             }
         }
     }
 }
 
+/// `g` where the output `y` of a ReLU is positive, else 0.
+#[inline(always)]
+fn gate<T: Scalar>(y: T, g: T) -> T {
+    if y > T::ZERO { g } else { T::ZERO }
+}
+
 /// out = [y > 0] g.
 fn gated<T: Scalar>(y: &[T], g: &[T], out: &mut [T]) {
     for ((out, &y), &g) in out.iter_mut().zip(y).zip(g) {
-        *out = gate::<T, true>(y, g);
+        *out = gate(y, g);
     }
 }
 

@@ -74,8 +74,8 @@ impl OpInfo for BatchNorm {
                 ));
             }
         };
-        let Some(&channels) = x.last() else {
-            return error("x must be […, channels], found a scalar".into());
+        let Some(&channels) = x.last().filter(|&&channels| channels > 0) else {
+            return error(format!("x must be […, channels], found {x:?}"));
         };
         if let Some(i) = rest[..4].iter().position(|s| **s != [channels]) {
             let what = ["γ", "β", "mean", "variance"][i];
@@ -131,12 +131,6 @@ impl<T: Scalar> Op<T> for BatchNorm {
     }
 }
 
-/// `g` where the output `y` of a ReLU is positive, else 0.
-#[inline(always)]
-fn gate<T: Scalar, const RELU: bool>(y: T, g: T) -> T {
-    if !RELU || y > T::ZERO { g } else { T::ZERO }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -178,6 +172,7 @@ mod tests {
         assert!(op.infer(&[x, c, c, c, c, &[2, 4, 3]]).is_err());
         assert!(op.infer(&[x, c, c, c]).is_err());
         assert!(op.infer(&[&[], c, c, c, c]).is_err());
+        assert!(op.infer(&[&[2, 0], &[0], &[0], &[0], &[0]]).is_err());
         assert!(!op.couples_samples() && BatchNorm::batch().couples_samples());
     }
 }
