@@ -178,11 +178,11 @@ fn adjoint_tangent<T: Scalar>(
     }
 }
 
+/// Shapes of image, filter and bias.
+type Shapes<'a> = (&'a [usize], &'a [usize], Option<&'a [usize]>);
+
 /// Image, filter and bias shapes; images `[n, h, w, c]` or `[n, l, c]` with filters of the same rank.
-fn split<'a>(
-    name: &'static str,
-    inputs: &[&'a [usize]],
-) -> Result<(&'a [usize], &'a [usize], Option<&'a [usize]>), ShapeError> {
+fn split<'a>(name: &'static str, inputs: &[&'a [usize]]) -> Result<Shapes<'a>, ShapeError> {
     let (x, w, b) = match *inputs {
         [x, w] => (x, w, None),
         [x, w, b] => (x, w, Some(b)),

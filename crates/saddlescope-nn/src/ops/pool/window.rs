@@ -135,7 +135,7 @@ impl Windows {
 
     /// Visits all windows of one image: `visit(i, j, offset of the output, offsets of the inputs)`, offsets of
     /// a pixel's first channel.
-    pub fn each<'s>(&'s self, mut visit: impl FnMut(usize, usize, usize, &mut dyn Iterator<Item = usize>)) {
+    pub fn each(&self, mut visit: impl FnMut(usize, usize, usize, &mut dyn Iterator<Item = usize>)) {
         let (width, c) = (self.input[1], self.channels);
         for i in 0..self.output[0] {
             for j in 0..self.output[1] {
