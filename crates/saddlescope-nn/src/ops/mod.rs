@@ -27,7 +27,6 @@ mod kinked;
 mod linear;
 pub mod loss;
 mod matmul;
-pub mod loss;
 mod movement;
 mod mul;
 mod normalization;
@@ -62,8 +61,6 @@ pub use gemm::Gemm;
 pub use global_average_pool::GlobalAveragePool;
 pub use kinked::{Clip, Elu, HardSigmoid, HardSwish, LeakyRelu, ThresholdedRelu};
 pub use linear::Linear;
-pub use add::{Add, Sub};
-pub use concat::Concat;
 pub use loss::{
     BinaryCrossEntropyWithLogits, CrossEntropy, CrossEntropyOfProbabilities, NegativeLogLikelihood,
     SquaredError,
