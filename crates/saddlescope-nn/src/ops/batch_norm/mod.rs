@@ -3,7 +3,9 @@
 mod batch;
 mod running;
 
-use crate::op::{Context, Op, OpInfo, Reads, ShapeError, Slots};
+use std::sync::Arc;
+
+use crate::op::{AnyOp, Context, Op, OpInfo, Reads, ShapeError, Slots};
 use crate::scalar::Scalar;
 use crate::scratch::Scratch;
 
@@ -85,6 +87,11 @@ impl OpInfo for BatchNorm {
             return error(format!("the residual must have the shape of x, {x:?}, found {r:?}"));
         }
         Ok(x.to_vec())
+    }
+
+    fn with_batch_statistics(&self, on: bool) -> Option<Arc<dyn AnyOp>> {
+        let mode = if on { BatchNormMode::Batch } else { BatchNormMode::Running };
+        Some(Arc::new(Self { mode, ..*self }))
     }
 
     fn couples_samples(&self) -> bool {
@@ -174,5 +181,6 @@ mod tests {
         assert!(op.infer(&[&[], c, c, c, c]).is_err());
         assert!(op.infer(&[&[2, 0], &[0], &[0], &[0], &[0]]).is_err());
         assert!(!op.couples_samples() && BatchNorm::batch().couples_samples());
+        assert!(op.with_batch_statistics(true).unwrap().couples_samples());
     }
 }
