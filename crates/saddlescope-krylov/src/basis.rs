@@ -7,7 +7,8 @@
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::vector::{CHUNK, reduce};
+use crate::kernels::{self, Scalar};
+use crate::vector::CHUNK;
 
 /// How the vectors of a Krylov basis are stored. Arithmetic on them is always in double precision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -33,33 +34,6 @@ impl Precision {
             Precision::F32 => f64::from(f32::EPSILON),
             Precision::F64 => f64::EPSILON,
         }
-    }
-}
-
-pub(crate) trait Scalar: Copy + Send + Sync {
-    fn widen(self) -> f64;
-    fn round(x: f64) -> Self;
-}
-
-impl Scalar for f32 {
-    #[inline(always)]
-    fn widen(self) -> f64 {
-        f64::from(self)
-    }
-    #[inline(always)]
-    fn round(x: f64) -> Self {
-        x as f32
-    }
-}
-
-impl Scalar for f64 {
-    #[inline(always)]
-    fn widen(self) -> f64 {
-        self
-    }
-    #[inline(always)]
-    fn round(x: f64) -> Self {
-        x
     }
 }
 
@@ -169,20 +143,6 @@ fn widen_column<T: Scalar>(column: &[T], out: &mut [f64]) {
     });
 }
 
-/// q · w over one chunk.
-#[inline(always)]
-fn mixed_dot<T: Scalar>(q: &[T], w: &[f64]) -> f64 {
-    let mut sums = [0.0f64; 8];
-    let (qc, wc) = (q.chunks_exact(8), w.chunks_exact(8));
-    let rest: f64 = qc.remainder().iter().zip(wc.remainder()).map(|(q, w)| q.widen() * w).sum();
-    for (q, w) in qc.zip(wc) {
-        for l in 0..8 {
-            sums[l] += q[l].widen() * w[l];
-        }
-    }
-    reduce(sums) + rest
-}
-
 /// Adds the partial results of all chunks, in their order.
 fn sum_chunks(partial: Vec<Vec<f64>>, len: usize) -> Vec<f64> {
     let mut sum = vec![0.0; len];
@@ -206,7 +166,7 @@ fn coefficients<T: Scalar>(columns: &[Vec<T>], n: usize, ws: &[f64]) -> Vec<f64>
             let mut part = Vec::with_capacity(p * k);
             for j in 0..p {
                 let w = &ws[j * n + rows.start..j * n + rows.end];
-                part.extend(columns.iter().map(|q| mixed_dot(&q[rows.clone()], w)));
+                kernels::dots(columns, rows.start, w, &mut part);
             }
             part
         })
@@ -237,14 +197,9 @@ fn subtract<T: Scalar>(columns: &[Vec<T>], n: usize, c: &[f64], ws: &mut [f64], 
             let start = chunk * CHUNK;
             let mut part = Vec::with_capacity(if again { p * k } else { 0 });
             for (j, w) in ws.iter_mut().enumerate() {
-                let rows = start..start + w.len();
-                for (q, c) in columns.iter().zip(&c[j * k..]) {
-                    for (w, q) in w.iter_mut().zip(&q[rows.clone()]) {
-                        *w -= c * q.widen();
-                    }
-                }
+                kernels::subtract(columns, start, &c[j * k..(j + 1) * k], w);
                 if again {
-                    part.extend(columns.iter().map(|q| mixed_dot(&q[rows.clone()], w)));
+                    kernels::dots(columns, start, w, &mut part);
                 }
             }
             part

@@ -43,6 +43,7 @@ mod algorithm1;
 mod basis;
 mod density;
 mod estimate;
+mod kernels;
 mod lanczos;
 mod observer;
 mod operator;

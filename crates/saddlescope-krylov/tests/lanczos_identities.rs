@@ -208,3 +208,44 @@ fn damaged_snapshots() {
     let error = resume_extreme_eigenpairs(&other, &ExtremeEigen::default(), state, &mut ()).unwrap_err();
     assert!(error.to_string().contains("dimension"), "{error}");
 }
+
+#[test]
+fn a_finished_solve_can_be_sharpened_and_widened() {
+    let mut values = spectrum(2000);
+    values[7] = -11.0;
+    values[9] = 25.0;
+    values[11] = -8.0;
+    let a = PrescribedSpectrum::new(values, 6);
+    // The small basis restarts and locks pairs at the loose tolerance; these must be freed again.
+    let loose = ExtremeEigen { tolerance: 1e-2, ..hard_options(Precision::F64, 1) };
+    let first = extreme_eigenpairs(&a, &loose, &mut ()).unwrap();
+    assert_eq!(first.status, Status::Converged);
+    let sharp = ExtremeEigen { tolerance: 1e-11, max_products: 1000, ..loose };
+    let second = resume_extreme_eigenpairs(&a, &sharp, first.state, &mut ()).unwrap();
+    assert_eq!(second.status, Status::Converged, "{}", second.status);
+    assert!(second.pairs.iter().all(|p| p.residual <= 1e-11 * p.value.abs()));
+    let wide = ExtremeEigen { wanted: saddlescope_krylov::Wanted::Ends { largest: 2, smallest: 2 }, ..sharp };
+    let wide = ExtremeEigen { tolerance: 1e-4, ..wide };
+    let third = resume_extreme_eigenpairs(&a, &wide, second.state, &mut ()).unwrap();
+    assert_eq!((third.status, third.pairs.len()), (Status::Converged, 4));
+}
+
+#[test]
+fn a_solve_is_also_a_probe_of_the_density() {
+    let values = spectrum(500);
+    let exact: f64 = values.iter().sum::<f64>() / 500.0;
+    let a = PrescribedSpectrum::new(values, 7);
+    let options = ExtremeEigen { basis_limit: BasisLimit::Vectors(500), ..ExtremeEigen::default() };
+    let s = extreme_eigenpairs(&a, &options, &mut ()).unwrap();
+    let q = s.state.quadrature().unwrap();
+    assert!((q.weights.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+    // The start vector's own Rayleigh quotient, exactly; the mean eigenvalue within its fluctuation √(2/n)·σ, σ ≈ 2.8.
+    let start = s.state.basis_vector(0).unwrap();
+    let mut image = vec![0.0; 500];
+    saddlescope_krylov::LinearOperator::apply(&a, &start, &mut image);
+    let rayleigh: f64 = start.iter().zip(&image).map(|(x, y)| x * y).sum();
+    assert!((q.integrate(|x| x) - rayleigh).abs() < 1e-12);
+    assert!((rayleigh - exact).abs() < 5.0 * 2.8 * (2.0f64 / 500.0).sqrt());
+    let restarted = extreme_eigenpairs(&a, &hard_options(Precision::F64, 1), &mut ()).unwrap();
+    assert!(restarted.restarts == 0 || restarted.state.quadrature().is_none());
+}

@@ -9,7 +9,7 @@ use crate::observer::{Observer, Progress, RitzValue};
 use crate::{SymmetricOperator, vector};
 
 /// Vectors checked at a time: bounds the memory of the final products.
-const CHECK_BLOCK: usize = 8;
+const CHECK_BLOCK: usize = 4;
 
 /// How often the tolerance of the estimates is tightened when true residuals fall short.
 const MAX_SHORTFALLS: usize = 2;
@@ -53,7 +53,10 @@ pub fn resume_extreme_eigenpairs(
     mismatch("precision", format!("{:?}", state.precision()), format!("{:?}", options.precision))?;
     mismatch("block size", state.head.block_size.to_string(), options.block_size.to_string())?;
     mismatch("seed", state.head.seed.to_string(), options.seed.to_string())?;
-    Ok(Solver { operator, options, n, shift: 0.0, state, last: Vec::new() }.run(observer))
+    let mut solver = Solver { operator, options, n, shift: 0.0, state, last: Vec::new() };
+    let floor = options.floor() * solver.state.head.norm;
+    solver.state.unlock_above(&|value| (options.tolerance * value.abs()).max(floor));
+    Ok(solver.run(observer))
 }
 
 /// As [`extreme_eigenpairs`], for an operator B = A − σI: tolerances are relative to the eigenvalues of A, that is

@@ -6,7 +6,7 @@ use crate::basis::Basis;
 use crate::projected::symmetric_eigen;
 use crate::rng::Stream;
 use crate::vector;
-use crate::{ExtremeEigen, Precision, RitzValue};
+use crate::{ExtremeEigen, Precision, Quadrature, RitzValue};
 
 /// State of a thick-restart Lanczos solve after some product.
 ///
@@ -128,7 +128,8 @@ impl LanczosState {
 
     /// Whether the recurrence has just ended in an invariant subspace.
     pub(crate) fn decoupled(&self) -> bool {
-        self.head.expanded > 0 && self.head.b.iter().all(|&b| b == 0.0)
+        let (m, l) = (self.head.expanded, self.head.locked.len());
+        m > 0 && self.head.b.chunks_exact(m).all(|row| row[l..].iter().all(|&b| b == 0.0))
     }
 
     /// The first block: given or random vectors, orthonormal.
@@ -324,6 +325,27 @@ impl LanczosState {
         Some(all)
     }
 
+    /// Nodes and weights of the Gauss quadrature that this space gives for its random start vector: one probe of a
+    /// spectral density at no further product. `None` after a restart, for blocks, and for a given start.
+    pub fn quadrature(&self) -> Option<Quadrature> {
+        let h = &self.head;
+        if h.restarts > 0 || h.block_size != 1 || !h.random_start || h.expanded == 0 {
+            return None;
+        }
+        let ritz = self.ritz()?;
+        let weights = ritz.iter().map(|r| r.coordinates[0].powi(2)).collect();
+        Some(Quadrature { nodes: ritz.iter().map(|r| r.value).collect(), weights })
+    }
+
+    /// Frees pairs that were locked at a looser tolerance than `goal` asks for; their coupling was kept.
+    pub(crate) fn unlock_above(&mut self, goal: &dyn Fn(f64) -> f64) {
+        let m = self.head.expanded;
+        let loose = |(i, &estimate): (usize, &f64)| estimate > goal(self.head.h[i * m + i]);
+        if self.head.locked.iter().enumerate().any(loose) {
+            self.head.locked.clear();
+        }
+    }
+
     /// All Ritz values of the space with their residual estimates, ascending. Empty before the first product.
     pub fn ritz_values(&self) -> Vec<RitzValue> {
         let all = self.ritz().unwrap_or_default();
@@ -342,9 +364,9 @@ impl LanczosState {
         let pending = self.pending();
         let mut h = vec![0.0; k * k];
         let mut b = vec![0.0; pending * k];
-        for (j, (r, locked)) in order.iter().enumerate() {
+        for (j, (r, _)) in order.iter().enumerate() {
             h[j * k + j] = r.value;
-            for i in (0..pending).filter(|_| !locked) {
+            for i in 0..pending {
                 b[i * k + j] = vector::dot_chunk(&self.head.b[i * m..(i + 1) * m], &r.coordinates);
             }
         }

@@ -76,7 +76,7 @@ impl Stream {
 
     /// Independent standard normal numbers.
     ///
-    /// Values come in groups of 16; a group that is not used up is dropped, so two short calls differ from one
+    /// Values come in groups of 128; a group that is not used up is dropped, so two short calls differ from one
     /// long call.
     pub fn fill_normal(&mut self, out: &mut [f64]) {
         normal::fill(self, out);

@@ -6,8 +6,14 @@
 
 use super::{LANES, Stream};
 
-/// Numbers made at a time: a cosine and a sine per lane.
-const GROUP: usize = 2 * LANES;
+/// Steps of the generator made at a time: their bits and the numbers made of them stay in the first-level cache.
+const STEPS: usize = 8;
+
+/// Pairs of numbers made at a time.
+const PAIRS: usize = STEPS * LANES;
+
+/// Numbers made at a time: the cosines of all pairs, then their sines.
+pub(super) const GROUP: usize = 2 * PAIRS;
 
 /// Bits of 1.0.
 const ONE: u64 = 0x3ff0_0000_0000_0000;
@@ -54,66 +60,123 @@ fn cos_sin(phi: f64) -> (f64, f64) {
     (cos, sin)
 }
 
+/// Where the bits of a group come from: `random_bits` or the same in vector registers.
+type Bits = fn(&mut Stream, &mut [u64; PAIRS]);
+
+/// 64 random bits for every pair.
 #[inline(always)]
-fn group(stream: &mut Stream) -> [f64; GROUP] {
-    let (a, b) = (stream.next_lanes(), stream.next_lanes());
-    let mut out = [0.0; GROUP];
-    for l in 0..LANES {
-        let radius = (-2.0 * ln(1.0 - unit(a[l]))).sqrt();
-        let (cos, sin) = cos_sin((unit(b[l]) - 0.5) * std::f64::consts::FRAC_PI_2);
+fn random_bits(stream: &mut Stream, out: &mut [u64; PAIRS]) {
+    for part in out.chunks_exact_mut(LANES) {
+        part.copy_from_slice(&stream.next_lanes());
+    }
+}
+
+#[inline(always)]
+fn group(stream: &mut Stream, out: &mut [f64; GROUP], bits: Bits) {
+    let (mut a, mut b) = ([0; PAIRS], [0; PAIRS]);
+    bits(stream, &mut a);
+    bits(stream, &mut b);
+    let (first_half, second_half) = out.split_at_mut(PAIRS);
+    for i in 0..PAIRS {
+        let radius = (-2.0 * ln(1.0 - unit(a[i]))).sqrt();
+        let (cos, sin) = cos_sin((unit(b[i]) - 0.5) * std::f64::consts::FRAC_PI_2);
         // The low bits of b are not part of the angle: they choose the quadrant. Turning a sector of width
-        // π/2 by quarter turns is a swap and two signs; all of it without branches.
-        let swap = 0u64.wrapping_sub(b[l] & 1);
+        // π/2 by quarter turns is a swap and a sign; all of it without branches.
+        let swap = 0u64.wrapping_sub(b[i] & 1);
         let (c, s) = (cos.to_bits(), sin.to_bits());
         let first = (c & !swap) | (s & swap);
         let second = (s & !swap) | (c & swap);
-        let sign = (b[l] << 62) & SIGN;
-        out[l] = radius * f64::from_bits(first ^ sign);
-        out[LANES + l] = radius * f64::from_bits(second ^ sign);
+        let sign = (b[i] << 62) & SIGN;
+        first_half[i] = radius * f64::from_bits(first ^ sign);
+        second_half[i] = radius * f64::from_bits(second ^ sign);
     }
-    out
 }
 
 #[inline(always)]
-fn fill_body(stream: &mut Stream, out: &mut [f64]) {
-    let mut state = stream.clone();
-    let mut groups = out.chunks_exact_mut(GROUP);
-    for g in &mut groups {
-        g.copy_from_slice(&group(&mut state));
-    }
-    let rest = groups.into_remainder();
-    if !rest.is_empty() {
-        let last = group(&mut state);
-        rest.copy_from_slice(&last[..rest.len()]);
-    }
-    *stream = state;
-}
-
-#[inline(always)]
-fn fill_f32_body(stream: &mut Stream, out: &mut [f32]) {
-    let mut state = stream.clone();
+fn fill_body(stream: &mut Stream, out: &mut [f64], bits: Bits) {
+    let mut values = [0.0; GROUP];
     for part in out.chunks_mut(GROUP) {
-        let values = group(&mut state);
+        group(stream, &mut values, bits);
+        part.copy_from_slice(&values[..part.len()]);
+    }
+}
+
+#[inline(always)]
+fn fill_f32_body(stream: &mut Stream, out: &mut [f32], bits: Bits) {
+    let mut values = [0.0; GROUP];
+    for part in out.chunks_mut(GROUP) {
+        group(stream, &mut values, bits);
         for (x, v) in part.iter_mut().zip(values) {
             *x = v as f32;
         }
     }
-    *stream = state;
 }
 
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code)]
 mod avx2 {
-    use super::{Stream, fill_body, fill_f32_body};
+    use std::arch::x86_64::{
+        __m256i, _mm256_add_epi64, _mm256_loadu_si256, _mm256_or_si256, _mm256_slli_epi64, _mm256_srli_epi64,
+        _mm256_storeu_si256, _mm256_xor_si256,
+    };
+
+    use super::{LANES, PAIRS, Stream, fill_body, fill_f32_body};
+
+    /// Numbers in a register.
+    const WIDTH: usize = 4;
+
+    #[target_feature(enable = "avx2")]
+    fn load(from: &[u64; WIDTH]) -> __m256i {
+        // SAFETY: 32 bytes behind the reference; the load needs no alignment.
+        unsafe { _mm256_loadu_si256(from.as_ptr().cast()) }
+    }
+
+    #[target_feature(enable = "avx2")]
+    fn store(x: __m256i, to: &mut [u64; WIDTH]) {
+        // SAFETY: 32 bytes behind the reference; the store needs no alignment.
+        unsafe { _mm256_storeu_si256(to.as_mut_ptr().cast(), x) };
+    }
+
+    /// The steps of `Stream::next_lanes`, one register of lanes after the other. (Compilers leave the rotations in
+    /// scalar registers when left alone, which halves the speed of everything.)
+    #[target_feature(enable = "avx2")]
+    fn random_bits_avx2(stream: &mut Stream, out: &mut [u64; PAIRS]) {
+        for half in 0..LANES / WIDTH {
+            let lanes = half * WIDTH..(half + 1) * WIDTH;
+            let mut s = stream.state.each_ref().map(|word| match word[lanes.clone()].first_chunk() {
+                Some(part) => load(part),
+                None => unreachable!("a word has two halves"),
+            });
+            for part in out.chunks_exact_mut(LANES) {
+                let sum = _mm256_add_epi64(s[0], s[3]);
+                let turned = _mm256_or_si256(_mm256_slli_epi64::<23>(sum), _mm256_srli_epi64::<41>(sum));
+                if let Some(part) = part[lanes.clone()].first_chunk_mut() {
+                    store(_mm256_add_epi64(turned, s[0]), part);
+                }
+                let t = _mm256_slli_epi64::<17>(s[1]);
+                s[2] = _mm256_xor_si256(s[2], s[0]);
+                s[3] = _mm256_xor_si256(s[3], s[1]);
+                s[1] = _mm256_xor_si256(s[1], s[2]);
+                s[0] = _mm256_xor_si256(s[0], s[3]);
+                s[2] = _mm256_xor_si256(s[2], t);
+                s[3] = _mm256_or_si256(_mm256_slli_epi64::<45>(s[3]), _mm256_srli_epi64::<19>(s[3]));
+            }
+            for (word, s) in stream.state.iter_mut().zip(s) {
+                if let Some(part) = word[lanes.clone()].first_chunk_mut() {
+                    store(s, part);
+                }
+            }
+        }
+    }
 
     #[target_feature(enable = "avx2")]
     fn fill_avx2(stream: &mut Stream, out: &mut [f64]) {
-        fill_body(stream, out);
+        fill_body(stream, out, |stream, out| random_bits_avx2(stream, out));
     }
 
     #[target_feature(enable = "avx2")]
     fn fill_f32_avx2(stream: &mut Stream, out: &mut [f32]) {
-        fill_f32_body(stream, out);
+        fill_f32_body(stream, out, |stream, out| random_bits_avx2(stream, out));
     }
 
     pub(super) fn fill(stream: &mut Stream, out: &mut [f64]) -> bool {
@@ -140,7 +203,7 @@ pub(super) fn fill(stream: &mut Stream, out: &mut [f64]) {
     if avx2::fill(stream, out) {
         return;
     }
-    fill_body(stream, out);
+    fill_body(stream, out, random_bits);
 }
 
 pub(super) fn fill_f32(stream: &mut Stream, out: &mut [f32]) {
@@ -148,7 +211,7 @@ pub(super) fn fill_f32(stream: &mut Stream, out: &mut [f32]) {
     if avx2::fill_f32(stream, out) {
         return;
     }
-    fill_f32_body(stream, out);
+    fill_f32_body(stream, out, random_bits);
 }
 
 #[cfg(test)]
@@ -176,7 +239,7 @@ mod tests {
         let mut s = Stream::new(1, "width", 0);
         let mut t = s.clone();
         fill(&mut s, &mut wide);
-        fill_body(&mut t, &mut plain);
+        fill_body(&mut t, &mut plain, random_bits);
         assert_eq!(wide, plain);
         assert_eq!(s, t);
     }
