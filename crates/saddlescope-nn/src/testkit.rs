@@ -72,9 +72,11 @@ impl<'a> OpCheck<'a> {
         let accumulated =
             case.run::<f64>(&values, &tangents, &gy, &dgy, &Run { prefill: Some(0.5), ..Run::default() });
         full.shifted(0.5).compare(&accumulated, 1e-12, "adding to adjoints against overwriting them")?;
-        let poisoned =
-            case.run::<f64>(&values, &tangents, &gy, &dgy, &Run { poison_unread: true, ..Run::default() });
-        full.compare(&poisoned, 1e-12, "NaN in what `reads` says is not read")?;
+        for (unread, what) in [(Unread::Nan, "NaN"), (Unread::Absent, "nothing")] {
+            let run = Run { unread, ..Run::default() };
+            let got = case.run::<f64>(&values, &tangents, &gy, &dgy, &run);
+            full.compare(&got, 1e-12, &format!("{what} in the place of what `reads` says is not read"))?;
+        }
         for i in 0..values.len() {
             let run = Run { unwanted: Some(i), ..Run::default() };
             let others = case.run::<f64>(&values, &tangents, &gy, &dgy, &run);
@@ -236,13 +238,24 @@ struct Run {
     prefill: Option<f64>,
     /// The input whose adjoint is not wanted.
     unwanted: Option<usize>,
-    /// Replace what the operation says it does not read in the backward passes by NaN.
-    poison_unread: bool,
+    /// What the backward passes find where the operation says it does not read.
+    unread: Unread,
+}
+
+/// What stands in the place of what is not read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Unread {
+    /// What was there.
+    Kept,
+    /// NaN.
+    Nan,
+    /// Empty slices.
+    Absent,
 }
 
 impl Default for Run {
     fn default() -> Self {
-        Self { pack: true, prefill: None, unwanted: None, poison_unread: false }
+        Self { pack: true, prefill: None, unwanted: None, unread: Unread::Kept }
     }
 }
 
@@ -263,7 +276,7 @@ impl Case<'_> {
         dgy: &[f64],
         run: &Run,
     ) -> Passes {
-        let Run { pack, prefill, unwanted, poison_unread } = *run;
+        let Run { pack, prefill, unwanted, unread } = *run;
         let op = T::op(self.op);
         let cast = |v: &[f64]| -> Vec<T> { v.iter().map(|&x| T::from_f64(x)).collect() };
         let values: Vec<Vec<T>> = values.iter().map(|v| cast(v)).collect();
@@ -318,18 +331,20 @@ impl Case<'_> {
         }
         context.dy = &dy;
         let reads = self.op.reads();
-        let nan = |v: &[T]| vec![T::from_f64(f64::NAN); v.len()];
+        let nan = |v: &[T]| -> Vec<T> {
+            if unread == Unread::Nan { vec![T::from_f64(f64::NAN); v.len()] } else { Vec::new() }
+        };
         let (nan_values, nan_y, nan_dy): (Vec<Vec<T>>, _, _) =
             (values.iter().map(|v| nan(v)).collect(), nan(&y), nan(&dy));
         let nan_tangents: Vec<Option<Vec<T>>> = tangents.iter().map(|t| t.as_deref().map(nan)).collect();
         let read_inputs: Vec<Operand<'_, T>> = (inputs.iter().enumerate())
-            .map(|(i, &x)| match poison_unread && (reads.inputs >> i.min(31)) & 1 == 0 {
+            .map(|(i, &x)| match unread != Unread::Kept && (reads.inputs >> i.min(31)) & 1 == 0 {
                 true => Operand { value: &nan_values[i], tangent: nan_tangents[i].as_deref(), ..x },
                 false => x,
             })
             .collect();
         context.inputs = &read_inputs;
-        if poison_unread && !reads.output {
+        if unread != Unread::Kept && !reads.output {
             (context.y, context.dy) = (&nan_y, &nan_dy);
         }
         context.gy = &gy;
