@@ -21,6 +21,9 @@ const MAX_SIDE: u32 = 16_384;
 /// Largest memory a decoder may take for one image, in bytes.
 const MAX_DECODER_BYTES: u64 = 1 << 28;
 
+/// The marker every JPEG image begins with.
+const JPEG_START: [u8; 2] = [0xff, 0xd8];
+
 /// Height and width in pixels.
 type Size = (usize, usize);
 
@@ -68,6 +71,9 @@ pub fn decode(bytes: &[u8], expected: Option<Size>) -> Result<DecodedImage, Data
             format!("{h}x{w} (height x width), the size of the first image; images are not resized"),
         ));
     }
+    if bytes.starts_with(&JPEG_START) && !jpeg_is_complete(bytes) {
+        return Err(DataError::malformed("image", "a JPEG image without an end", "a whole JPEG image"));
+    }
     let image = reader()?.decode().map_err(broken)?;
     let (channels, interleaved) = interleaved(image);
     let plane = height * width;
@@ -76,6 +82,26 @@ pub fn decode(bytes: &[u8], expected: Option<Size>) -> Result<DecodedImage, Data
         values.extend((0..plane).map(|p| interleaved[p * channels + c]));
     }
     Ok(DecodedImage { channels, height, width, values })
+}
+
+/// Whether the end marker follows the pixel data; the decoder fills what is missing with grey and says nothing.
+fn jpeg_is_complete(bytes: &[u8]) -> bool {
+    const START_OF_SCAN: u8 = 0xda;
+    const END: [u8; 2] = [0xff, 0xd9];
+    let mut rest = &bytes[JPEG_START.len()..];
+    // Segments before the pixels are skipped by their lengths: they may hold a thumbnail with an end marker of its own.
+    loop {
+        match rest {
+            [0xff, 0xff, ..] => rest = &rest[1..],
+            [0xff, START_OF_SCAN, ..] => return rest.windows(2).any(|w| w == END),
+            [0xff, _, high, low, ..] => {
+                let length = usize::from(u16::from_be_bytes([*high, *low]));
+                let Some(next) = rest.get(2 + length..) else { return false };
+                rest = next;
+            }
+            _ => return false,
+        }
+    }
 }
 
 /// The number of channels and the values, pixel by pixel; more than eight bits are kept.
