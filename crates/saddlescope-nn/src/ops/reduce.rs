@@ -354,7 +354,7 @@ mod tests {
         assert_eq!(value(Reduction::LogSum, &[1.0, 0.0]), 0.0);
         // 1000 + ln 2, to rounding.
         let found = value(Reduction::LogSumExp, &[1000.0, 1000.0]);
-        assert!((found - 1000.693_147_180_56).abs() < 1e-10);
+        assert!((found - 1_000.693_147_180_56).abs() < 1e-10);
         assert_eq!(value(Reduction::LogSumExp, &[f64::NEG_INFINITY; 2]), f64::NEG_INFINITY);
         assert_eq!(value(Reduction::LogSumExp, &[f64::INFINITY, 0.0]), f64::INFINITY);
         assert!(value(Reduction::LogSumExp, &[f64::NAN, 0.0]).is_nan());
