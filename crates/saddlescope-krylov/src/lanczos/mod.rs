@@ -9,8 +9,9 @@
 //!
 //! What residuals cannot show: a pair with a small residual is an eigenpair, but whether it is the outermost one
 //! rests on the random start, which has a part in every eigenvector with probability one. An eigenvalue that is
-//! repeated *exactly* in an otherwise generic spectrum is found once by a run of block size one; ask for a larger
-//! block where that matters.
+//! repeated *exactly* in an otherwise generic spectrum is found once by a run of block size one, and at most
+//! `block_size` times by a run that restarts and converges before its recurrence has ended: copies beyond these are
+//! missed, and inner values stand in their place. Ask for a larger block or basis where that matters.
 //!
 //! ```
 //! use saddlescope_krylov::{DenseOperator, ExtremeEigen, Status, extreme_eigenpairs};

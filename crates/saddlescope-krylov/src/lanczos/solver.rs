@@ -193,7 +193,9 @@ impl Solver<'_> {
         let converged = indices.iter().all(|&i| {
             ritz[i].locked.is_some() || ritz[i].estimate <= self.state.head.tighten * self.goal(ritz[i].value)
         });
-        let same = 4.0 * self.options.floor() * self.state.head.norm;
+        // Two Ritz values closer than their own errors are copies of one eigenvalue as far as we can tell.
+        let error = self.last.iter().map(|r| r.residual_estimate).fold(0.0, f64::max);
+        let same = (4.0 * self.options.floor() * self.state.head.norm).max(2.0 * error);
         if enough && converged && !copies_may_be_missing(&ritz, wanted, self.state.head.invariant, same) {
             Verdict::Converged(ritz)
         } else {
