@@ -23,7 +23,7 @@ pub use fraction::Fraction;
 pub use histogram::{Histogram, HistogramError};
 pub use normal::{Normal, normal_cdf};
 pub use plane_hessian::{PlaneHessian, PlaneShape, PrincipalCurvatures};
-pub use running::{RunningMeans, log_spaced, running_means};
+pub use running::{RunningMeans, log_spaced, running_estimates, running_means};
 pub use saddle_probability::{
     product_of_normals, saddle_probability_closed_form, saddle_probability_of_two_levels,
 };

@@ -61,6 +61,26 @@ pub fn running_means(planes: &[PlaneHessian], at: &[usize]) -> RunningMeans {
     means
 }
 
+/// Mean and standard error of the first S values for each S of `at`, which must ascend; S beyond the values is left
+/// out. The error of a single value is infinite.
+pub fn running_estimates(values: &[f64], at: &[usize]) -> Vec<Estimate> {
+    let (mut mean, mut squares) = (0.0, 0.0);
+    let mut next = at.iter().copied().filter(|&s| s > 0 && s <= values.len()).peekable();
+    let mut estimates = Vec::new();
+    for (i, &value) in values.iter().enumerate() {
+        let count = i + 1;
+        let before = value - mean;
+        mean += before / count as f64;
+        squares += before * (value - mean);
+        while next.next_if_eq(&count).is_some() {
+            let s = count as f64;
+            let std_error = if count < 2 { f64::INFINITY } else { (squares / (s - 1.0) / s).sqrt() };
+            estimates.push(Estimate { value: mean, std_error, samples: count });
+        }
+    }
+    estimates
+}
+
 /// Means and co-moments of (A, B, C, κ₊, κ₋), updated draw by draw (Welford).
 #[derive(Default)]
 struct Moments {

@@ -140,6 +140,11 @@ fn running_means_are_the_means_of_the_first_draws() {
         close(tilde.plus + tilde.minus, means.kappa_plus[i].value + means.kappa_minus[i].value);
     }
     let b: Vec<f64> = found.planes.iter().map(|p| p.b).collect();
+    for (one, other) in running_estimates(&b, &at).iter().zip(&means.b) {
+        assert_eq!(one.samples, other.samples);
+        assert!((one.value - other.value).abs() < 1e-12);
+        assert!(one.std_error == other.std_error || (one.std_error / other.std_error - 1.0).abs() < 1e-12);
+    }
     let spread = Normal::fit(&b).std_dev / (500.0_f64).sqrt();
     assert!((means.b.last().unwrap().std_error / spread - 1.0).abs() < 1e-10);
     assert!(means.a[0].std_error.is_infinite());

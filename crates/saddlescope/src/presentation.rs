@@ -1,0 +1,50 @@
+//! Results turned into the data of figures.
+
+use crate::Surface;
+use crate::figure::Grid;
+
+/// The losses of a surface as a grid with α to the right and β upwards.
+pub fn surface_grid(surface: &Surface) -> Grid {
+    grid_of(surface, &surface.loss)
+}
+
+/// The accuracies of a surface as a grid, when it has any.
+pub fn accuracy_grid(surface: &Surface) -> Option<Grid> {
+    surface.accuracy.as_ref().map(|accuracy| {
+        let mut grid = grid_of(surface, accuracy);
+        grid.z_label = "accuracy".into();
+        grid
+    })
+}
+
+/// A surface stores rows of constant α; a grid stores rows of constant β.
+fn grid_of(surface: &Surface, values: &[f64]) -> Grid {
+    let (rows, columns) = (surface.a.count(), surface.b.count());
+    let turned = (0..columns)
+        .flat_map(|j| (0..rows).map(move |i| values.get(i * columns + j).copied().unwrap_or(f64::NAN)))
+        .collect();
+    Grid::new(surface.a.values(), surface.b.values(), turned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Axis;
+
+    #[test]
+    fn alpha_runs_along_x_and_beta_along_y() {
+        let surface = Surface {
+            a: Axis::parse("0:2:3").unwrap(),
+            b: Axis::parse("0:1:2").unwrap(),
+            loss: vec![0.0, 1.0, 10.0, 11.0, 20.0, 21.0],
+            accuracy: None,
+        };
+        let grid = surface_grid(&surface);
+        assert_eq!((grid.x.clone(), grid.y.clone()), (vec![0.0, 1.0, 2.0], vec![0.0, 1.0]));
+        assert_eq!(grid.z, vec![0.0, 10.0, 20.0, 1.0, 11.0, 21.0]);
+        let found = grid.minimum().unwrap();
+        let expected = surface.minimum().unwrap();
+        assert_eq!(found, [expected.alpha, expected.beta, expected.loss]);
+        assert!(accuracy_grid(&surface).is_none());
+    }
+}
