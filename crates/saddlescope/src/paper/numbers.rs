@@ -148,7 +148,7 @@ impl std::fmt::Display for Measured {
         }
         let exponent = self.std_error.log10().floor() as i32;
         let size = self.value.abs().max(self.std_error);
-        if size < 1e-3 || size >= 1e6 {
+        if !(1e-3..1e6).contains(&size) {
             let power = size.log10().floor() as i32;
             let scale = 10_f64.powi(power);
             let digits = usize::try_from(power - exponent + 1).unwrap_or(0);
