@@ -36,11 +36,18 @@ pub(crate) fn unsupported(node: &Node) -> OnnxError {
     }
 }
 
+/// How a graph's nodes are evaluated: a node and its inputs to its outputs.
+pub type EvaluateNode<'a> = dyn Fn(&Node, &[Option<&Value>]) -> Result<Vec<Value>, OnnxError> + 'a;
+
 /// Evaluates a graph whose inputs (and, for a branch, outer values) are in `environment`; returns its outputs.
 ///
 /// # Errors
 /// An input is missing, or a node fails or is not supported.
-pub fn graph(graph: &Graph, environment: &mut Environment, budget: &Budget) -> Result<Vec<Value>, OnnxError> {
+pub fn graph(
+    graph: &Graph,
+    environment: &mut Environment,
+    evaluate: &EvaluateNode<'_>,
+) -> Result<Vec<Value>, OnnxError> {
     let missing = |name: &str| OnnxError::Invalid(format!("no value for `{name}`"));
     for input in &graph.inputs {
         if !environment.contains_key(&input.name) {
@@ -52,7 +59,7 @@ pub fn graph(graph: &Graph, environment: &mut Environment, budget: &Budget) -> R
     }
     for node in &graph.nodes {
         let outputs = if node.op_type == "If" && node.domain.is_empty() {
-            branch(node, environment, budget)?
+            branch(node, environment, evaluate)?
         } else {
             let mut inputs = Vec::with_capacity(node.inputs.len());
             for name in &node.inputs {
@@ -63,7 +70,7 @@ pub fn graph(graph: &Graph, environment: &mut Environment, budget: &Budget) -> R
                 };
                 inputs.push(value);
             }
-            self::node(node, &inputs, budget)?
+            evaluate(node, &inputs)?
         };
         if outputs.len() < node.outputs.len() {
             let text = format!("{} outputs are wanted, {} exist", node.outputs.len(), outputs.len());
@@ -76,11 +83,15 @@ pub fn graph(graph: &Graph, environment: &mut Environment, budget: &Budget) -> R
     graph.outputs.iter().map(|o| environment.get(&o.name).cloned().ok_or_else(|| missing(&o.name))).collect()
 }
 
-fn branch(node: &Node, environment: &mut Environment, budget: &Budget) -> Result<Vec<Value>, OnnxError> {
+fn branch(
+    node: &Node,
+    environment: &mut Environment,
+    evaluate: &EvaluateNode<'_>,
+) -> Result<Vec<Value>, OnnxError> {
     let name = node.inputs.first().map(String::as_str).unwrap_or_default();
     let condition = environment.get(name).ok_or_else(|| failed(node, OpError::new("no condition")))?;
     let chosen = taken_branch(node, condition).map_err(|e| failed(node, e))?;
-    graph(chosen, environment, budget)
+    graph(chosen, environment, evaluate)
 }
 
 /// The branch of an `If` node that this condition takes.

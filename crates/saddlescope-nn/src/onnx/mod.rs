@@ -7,13 +7,17 @@ pub mod element;
 pub mod error;
 pub mod eval;
 pub mod interpret;
+pub mod load;
 pub mod model;
 pub mod node;
 pub(crate) mod prescan;
 pub mod proto;
 pub mod tensor;
+pub(crate) mod translate;
 pub mod value;
 
 pub use element::ElementType;
 pub use error::{OnnxError, OpError};
+pub use load::{Ending, ImportOptions, ModelInput, OnnxModel};
+pub use translate::evaluate;
 pub use value::{Data, Value};

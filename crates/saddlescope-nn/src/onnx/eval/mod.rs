@@ -18,6 +18,7 @@ mod one_hot;
 mod order;
 mod pad;
 mod rearrange;
+
 mod reduce;
 mod scatter;
 mod select;
@@ -26,6 +27,15 @@ mod slice;
 mod split;
 
 use std::cell::Cell;
+
+pub(crate) use broadcast::common_shape;
+pub(crate) use cast::convert;
+pub(crate) use pad::amounts as pad_amounts;
+pub(crate) use rearrange::{permutation, permuted};
+pub(crate) use reduce::axes as reduce_axes;
+pub(crate) use shape::{reshape_target, shape_range, sizes, squeezed, unsqueezed};
+pub(crate) use slice::{Span, spans};
+pub(crate) use split::piece_sizes;
 
 use super::error::OpError;
 use super::node::Node;

@@ -7,11 +7,14 @@ use crate::onnx::node::checked_axes;
 use crate::onnx::value::{Data, Value};
 
 /// Elements added before and after each dimension (negative: removed); an attribute before operator set 11.
-pub(crate) fn amounts(call: &Call<'_>, rank: usize) -> Result<Vec<(i64, i64)>, OpError> {
-    let attribute = if call.node.attributes.contains_key("paddings") { "paddings" } else { "pads" };
-    let pads = call.ints_or_input(attribute, 1)?.ok_or_else(|| OpError::new("no padding given"))?;
-    let axes = match call.optional(3) {
-        Some(axes) => checked_axes(&axes.to_i64s()?, rank)?,
+pub(crate) fn amounts(
+    pads: Option<Vec<i64>>,
+    axes: Option<Vec<i64>>,
+    rank: usize,
+) -> Result<Vec<(i64, i64)>, OpError> {
+    let pads = pads.ok_or_else(|| OpError::new("no padding given"))?;
+    let axes = match axes {
+        Some(axes) => checked_axes(&axes, rank)?,
         None => (0..rank).collect(),
     };
     if pads.len() != 2 * axes.len() {
@@ -50,7 +53,9 @@ pub(super) fn pad(call: &Call<'_>) -> Result<Vec<Value>, OpError> {
     if !["constant", "edge", "reflect", "wrap"].contains(&mode) {
         return Err(OpError::new(format!("mode `{mode}` is not supported")));
     }
-    let amounts = amounts(call, x.rank())?;
+    let attribute = if call.node.attributes.contains_key("paddings") { "paddings" } else { "pads" };
+    let axes = call.optional(3).map(Value::to_i64s).transpose()?;
+    let amounts = amounts(call.ints_or_input(attribute, 1)?, axes, x.rank())?;
     let mut shape = Vec::with_capacity(x.rank());
     for (&n, &(before, after)) in x.shape().iter().zip(&amounts) {
         let padded = i128::try_from(n)? + i128::from(before) + i128::from(after);

@@ -3,18 +3,17 @@
 use super::Call;
 use super::index::{offsets, strides};
 use crate::onnx::error::OpError;
-use crate::onnx::node::checked_axes;
+use crate::onnx::node::{Node, checked_axes};
 use crate::onnx::value::{Data, Value};
 
 type Outputs = Result<Vec<Value>, OpError>;
 
 /// The axes a node reduces over: attribute before operator set 13 or 18, input since; all if none are named, unless the
 /// node says that no axes mean no reduction.
-pub(crate) fn axes(call: &Call<'_>, rank: usize) -> Result<Vec<usize>, OpError> {
-    let named = call.ints_or_input("axes", 1)?.filter(|axes| !axes.is_empty());
-    match named {
+pub(crate) fn axes(node: &Node, named: Option<Vec<i64>>, rank: usize) -> Result<Vec<usize>, OpError> {
+    match named.filter(|axes| !axes.is_empty()) {
         Some(axes) => checked_axes(&axes, rank),
-        None if call.node.flag("noop_with_empty_axes", false)? => Ok(vec![]),
+        None if node.flag("noop_with_empty_axes", false)? => Ok(vec![]),
         None => Ok((0..rank).collect()),
     }
 }
@@ -30,7 +29,7 @@ struct Groups {
 }
 
 fn groups(call: &Call<'_>, x: &Value) -> Result<Groups, OpError> {
-    let axes = axes(call, x.rank())?;
+    let axes = axes(call.node, call.ints_or_input("axes", 1)?, x.rank())?;
     let own = strides(x.shape());
     let keep = call.node.flag("keepdims", true)?;
     let (mut outer, mut outer_strides, mut inner, mut inner_strides, mut shape) =

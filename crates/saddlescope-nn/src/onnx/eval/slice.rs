@@ -1,9 +1,9 @@
 //! Slice.
 
-use super::Call;
 use super::index::{product, strides};
+use super::{Budget, Call};
 use crate::onnx::error::OpError;
-use crate::onnx::node::checked_axes;
+use crate::onnx::node::{Node, checked_axes};
 use crate::onnx::value::Value;
 
 /// One axis of a slice: first index, step and number of elements.
@@ -34,7 +34,9 @@ pub(crate) fn span(start: i64, end: i64, step: i64, len: usize) -> Result<Span, 
 }
 
 /// Spans of all axes of a tensor of this shape.
-pub(crate) fn spans(call: &Call<'_>, shape: &[usize]) -> Result<Vec<Span>, OpError> {
+pub(crate) fn spans(node: &Node, inputs: &[Option<&Value>], shape: &[usize]) -> Result<Vec<Span>, OpError> {
+    let budget = Budget::new(0);
+    let call = Call { node, inputs, budget: &budget };
     let required =
         |list: Option<Vec<i64>>, name: &str| list.ok_or_else(|| OpError::new(format!("no {name}")));
     let starts = required(call.ints_or_input("starts", 1)?, "starts")?;
@@ -62,7 +64,7 @@ pub(crate) fn spans(call: &Call<'_>, shape: &[usize]) -> Result<Vec<Span>, OpErr
 
 pub(super) fn slice(call: &Call<'_>) -> Result<Vec<Value>, OpError> {
     let x = call.input(0)?;
-    let spans = spans(call, x.shape())?;
+    let spans = spans(call.node, call.inputs, x.shape())?;
     let shape: Vec<usize> = spans.iter().map(|s| s.len).collect();
     let len = call.budget.take(&shape)?;
     let own = strides(x.shape());
