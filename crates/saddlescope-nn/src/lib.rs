@@ -14,7 +14,8 @@ pub mod risk;
 pub mod scalar;
 pub mod scratch;
 pub mod testkit;
+pub mod train;
 pub mod weights;
-//pub mod zoo;
+pub mod zoo;
 
 pub use scalar::{Dtype, Scalar};

@@ -404,7 +404,7 @@ fn is_mean_loss(graph: &Graph, loss: ValueId) -> Result<bool, GraphError> {
     Ok(graph.infer_shapes(2)?[loss.0] != [2])
 }
 
-fn is_prediction<T: Element>(row: &[T], label: usize) -> bool {
+pub(crate) fn is_prediction<T: Element>(row: &[T], label: usize) -> bool {
     if row.len() == 1 {
         // One logit: positive means class 1.
         return (row[0] > T::ZERO) == (label == 1);

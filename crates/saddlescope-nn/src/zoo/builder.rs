@@ -29,22 +29,6 @@ impl Builder {
         self.graph.node(name, op, &[x, filter])
     }
 
-    /// The same with a bias.
-    pub fn conv_bias(
-        &mut self,
-        name: &str,
-        x: ValueId,
-        channels: [usize; 2],
-        size: usize,
-        pad: usize,
-    ) -> ValueId {
-        let [c_in, c_out] = channels;
-        let filter = self.graph.conv_filter(format!("{name}.weight"), [c_out, c_in, size, size]);
-        let bias = self.graph.parameter(format!("{name}.bias"), &[c_out], ParameterKind::Bias);
-        let op = Conv2d { stride: [1; 2], pad: [pad; 4], dilation: [1; 2], groups: 1 };
-        self.graph.node(name, op, &[x, filter, bias])
-    }
-
     /// `nn.BatchNorm2d(channels)` named `name` in evaluation mode, followed by the sum with `residual` and by a ReLU
     /// where asked for.
     pub fn batch_norm(

@@ -21,7 +21,7 @@ pub fn densenet(name: &str, growth: usize, blocks: &[usize]) -> Network {
             let y = b.conv(&format!("{name}.conv1"), y, [channels, 4 * growth], 1, 1, 0);
             let y = b.batch_norm(&format!("{name}.bn2"), y, 4 * growth, None, true);
             let y = b.conv(&format!("{name}.conv2"), y, [4 * growth, growth], 3, 1, 1);
-            x = b.graph.node(format!("{name}.concat"), Concat { axis: 3 }, &[y, x]);
+            x = b.graph.node(format!("{name}.concat"), Concat::new(3), &[y, x]);
             channels += growth;
         }
         if k + 1 < blocks.len() {
@@ -34,7 +34,7 @@ pub fn densenet(name: &str, growth: usize, blocks: &[usize]) -> Network {
     }
     let y = b.batch_norm("bn", x, channels, None, true);
     let y = b.graph.node("pool", AveragePool::square(4), &[y]);
-    let y = b.graph.node("flatten", Flatten { axis: 1 }, &[y]);
+    let y = b.graph.node("flatten", Flatten::new(1), &[y]);
     let output = b.linear("linear", y, [channels, 10]);
     Network { name: name.into(), graph: b.graph, output }
 }

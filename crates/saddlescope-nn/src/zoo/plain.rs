@@ -21,7 +21,7 @@ pub fn mlp(name: &str, input: &[usize], hidden: &[usize], outputs: usize, activa
     let mut b = Builder::default();
     let data = crate::graph::DataInput { name: "x".into(), shape: input.to_vec(), permutation: None };
     let x = b.graph.data(data);
-    let mut x = b.graph.node("flatten", Flatten { axis: 1 }, &[x]);
+    let mut x = b.graph.node("flatten", Flatten::new(1), &[x]);
     let mut width: usize = input.iter().product();
     for (i, &next) in hidden.iter().enumerate() {
         x = b.linear(&format!("layers.{i}"), x, [width, next]);

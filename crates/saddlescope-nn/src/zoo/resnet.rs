@@ -2,7 +2,7 @@
 
 use crate::graph::ValueId;
 use crate::network::Network;
-use crate::ops::{Add, GlobalAveragePool, Pad, Relu, Slice};
+use crate::ops::{Add, GlobalAveragePool, Pad, PadMode, Relu, Slice};
 
 use super::builder::Builder;
 
@@ -63,9 +63,10 @@ fn basic_block(
     match shortcut {
         Shortcut::None => b.batch_norm(&bn2, y, c_out, None, true),
         Shortcut::Padding if changes => {
-            let every_other = Slice::new(&[(1, 0, i64::MAX, 2), (2, 0, i64::MAX, 2)]);
+            let every_other = Slice::new(&[0, 0], &[i64::MAX, i64::MAX], &[1, 2], &[2, 2]);
             let r = b.graph.node(format!("{name}.shortcut.pixels"), every_other, &[x]);
-            let pad = Pad::constant(&[(0, 0), (0, 0), (0, 0), (c_out as i64 / 4, c_out as i64 / 4)], 0.0);
+            let quarter = c_out as i64 / 4;
+            let pad = Pad::new(&[0, 0, 0, quarter], &[0, 0, 0, quarter], PadMode::Constant(0.0));
             let r = b.graph.node(format!("{name}.shortcut.channels"), pad, &[r]);
             b.batch_norm(&bn2, y, c_out, Some(r), true)
         }
