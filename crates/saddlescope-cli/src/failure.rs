@@ -7,7 +7,7 @@ use std::process::ExitCode;
 pub enum Failure {
     /// What the user gave cannot be used; exit code 2.
     BadInput(anyhow::Error),
-    #[allow(dead_code)]
+
     /// The user stopped it (Ctrl-C); what was finished is kept; exit code 130.
     Interrupted,
     /// Anything else; exit code 1.

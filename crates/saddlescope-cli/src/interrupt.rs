@@ -16,7 +16,7 @@ pub fn install() -> anyhow::Result<()> {
 }
 
 /// The flag that long computations look at: `true` once the user has asked to stop.
-#[allow(dead_code)]
+
 pub fn flag() -> &'static AtomicBool {
     &REQUESTED
 }

@@ -5,7 +5,6 @@ use std::fmt::Display;
 use std::io::Write;
 
 /// A result line, on standard output.
-#[allow(dead_code)]
 pub fn print(text: impl Display) -> anyhow::Result<()> {
     writeln!(std::io::stdout(), "{text}").context("standard output")
 }

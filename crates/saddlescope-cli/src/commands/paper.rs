@@ -1,8 +1,14 @@
 //! `saddlescope paper`: the paper's figures and numbers.
 
 use crate::failure::Failure;
+use crate::{interrupt, terminal};
+use anyhow::Context;
 use clap::Args;
+use saddlescope::paper::{
+    Comparison, Finding, NumberTable, PaperError, PaperFigure, PaperOutput, make_figure, text_numbers,
+};
 use std::path::PathBuf;
+use std::time::Instant;
 
 /// Arguments as given.
 #[derive(Debug, Args)]
@@ -11,40 +17,100 @@ pub struct Arguments {
     #[arg(long = "figure", value_name = "NUMBER")]
     figures: Vec<u32>,
 
-    /// Folder for figures, data, report and table; made if it does not exist.
+    /// Folder for figures, data and tables; made if it does not exist.
     #[arg(long, value_name = "DIR", default_value = "paper")]
     out: PathBuf,
 
     /// Seed of every random direction.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, value_name = "SEED", default_value_t = 1)]
     seed: u64,
 }
 
 /// Arguments checked: everything that can be refused has been.
 #[derive(Debug)]
 struct Plan {
-    figures: Vec<u32>,
+    figures: Vec<PaperFigure>,
+    output: PaperOutput,
+    seed: u64,
 }
 
 /// Checks the arguments and makes the figures.
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let plan = check(arguments)?;
-    let _ = plan.figures;
-    Err(Failure::Failed(anyhow::anyhow!("the figures are not in this build")))
+    let start = Instant::now();
+    let stop = interrupt::flag();
+    let mut table = NumberTable::default();
+    for &figure in &plan.figures {
+        let begun = Instant::now();
+        let result = make_figure(figure, plan.seed, stop).map_err(failure)?;
+        let saved = plan.output.figure(&result).context("the figure could not be saved")?;
+        terminal::print(format!(
+            "{figure}: {} (with .svg, .npz and .json; {:.1} s)",
+            saved.png.display(),
+            begun.elapsed().as_secs_f64()
+        ))?;
+        table.rows.extend(result.numbers);
+    }
+    table.rows.extend(text_numbers(plan.seed, stop).map_err(failure)?);
+    let [markdown, _] = plan.output.table(&table).context("the table could not be saved")?;
+    print_table(&table)?;
+    terminal::print(format!(
+        "\nTable: {} (with .json). {:.1} s in all.",
+        markdown.display(),
+        start.elapsed().as_secs_f64()
+    ))?;
+    Ok(())
 }
 
 fn check(arguments: Arguments) -> Result<Plan, Failure> {
-    let mut figures = arguments.figures;
+    let mut figures = Vec::new();
+    for number in arguments.figures {
+        let figure = PaperFigure::from_number(number)
+            .map_err(|error| Failure::bad_input(format!("--figure {number}: {error}")))?;
+        if figure.needs_network() {
+            let error = PaperError::NeedsNetwork { figure };
+            return Err(Failure::bad_input(format!("--figure {number}: {error}")));
+        }
+        figures.push(figure);
+    }
     if figures.is_empty() {
-        figures = vec![1, 2, 3, 4];
+        figures = PaperFigure::ANALYTIC.to_vec();
     }
     figures.sort_unstable();
     figures.dedup();
-    if let Some(unknown) = figures.iter().find(|&&figure| !(1..=4).contains(&figure)) {
-        return Err(Failure::bad_input(format!(
-            "--figure {unknown}: the figures without a network are 1, 2, 3 and 4"
-        )));
+    let output = PaperOutput::create(&arguments.out).map_err(|error| {
+        Failure::BadInput(anyhow::Error::new(error).context(format!("--out {}", arguments.out.display())))
+    })?;
+    Ok(Plan { figures, output, seed: arguments.seed })
+}
+
+fn failure(error: PaperError) -> Failure {
+    match error {
+        PaperError::Stopped { .. } => Failure::Interrupted,
+        other => Failure::Failed(other.into()),
     }
-    let _ = (arguments.out, arguments.seed);
-    Ok(Plan { figures })
+}
+
+/// The table in a form that fits a terminal: what differs from print first.
+fn print_table(table: &NumberTable) -> anyhow::Result<()> {
+    let groups = [
+        (Finding::Differs, "Print and arithmetic differ:"),
+        (Finding::Agrees, "Print and arithmetic agree:"),
+        (Finding::NotPrinted, "Not printed in the paper:"),
+    ];
+    for (finding, heading) in groups {
+        let rows: Vec<&Comparison> = table.rows.iter().filter(|row| row.finding == finding).collect();
+        if rows.is_empty() {
+            continue;
+        }
+        terminal::print(format!("\n{heading}"))?;
+        for row in rows {
+            let [place, quantity, printed, exact, ours, _, _, remark] = row.cells();
+            let printed = if row.printed.is_empty() { String::new() } else { format!("printed {printed}; ") };
+            terminal::print(format!(
+                "  {quantity} [{place}]\n    {printed}exact {exact}; ours {ours}\n    {remark}"
+            ))?;
+        }
+    }
+    Ok(())
 }

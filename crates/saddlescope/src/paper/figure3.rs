@@ -18,19 +18,24 @@ pub(super) fn make(seed: u64, stop: &AtomicBool) -> Result<FigureResult, PaperEr
     let balanced = ensemble(&first, DRAWS, seed_of(seed, 3, 0), stop, "Figure 3")?;
     let unbalanced = ensemble(&second, DRAWS, seed_of(seed, 3, 1), stop, "Figure 3")?;
     let hidden = balanced.same_sign_fraction();
+    let second_hidden = unbalanced.same_sign_fraction();
     let figure = Figure::new(
         "figure-3",
         "What random planes make of two saddles",
         format!(
             "Distributions of the principal curvatures $\\kappa_+$ and $\\kappa_-$ over {DRAWS} random planes, with normal \
              approximations (lines). (a) Loss (2.23), $n$ = 500: {:.1} % of the planes have curvatures of one sign and hide \
-             the saddle. (b) Loss (2.28), $n$ = 500, ñ = 800: all of them do. Seed {seed}.",
-            100.0 * hidden.value()
+             the saddle. (b) Loss (2.28), $n$ = 500, ñ = 800: {} of {DRAWS} planes do. Seed {seed}.",
+            100.0 * hidden.value(),
+            second_hidden.hits
         ),
     )
     .columns(2)
-    .panel("loss (2.23)", histogram(&balanced, first.trace())?)
-    .panel("loss (2.28)", histogram(&unbalanced, second.trace())?);
+    .panel(
+        format!("loss (2.23): {:.0} % of the planes hide the saddle", 100.0 * hidden.value()),
+        histogram(&balanced, first.trace())?,
+    )
+    .panel(format!("loss (2.28): {:.0} % of the planes hide it", 100.0 * second_hidden.value()), histogram(&unbalanced, second.trace())?);
     let mut numbers = balanced_rows(&balanced);
     numbers.extend(unbalanced_rows(&unbalanced));
     Ok(FigureResult { number: 3, figure, numbers })

@@ -7,7 +7,7 @@ use crate::curvature_fit::{CurvatureFit, CurvatureFitOptions, FitInterval, fit_t
 use crate::figure::{Axis, ColorRole, Figure, LineStyle, Lines, Reference, Series};
 use crate::projection::{log_spaced, running_estimates};
 use crate::{HessianOperator, Threading};
-use saddlescope_krylov::{Probes, TraceOptions, hutchinson};
+use saddlescope_krylov::{Estimate, Probes, TraceOptions, hutchinson};
 use std::sync::atomic::AtomicBool;
 
 /// Largest number of random vectors.
@@ -24,7 +24,7 @@ pub(super) fn make(seed: u64, stop: &AtomicBool) -> Result<FigureResult, PaperEr
         format!(
             "Running estimates of tr H over random Gaussian vectors: Hutchinson's $z^T H z$ (2.22), and the curvature of \
              parabolas fitted by least squares to $L(\\theta^* + \\alpha\\eta)$ at 21 points of $\\alpha \\in [-0.05, 0.05]$, \
-             with bands of one standard error. Both use the same vectors, so the lines coincide. (a) Loss (2.23); (b) loss \
+             with a band of one standard error. Both use the same vectors, so the lines coincide. (a) Loss (2.23); (b) loss \
              (2.28), $n$ = 500, ñ = 800. Dashed: the true traces 0 and 600. Seed {seed}."
         ),
     )
@@ -53,20 +53,20 @@ pub(super) fn make(seed: u64, stop: &AtomicBool) -> Result<FigureResult, PaperEr
 
 fn panel(products: &[f64], fits: &CurvatureFit, trace: f64) -> Lines {
     let at: Vec<usize> = log_spaced(PROBES, 40).into_iter().filter(|&s| s >= 10).collect();
-    let line = |label: &str, values: &[f64], color, style| {
-        let estimates = running_estimates(values, &at);
+    let line = |label: &str, estimates: &[Estimate], color, style| {
         let x = estimates.iter().map(|e| e.samples as f64).collect();
         let y = estimates.iter().map(|e| e.value).collect();
-        Series::new(label, x, y, color)
-            .style(style)
-            .std_error(estimates.iter().map(|e| e.std_error).collect())
+        Series::new(label, x, y, color).style(style)
     };
+    let (by_products, by_fits) = (running_estimates(products, &at), running_estimates(&fits.per_probe, &at));
+    // One band serves both lines: they are the same to rounding.
+    let band = by_products.iter().map(|e| e.std_error).collect();
     Lines {
         x: Axis::log("number of random vectors").range(10.0, PROBES as f64),
         y: Axis::linear("estimate of tr $H$"),
         series: vec![
-            line("Hutchinson", products, ColorRole::First, LineStyle::Solid),
-            line("curvature fits", &fits.per_probe, ColorRole::Second, LineStyle::DashDot),
+            line("Hutchinson", &by_products, ColorRole::First, LineStyle::Solid).std_error(band),
+            line("curvature fits", &by_fits, ColorRole::Second, LineStyle::DashDot),
         ],
         references: vec![Reference::horizontal(trace, "tr $H$")],
     }

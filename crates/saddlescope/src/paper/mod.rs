@@ -10,9 +10,11 @@ mod figure2;
 mod figure3;
 mod figure4;
 mod numbers;
+mod output;
 mod text;
 
 pub use numbers::{Comparison, Finding, Measured, NumberTable};
+pub use output::PaperOutput;
 pub use text::text_numbers;
 
 use crate::analytic::AnalyticError;

@@ -173,7 +173,10 @@ pub(super) fn significant(value: f64, digits: i32) -> String {
     let power = value.abs().log10().floor() as i32;
     if (-3..7).contains(&power) {
         let decimals = usize::try_from(digits - 1 - power).unwrap_or(0);
-        let text = format!("{value:.decimals$}");
+        // Beyond the significant digits there are zeros, also in front of the point.
+        let unit = 10_f64.powi((power - digits + 1).max(0));
+        let rounded = if unit > 1.0 { (value / unit).round() * unit } else { value };
+        let text = format!("{rounded:.decimals$}");
         return if text.contains('.') {
             text.trim_end_matches('0').trim_end_matches('.').to_owned()
         } else {

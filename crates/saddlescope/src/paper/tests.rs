@@ -147,4 +147,6 @@ fn numbers_are_written_to_the_digits_their_errors_allow() {
     assert_eq!(text(200.0, 0.0, 0), "200");
     assert_eq!(numbers::significant(9.079_98e-5, 2), "9.1·10⁻⁵");
     assert_eq!(numbers::significant(0.25, 4), "0.25");
+    assert_eq!(numbers::significant(547_226.0, 2), "550000");
+    assert_eq!(numbers::significant(600.0, 4), "600");
 }
