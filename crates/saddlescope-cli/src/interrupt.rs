@@ -16,7 +16,6 @@ pub fn install() -> anyhow::Result<()> {
 }
 
 /// The flag that long computations look at: `true` once the user has asked to stop.
-
 pub fn flag() -> &'static AtomicBool {
     &REQUESTED
 }

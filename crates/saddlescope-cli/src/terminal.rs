@@ -10,7 +10,6 @@ pub fn print(text: impl Display) -> anyhow::Result<()> {
 }
 
 /// A remark on how the work goes, on standard error.
-#[allow(dead_code)]
 pub fn note(text: impl Display) -> anyhow::Result<()> {
     writeln!(std::io::stderr(), "{text}").context("standard error")
 }

@@ -54,11 +54,8 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     table.rows.extend(text_numbers(plan.seed, stop).map_err(failure)?);
     let [markdown, _] = plan.output.table(&table).context("the table could not be saved")?;
     print_table(&table)?;
-    terminal::print(format!(
-        "\nTable: {} (with .json). {:.1} s in all.",
-        markdown.display(),
-        start.elapsed().as_secs_f64()
-    ))?;
+    terminal::print(format!("\nTable: {} (with .json)", markdown.display()))?;
+    terminal::note(format!("{:.1} s in all", start.elapsed().as_secs_f64()))?;
     Ok(())
 }
 
