@@ -88,7 +88,7 @@ impl Contraction {
 
     /// Floating-point operations.
     pub fn flops(&self) -> u64 {
-        2 * (self.batches.len() * self.m * self.k * self.n) as u64
+        [self.batches.len(), self.m, self.k, self.n].iter().fold(2, |f: u64, &n| f.saturating_mul(n as u64))
     }
 }
 

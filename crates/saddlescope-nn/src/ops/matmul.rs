@@ -58,38 +58,36 @@ fn split(shape: &[usize], second: bool) -> Option<(&[usize], usize, usize)> {
     }
 }
 
-/// The product and the shape of its result.
-fn plan(a: &[usize], b: &[usize]) -> Option<(Contraction, Vec<usize>)> {
+/// Shape of the product, or `None` where the shapes do not fit.
+fn shape(a: &[usize], b: &[usize]) -> Option<Vec<usize>> {
     let (batch_a, m, k) = split(a, false)?;
     let (batch_b, k_b, n) = split(b, true)?;
     if k != k_b {
         return None;
     }
-    let batch = broadcast(batch_a, batch_b)?;
-    let (sa, sb) = (Strides::row_major(k), Strides::row_major(n));
-    let contraction = if numel(batch_b) == 1 && batch_b.len() <= batch_a.len() {
-        // One matrix B: all rows of A in one product.
-        Contraction::single(numel(batch_a) * m, k, n, sa, sb)
-    } else {
-        let batches =
-            offsets(batch_a, &batch, m * k).into_iter().zip(offsets(batch_b, &batch, k * n)).collect();
-        Contraction { batches, ..Contraction::single(m, k, n, sa, sb) }
-    };
-    let mut shape = batch;
+    let mut shape = broadcast(batch_a, batch_b)?;
     if a.len() > 1 {
         shape.push(m);
     }
     if b.len() > 1 {
         shape.push(n);
     }
-    Some((contraction, shape))
+    Some(shape)
 }
 
+/// The products of matrices that make up the product.
 fn contraction(a: &[usize], b: &[usize]) -> Contraction {
-    match plan(a, b) {
-        Some((contraction, _)) => contraction,
-        None => unreachable!("infer refuses these shapes"),
+    let (Some((batch_a, m, k)), Some((batch_b, _, n))) = (split(a, false), split(b, true)) else {
+        unreachable!("infer refuses scalars");
+    };
+    let Some(batch) = broadcast(batch_a, batch_b) else { unreachable!("infer refuses these shapes") };
+    let (sa, sb) = (Strides::row_major(k), Strides::row_major(n));
+    if numel(batch_b) == 1 && batch_b.len() <= batch_a.len() {
+        // One matrix B: all rows of A in one product.
+        return Contraction::single(numel(batch_a) * m, k, n, sa, sb);
     }
+    let batches = offsets(batch_a, &batch, m * k).into_iter().zip(offsets(batch_b, &batch, k * n)).collect();
+    Contraction { batches, ..Contraction::single(m, k, n, sa, sb) }
 }
 
 fn of<T: Scalar>(c: &Context<'_, T>) -> Contraction {
@@ -105,21 +103,20 @@ impl OpInfo for MatMul {
         let [a, b] = inputs else {
             return Err(ShapeError::new("MatMul", format!("takes 2 inputs, found {}", inputs.len())));
         };
-        match plan(a, b) {
-            Some((_, shape)) => Ok(shape),
-            None => Err(ShapeError::new(
-                "MatMul",
-                format!("needs […, m, k] and […, k, n] with axes … that broadcast, found {a:?} and {b:?}"),
-            )),
-        }
+        shape(a, b).ok_or_else(|| {
+            let message =
+                format!("needs […, m, k] and […, k, n] with axes … that broadcast, found {a:?} and {b:?}");
+            ShapeError::new("MatMul", message)
+        })
     }
 
     fn reads(&self) -> Reads {
         Reads::INPUTS
     }
 
-    fn flops(&self, inputs: &[&[usize]], _output: &[usize]) -> u64 {
-        contraction(inputs[0], inputs[1]).flops()
+    fn flops(&self, inputs: &[&[usize]], output: &[usize]) -> u64 {
+        let k = inputs[0].last().copied().unwrap_or(0);
+        2_u64.saturating_mul(numel(output) as u64).saturating_mul(k as u64)
     }
 }
 

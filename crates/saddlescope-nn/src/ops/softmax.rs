@@ -41,11 +41,10 @@ fn infer(name: &'static str, axis: i64, inputs: &[&[usize]]) -> Result<Vec<usize
     Ok(x.to_vec())
 }
 
-/// The largest entry of a line and the sum of the entries' exponentials relative to it.
+/// The largest entry of a line.
 #[inline(always)]
-fn largest_and_sum<T: Scalar>(x: &[T], n: usize, first: usize, stride: usize) -> (T, T) {
-    let largest = (0..n).map(|i| x[first + i * stride]).fold(T::from_f64(f64::NEG_INFINITY), T::max);
-    (largest, (0..n).map(|i| (x[first + i * stride] - largest).exp()).sum())
+fn largest<T: Scalar>(x: &[T], n: usize, first: usize, stride: usize) -> T {
+    (0..n).map(|i| x[first + i * stride]).fold(T::from_f64(f64::NEG_INFINITY), T::max)
 }
 
 #[inline(always)]
@@ -71,11 +70,14 @@ impl<T: Scalar> Op<T> for Softmax {
     fn forward(&self, c: &Context<'_, T>, y: &mut [T], _scratch: &mut Scratch<T>) {
         let (shape, x) = (lines(self.axis, c), c.x(0));
         each_line(shape, |first, stride| {
-            let (largest, sum) = largest_and_sum(x, shape[1], first, stride);
-            let scale = T::ONE / sum;
+            let largest = largest(x, shape[1], first, stride);
             for i in 0..shape[1] {
                 let at = first + i * stride;
-                y[at] = (x[at] - largest).exp() * scale;
+                y[at] = (x[at] - largest).exp();
+            }
+            let scale = T::ONE / sum_lanes(shape[1], |i| y[first + i * stride]);
+            for i in 0..shape[1] {
+                y[first + i * stride] *= scale;
             }
         });
     }
@@ -152,8 +154,8 @@ impl<T: Scalar> Op<T> for LogSoftmax {
     fn forward(&self, c: &Context<'_, T>, y: &mut [T], _scratch: &mut Scratch<T>) {
         let (shape, x) = (lines(self.axis, c), c.x(0));
         each_line(shape, |first, stride| {
-            let (largest, sum) = largest_and_sum(x, shape[1], first, stride);
-            let log = sum.ln();
+            let largest = largest(x, shape[1], first, stride);
+            let log = sum_lanes(shape[1], |i| (x[first + i * stride] - largest).exp()).ln();
             for i in 0..shape[1] {
                 let at = first + i * stride;
                 y[at] = x[at] - largest - log;

@@ -82,7 +82,7 @@ impl Window {
             return Some(room / self.stride[axis] + 1);
         }
         let length = room.div_ceil(self.stride[axis]) + 1;
-        let overhangs = (length - 1) * self.stride[axis] >= input + self.pad[axis];
+        let overhangs = (length - 1).saturating_mul(self.stride[axis]) >= input + self.pad[axis];
         Some(if overhangs { length - 1 } else { length })
     }
 }
