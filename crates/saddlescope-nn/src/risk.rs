@@ -233,6 +233,11 @@ impl<T: Element> Risk<T> {
         &self.objective
     }
 
+    /// Threads in use.
+    pub fn threads(&self) -> usize {
+        self.options.threads.max(1)
+    }
+
     /// N, the number of parameters.
     pub fn dim(&self) -> usize {
         self.objective.graph.parameter_count()

@@ -64,6 +64,16 @@ impl EmpiricalRisk {
         with_inner!(self, r => r.batches())
     }
 
+    /// Whether an accuracy comes with the loss.
+    pub fn has_accuracy(&self) -> bool {
+        with_inner!(self, r => r.objective().labels.is_some())
+    }
+
+    /// Threads in use.
+    pub fn threads(&self) -> usize {
+        with_inner!(self, r => r.threads())
+    }
+
     /// Loss and accuracy at θ.
     pub fn evaluate(&self, theta: &[f64]) -> Evaluation {
         with_inner!(self, r => r.evaluate(theta))

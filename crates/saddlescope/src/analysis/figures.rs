@@ -1,0 +1,300 @@
+//! The figures of an analysis, from its results alone.
+
+use super::error::AnalysisError;
+use super::folder::RunFolder;
+use super::results::Results;
+use super::run::Analysis;
+use super::slices::{Cut, NamedSurface};
+use super::verdict::{number, short};
+use crate::figure::{
+    Axis, ColorRole, Eigenvalue, Figure, FigureWidth, Grid, HeatMap, Inset, Levels, LineStyle, Lines, PanelKind,
+    Reference, Scale, Series, Spectrum, Surface3d, save_all,
+};
+use crate::surface::Surface;
+
+/// A surface as a grid with α along x and β along y.
+pub fn grid(surface: &Surface) -> Grid {
+    let (na, nb) = (surface.a.count(), surface.b.count());
+    let z = (0..nb).flat_map(|ib| (0..na).map(move |ia| surface.loss[ia * nb + ib])).collect();
+    Grid::new(surface.a.values(), surface.b.values(), z)
+}
+
+/// How the values of a surface are best shown: on a log scale when all are positive and span more than a decade and a half.
+fn scale(grid: &Grid) -> Scale {
+    let finite = || grid.z.iter().filter(|z| z.is_finite());
+    let low = finite().copied().fold(f64::INFINITY, f64::min);
+    let high = finite().copied().fold(f64::NEG_INFINITY, f64::max);
+    if low > 0.0 && high / low > 30.0 { Scale::Log } else { Scale::Linear }
+}
+
+fn axis_labels(named: &NamedSurface, results: &Results) -> (String, String) {
+    let find = |largest: bool| {
+        let pair = if largest { results.eigen.largest() } else { results.eigen.smallest() };
+        let name = if largest { "max" } else { "min" };
+        pair.map_or_else(String::new, |p| {
+            let mark = if p.converged { "" } else { ", not converged" };
+            format!("$\\lambda_{{{name}}}$ = {}{mark}", number(p.value))
+        })
+    };
+    if named.alpha == "random" {
+        ("$\\alpha$ (random, filter-normalised)".into(), "$\\beta$ (random, filter-normalised)".into())
+    } else {
+        (format!("$\\alpha$ ({})", find(true)), format!("$\\beta$ ({})", find(false)))
+    }
+}
+
+fn labelled(named: &NamedSurface, results: &Results) -> Grid {
+    let (x, y) = axis_labels(named, results);
+    grid(&named.surface).labels(x, y, "loss")
+}
+
+fn kind_of(named: &NamedSurface) -> &'static str {
+    if named.alpha == "random" { "Random directions" } else { "Hessian directions" }
+}
+
+/// Surfaces side by side: Hessian and random directions on the samples of the analysis.
+fn surfaces(analysis: &Analysis) -> Option<Figure> {
+    let split = &analysis.surfaces.first()?.split;
+    let mut figure = Figure::new(
+        "surfaces",
+        "The loss around this point",
+        format!(
+            "Loss L(θ + αη + βδ) on the {split} samples. Left: η, δ are the unit eigenvectors of the largest and the smallest \
+             Hessian eigenvalue. Right: a random plane, filter-normalised (Li et al. 2018). A cross marks the smallest loss."
+        ),
+    );
+    for prefix in ["hessian-", "random-"] {
+        let Some(named) = analysis.surfaces.iter().find(|s| s.name == format!("{prefix}{split}")) else { continue };
+        let grid = labelled(named, &analysis.results);
+        let mut surface = Surface3d::new(grid);
+        surface.scale = scale(&surface.grid);
+        surface.mark_minimum = true;
+        figure = figure.panel(kind_of(named), surface);
+    }
+    (!figure.panels.is_empty()).then_some(figure)
+}
+
+/// The small neighbourhood in which the saddle is visible.
+fn zoom(analysis: &Analysis) -> Option<Figure> {
+    let named = analysis.surfaces.iter().find(|s| s.name.starts_with("hessian-zoom-"))?;
+    let grid = labelled(named, &analysis.results);
+    let mut map = HeatMap::new(grid.clone());
+    map.levels = Levels::Auto(9);
+    map.mark_origin = true;
+    let surface = Surface3d { mark_minimum: true, ..Surface3d::new(grid) };
+    Some(
+        Figure::new(
+            "zoom",
+            "Close to the point",
+            format!(
+                "The plane of the dominant Hessian directions, so close that both axes change the quadratic model by the same \
+                 small amount ({} samples).",
+                named.split
+            ),
+        )
+        .panel("", surface)
+        .panel("", map),
+    )
+}
+
+/// Heat maps of all surfaces: rows are splits, columns Hessian and random.
+fn heat_maps(analysis: &Analysis) -> Option<Figure> {
+    let mut figure = Figure::new(
+        "heatmaps",
+        "The same planes from above, on both splits",
+        "Loss over the plane of the dominant Hessian directions and over the random plane. A cross marks the smallest loss on \
+         the grid, a ring the point studied. Planes of the same directions share one colour scale where both are shown.",
+    )
+    .columns(2);
+    for named in analysis.surfaces.iter().filter(|s| !s.name.starts_with("hessian-zoom-")) {
+        let mut map = HeatMap::new(labelled(named, &analysis.results));
+        map.scale = scale(&map.grid);
+        map.levels = Levels::Auto(8);
+        map.mark_origin = true;
+        figure = figure.panel(format!("{}, {}", kind_of(named), named.split), map);
+    }
+    (!figure.panels.is_empty()).then_some(figure)
+}
+
+/// One-dimensional cuts with the quadratic prediction.
+fn cuts(analysis: &Analysis) -> Option<Figure> {
+    if analysis.cuts.is_empty() {
+        return None;
+    }
+    let mut figure = Figure::new(
+        "cuts",
+        "Cuts through the point",
+        "Measured loss along one direction (points) and what the gradient and the curvature at the point predict, \
+         L + gα + ½ λα² (dashed). Where they part, the landscape is no longer quadratic.",
+    )
+    .columns(analysis.cuts.len().min(3));
+    for cut in &analysis.cuts {
+        figure = figure.panel(cut.direction.clone(), cut_panel(cut));
+    }
+    Some(figure)
+}
+
+fn cut_panel(cut: &Cut) -> Lines {
+    let center = cut.loss.get(cut.alpha.len() / 2).copied().unwrap_or(f64::NAN);
+    let measured = cut.loss.iter().copied().chain(cut.other_loss.iter().flatten().copied()).filter(|x| x.is_finite());
+    let (low, high) = measured.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), x| (l.min(x), h.max(x)));
+    let pad = 0.25 * (high - low).max(1e-12);
+    let prediction: Vec<f64> = (cut.alpha.iter())
+        .map(|a| center + cut.slope * a + 0.5 * cut.curvature * a * a)
+        .map(|p| if p < low - pad || p > high + pad { f64::NAN } else { p })
+        .collect();
+    let mut series = vec![
+        Series::new("measured", cut.alpha.clone(), cut.loss.clone(), ColorRole::First).style(LineStyle::LinePoints),
+    ];
+    if let Some(other) = &cut.other_loss {
+        series.push(
+            Series::new("other split", cut.alpha.clone(), other.clone(), ColorRole::Second)
+                .style(LineStyle::LinePoints),
+        );
+    }
+    series.push(
+        Series::new(
+            format!("quadratic, curvature {}", number(cut.curvature)),
+            cut.alpha.clone(),
+            prediction,
+            ColorRole::Truth,
+        )
+        .style(LineStyle::Dashed),
+    );
+    Lines { x: Axis::linear("$\\alpha$"), y: Axis::linear("loss"), series, references: vec![] }
+}
+
+/// The spectral density with the extreme eigenvalues.
+fn spectrum(results: &Results) -> Option<Figure> {
+    let density = results.density.as_ref()?;
+    let floor = density.density.iter().copied().fold(0.0, f64::max) * 1e-7;
+    let shown: Vec<f64> = density.density.iter().map(|&d| if d > floor { d } else { f64::NAN }).collect();
+    let eigenvalues = (results.eigenpairs.iter())
+        .map(|p| Eigenvalue { value: p.value, label: String::new(), converged: p.converged })
+        .collect();
+    let top = results.eigen.largest().map_or(1.0, |p| p.value.abs());
+    let bottom = results.eigen.smallest().map_or(top, |p| p.value.abs());
+    let scale = if top > 50.0 * bottom.max(1e-300) || bottom > 50.0 * top.max(1e-300) {
+        Scale::SymLog { linear: top.min(bottom).max(1e-3 * top.max(bottom)) / 3.0 }
+    } else {
+        Scale::Linear
+    };
+    let panel = Spectrum {
+        x: Axis { label: "eigenvalue $\\lambda$".into(), scale, range: None },
+        y: Axis::log("density"),
+        densities: vec![
+            Series::new("density (stochastic Lanczos quadrature)", density.at.clone(), shown, ColorRole::First)
+                .std_error(density.std_error.clone()),
+        ],
+        eigenvalues,
+    };
+    Some(
+        Figure::new(
+            "spectrum",
+            "Spectrum of the Hessian",
+            format!(
+                "Spectral density by stochastic Lanczos quadrature, smoothed with a Gaussian of width {}, ± one standard error \
+                 over probes; ticks are the certified extreme eigenvalues.",
+                short(density.width)
+            ),
+        )
+        .width(FigureWidth::Single)
+        .panel("", PanelKind::from(panel)),
+    )
+}
+
+/// Convergence of the two trace estimates.
+fn traces(results: &Results) -> Option<Figure> {
+    let trace = results.trace.as_ref()?;
+    let count = |v: &[f64]| (1..=v.len()).map(|i| i as f64).collect::<Vec<_>>();
+    let mut series = vec![
+        Series::new(
+            "Hutchinson $\\langle z^T H z \\rangle$",
+            count(&trace.running_hutchinson),
+            trace.running_hutchinson.clone(),
+            ColorRole::Truth,
+        )
+        .std_error(trace.running_hutchinson_error.clone()),
+    ];
+    if !trace.running_fit.is_empty() {
+        series.push(
+            Series::new("curvature fits", count(&trace.running_fit), trace.running_fit.clone(), ColorRole::Second)
+                .style(LineStyle::DashDot),
+        );
+    }
+    let panel = Lines {
+        x: Axis::linear("number of probes"),
+        y: Axis::linear("estimate of tr $H$"),
+        series,
+        references: vec![Reference::horizontal(0.0, "")],
+    };
+    Some(
+        Figure::new(
+            "trace",
+            "Trace of the Hessian",
+            "Running means over Gaussian probes z: products zᵀHz (band: ± one standard error) and least-squares curvatures of \
+             the loss along the same vectors.",
+        )
+        .width(FigureWidth::Single)
+        .panel("", panel),
+    )
+}
+
+/// Share of the trace in each tensor.
+fn layers(results: &Results) -> Option<Figure> {
+    if results.layers.len() < 2 {
+        return None;
+    }
+    let x: Vec<f64> = (0..results.layers.len()).map(|i| i as f64).collect();
+    let y: Vec<f64> = results.layers.iter().map(|l| l.trace.value).collect();
+    let error: Vec<f64> = results.layers.iter().map(|l| l.trace.std_error).collect();
+    let panel = Lines {
+        x: Axis::linear("tensor, in the order of the network"),
+        y: Axis::linear("trace of its block of $H$"),
+        series: vec![Series::new("", x, y, ColorRole::First).std_error(error).style(LineStyle::Points)],
+        references: vec![Reference::horizontal(0.0, "")],
+    };
+    Some(
+        Figure::new(
+            "layers",
+            "Where the curvature sits",
+            "Trace of the diagonal block of the Hessian of every parameter tensor, ± one standard error (the table has the names).",
+        )
+        .width(FigureWidth::Single)
+        .panel("", panel),
+    )
+}
+
+/// All figures of an analysis, in the order of the report.
+pub fn all(analysis: &Analysis) -> Vec<Figure> {
+    [
+        surfaces(analysis),
+        zoom(analysis),
+        heat_maps(analysis),
+        cuts(analysis),
+        spectrum(&analysis.results),
+        traces(&analysis.results),
+        layers(&analysis.results),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// Writes every figure (data and pictures), and the surfaces for three-dimensional programs.
+///
+/// # Errors
+/// If something cannot be drawn or written.
+pub fn save(analysis: &Analysis, folder: &RunFolder) -> Result<(), AnalysisError> {
+    let dir = folder.dir().join("figures");
+    for figure in all(analysis) {
+        save_all(&figure, &dir)?;
+    }
+    Ok(())
+}
+
+/// A heat map with a zoom in its corner, as in the paper's Figure 5.
+pub fn with_inset(mut map: Surface3d, inset: Grid) -> Surface3d {
+    map.inset = Some(Inset { grid: inset, scale: Scale::Linear });
+    map
+}

@@ -1,0 +1,30 @@
+//! What a long computation tells whoever watches it.
+
+/// Watches an analysis; may ask it to stop.
+pub trait Monitor {
+    /// A stage begins: what it does and of how many steps it consists, if that is known.
+    fn begin(&mut self, stage: &str, steps: Option<u64>);
+
+    /// So many steps of the stage are done.
+    fn advance(&mut self, done: u64, note: &str);
+
+    /// The stage is over.
+    fn end(&mut self, note: &str);
+
+    /// Something a reader should know.
+    fn note(&mut self, text: &str);
+
+    /// Whether to stop as soon as what is finished has been saved.
+    fn cancelled(&self) -> bool;
+}
+
+/// Watches nothing and never stops.
+impl Monitor for () {
+    fn begin(&mut self, _stage: &str, _steps: Option<u64>) {}
+    fn advance(&mut self, _done: u64, _note: &str) {}
+    fn end(&mut self, _note: &str) {}
+    fn note(&mut self, _text: &str) {}
+    fn cancelled(&self) -> bool {
+        false
+    }
+}

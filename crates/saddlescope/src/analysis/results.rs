@@ -1,0 +1,338 @@
+//! The numbers of an analysis: what `results.json` holds.
+//!
+//! Every eigenpair has its true residual, every estimate its standard error, and the whole its provenance.
+
+use std::collections::BTreeMap;
+
+use saddlescope_krylov::{Estimate, Status};
+use serde::{Deserialize, Serialize};
+
+use crate::figure::floats;
+
+/// Version of the layout of `results.json`.
+pub const SCHEMA: u32 = 1;
+
+/// Which end of the spectrum a pair was asked for at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum End {
+    /// Largest eigenvalues.
+    Largest,
+    /// Smallest (most negative) eigenvalues.
+    Smallest,
+}
+
+/// An eigenpair without its vector (that is in `directions.safetensors`).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EigenpairResult {
+    /// Which end it was asked for at.
+    pub end: End,
+    /// λ, the Rayleigh quotient of the unit vector.
+    #[serde(with = "floats::scalar")]
+    pub value: f64,
+    /// ‖Hv − λv‖₂ from a product with this very vector.
+    #[serde(with = "floats::scalar")]
+    pub residual: f64,
+    /// [λ − residual, λ + residual]: holds an eigenvalue of H.
+    pub interval: [f64; 2],
+    /// Standard error of λ over the data: what other samples from the same source would change, from the Rayleigh
+    /// quotients vᵀH_b v of chunks of samples.
+    #[serde(with = "floats::scalar")]
+    pub std_error: f64,
+    /// Whether the residual is within the tolerance asked for.
+    pub converged: bool,
+    /// Name of the vector in `directions.safetensors`.
+    pub direction: String,
+}
+
+/// The eigenvalue stage.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EigenResult {
+    /// The pairs, largest first.
+    pub pairs: Vec<EigenpairResult>,
+    /// How the solve ended.
+    pub status: Status,
+    /// That in words, with what to do next.
+    pub message: String,
+    /// Operator products used.
+    pub products: usize,
+    /// Which method.
+    pub method: super::options::EigenMethod,
+    /// Algorithm 1 only: what was found about condition (B.1).
+    pub condition_b1: Option<String>,
+}
+
+impl EigenResult {
+    /// The largest eigenvalue's pair.
+    pub fn largest(&self) -> Option<&EigenpairResult> {
+        self.pairs.iter().find(|p| p.end == End::Largest)
+    }
+
+    /// The smallest eigenvalue's pair.
+    pub fn smallest(&self) -> Option<&EigenpairResult> {
+        self.pairs.iter().rev().find(|p| p.end == End::Smallest)
+    }
+}
+
+/// Two estimates of the trace on the same vectors.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TraceResult {
+    /// ⟨zᵀHz⟩ over Gaussian probes (2.22).
+    pub hutchinson: Estimate,
+    /// Least-squares curvature of one-dimensional slices along the same vectors (function values only).
+    pub curvature_fit: Option<Estimate>,
+    /// What was noticed about the fits.
+    pub curvature_fit_warning: Option<String>,
+    /// ‖Hz‖² averaged: tr H² = ‖H‖²_F.
+    pub trace_of_square: Estimate,
+    /// Running means after each probe: Hutchinson.
+    pub running_hutchinson: Vec<f64>,
+    /// Their standard errors (null for the first).
+    #[serde(with = "floats")]
+    pub running_hutchinson_error: Vec<f64>,
+    /// Running means after each probe: curvature fits.
+    pub running_fit: Vec<f64>,
+}
+
+/// Share of the trace that lies in one tensor.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LayerTrace {
+    /// Name of the tensor.
+    pub name: String,
+    /// Number of parameters.
+    pub parameters: usize,
+    /// Trace of the diagonal block of H.
+    pub trace: Estimate,
+}
+
+/// What random planes show.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlanesResult {
+    /// κ₋ and κ₊ of each plane, for unit coordinates along the directions as drawn.
+    pub curvatures: Vec<[f64; 2]>,
+    /// How many look like a minimum, a saddle, a maximum (exactly flat ones count as none).
+    pub minima: usize,
+    /// Saddles.
+    pub saddles: usize,
+    /// Maxima.
+    pub maxima: usize,
+}
+
+/// The spectral density.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DensityResult {
+    /// Places λ.
+    pub at: Vec<f64>,
+    /// Density (mean over probes), per unit of λ, integrating to 1.
+    pub density: Vec<f64>,
+    /// Its standard error over probes.
+    #[serde(with = "floats")]
+    pub std_error: Vec<f64>,
+    /// Width of the smoothing Gaussian.
+    pub width: f64,
+    /// Nodes of the quadrature, all probes together, and their weights (summing to 1).
+    pub nodes: Vec<f64>,
+    /// Weights of the nodes.
+    pub weights: Vec<f64>,
+    /// Estimated number of negative eigenvalues.
+    pub index: Estimate,
+    /// Estimated number of eigenvalues below −ε‖H‖ that are clearly negative, with that ε‖H‖.
+    pub clearly_negative: Estimate,
+    /// The threshold ε‖H‖.
+    pub threshold: f64,
+    /// Operator products used.
+    pub products: usize,
+}
+
+/// Extreme eigenvalues of the two parts of H = G + R.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SplitResult {
+    /// Largest eigenvalue of the generalised Gauss–Newton matrix G (it has no negative ones).
+    pub gauss_newton_largest: PartEigenvalue,
+    /// Largest eigenvalue of R = H − G.
+    pub residual_largest: PartEigenvalue,
+    /// Smallest eigenvalue of R.
+    pub residual_smallest: PartEigenvalue,
+    /// vᵀGv and vᵀRv for v the Hessian's eigenvector of λmin.
+    pub at_lambda_min: [f64; 2],
+    /// The same for λmax.
+    pub at_lambda_max: [f64; 2],
+    /// Operator products used.
+    pub products: usize,
+}
+
+/// An eigenvalue with its residual.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PartEigenvalue {
+    /// λ.
+    pub value: f64,
+    /// True residual.
+    pub residual: f64,
+    /// Whether it converged.
+    pub converged: bool,
+}
+
+/// Smallest loss of a surface and where it lies.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MinimumResult {
+    /// First coordinate.
+    pub alpha: f64,
+    /// Second coordinate.
+    pub beta: f64,
+    /// Loss there.
+    pub loss: f64,
+}
+
+/// One evaluated surface.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SurfaceResult {
+    /// Name, also of its files.
+    pub name: String,
+    /// Which directions, in words.
+    pub directions: String,
+    /// Which samples.
+    pub split: String,
+    /// Grid points along both axes.
+    pub shape: [usize; 2],
+    /// Ranges of both axes.
+    pub ranges: [[f64; 2]; 2],
+    /// Smallest loss on the grid.
+    pub minimum: Option<MinimumResult>,
+    /// Loss at the grid point next to the origin.
+    #[serde(with = "floats::scalar")]
+    pub center_loss: f64,
+    /// Grid points whose loss is not a number.
+    pub not_finite: usize,
+}
+
+/// The line search along negative curvature.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EscapeResult {
+    /// Distance gone along the unit eigenvector of λmin (its sign says which way).
+    pub step: f64,
+    /// Loss before and after, on the samples of the analysis.
+    pub loss: [f64; 2],
+    /// Loss before and after on the other split, if there is one.
+    pub other_loss: Option<[f64; 2]>,
+    /// Accuracy before and after.
+    pub accuracy: Option<[f64; 2]>,
+    /// Accuracy on the other split.
+    pub other_accuracy: Option<[f64; 2]>,
+    /// Steps that were tried with their losses.
+    pub tried: Vec<[f64; 2]>,
+}
+
+/// What kind of point θ is, as far as the numbers show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PointKind {
+    /// λmin is certainly negative and λmax certainly positive.
+    Saddle,
+    /// λmin is certainly positive.
+    Minimum,
+    /// λmax is certainly negative.
+    Maximum,
+    /// An extreme eigenvalue cannot be told from zero.
+    Degenerate,
+    /// Something was not finite or did not converge.
+    Undecided,
+}
+
+/// What the tool checked about itself on this model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SelfCheck {
+    /// Relative difference of H v to a central difference of gradients along a random v.
+    pub finite_difference_error: f64,
+    /// What is allowed there, and why in words.
+    pub finite_difference_allowed: f64,
+    /// |⟨u, Hv⟩ − ⟨v, Hu⟩| relative to ‖u‖‖Hv‖.
+    pub asymmetry: f64,
+    /// Whether two evaluations of loss and product gave the same bits.
+    pub repeatable: bool,
+    /// Warnings in words.
+    pub warnings: Vec<String>,
+}
+
+/// What it costs.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Cost {
+    /// Seconds of one Hessian-vector product.
+    pub product_seconds: f64,
+    /// Seconds of one evaluation of the loss.
+    pub evaluation_seconds: f64,
+    /// Products expected.
+    pub products: usize,
+    /// Evaluations expected.
+    pub evaluations: usize,
+    /// Seconds expected.
+    pub seconds: f64,
+    /// Bytes expected.
+    pub bytes: usize,
+}
+
+/// Everything that was found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Results {
+    /// Version of this layout.
+    pub schema: u32,
+    /// Name of the model.
+    pub model: String,
+    /// L(θ) on the samples.
+    #[serde(with = "floats::scalar")]
+    pub loss: f64,
+    /// Share of correct answers.
+    pub accuracy: Option<f64>,
+    /// The same on the other split.
+    pub other_loss: Option<f64>,
+    /// The same on the other split.
+    pub other_accuracy: Option<f64>,
+    /// ‖∇L(θ)‖₂.
+    #[serde(with = "floats::scalar")]
+    pub gradient_norm: f64,
+    /// N.
+    pub parameters: usize,
+    /// Samples the loss is a mean over.
+    pub samples: usize,
+    /// Kind of point.
+    pub kind: PointKind,
+    /// The verdict in sentences.
+    pub verdict: Vec<String>,
+    /// Status of the eigenvalue solve.
+    pub status: Status,
+    /// Operator products of the eigenvalue solve.
+    pub matvecs: usize,
+    /// Extreme eigenpairs.
+    pub eigenpairs: Vec<EigenpairResult>,
+    /// The eigenvalue stage in full.
+    pub eigen: EigenResult,
+    /// Trace estimates.
+    pub trace: Option<TraceResult>,
+    /// tr(H)/N.
+    pub mean_curvature: Option<Estimate>,
+    /// ‖H‖_F.
+    pub frobenius_norm: Option<Estimate>,
+    /// Trace by tensor.
+    pub layers: Vec<LayerTrace>,
+    /// Random planes with Gaussian directions.
+    pub random_planes: Option<PlanesResult>,
+    /// Random planes with filter-normalised directions.
+    pub filtered_planes: Option<PlanesResult>,
+    /// Probability that a random Gaussian plane shows a saddle, sampled from top eigenvalues and density.
+    pub saddle_probability: Option<Estimate>,
+    /// The same by the closed form exp(−(tr H)²/(4 tr H²))/√2.
+    pub saddle_probability_closed_form: Option<f64>,
+    /// Spectral density.
+    pub density: Option<DensityResult>,
+    /// The two parts of H.
+    pub split: Option<SplitResult>,
+    /// Surfaces.
+    pub surfaces: Vec<SurfaceResult>,
+    /// Search along negative curvature.
+    pub escape: Option<EscapeResult>,
+    /// What was checked.
+    pub self_check: SelfCheck,
+    /// What was expected to be needed.
+    pub cost: Cost,
+    /// Everything needed to run it again.
+    pub provenance: BTreeMap<String, serde_json::Value>,
+}

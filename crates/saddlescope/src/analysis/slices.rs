@@ -1,0 +1,215 @@
+//! Surfaces and cuts: the plane of the dominant Hessian directions, a random filter-normalised plane, on both splits.
+
+use std::ops::ControlFlow;
+
+use saddlescope_nn::risk::Evaluation;
+use serde::{Deserialize, Serialize};
+
+use super::eigen::EigenStage;
+use super::error::AnalysisError;
+use super::folder::{FolderError, RunFolder};
+use super::monitor::Monitor;
+use super::options::AnalysisOptions;
+use super::probes::filtered_direction;
+use super::rows::RowLog;
+use crate::axis::Axis;
+use crate::direction::{Direction, Origin};
+use crate::empirical_risk::EmpiricalRisk;
+use crate::evaluation::{Measurement, Threading};
+use crate::figure::floats;
+use crate::plane::Plane;
+use crate::surface::{Surface, SurfaceOutcome, evaluate_surface};
+
+/// A surface with what its axes are.
+#[derive(Clone, Debug)]
+pub struct NamedSurface {
+    /// Name, also of its files.
+    pub name: String,
+    /// Which samples.
+    pub split: String,
+    /// The first direction in words.
+    pub alpha: String,
+    /// The second direction in words.
+    pub beta: String,
+    /// The values.
+    pub surface: Surface,
+}
+
+/// A cut along one direction.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Cut {
+    /// Name, also of its file.
+    pub name: String,
+    /// The direction in words.
+    pub direction: String,
+    /// Curvature along it, for the quadratic prediction.
+    pub curvature: f64,
+    /// Slope along it.
+    pub slope: f64,
+    /// Coordinates.
+    pub alpha: Vec<f64>,
+    /// Loss on the samples of the analysis.
+    #[serde(with = "floats")]
+    pub loss: Vec<f64>,
+    /// Loss on the other split, if there is one.
+    #[serde(default, with = "floats::optional")]
+    pub other_loss: Option<Vec<f64>>,
+}
+
+fn measurement(e: Evaluation) -> Measurement {
+    Measurement { loss: e.loss, accuracy: e.accuracy() }
+}
+
+/// A direction from an eigenvector of the stage.
+///
+/// # Errors
+/// If the vector is of no use (not finite).
+pub fn eigen_direction(stage: &EigenStage, largest: bool) -> Result<Option<Direction>, AnalysisError> {
+    let found = if largest { stage.largest() } else { stage.smallest() };
+    let Some((pair, vector)) = found else { return Ok(None) };
+    let origin = Origin::Eigenvector { value: pair.value, residual: pair.residual, converged: pair.converged };
+    Ok(Some(Direction::new(vector.to_vec(), origin)?.unit()))
+}
+
+/// Half-width at which the quadratic model changes the loss by `change`: √(2·change/|λ|).
+pub fn radius(change: f64, curvature: f64) -> f64 {
+    let r = (2.0 * change / curvature.abs()).sqrt();
+    if r.is_finite() && r > 0.0 { r.min(1e3) } else { 1.0 }
+}
+
+/// Change of the loss that a surface should show: twice the loss itself, at least 1.
+pub fn shown_change(loss: f64) -> f64 {
+    if loss.is_finite() { (2.0 * loss).max(1.0) } else { 1.0 }
+}
+
+/// An axis symmetric about 0 with an odd number of points, so that the point studied is on the grid.
+///
+/// # Errors
+/// If the radius is not positive.
+pub fn symmetric_axis(radius: f64, points: usize) -> Result<Axis, AnalysisError> {
+    let points = points | 1;
+    Axis::new(-radius, radius, points).map_err(|e| AnalysisError::Other(e.to_string()))
+}
+
+/// The random plane of the analysis, filter-normalised.
+///
+/// # Errors
+/// If nothing is left of the directions.
+pub fn random_plane(
+    theta: &[f64],
+    layout: &crate::objective::ParamLayout,
+    options: &AnalysisOptions,
+) -> Result<Plane, AnalysisError> {
+    let u = filtered_direction(theta, layout, options, 0)?;
+    let v = filtered_direction(theta, layout, options, 1)?;
+    Ok(Plane::new(theta.to_vec(), u, v)?)
+}
+
+/// Evaluates one surface, continuing from the rows that are on disk.
+///
+/// # Errors
+/// Cancelled, or a folder that cannot be written.
+pub fn surface(
+    name: &str,
+    risk: &EmpiricalRisk,
+    plane: &Plane,
+    axes: [Axis; 2],
+    folder: &RunFolder,
+    monitor: &mut dyn Monitor,
+) -> Result<Surface, AnalysisError> {
+    let [a, b] = axes;
+    let with_accuracy = risk.has_accuracy();
+    let path = folder.work(&format!("surface-{name}.rows"));
+    let (mut log, finished) = RowLog::open(&path, b.count(), with_accuracy)?;
+    monitor.begin(&format!("surface {name}"), Some(a.count() as u64));
+    monitor.advance((finished.loss.len() / b.count()) as u64, "");
+    let mut failure: Option<AnalysisError> = None;
+    let outcome = evaluate_surface(
+        plane,
+        a,
+        b,
+        finished,
+        Threading::Sequential,
+        &|theta| measurement(risk.evaluate(theta)),
+        &mut |row| {
+            if let Err(source) = log.push(row.loss, row.accuracy) {
+                failure = Some(FolderError::Io { path: path.clone(), source }.into());
+                return ControlFlow::Break(());
+            }
+            monitor.advance(row.index as u64 + 1, "");
+            if monitor.cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        },
+    )?;
+    if let Some(error) = failure {
+        return Err(error);
+    }
+    match outcome {
+        SurfaceOutcome::Complete(surface) => {
+            monitor.end("");
+            Ok(surface)
+        }
+        SurfaceOutcome::Stopped(_) => Err(AnalysisError::Cancelled),
+    }
+}
+
+/// Evaluates one cut through θ on both splits.
+///
+/// # Errors
+/// Cancelled, or a folder that cannot be written.
+pub fn cut(
+    request: &CutRequest<'_>,
+    theta: &[f64],
+    direction: &Direction,
+    axis: Axis,
+    folder: &RunFolder,
+    monitor: &mut dyn Monitor,
+) -> Result<Cut, AnalysisError> {
+    let stage = format!("cut-{}", request.name);
+    if let Some(cut) = folder.load::<Cut>(&stage)? {
+        return Ok(cut);
+    }
+    monitor.begin(&format!("cut {}", request.name), Some(axis.count() as u64));
+    let mut moved = vec![0.0; theta.len()];
+    let (mut loss, mut other_loss) = (Vec::new(), request.other.map(|_| Vec::new()));
+    for (i, alpha) in axis.values().into_iter().enumerate() {
+        if monitor.cancelled() {
+            return Err(AnalysisError::Cancelled);
+        }
+        for ((m, t), d) in moved.iter_mut().zip(theta).zip(direction.vector()) {
+            *m = t + alpha * d;
+        }
+        loss.push(request.risk.evaluate(&moved).loss);
+        if let (Some(risk), Some(values)) = (request.other, &mut other_loss) {
+            values.push(risk.evaluate(&moved).loss);
+        }
+        monitor.advance(i as u64 + 1, "");
+    }
+    monitor.end("");
+    let cut = Cut {
+        name: request.name.into(),
+        direction: request.words.into(),
+        curvature: request.curvature,
+        slope: request.slope,
+        alpha: axis.values(),
+        loss,
+        other_loss,
+    };
+    folder.save(&stage, &cut)?;
+    Ok(cut)
+}
+
+/// What a cut is of.
+pub struct CutRequest<'a> {
+    /// Name, also of its file.
+    pub name: &'a str,
+    /// The direction in words.
+    pub words: &'a str,
+    /// Curvature along the direction.
+    pub curvature: f64,
+    /// Slope along the direction.
+    pub slope: f64,
+    /// The samples of the analysis.
+    pub risk: &'a EmpiricalRisk,
+    /// The other split.
+    pub other: Option<&'a EmpiricalRisk>,
+}
