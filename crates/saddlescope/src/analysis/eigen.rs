@@ -5,8 +5,8 @@ use std::io::BufWriter;
 use std::ops::ControlFlow;
 
 use saddlescope_krylov::{
-    BasisLimit, Eigenpair, ExtremeEigen, LanczosState, Observer, Precision, Progress, SnapshotWriter, Status, Wanted,
-    extreme_eigenpairs, read_snapshot, resume_extreme_eigenpairs,
+    BasisLimit, Eigenpair, ExtremeEigen, LanczosState, Observer, Precision, Progress, SnapshotWriter, Status,
+    SymmetricOperator, Wanted, algorithm1, extreme_eigenpairs, read_snapshot, resume_extreme_eigenpairs,
 };
 use saddlescope_nn::Dtype;
 use saddlescope_nn::risk::Curvature;
@@ -14,6 +14,7 @@ use saddlescope_nn::weights::{TensorData, TensorMap};
 
 use super::error::AnalysisError;
 use super::folder::RunFolder;
+use super::journal::Journal;
 use super::monitor::Monitor;
 use super::options::{AnalysisOptions, EigenMethod};
 use super::results::{EigenResult, EigenpairResult, End};
@@ -48,6 +49,7 @@ impl EigenStage {
 const STAGE: &str = "eigen";
 const VECTORS: &str = "eigenvectors.safetensors";
 const LOG: &str = "lanczos.log";
+const JOURNAL: &str = "algorithm1.products";
 
 /// Finds the pairs, or reads them if the folder has them.
 ///
@@ -95,7 +97,12 @@ pub fn eigenpairs(
                 (0..solution.pairs.len()).map(|i| if i < largest { End::Largest } else { End::Smallest }).collect();
             (solution.pairs, ends, solution.status, solution.products, None)
         }
-        EigenMethod::Algorithm1 => watch.algorithm1(&operator, &solve)?,
+        EigenMethod::Algorithm1 => {
+            let journal = Journal::open(&operator, &folder.work(JOURNAL))?;
+            let outcome = watch.algorithm1(&journal, &solve)?;
+            journal.finish()?;
+            outcome
+        }
     };
     if let Some(error) = watch.failure {
         return Err(error);
@@ -139,6 +146,7 @@ pub fn eigenpairs(
     tensors.write(&folder.work(VECTORS))?;
     folder.save(STAGE, &result)?;
     folder.remove(LOG)?;
+    folder.remove(JOURNAL)?;
     monitor.end(&format!("{products} products: {}", result.message));
     Ok(EigenStage { result, vectors })
 }
@@ -177,6 +185,23 @@ type Algorithm1Outcome = (Vec<Eigenpair>, Vec<End>, Status, usize, Option<String
 impl<'a> Watch<'a> {
     fn new(folder: &'a RunFolder, monitor: &'a mut dyn Monitor) -> Self {
         Self { folder, monitor, writer: None, failure: None }
+    }
+
+    fn algorithm1(
+        &mut self,
+        operator: &dyn SymmetricOperator,
+        options: &ExtremeEigen,
+    ) -> Result<Algorithm1Outcome, AnalysisError> {
+        let found = algorithm1(operator, options, &mut |p: &Progress<'_>| self.progress(p))?;
+        let condition = found.condition.map(|c| c.to_string());
+        let (mut pairs, mut ends) = (Vec::new(), Vec::new());
+        for (pair, end) in [(found.maximum(), End::Largest), (found.minimum(), End::Smallest)] {
+            if let Some(pair) = pair {
+                pairs.push(pair.clone());
+                ends.push(end);
+            }
+        }
+        Ok((pairs, ends, found.status, found.products, condition))
     }
 
     fn save(&mut self, state: &LanczosState) -> Result<(), AnalysisError> {

@@ -3,6 +3,8 @@
 //! With z ~ N(0, I): E[zᵀHz] = tr H (2.22), E‖Hz‖² = tr H², the part of zᵀHz in one tensor estimates the trace of its
 //! diagonal block, and two probes are the two directions of a random plane (2.9) with A, B, C of (2.15).
 
+use std::ops::ControlFlow;
+
 use saddlescope_krylov::{Estimate, Stream};
 use saddlescope_nn::risk::Curvature;
 use serde::{Deserialize, Serialize};
@@ -12,9 +14,10 @@ use super::folder::RunFolder;
 use super::monitor::Monitor;
 use super::options::AnalysisOptions;
 use super::results::{LayerTrace, PlanesResult, TraceResult};
+use crate::curvature_fit::{CurvatureFit, CurvatureFitOptions, FitInterval, fit_trace};
 use crate::direction::{Direction, Unfiltered, filter_normalize};
 use crate::empirical_risk::{EmpiricalRisk, NearPoint};
-use crate::objective::{Objective, ParamLayout};
+use crate::objective::ParamLayout;
 use crate::projection::{PlaneHessian, PlaneShape};
 
 /// Probes multiplied at a time: they share the primal half of a product.
@@ -209,38 +212,48 @@ pub fn filtered_planes(
     Ok(count(&planes))
 }
 
-/// L(θ + αz) along every probe at the given steps: what curvature fits need. Saved after every probe.
+/// The trace from least-squares curvatures of slices along the same probes (function values only).
 ///
 /// # Errors
 /// Cancelled, or a folder that cannot be written.
-pub fn slices_along_probes(
+pub fn fits(
     risk: &EmpiricalRisk,
     theta: &[f64],
-    steps: &[f64],
+    loss: f64,
     options: &AnalysisOptions,
     folder: &RunFolder,
     monitor: &mut dyn Monitor,
-) -> Result<Vec<Vec<f64>>, AnalysisError> {
-    let mut slices: Vec<Vec<f64>> = folder.load("probe_slices")?.unwrap_or_default();
-    let wanted = options.probes.next_multiple_of(2);
-    monitor.begin("curvature fits", Some(wanted as u64));
-    let mut moved = vec![0.0; theta.len()];
-    while slices.len() < wanted {
-        let z = probe(theta.len(), options.seed, slices.len());
-        let mut losses = Vec::with_capacity(steps.len());
-        for &step in steps {
-            if monitor.cancelled() {
-                return Err(AnalysisError::Cancelled);
-            }
-            for ((m, t), z) in moved.iter_mut().zip(theta).zip(&z) {
-                *m = t + step * z;
-            }
-            losses.push(risk.value(&moved));
-        }
-        slices.push(losses);
-        folder.save("probe_slices", &slices)?;
-        monitor.advance(slices.len() as u64, "");
+) -> Result<Option<CurvatureFit>, AnalysisError> {
+    if options.fit_points == 0 {
+        return Ok(None);
     }
+    if let Some(fit) = folder.load::<CurvatureFit>("fits")? {
+        return Ok(Some(fit));
+    }
+    let count = options.fit_points.max(3);
+    let interval = match options.fit_radius {
+        Some(r) => FitInterval::Points { lo: -r, hi: r, count },
+        // A tenth of the loss: far above the rounding of f32, small enough to stay nearly quadratic.
+        None => FitInterval::FromCurvature { loss_change: 0.1 * loss.abs().max(1e-3), count },
+    };
+    let request = CurvatureFitOptions {
+        probes: options.probes.next_multiple_of(2),
+        seed: options.seed,
+        interval,
+        ..CurvatureFitOptions::default()
+    };
+    monitor.begin("curvature fits", Some(request.probes as u64));
+    let mut cancelled = false;
+    let fit = fit_trace(risk, theta, &request, &mut |done| {
+        monitor.advance(done as u64, "");
+        cancelled = monitor.cancelled();
+        if cancelled { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    if cancelled {
+        return Err(AnalysisError::Cancelled);
+    }
+    let fit = fit.map_err(|e| AnalysisError::Other(e.to_string()))?;
+    folder.save("fits", &fit)?;
     monitor.end("");
-    Ok(slices)
+    Ok(Some(fit))
 }

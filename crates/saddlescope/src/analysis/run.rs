@@ -13,7 +13,7 @@ use super::options::AnalysisOptions;
 use super::results::{Cost, EscapeResult, MinimumResult, Results, SCHEMA, SelfCheck, SurfaceResult};
 use super::slices::{Cut, CutRequest, NamedSurface};
 use super::subject::Subject;
-use super::{density, eigen, escape, figures, fits, page, probes, self_check, slices, split, verdict};
+use super::{density, eigen, escape, figures, page, probes, self_check, slices, split, verdict};
 use crate::objective::Objective;
 use crate::plane::Plane;
 use crate::projection::saddle_probability_closed_form;
@@ -66,8 +66,10 @@ pub fn analyze(
     let kind = verdict::kind(&stage.result);
 
     let measured = probes::measure(&near, &layout, options, &folder, monitor)?;
-    let fit = fits::fit_probes(subject.slice_risk(), theta, &measured, here.loss, options, &folder, monitor)?;
-    let trace = probes::trace(&measured, &fit.curvatures, fit.warning);
+    let fit = probes::fits(risk, theta, here.loss, options, &folder, monitor)?;
+    let (curvatures, warning) =
+        fit.map_or((Vec::new(), None), |f| (f.per_probe, f.warning.map(|w| w.to_string())));
+    let trace = probes::trace(&measured, &curvatures, warning);
     let n = theta.len() as f64;
     let scaled = |e: &Estimate, f: f64| Estimate { value: e.value * f, std_error: e.std_error * f, samples: e.samples };
     let norm = {

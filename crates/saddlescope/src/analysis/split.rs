@@ -8,6 +8,7 @@ use std::ops::ControlFlow;
 use super::eigen::EigenStage;
 use super::error::AnalysisError;
 use super::folder::RunFolder;
+use super::journal::Journal;
 use super::monitor::Monitor;
 use super::options::AnalysisOptions;
 use super::results::{PartEigenvalue, SplitResult};
@@ -44,6 +45,8 @@ pub fn split(
     let mut solve = |curvature: Curvature, wanted: Wanted, start: Vec<Vec<f64>>, name: &str| {
         monitor.begin(name, None);
         let operator = near.operator(curvature);
+        let log = format!("split-{curvature:?}.products");
+        let journal = Journal::open(&operator, &folder.work(&log))?;
         let eigen = ExtremeEigen {
             wanted,
             tolerance: options.tolerance.max(1e-2),
@@ -54,11 +57,12 @@ pub fn split(
             ..ExtremeEigen::default()
         };
         let mut cancelled = false;
-        let solution = extreme_eigenpairs(&operator, &eigen, &mut |p: &Progress<'_>| {
+        let solution = extreme_eigenpairs(&journal, &eigen, &mut |p: &Progress<'_>| {
             monitor.advance(p.products as u64, "");
             cancelled = monitor.cancelled();
             if cancelled { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
+        journal.finish()?;
         if cancelled {
             return Err(AnalysisError::Cancelled);
         }
@@ -93,5 +97,8 @@ pub fn split(
         products,
     };
     folder.save("split", &result)?;
+    for curvature in [Curvature::GaussNewton, Curvature::Residual] {
+        folder.remove(&format!("split-{curvature:?}.products"))?;
+    }
     Ok(Some(result))
 }

@@ -1,0 +1,156 @@
+//! Products kept on disk, so that a computation that was killed is carried on from its last product.
+//!
+//! A solver that is repeated from the start asks for the same products in the same order. Those that are in the journal
+//! are read instead of computed, and the solver comes to the same bits. The journal costs 8 N bytes a product and is
+//! deleted when the stage is finished.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use saddlescope_krylov::{LinearOperator, SymmetricOperator};
+
+use super::folder::FolderError;
+
+/// An operator whose products are kept.
+pub struct Journal<'a> {
+    inner: &'a dyn SymmetricOperator,
+    state: Mutex<State>,
+    path: PathBuf,
+}
+
+struct State {
+    file: File,
+    /// Whether records may still follow.
+    replaying: bool,
+    failure: Option<std::io::Error>,
+}
+
+/// 64-bit FNV-1a over the bits of numbers.
+fn hash(values: &[f64]) -> u64 {
+    values.iter().fold(0xcbf2_9ce4_8422_2325, |h, v| (h ^ v.to_bits()).wrapping_mul(0x0100_0000_01b3))
+}
+
+impl<'a> Journal<'a> {
+    /// Opens the journal of an operator.
+    ///
+    /// # Errors
+    /// If the file cannot be opened.
+    pub fn open(inner: &'a dyn SymmetricOperator, path: &Path) -> Result<Self, FolderError> {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)
+            .map_err(|source| FolderError::Io { path: path.into(), source })?;
+        Ok(Self { inner, state: Mutex::new(State { file, replaying: true, failure: None }), path: path.into() })
+    }
+
+    /// Why the journal could not be written, if that happened.
+    ///
+    /// # Errors
+    /// The first failure to write.
+    pub fn finish(self) -> Result<(), FolderError> {
+        let state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+        match state.failure {
+            Some(source) => Err(FolderError::Io { path: self.path, source }),
+            None => Ok(()),
+        }
+    }
+}
+
+impl State {
+    /// Reads the next record into `ys` if it is whole and belongs to these inputs; else cuts the journal off here.
+    fn replay(&mut self, xs: &[f64], ys: &mut [f64]) -> bool {
+        if !self.replaying {
+            return false;
+        }
+        let Ok(start) = self.file.stream_position() else { return false };
+        let mut head = [0; 16];
+        let mut body = vec![0; 8 * ys.len()];
+        let read = self.file.read_exact(&mut head).and_then(|()| self.file.read_exact(&mut body));
+        let word = |i: usize| u64::from_le_bytes([
+            head[i], head[i + 1], head[i + 2], head[i + 3], head[i + 4], head[i + 5], head[i + 6], head[i + 7],
+        ]);
+        if read.is_ok() && word(0) == hash(xs) {
+            for (y, b) in ys.iter_mut().zip(body.chunks_exact(8)) {
+                *y = f64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]);
+            }
+            if word(8) == hash(ys) {
+                return true;
+            }
+        }
+        self.replaying = false;
+        let cut = self.file.set_len(start).and_then(|()| self.file.seek(SeekFrom::Start(start)).map(|_| ()));
+        self.failure = self.failure.take().or(cut.err());
+        false
+    }
+
+    fn record(&mut self, xs: &[f64], ys: &[f64]) {
+        let mut bytes = Vec::with_capacity(16 + 8 * ys.len());
+        bytes.extend(hash(xs).to_le_bytes());
+        bytes.extend(hash(ys).to_le_bytes());
+        bytes.extend(ys.iter().flat_map(|y| y.to_le_bytes()));
+        let written = self.file.write_all(&bytes).and_then(|()| self.file.flush());
+        self.failure = self.failure.take().or(written.err());
+    }
+}
+
+impl LinearOperator for Journal<'_> {
+    fn nrows(&self) -> usize {
+        self.inner.nrows()
+    }
+
+    fn ncols(&self) -> usize {
+        self.inner.ncols()
+    }
+
+    fn apply(&self, x: &[f64], y: &mut [f64]) {
+        self.apply_block(x, y);
+    }
+
+    fn apply_block(&self, xs: &[f64], ys: &mut [f64]) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if !state.replay(xs, ys) {
+            self.inner.apply_block(xs, ys);
+            state.record(xs, ys);
+        }
+    }
+}
+
+impl SymmetricOperator for Journal<'_> {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use saddlescope_krylov::{Counted, DenseOperator, ExtremeEigen, extreme_eigenpairs};
+
+    #[test]
+    fn a_repeated_solve_makes_only_the_missing_products() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal");
+        let diagonal: Vec<f64> = (0..60).map(|i| f64::from(i) - 7.5).collect();
+        let dense = DenseOperator::from_diagonal(&diagonal);
+        let options = ExtremeEigen { tolerance: 1e-8, ..ExtremeEigen::ends(1, 1) };
+        let solve = || {
+            let counted = Counted::new(&dense);
+            let journal = Journal::open(&counted, &path).unwrap();
+            let solution = extreme_eigenpairs(&journal, &options, &mut ()).unwrap();
+            journal.finish().unwrap();
+            (solution.pairs, counted.count())
+        };
+        let (pairs, products) = solve();
+        assert!(products > 4);
+        let (again, none) = solve();
+        assert_eq!((again, none), (pairs.clone(), 0));
+        // Half the journal gone, torn inside a record: the first half is used, the rest computed, to the same bits.
+        let bytes = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &bytes[..bytes.len() / 2 + 5]).unwrap();
+        let (torn, rest) = solve();
+        assert_eq!(torn, pairs);
+        assert!(0 < rest && rest < products);
+        assert_eq!(std::fs::read(&path).unwrap(), bytes);
+    }
+}

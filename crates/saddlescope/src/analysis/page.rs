@@ -1,0 +1,287 @@
+//! The report of an analysis: computes nothing, says what was found.
+
+use super::error::AnalysisError;
+use super::figures;
+use super::folder::{FolderError, RunFolder};
+use super::results::{End, PlanesResult, PointKind, Results};
+use super::run::Analysis;
+use super::verdict::{number, random_slice_sentence, short};
+use crate::figure::{Figure, read_json, write_atomic};
+use crate::report::{Align, Report, Section, Table, write_html};
+use saddlescope_krylov::Estimate;
+
+fn with_error(e: &Estimate) -> String {
+    format!("{} ± {}", number(e.value), short(e.std_error))
+}
+
+fn eigen_table(results: &Results) -> Table {
+    let mut table = Table::new(
+        "Extreme eigenvalues of the Hessian",
+        &[
+            ("end", Align::Left),
+            ("λ", Align::Right),
+            ("true residual ‖Hv − λv‖", Align::Right),
+            ("an eigenvalue lies in", Align::Right),
+            ("± over the data", Align::Right),
+            ("converged", Align::Centre),
+        ],
+    );
+    for pair in &results.eigenpairs {
+        let end = if pair.end == End::Largest { "largest" } else { "smallest" };
+        table = table.row([
+            end.to_string(),
+            number(pair.value),
+            short(pair.residual),
+            format!("[{}, {}]", number(pair.interval[0]), number(pair.interval[1])),
+            short(pair.std_error),
+            if pair.converged { "yes".into() } else { "no".to_string() },
+        ]);
+    }
+    table
+}
+
+fn numbers_table(results: &Results) -> Table {
+    let mut table = Table::new("The point", &[("quantity", Align::Left), ("value", Align::Right)]);
+    let mut row = |name: &str, value: String, note: &str| {
+        table.rows.push(crate::report::Row { cells: vec![name.into(), value], note: note.into() });
+    };
+    row("loss L(θ)", number(results.loss), "");
+    if let Some(a) = results.accuracy {
+        row("accuracy", format!("{:.2} %", 100.0 * a), "");
+    }
+    if let Some(l) = results.other_loss {
+        row("loss on the other split", number(l), "");
+    }
+    if let Some(a) = results.other_accuracy {
+        row("accuracy on the other split", format!("{:.2} %", 100.0 * a), "");
+    }
+    row("gradient norm ‖∇L‖", short(results.gradient_norm), "");
+    row("parameters N", results.parameters.to_string(), "");
+    row("samples", results.samples.to_string(), "");
+    if let Some(trace) = &results.trace {
+        row("trace, Hutchinson (2.22)", with_error(&trace.hutchinson), "Gaussian probes; standard error");
+        if let Some(fit) = &trace.curvature_fit {
+            let note = trace.curvature_fit_warning.as_deref().unwrap_or("function values only, same vectors");
+            row("trace, curvature fits", with_error(fit), note);
+        }
+    }
+    if let Some(mean) = &results.mean_curvature {
+        row("mean curvature tr H / N (2.20)", format!("{:.3e} ± {:.1e}", mean.value, mean.std_error), "");
+    }
+    if let Some(norm) = &results.frobenius_norm {
+        row("Frobenius norm ‖H‖", with_error(norm), "from the same products");
+    }
+    if let Some(density) = &results.density {
+        row(
+            "negative eigenvalues, clearly",
+            format!("{:.0} ± {:.0}", density.clearly_negative.value, density.clearly_negative.std_error),
+            &format!("below −{} (0.1 % of ‖H‖₂), from the density", short(density.threshold)),
+        );
+    }
+    table
+}
+
+fn planes_table(results: &Results) -> Option<Table> {
+    let mut table = Table::new(
+        "What random planes show",
+        &[("directions", Align::Left), ("minimum", Align::Right), ("saddle", Align::Right), ("maximum", Align::Right)],
+    );
+    let mut any = false;
+    let mut add = |name: &str, planes: &Option<PlanesResult>| {
+        if let Some(p) = planes {
+            any = true;
+            table.rows.push(crate::report::Row {
+                cells: vec![name.into(), p.minima.to_string(), p.saddles.to_string(), p.maxima.to_string()],
+                note: String::new(),
+            });
+        }
+    };
+    add("Gaussian", &results.random_planes);
+    add("filter-normalised", &results.filtered_planes);
+    any.then_some(table)
+}
+
+fn split_section(results: &Results) -> Option<Section> {
+    let split = results.split.as_ref()?;
+    let table = Table::new(
+        "H = G + R: Gauss–Newton matrix and the curvature of the network itself",
+        &[("quantity", Align::Left), ("G", Align::Right), ("R = H − G", Align::Right)],
+    )
+    .row(["largest eigenvalue".to_string(), number(split.gauss_newton_largest.value), number(split.residual_largest.value)])
+    .row(["smallest eigenvalue".to_string(), "≥ 0".into(), number(split.residual_smallest.value)])
+    .row(["vᵀ·v at λ_max".to_string(), number(split.at_lambda_max[0]), number(split.at_lambda_max[1])])
+    .row(["vᵀ·v at λ_min".to_string(), number(split.at_lambda_min[0]), number(split.at_lambda_min[1])]);
+    Some(
+        Section::new("Where the negative curvature comes from")
+            .paragraph(
+                "G has no negative eigenvalues: every negative curvature of the loss comes from R, the second derivatives of the \
+                 network weighted with how wrong its outputs are. Near a perfect fit R vanishes.",
+            )
+            .table(table),
+    )
+}
+
+fn escape_section(results: &Results) -> Option<Section> {
+    let e = results.escape.as_ref()?;
+    let percent = |a: f64| format!("{:.2} %", 100.0 * a);
+    let mut table =
+        Table::new("Along the eigenvector of λ_min", &[("", Align::Left), ("before", Align::Right), ("after", Align::Right)]);
+    let mut row = |name: &str, values: [String; 2]| {
+        let [before, after] = values;
+        table.rows.push(crate::report::Row { cells: vec![name.into(), before, after], note: String::new() });
+    };
+    row("loss", e.loss.map(number));
+    if let Some(l) = e.other_loss {
+        row("loss, other split", l.map(number));
+    }
+    if let Some(a) = e.accuracy {
+        row("accuracy", a.map(percent));
+    }
+    if let Some(a) = e.other_accuracy {
+        row("accuracy, other split", a.map(percent));
+    }
+    let gain = e.loss[0] - e.loss[1];
+    let text = if gain > 0.0 {
+        format!(
+            "A step of {} along the direction of the most negative curvature lowers the loss by {} ({:.1} %). \
+             `saddlescope escape` writes the weights there.",
+            short(e.step),
+            short(gain),
+            100.0 * gain / e.loss[0].abs().max(f64::MIN_POSITIVE)
+        )
+    } else {
+        "No step along the direction of the most negative curvature lowers the loss on the grid searched.".into()
+    };
+    Some(Section::new("The way out").paragraph(text).table(table))
+}
+
+fn layers_section(results: &Results, figure: Option<Figure>) -> Option<Section> {
+    if results.layers.len() < 2 {
+        return None;
+    }
+    let mut layers: Vec<_> = results.layers.iter().collect();
+    layers.sort_by(|a, b| b.trace.value.abs().total_cmp(&a.trace.value.abs()));
+    let mut table = Table::new(
+        "Tensors with the largest traces",
+        &[("tensor", Align::Left), ("parameters", Align::Right), ("trace of its block", Align::Right)],
+    );
+    for layer in layers.iter().take(12) {
+        table = table.row([layer.name.clone(), layer.parameters.to_string(), with_error(&layer.trace)]);
+    }
+    let mut section = Section::new("Layer by layer").table(table);
+    section.figures.extend(figure);
+    Some(section)
+}
+
+/// The report of results and figures.
+pub fn report(results: &Results, figures: Vec<Figure>) -> Report {
+    let mut figures: Vec<Option<Figure>> = figures.into_iter().map(Some).collect();
+    let mut take = |id: &str| figures.iter_mut().find(|f| f.as_ref().is_some_and(|f| f.id == id)).and_then(Option::take);
+    let mut sections = Vec::new();
+
+    let mut look = Section::new("The landscape").paragraph(match results.kind {
+        PointKind::Saddle => {
+            "Both surfaces show the same loss around the same point. The left plane contains the directions in which the loss \
+             curves most, up and down; the right one is what is usually drawn."
+        }
+        _ => {
+            "Both surfaces show the same loss around the same point: along the directions of extreme curvature, and along \
+             random ones as usually drawn."
+        }
+    });
+    look.figures.extend(["surfaces", "zoom", "heatmaps", "cuts"].into_iter().filter_map(&mut take));
+    sections.push(look);
+
+    sections.push(
+        Section::new("Certified curvature")
+            .paragraph(format!(
+                "{} operator products; the solve {}. A residual r certifies an eigenvalue within r of λ. The standard error \
+                 over the data says how much λ would change with other samples from the same source.",
+                results.matvecs, results.eigen.message
+            ))
+            .table(eigen_table(results))
+            .table(numbers_table(results)),
+    );
+    let mut random = Section::new("What a random slice would have said");
+    if let Some(planes) = &results.random_planes {
+        let p = results.saddle_probability.as_ref().map(|p| p.value);
+        random = random.paragraph(format!(
+            "Of the random planes measured here, {} That chance is sampled from the extreme eigenvalues and the spectral \
+             density{}.",
+            random_slice_sentence(planes, p, "Gaussian planes"),
+            results
+                .saddle_probability_closed_form
+                .map_or(String::new(), |q| format!(
+                    "; the closed form exp(−(tr H)²/(4 tr H²))/√2, which assumes that no eigenvalue dominates, gives {:.2} %",
+                    100.0 * q
+                ))
+        ));
+    }
+    if let Some(table) = planes_table(results) {
+        random = random.table(table);
+    }
+    sections.push(random);
+    let mut spectrum = Section::new("Spectrum and trace");
+    spectrum.figures.extend(["spectrum", "trace"].into_iter().filter_map(&mut take));
+    sections.push(spectrum);
+    sections.extend(split_section(results));
+    sections.extend(escape_section(results));
+    sections.extend(layers_section(results, take("layers")));
+
+    let mut checks = Section::new("Checks").paragraph(format!(
+        "On this model the product differs from a central difference of gradients by {:.1e} (allowed {:.0e}); asymmetry {:.1e}; \
+         repeated evaluations gave the same bits.",
+        results.self_check.finite_difference_error,
+        results.self_check.finite_difference_allowed,
+        results.self_check.asymmetry
+    ));
+    for warning in &results.self_check.warnings {
+        checks = checks.paragraph(format!("Warning: {warning}"));
+    }
+    sections.push(checks);
+    Report {
+        title: format!("The loss landscape around {}", results.model),
+        verdict: results.verdict.clone(),
+        sections,
+        provenance: results
+            .provenance
+            .iter()
+            .map(|(k, v)| (k.clone(), v.as_str().map_or_else(|| v.to_string(), str::to_string)))
+            .collect(),
+    }
+}
+
+/// Writes `results.json` and `report.html`.
+///
+/// # Errors
+/// If something cannot be drawn or written.
+pub fn save(analysis: &Analysis, folder: &RunFolder) -> Result<(), AnalysisError> {
+    let path = folder.dir().join("results.json");
+    let mut json = serde_json::to_vec_pretty(&analysis.results)
+        .map_err(|source| FolderError::Json { path: path.clone(), source })?;
+    json.push(b'\n');
+    write_atomic(&path, &json)?;
+    write_html(&report(&analysis.results, figures::all(analysis)), &folder.dir().join("report.html"))?;
+    Ok(())
+}
+
+/// Writes `report.html` again from `results.json` and the figures' data; computes nothing.
+///
+/// # Errors
+/// If the folder holds no finished analysis or cannot be written.
+pub fn rebuild_report(dir: &std::path::Path) -> Result<std::path::PathBuf, AnalysisError> {
+    let path = dir.join("results.json");
+    let bytes = std::fs::read(&path).map_err(|source| FolderError::Io { path: path.clone(), source })?;
+    let results: Results =
+        serde_json::from_slice(&bytes).map_err(|source| FolderError::Json { path: path.clone(), source })?;
+    let mut found = Vec::new();
+    for id in ["surfaces", "zoom", "heatmaps", "cuts", "spectrum", "trace", "layers"] {
+        let path = dir.join("figures").join(format!("{id}.json"));
+        if path.exists() {
+            found.push(read_json(&path)?);
+        }
+    }
+    let page = dir.join("report.html");
+    write_html(&report(&results, found), &page)?;
+    Ok(page)
+}
