@@ -33,6 +33,41 @@ impl Default for RiskOptions {
     }
 }
 
+/// Values of a data input. Data sets hold f32; f64 is for callers whose data are that exact.
+#[derive(Clone, Debug)]
+pub enum Numbers {
+    /// Single precision.
+    F32(Arc<Vec<f32>>),
+    /// Double precision.
+    F64(Arc<Vec<f64>>),
+}
+
+impl Numbers {
+    fn len(&self) -> usize {
+        match self {
+            Numbers::F32(v) => v.len(),
+            Numbers::F64(v) => v.len(),
+        }
+    }
+
+    /// Binds the samples in the engine's order of axes.
+    fn bind<T: Element>(&self, shape: &[usize], permutation: Option<&[usize]>, to: &mut [T]) {
+        let len = numel(shape).max(1);
+        match self {
+            Numbers::F32(v) => {
+                for (from, to) in v.chunks_exact(len).zip(to.chunks_exact_mut(len)) {
+                    permute(shape, permutation, from, to, |x| T::from_f64(f64::from(x)));
+                }
+            }
+            Numbers::F64(v) => {
+                for (from, to) in v.chunks_exact(len).zip(to.chunks_exact_mut(len)) {
+                    permute(shape, permutation, from, to, T::from_f64);
+                }
+            }
+        }
+    }
+}
+
 /// A network with its loss, bound to data.
 #[derive(Clone, Debug)]
 pub struct Objective {
@@ -43,7 +78,7 @@ pub struct Objective {
     /// The loss: `[batch]`, one number a sample; or a single number, the mean over the micro-batch.
     pub loss: ValueId,
     /// Values of the data inputs, sample after sample, in the file's order of axes.
-    pub data: Vec<Arc<Vec<f32>>>,
+    pub data: Vec<Numbers>,
     /// Number of samples.
     pub samples: usize,
     /// K, what the sum of the losses is divided by: the number of samples, or of positions with a label.
@@ -151,21 +186,19 @@ impl<T: Element> Risk<T> {
         let mut sample_len = Vec::new();
         for (i, input) in graph.data_inputs().iter().enumerate() {
             let len = numel(&input.shape);
-            let values = objective.data.get(i).map_or(&[][..], |d| d.as_slice());
-            if values.len() != samples * len {
+            let found = objective.data.get(i).map_or(0, Numbers::len);
+            if found != samples * len {
                 return Err(RiskError::Data {
                     name: input.name.clone(),
-                    found: values.len(),
+                    found,
                     expected: samples * len,
                     samples,
                     shape: input.shape.clone(),
                 });
             }
-            let mut bound = vec![T::ZERO; values.len()];
-            if len > 0 {
-                for (from, to) in values.chunks_exact(len).zip(bound.chunks_exact_mut(len)) {
-                    permute(&input.shape, input.permutation.as_deref(), from, to, |x| T::from_f64(x.into()));
-                }
+            let mut bound = vec![T::ZERO; found];
+            if let Some(values) = objective.data.get(i) {
+                values.bind(&input.shape, input.permutation.as_deref(), &mut bound);
             }
             data.push(bound);
             sample_len.push(len);
