@@ -132,7 +132,7 @@ impl<T: Element> PreparedTangents<T> {
     /// Prepares a block of k directions (k × N, file order).
     pub fn new(graph: &Graph, plan: &Plan, directions: &[f64]) -> Self {
         let n = graph.parameter_count();
-        let count = if n == 0 { 0 } else { directions.len() / n };
+        let count = directions.len().checked_div(n).unwrap_or(0);
         let parameters: Vec<Vec<T>> = (graph.parameters().iter().zip(graph.parameter_ranges()))
             .map(|(p, range)| {
                 let len = range.len();

@@ -316,7 +316,7 @@ fn targets(loss: LossKind, dataset: &Dataset, output: &[usize]) -> Result<BoundT
             Ok((output[1..].to_vec(), values, Some(labels), samples as f64))
         }
         Targets::Values { values, shape } if !classification => {
-            if shape[..] != output[1..] && !(numel(shape) == numel(&output[1..])) {
+            if shape[..] != output[1..] && numel(shape) != numel(&output[1..]) {
                 return Err(wrong(
                     &format!("values of shape {:?}", &output[1..]),
                     format!("shape {shape:?}"),

@@ -3,6 +3,7 @@
 //! The samples are cut into micro-batches, and these into chunks. Chunks are spread over threads and summed in f64
 //! in a fixed order: the number of threads changes no bit of any result.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -47,6 +48,14 @@ impl Numbers {
         match self {
             Numbers::F32(v) => v.len(),
             Numbers::F64(v) => v.len(),
+        }
+    }
+
+    /// Some of the values in single precision.
+    pub fn slice_f32(&self, range: std::ops::Range<usize>) -> Cow<'_, [f32]> {
+        match self {
+            Numbers::F32(v) => Cow::Borrowed(&v[range]),
+            Numbers::F64(v) => Cow::Owned(v[range].iter().map(|&x| x as f32).collect()),
         }
     }
 
@@ -565,7 +574,7 @@ impl<T: Element> RiskPoint<'_, T> {
         let risk = self.risk;
         let graph = &risk.objective.graph;
         let n = risk.dim();
-        let k = if n == 0 { 0 } else { vs.len() / n };
+        let k = vs.len().checked_div(n).unwrap_or(0);
         if curvature == Curvature::PerSampleGradientFisher && !risk.per_sample {
             return Err(RiskError::NoPerSampleLoss);
         }

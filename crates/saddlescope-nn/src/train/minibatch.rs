@@ -222,7 +222,8 @@ impl MiniBatches {
                 continue;
             }
             for (&sample, out) in indices.iter().zip(out.chunks_exact_mut(len)) {
-                let mut from = &values[sample * len..(sample + 1) * len];
+                let stored = values.slice_f32(sample * len..(sample + 1) * len);
+                let mut from: &[f32] = &stored;
                 if let Some(a) = self.augmentation.as_ref().filter(|a| a.input == i) {
                     memory.sample.resize(len, 0.0);
                     a.how.apply(from, &mut memory.sample, a.seed, epoch, sample);
