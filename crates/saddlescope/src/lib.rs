@@ -16,6 +16,7 @@ mod plane;
 pub mod presentation;
 pub mod projection;
 mod random;
+pub mod report;
 mod slice;
 mod surface;
 

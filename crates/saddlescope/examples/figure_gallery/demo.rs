@@ -4,6 +4,7 @@ use saddlescope::figure::{
     Axis, Bins, ColorRole, Eigenvalue, Figure, FigureWidth, Grid, HeatMap, Histogram, Inset, Levels,
     LineStyle, Lines, Palette, Reference, Scale, Series, Spectrum, Surface3d,
 };
+use saddlescope::report::{Align, Report, Section, Table};
 
 fn axis(lo: f64, hi: f64, n: usize) -> Vec<f64> {
     (0..n).map(|i| lo + (hi - lo) * i as f64 / (n - 1) as f64).collect()
@@ -242,4 +243,41 @@ fn spectrum() -> Figure {
 /// All of them.
 pub fn figures() -> Vec<Figure> {
     vec![planes(), network(), signed(), running(), histograms(), spectrum()]
+}
+
+/// A report with all of them. The numbers are made up.
+pub fn report() -> Report {
+    let table = Table::new(
+        "Eigenvalues of the Hessian.",
+        &[
+            ("end", Align::Left),
+            ("$\\lambda$", Align::Right),
+            ("residual $\\|Hv - \\lambda v\\|$", Align::Right),
+            ("converged", Align::Centre),
+        ],
+    )
+    .row(["largest", "5007.9 ± 31.0", "0.8", "yes"])
+    .row(["second largest", "890.2 ± 12.4", "0.4", "yes"])
+    .row_with_note(["smallest", "−16.4 ± 0.9", "1.2", "no"], "Stopped at 60 products; run again with more.");
+    let mut sections = Vec::new();
+    for figure in figures() {
+        let section = Section::new(figure.title.clone()).paragraph(
+            "Every number in this gallery is made up: it shows what figures look like, not what a network does. Values such as \
+             $\\kappa_\\pm = (A + C \\pm \\sqrt{4B^2 + (A - C)^2})/2$ stand in text as well.",
+        );
+        sections.push(section.figure(figure));
+    }
+    sections[0].tables.push(table);
+    Report {
+        title: "Gallery of figures".into(),
+        verdict: vec![
+            "This point is a saddle: $\\lambda_{min}$ = −16.4 ± 0.9 is negative beyond doubt.".into(),
+            "A random plane would have shown a minimum in 99.7 % of all cases.".into(),
+        ],
+        sections,
+        provenance: vec![
+            ("command".into(), "cargo run --release --example figure_gallery -- DIR".into()),
+            ("seed".into(), "3, 7, 11".into()),
+        ],
+    }
 }

@@ -16,7 +16,8 @@
 
 mod check;
 pub(crate) mod color;
-mod contour;
+pub(crate) mod content;
+pub(crate) mod contour;
 mod data;
 mod data_surface;
 mod error;
@@ -33,6 +34,7 @@ mod spectrum_marks;
 mod surface;
 mod svg;
 mod text;
+pub(crate) mod thin;
 mod view;
 mod write;
 mod xy;

@@ -1,6 +1,7 @@
 //! A figure as SVG: the grid of panels, their letters and titles.
 
 use super::check::check;
+use super::content::Content;
 use super::data::{Figure, Panel, PanelKind, Surface3d};
 use super::error::FigureError;
 use super::frame::{Area, INK, TITLE_SIZE};
@@ -134,8 +135,8 @@ fn draw_body(svg: &mut Svg, panel: &Panel, area: Area) {
     match &panel.kind {
         PanelKind::Surface3d(p) => surface::draw(svg, area, p),
         PanelKind::HeatMap(p) => heat::draw(svg, area, p),
-        PanelKind::Lines(p) => xy::draw_lines(svg, area, p),
-        PanelKind::Histogram(p) => xy::draw_histogram(svg, area, p),
-        PanelKind::Spectrum(p) => xy::draw_spectrum(svg, area, p),
+        PanelKind::Lines(p) => xy::draw(svg, area, &Content::of_lines(p)),
+        PanelKind::Histogram(p) => xy::draw(svg, area, &Content::of_histogram(p)),
+        PanelKind::Spectrum(p) => xy::draw(svg, area, &Content::of_spectrum(p)),
     }
 }

@@ -1,14 +1,13 @@
 //! Panels over one pair of axes: lines, histograms and spectra share everything here.
 
 use super::color;
-use super::data::{
-    Axis, Bins, Eigenvalue, Histogram, LineStyle, Lines, Orientation, Reference, Scale, Series, Spectrum,
-};
+use super::content::{Content, error_at};
+use super::data::{Bins, LineStyle, Orientation, Scale, Series};
 use super::frame::{Area, Frame};
 use super::legend::{self, Entry, Key};
-use super::scale::Mapping;
 use super::spectrum_marks;
 use super::svg::{Stroke, Svg};
+use super::thin::thin;
 
 const LINE_WIDTH: f64 = 1.1;
 const REFERENCE_WIDTH: f64 = 0.7;
@@ -16,156 +15,47 @@ const POINT_RADIUS: f64 = 1.5;
 /// Room at the right, for half of the last tick label.
 const RIGHT: f64 = 8.0;
 
-/// What one pair of axes holds.
-struct Content<'a> {
-    x: &'a Axis,
-    y: &'a Axis,
-    bins: &'a [Bins],
-    series: &'a [Series],
-    references: &'a [Reference],
-    eigenvalues: &'a [Eigenvalue],
-}
-
-pub(crate) fn draw_lines(svg: &mut Svg, area: Area, p: &Lines) {
-    let content = Content {
-        x: &p.x,
-        y: &p.y,
-        bins: &[],
-        series: &p.series,
-        references: &p.references,
-        eigenvalues: &[],
-    };
-    draw(svg, area, &content);
-}
-
-pub(crate) fn draw_histogram(svg: &mut Svg, area: Area, p: &Histogram) {
-    let content = Content {
-        x: &p.x,
-        y: &p.y,
-        bins: &p.bins,
-        series: &p.curves,
-        references: &p.references,
-        eigenvalues: &[],
-    };
-    draw(svg, area, &content);
-}
-
-pub(crate) fn draw_spectrum(svg: &mut Svg, area: Area, p: &Spectrum) {
-    let content = Content {
-        x: &p.x,
-        y: &p.y,
-        bins: &[],
-        series: &p.densities,
-        references: &[],
-        eigenvalues: &p.eigenvalues,
-    };
-    draw(svg, area, &content);
-}
-
-/// Standard error at index `i`, 0 where there is none.
-fn error_at(series: &Series, i: usize) -> f64 {
-    series.std_error.as_ref().map_or(0.0, |e| if e[i].is_finite() { e[i].abs() } else { 0.0 })
-}
-
-impl Content<'_> {
-    fn x_map(&self) -> Mapping {
-        let references =
-            self.references.iter().filter(|r| r.orientation == Orientation::Vertical).map(|r| r.value);
-        let values = self.series.iter().flat_map(|s| s.x.iter().copied());
-        let edges = self.bins.iter().flat_map(|b| b.edges.iter().copied());
-        let eigenvalues = self.eigenvalues.iter().map(|e| e.value);
-        let points =
-            self.series.iter().any(|s| s.style == LineStyle::Points || s.style == LineStyle::LinePoints);
-        let pad = if points || !self.eigenvalues.is_empty() { 0.03 } else { 0.0 };
-        Mapping::fit(
-            self.x.scale,
-            self.x.range,
-            values.chain(edges).chain(references).chain(eigenvalues),
-            pad,
-        )
+/// The legend, without nameless and repeated entries.
+fn entries(c: &Content) -> Vec<Entry> {
+    let bins = c.bins.iter().map(|b| (&b.label, Key::Patch { color: color::role(b.color) }));
+    let series = c.series.iter().map(|s| {
+        let color = color::role(s.color);
+        let key = match s.style {
+            LineStyle::Points => Key::Point { color },
+            style => Key::Line {
+                color,
+                dash: color::dash(style),
+                width: LINE_WIDTH,
+                band: s.std_error.is_some(),
+                point: style == LineStyle::LinePoints,
+            },
+        };
+        (&s.label, key)
+    });
+    let references = c.references.iter().map(|r| {
+        let key = Key::Line {
+            color: color::role(r.color),
+            dash: color::dash(r.style),
+            width: REFERENCE_WIDTH,
+            band: false,
+            point: false,
+        };
+        (&r.label, key)
+    });
+    let mut entries: Vec<Entry> = Vec::new();
+    for (label, key) in bins.chain(series).chain(references) {
+        let entry = Entry { key, label: label.clone() };
+        if !label.is_empty() && !entries.contains(&entry) {
+            entries.push(entry);
+        }
     }
-
-    /// Vertical range of what is seen within the horizontal one.
-    fn y_map(&self, x: &Mapping) -> Mapping {
-        let mut values: Vec<f64> = Vec::new();
-        for s in self.series {
-            for i in 0..s.x.len() {
-                if x.shows(s.x[i]) && (x.lo..=x.hi).contains(&s.x[i]) {
-                    let e = error_at(s, i);
-                    values.extend([s.y[i] - e, s.y[i] + e, s.y[i]]);
-                }
-            }
-        }
-        for b in self.bins {
-            values.extend(&b.heights);
-        }
-        for r in self.references.iter().filter(|r| r.orientation == Orientation::Horizontal) {
-            values.push(r.value);
-        }
-        if self.y.scale == Scale::Log {
-            // An error band may reach down to 0; ten decades below the top are enough to show.
-            let top = values.iter().copied().filter(|v| v.is_finite()).fold(0.0, f64::max);
-            values.retain(|&v| v >= 1e-10 * top);
-        }
-        let from_zero = !self.bins.is_empty() && self.y.scale == Scale::Linear && self.y.range.is_none();
-        if from_zero {
-            values.push(0.0);
-        }
-        let mut map = Mapping::fit(self.y.scale, self.y.range, values.iter().copied(), 0.06);
-        if from_zero && values.iter().all(|v| !v.is_finite() || *v >= 0.0) {
-            map.lo = 0.0;
-        }
-        if !self.eigenvalues.is_empty() && self.y.range.is_none() {
-            // Room for the marked eigenvalues under the curve.
-            let lower = map.at(-0.22);
-            if map.shows(lower) && lower < map.lo {
-                map.lo = lower;
-            }
-        }
-        map
-    }
-
-    fn entries(&self) -> Vec<Entry> {
-        let bins = self.bins.iter().map(|b| (&b.label, Key::Patch { color: color::role(b.color) }));
-        let series = self.series.iter().map(|s| {
-            let color = color::role(s.color);
-            let key = match s.style {
-                LineStyle::Points => Key::Point { color },
-                style => Key::Line {
-                    color,
-                    dash: color::dash(style),
-                    width: LINE_WIDTH,
-                    band: s.std_error.is_some(),
-                    point: style == LineStyle::LinePoints,
-                },
-            };
-            (&s.label, key)
-        });
-        let references = self.references.iter().map(|r| {
-            let key = Key::Line {
-                color: color::role(r.color),
-                dash: color::dash(r.style),
-                width: REFERENCE_WIDTH,
-                band: false,
-                point: false,
-            };
-            (&r.label, key)
-        });
-        let mut entries: Vec<Entry> = Vec::new();
-        for (label, key) in bins.chain(series).chain(references) {
-            let entry = Entry { key, label: label.clone() };
-            if !label.is_empty() && !entries.contains(&entry) {
-                entries.push(entry);
-            }
-        }
-        entries
-    }
+    entries
 }
 
-fn draw(svg: &mut Svg, outer: Area, c: &Content) {
+pub(crate) fn draw(svg: &mut Svg, outer: Area, c: &Content) {
     let x = c.x_map();
     let y = c.y_map(&x);
-    let entries = c.entries();
+    let entries = entries(c);
     let frame = Frame::place(outer, x, y, &c.x.label, &c.y.label, RIGHT);
     let place =
         if entries.is_empty() { None } else { legend::free_place(&entries, frame.area, &busy(c, &frame)) };
@@ -243,28 +133,6 @@ fn stretches(frame: &Frame, s: &Series) -> Vec<Vec<(usize, [f64; 2])>> {
     all.push(current);
     all.retain(|s| !s.is_empty());
     all
-}
-
-/// Fewer points with the same picture: per 0.2 pt column the first, least, greatest and last.
-fn thin(points: &[(usize, [f64; 2])]) -> Vec<(usize, [f64; 2])> {
-    if points.len() < 1500 {
-        return points.to_vec();
-    }
-    let column = |p: &(usize, [f64; 2])| (p.1[0] / 0.2).floor() as i64;
-    let mut kept = Vec::new();
-    for group in points.chunk_by(|a, b| column(a) == column(b)) {
-        let by_height = |a: &&(usize, [f64; 2]), b: &&(usize, [f64; 2])| a.1[1].total_cmp(&b.1[1]);
-        let mut four: Vec<_> =
-            [group.first(), group.iter().min_by(by_height), group.iter().max_by(by_height), group.last()]
-                .into_iter()
-                .flatten()
-                .copied()
-                .collect();
-        four.sort_by_key(|p| p.0);
-        four.dedup_by_key(|p| p.0);
-        kept.extend(four);
-    }
-    kept
 }
 
 fn draw_band(svg: &mut Svg, frame: &Frame, s: &Series) {
