@@ -8,8 +8,8 @@
 use saddlescope_nn::Scalar;
 use saddlescope_nn::kernels::simd::{Element, Job, Simd};
 use saddlescope_nn::kernels::{
-    ConvGeometry, ConvShape, Filter, Isa, Scratch, filter_adjoint_on, forward, forward_pair, input_adjoint,
-    input_adjoint_pair,
+    ConvGeometry, ConvShape, Filter, Isa, Method, Scratch, filter_adjoint_on, forward, forward_pair,
+    input_adjoint, input_adjoint_pair,
 };
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -81,21 +81,33 @@ fn table<T: Scalar>(isa: Isa, filter: &str, images: usize) {
             groups: if depthwise { c_in } else { 1 },
         };
         let Ok(g) = ConvGeometry::new(shape) else { continue };
+        bench::<T>(isa, Method::Direct, name, &g);
+        if k == 3 && stride == 1 && c_in % 16 == 0 && !depthwise {
+            bench::<T>(isa, Method::Winograd, "  Winograd", &g);
+        }
+    }
+}
+
+fn bench<T: Scalar>(isa: Isa, method: Method, name: &str, g: &ConvGeometry) {
+    {
         let numbers = |n: usize, seed: usize| -> Vec<T> {
             (0..n).map(|i| T::from_f64(((i * 7919 + seed * 104_729) % 1000) as f64 / 1000.0 - 0.5)).collect()
         };
         let (x, gy, w) = (numbers(g.input_len(), 1), numbers(g.output_len(), 2), numbers(g.filter_len(), 3));
         let (x2, gy2) = (x.clone(), gy.clone());
-        let (f, f2) = (Filter::pack_for(isa, &g, &w), Filter::pack_for(isa, &g, &w));
+        let (f, f2) =
+            (Filter::pack_for(isa, Some(method), g, &w), Filter::pack_for(isa, Some(method), g, &w));
         let (mut y, mut gx, mut gw) = (gy.clone(), x.clone(), w.clone());
         let mut s = Scratch::new();
         let times = [
-            time(|| forward(&g, &x, &f, &mut y, false, &mut s)),
-            time(|| input_adjoint(&g, &gy, &f, &mut gx, false, &mut s)),
-            time(|| filter_adjoint_on(isa, &g, &[(&x, &gy)], &mut gw, false, &mut s)),
-            time(|| forward_pair(&g, &x, &f, &x2, &f2, &mut y, false, &mut s)) / 2.0,
-            time(|| input_adjoint_pair(&g, &gy, &f, &gy2, &f2, &mut gx, false, &mut s)) / 2.0,
-            time(|| filter_adjoint_on(isa, &g, &[(&x, &gy), (&x2, &gy2)], &mut gw, false, &mut s)) / 2.0,
+            time(|| forward(g, &x, &f, &mut y, false, &mut s)),
+            time(|| input_adjoint(g, &gy, &f, &mut gx, false, &mut s)),
+            time(|| filter_adjoint_on(isa, Some(method), g, &[(&x, &gy)], &mut gw, false, &mut s)),
+            time(|| forward_pair(g, &x, &f, &x2, &f2, &mut y, false, &mut s)) / 2.0,
+            time(|| input_adjoint_pair(g, &gy, &f, &gy2, &f2, &mut gx, false, &mut s)) / 2.0,
+            time(|| {
+                filter_adjoint_on(isa, Some(method), g, &[(&x, &gy), (&x2, &gy2)], &mut gw, false, &mut s)
+            }) / 2.0,
         ];
         print!("{name:<20}");
         for t in times {

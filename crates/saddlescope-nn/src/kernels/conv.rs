@@ -1,10 +1,11 @@
 //! The passes of a convolution: forward, input adjoint, filter adjoint, each also as a sum of two terms.
 
-use super::filter::Filter;
+use super::filter::{Filter, Method, Packed};
 use super::geometry::ConvGeometry;
+use super::plan::Correlation;
 use super::scratch::Scratch;
 use super::simd::Isa;
-use super::{correlate, depthwise, filter_gradient};
+use super::{correlate, depthwise, filter_gradient, winograd, winograd_gradient};
 use crate::scalar::Scalar;
 
 /// y (+)= x ∗ W. Shapes: x \[n, h, w, c_in\], y \[n, ho, wo, c_out\].
@@ -83,7 +84,7 @@ pub fn filter_adjoint<T: Scalar>(
     accumulate: bool,
     scratch: &mut Scratch<T>,
 ) {
-    filter_adjoint_on(Isa::detect(), g, &[(x, gy)], gw, accumulate, scratch);
+    filter_adjoint_on(Isa::detect(), None, g, &[(x, gy)], gw, accumulate, scratch);
 }
 
 /// gw (+)= x₁ ⋆ gy₁ + x₂ ⋆ gy₂ in one pass.
@@ -100,7 +101,7 @@ pub fn filter_adjoint_pair<T: Scalar>(
     accumulate: bool,
     scratch: &mut Scratch<T>,
 ) {
-    filter_adjoint_on(Isa::detect(), g, &[(x1, gy1), (x2, gy2)], gw, accumulate, scratch);
+    filter_adjoint_on(Isa::detect(), None, g, &[(x1, gy1), (x2, gy2)], gw, accumulate, scratch);
 }
 
 fn run_forward<T: Scalar>(
@@ -111,17 +112,8 @@ fn run_forward<T: Scalar>(
     scratch: &mut Scratch<T>,
 ) {
     assert_eq!(y.len(), g.output_len(), "output length");
-    let isa = common_path(terms);
-    let sources: [_; 2] = [0, terms.len() - 1].map(|i| {
-        assert_eq!(terms[i].0.len(), g.input_len(), "input length");
-        (terms[i].0, &terms[i].1.forward)
-    });
-    let sources = &sources[..terms.len()];
-    if g.is_depthwise() {
-        depthwise::correlate(&g.forward, g.n(), sources, y, accumulate, isa, scratch);
-    } else {
-        correlate::correlate(&g.forward, g.groups, g.n(), sources, y, accumulate, isa, scratch);
-    }
+    assert!(terms.iter().all(|(x, _)| x.len() == g.input_len()), "input length");
+    run_correlation(g, &g.forward, terms, |filter| &filter.forward, y, accumulate, scratch);
 }
 
 fn run_input_adjoint<T: Scalar>(
@@ -132,16 +124,37 @@ fn run_input_adjoint<T: Scalar>(
     scratch: &mut Scratch<T>,
 ) {
     assert_eq!(gx.len(), g.input_len(), "input length");
-    let isa = common_path(terms);
-    let sources: [_; 2] = [0, terms.len() - 1].map(|i| {
-        assert_eq!(terms[i].0.len(), g.output_len(), "output length");
-        (terms[i].0, &terms[i].1.adjoint)
-    });
-    let sources = &sources[..terms.len()];
-    if g.is_depthwise() {
-        depthwise::correlate(&g.adjoint, g.n(), sources, gx, accumulate, isa, scratch);
-    } else {
-        correlate::correlate(&g.adjoint, g.groups, g.n(), sources, gx, accumulate, isa, scratch);
+    assert!(terms.iter().all(|(gy, _)| gy.len() == g.output_len()), "output length");
+    run_correlation(g, &g.adjoint, terms, |filter| &filter.adjoint, gx, accumulate, scratch);
+}
+
+/// A pass with one or two terms, by the algorithm the filters were packed for.
+fn run_correlation<T: Scalar>(
+    g: &ConvGeometry,
+    pass: &Correlation,
+    terms: &[(&[T], &Filter<T>)],
+    packed: impl Fn(&Filter<T>) -> &Packed<T>,
+    out: &mut [T],
+    accumulate: bool,
+    scratch: &mut Scratch<T>,
+) {
+    let isa = terms[0].1.isa;
+    assert!(terms.iter().all(|(_, w)| w.isa == isa), "filters of a pair are packed for different code paths");
+    let ends = [terms[0], terms[terms.len() - 1]];
+    match ends.map(|(_, filter)| packed(filter)) {
+        [Packed::Winograd(w1), Packed::Winograd(w2)] => {
+            let sources = [(ends[0].0, w1), (ends[1].0, w2)];
+            winograd::correlate(pass, g.n(), &sources[..terms.len()], out, accumulate, isa, scratch);
+        }
+        [Packed::Direct(w1), Packed::Direct(w2)] => {
+            let sources = &[(ends[0].0, w1), (ends[1].0, w2)][..terms.len()];
+            if g.is_depthwise() {
+                depthwise::correlate(pass, g.n(), sources, out, accumulate, isa, scratch);
+            } else {
+                correlate::correlate(pass, g.groups, g.n(), sources, out, accumulate, isa, scratch);
+            }
+        }
+        _ => panic!("filters of a pair are packed for different algorithms"),
     }
 }
 
@@ -149,6 +162,7 @@ fn run_input_adjoint<T: Scalar>(
 #[doc(hidden)]
 pub fn filter_adjoint_on<T: Scalar>(
     isa: Isa,
+    method: Option<Method>,
     g: &ConvGeometry,
     pairs: &[(&[T], &[T])],
     gw: &mut [T],
@@ -167,14 +181,9 @@ pub fn filter_adjoint_on<T: Scalar>(
         for (x, gy) in pairs {
             depthwise::filter_adjoint(&g.forward, g.n(), x, gy, gw, isa, scratch);
         }
+    } else if Method::is_winograd(method, &g.forward, T::lanes(isa)) {
+        winograd_gradient::filter_gradient(&g.forward, g.n(), pairs, gw, isa, scratch);
     } else {
         filter_gradient::filter_gradient(&g.forward, g.groups, g.n(), pairs, gw, isa, scratch);
     }
-}
-
-/// The code path both filters were packed for.
-fn common_path<T>(terms: &[(&[T], &Filter<T>)]) -> Isa {
-    let isa = terms[0].1.isa;
-    assert!(terms.iter().all(|(_, w)| w.isa == isa), "filters of a pair packed for different code paths");
-    isa
 }

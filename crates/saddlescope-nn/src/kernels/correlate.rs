@@ -306,22 +306,42 @@ pub(super) unsafe fn accumulate_runs<S: Simd, const P: usize, const R: usize>(
     let mut wi = 0;
     for run in runs {
         // SAFETY: passed on from the caller.
-        let from: [&[S::T]; P] = std::array::from_fn(|p| unsafe { s.from(x, base(p) + run.offset) });
-        for j in 0..run.len {
-            // SAFETY: passed on from the caller.
-            unsafe {
-                let mut wv = [s.zero(); R];
+        unsafe {
+            acc = accumulate_run::<S, P, R>(s, x, s.from(w, wi), run.len, |p| base(p) + run.offset, acc);
+        }
+        wi += R * S::LANES * run.len;
+    }
+    acc
+}
+
+/// acc\[p\]\[r\] += Σ_j x\[base(p) + j\] · w\[j\]\[r\] for j < len.
+///
+/// # Safety
+/// base(p) + len ≤ x.len() for all pixels; w.len() ≥ R·LANES·len.
+#[inline(always)]
+pub(super) unsafe fn accumulate_run<S: Simd, const P: usize, const R: usize>(
+    s: S,
+    x: &[S::T],
+    w: &[S::T],
+    len: usize,
+    base: impl Fn(usize) -> usize,
+    mut acc: [[S::V; R]; P],
+) -> [[S::V; R]; P] {
+    // SAFETY: passed on from the caller.
+    let from: [&[S::T]; P] = std::array::from_fn(|p| unsafe { s.from(x, base(p)) });
+    for j in 0..len {
+        // SAFETY: passed on from the caller.
+        unsafe {
+            let mut wv = [s.zero(); R];
+            for r in 0..R {
+                wv[r] = s.load(w, (j * R + r) * S::LANES);
+            }
+            for p in 0..P {
+                let xv = s.broadcast(from[p], j);
                 for r in 0..R {
-                    wv[r] = s.load(w, wi + r * S::LANES);
-                }
-                for p in 0..P {
-                    let xv = s.broadcast(from[p], j);
-                    for r in 0..R {
-                        acc[p][r] = s.mul_add(xv, wv[r], acc[p][r]);
-                    }
+                    acc[p][r] = s.mul_add(xv, wv[r], acc[p][r]);
                 }
             }
-            wi += R * S::LANES;
         }
     }
     acc

@@ -3,14 +3,41 @@
 use super::geometry::ConvGeometry;
 use super::plan::Correlation;
 use super::simd::{Isa, Simd};
+use super::winograd::{self, WinogradFilter};
 use crate::scalar::Scalar;
 
 /// One filter, packed once for all passes of one convolution; shared by all threads.
 #[derive(Clone, Debug)]
 pub struct Filter<T> {
     pub(super) isa: Isa,
-    pub(super) forward: PackedFilter<T>,
-    pub(super) adjoint: PackedFilter<T>,
+    pub(super) forward: Packed<T>,
+    pub(super) adjoint: Packed<T>,
+}
+
+/// Algorithm of a pass.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// Sums of products as written.
+    Direct,
+    /// Fewer multiplications for 3×3 filters, where possible.
+    Winograd,
+}
+
+impl Method {
+    /// Whether `pass` is to be done by Winograd's algorithm; `None` means where it is faster.
+    pub(super) fn is_winograd(method: Option<Method>, pass: &Correlation, lanes: usize) -> bool {
+        method != Some(Method::Direct)
+            && winograd::fits(pass, lanes)
+            && (method.is_some() || winograd::pays(pass))
+    }
+}
+
+/// A filter packed for the algorithm of its pass.
+#[derive(Clone, Debug)]
+pub(super) enum Packed<T> {
+    Direct(PackedFilter<T>),
+    Winograd(WinogradFilter<T>),
 }
 
 impl<T: Scalar> Filter<T> {
@@ -20,31 +47,51 @@ impl<T: Scalar> Filter<T> {
     /// If the length of `hwio` is not [`ConvGeometry::filter_len`]; shapes are checked by the caller.
     #[must_use]
     pub fn pack(g: &ConvGeometry, hwio: &[T]) -> Self {
-        Filter::pack_for(Isa::detect(), g, hwio)
+        Filter::pack_for(Isa::detect(), None, g, hwio)
     }
 
-    /// [`Filter::pack`] for a given code path, for tests and benchmarks.
+    /// [`Filter::pack`] for a given code path and algorithm, for tests and benchmarks.
     ///
     /// # Panics
     /// As [`Filter::pack`].
+    #[doc(hidden)]
     #[must_use]
-    pub fn pack_for(isa: Isa, g: &ConvGeometry, hwio: &[T]) -> Self {
+    pub fn pack_for(isa: Isa, method: Option<Method>, g: &ConvGeometry, hwio: &[T]) -> Self {
         assert_eq!(hwio.len(), g.filter_len(), "filter length");
         let (group_in, group_out) = (g.c_in / g.groups, g.c_out / g.groups);
-        let at = |tap: usize, ci: usize, co: usize| hwio[(tap * group_in + ci) * g.c_out + co];
         if g.is_depthwise() {
-            let plain = |pass: &Correlation| PackedFilter::depthwise(pass, |tap, c| hwio[tap * g.c_out + c]);
+            let plain = |pass: &Correlation| {
+                Packed::Direct(PackedFilter::depthwise(pass, |tap, c| hwio[tap * g.c_out + c]))
+            };
             return Filter { isa, forward: plain(&g.forward), adjoint: plain(&g.adjoint) };
         }
+        let at = |group: usize, tap: usize, ci: usize, co: usize| {
+            hwio[(tap * group_in + ci) * g.c_out + group * group_out + co]
+        };
         let lanes = T::lanes(isa);
-        let forward = PackedFilter::dense(lanes, &g.forward, g.groups, |group, tap, ci, co| {
-            at(tap, ci, group * group_out + co)
-        });
-        let adjoint = PackedFilter::dense(lanes, &g.adjoint, g.groups, |group, tap, co, ci| {
-            at(tap, ci, group * group_out + co)
-        });
+        let forward = if Method::is_winograd(method, &g.forward, lanes) {
+            Packed::Winograd(WinogradFilter::new(lanes, &g.forward, |tap, ci, co| at(0, tap, ci, co)))
+        } else {
+            Packed::Direct(PackedFilter::dense(lanes, &g.forward, g.groups, at))
+        };
+        let adjoint = if Method::is_winograd(method, &g.adjoint, lanes) {
+            Packed::Winograd(WinogradFilter::new(lanes, &g.adjoint, |tap, co, ci| at(0, tap, ci, co)))
+        } else {
+            Packed::Direct(PackedFilter::dense(lanes, &g.adjoint, g.groups, |group, tap, co, ci| {
+                at(group, tap, ci, co)
+            }))
+        };
         Filter { isa, forward, adjoint }
     }
+}
+
+/// An empty vector with room for `len` numbers after a gap to the beginning of a cache line, and the gap's length.
+/// Purely for speed: full-width loads that straddle cache lines cost double.
+pub(super) fn aligned<T: Scalar>(len: usize) -> (Vec<T>, usize) {
+    let mut data: Vec<T> = Vec::with_capacity(len + LINE / size_of::<T>());
+    let origin = data.as_ptr().align_offset(LINE).min(LINE / size_of::<T>());
+    data.resize(origin, T::ZERO);
+    (data, origin)
 }
 
 /// Bytes of a cache line.
@@ -65,10 +112,7 @@ pub(super) struct PackedFilter<T> {
 
 impl<T: Scalar> PackedFilter<T> {
     fn empty(len: usize) -> Self {
-        let mut data: Vec<T> = Vec::with_capacity(len + LINE / size_of::<T>());
-        // Purely for speed: full-width loads that straddle cache lines cost double.
-        let origin = data.as_ptr().align_offset(LINE).min(LINE / size_of::<T>());
-        data.resize(origin, T::ZERO);
+        let (data, origin) = aligned(len);
         PackedFilter { data, origin, starts: Vec::new(), strides: Vec::new() }
     }
 

@@ -39,6 +39,8 @@ mod scratch;
 pub mod simd;
 #[cfg(test)]
 mod tests;
+mod winograd;
+mod winograd_gradient;
 
 #[doc(hidden)]
 pub use conv::filter_adjoint_on;
@@ -46,6 +48,8 @@ pub use conv::{
     filter_adjoint, filter_adjoint_pair, forward, forward_pair, input_adjoint, input_adjoint_pair,
 };
 pub use filter::Filter;
+#[doc(hidden)]
+pub use filter::Method;
 pub use gemm::matmul;
 pub use geometry::{ConvGeometry, ConvShape, GeometryError};
 pub use scratch::Scratch;
