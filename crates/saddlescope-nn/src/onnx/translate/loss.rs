@@ -125,14 +125,8 @@ fn mean(site: &mut Site<'_, '_>, each: &Symbol, ignore: Option<i64>, labels: &st
     if let Some(ignore) = ignore {
         site.walker.no_ignored_labels = Some((labels.to_string(), ignore));
     }
-    let rank = each.rank(site.b());
-    site.walker.loss_per_sample = true;
-    if rank == 1 {
-        return Ok(vec![each.clone()]);
+    match super::reduce::sample_means(site, each)? {
+        Some(means) => Ok(vec![means]),
+        None => Err(OpError::new("the first axis of the loss does not count the samples")),
     }
-    let plain = Symbol::Engine(site.b().plain(each)?);
-    let positions: Vec<usize> = (1..rank).collect();
-    let sums = super::reduce::mean_over(site, &plain, &positions)?;
-    let shapes = sums.shapes(site.b()).map(|s| vec![s[0]]);
-    Ok(vec![super::reshape::view(site, &sums, &shapes)?])
 }

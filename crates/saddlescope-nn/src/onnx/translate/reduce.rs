@@ -37,10 +37,10 @@ fn over<O: AnyOp + 'static>(
 fn reduce(site: &mut Site<'_, '_>, reduction: Reduction) -> Outputs {
     let x = site.input(0)?;
     let named = site.ints("axes", 1)?;
-    let mut axes = eval::reduce_axes(site.node, named, x.rank(site.b()))?;
+    let axes = eval::reduce_axes(site.node, named, x.rank(site.b()))?;
     let keep = site.node.flag("keepdims", true)?;
     if reduction == Reduction::Mean
-        && let Some(out) = per_sample_mean(site, &x, &mut axes)?
+        && let Some(out) = per_sample_mean(site, &x, &axes)?
     {
         return Ok(vec![out]);
     }
@@ -49,30 +49,26 @@ fn reduce(site: &mut Site<'_, '_>, reduction: Reduction) -> Outputs {
 
 /// The mean over everything at the end of a model is its own loss: the mean of each sample is kept apart, so that the
 /// samples stay independent. Their mean is the same number.
-fn per_sample_mean(
-    site: &mut Site<'_, '_>,
-    x: &Symbol,
-    axes: &mut Vec<usize>,
-) -> Result<Option<Symbol>, OpError> {
+fn per_sample_mean(site: &mut Site<'_, '_>, x: &Symbol, axes: &[usize]) -> Result<Option<Symbol>, OpError> {
     let [a, b] = x.shapes(site.b());
     let batch: Vec<usize> = (0..a.len()).filter(|&d| a[d] != b[d]).collect();
-    if site.b().single
-        || axes.len() != a.len()
-        || !site.is_final()
-        || batch != [0]
-        || a[0] != super::PROBES[0]
-    {
+    if site.b().single || axes.len() != a.len() || !site.is_final() || batch != [0] {
         return Ok(None);
     }
-    let order = super::identity(a.len());
-    let t = site.b().tensor(x, &order)?;
-    site.walker.loss_per_sample = true;
-    axes.retain(|&d| d != 0);
-    if axes.is_empty() {
-        return Ok(Some(Symbol::Engine(t)));
+    sample_means(site, x)
+}
+
+/// The mean of each sample, of a value whose first axis counts samples or samples times positions.
+pub(super) fn sample_means(site: &mut Site<'_, '_>, x: &Symbol) -> Result<Option<Symbol>, OpError> {
+    let [a, b] = x.shapes(site.b());
+    let [p, q] = super::PROBES;
+    if a.is_empty() || !a[0].is_multiple_of(p) || a[0] / p * q != b[0] {
+        return Ok(None);
     }
-    over(site, &Symbol::Engine(t), axes, false, |axes, keep| Reduce::new(Reduction::Mean, axes, keep))
-        .map(Some)
+    site.walker.loss_per_sample = true;
+    let rows = |s: &[usize], batch: usize| vec![batch, s.iter().product::<usize>() / batch];
+    let plain = super::reshape::view(site, x, &[rows(&a, p), rows(&b, q)])?;
+    over(site, &plain, &[1], false, |axes, keep| Reduce::new(Reduction::Mean, axes, keep)).map(Some)
 }
 
 macro_rules! reductions {

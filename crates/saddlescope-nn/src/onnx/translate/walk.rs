@@ -12,7 +12,7 @@ use crate::onnx::error::{OnnxError, OpError};
 use crate::onnx::eval::{self, Budget, Call};
 use crate::onnx::interpret::{failed, taken_branch};
 use crate::onnx::model::Graph;
-use crate::onnx::node::Node;
+use crate::onnx::node::{Attribute, Node};
 use crate::onnx::value::{Data, Value};
 
 /// Most elements that all values known at import may have together, at both probe batch sizes.
@@ -115,12 +115,13 @@ impl<'m> Walker<'m> {
         let outputs = match self.interpret(node, &inputs).map_err(|e| failed(node, e))? {
             Some(outputs) => {
                 let step = match &outputs[..] {
+                    _ if node.op_type == "CastLike" => None,
                     [Symbol::Known(k)] if matches!(node.op_type.as_str(), "Shape" | "Size") => {
-                        Step::Shape(k.clone())
+                        Some(Step::Shape(k.clone()))
                     }
-                    _ => Step::Node(node),
+                    _ => Some(Step::Node(node)),
                 };
-                self.steps.push(step);
+                self.steps.extend(step);
                 outputs
             }
             None => self.translate(node, &inputs)?,
@@ -197,6 +198,19 @@ impl<'m> Walker<'m> {
             return Ok(None);
         }
         let Some(evaluate) = eval::find(&node.op_type) else { return Ok(None) };
+        if let ("CastLike", [Some(x @ (Symbol::Known(_) | Symbol::Data(_))), Some(like)]) =
+            (node.op_type.as_str(), inputs)
+        {
+            // Only the type of the second input counts, not what it depends on.
+            let to = Attribute::Int(i64::from(like.element().code()));
+            let mut cast = node.clone();
+            cast.op_type = "Cast".into();
+            cast.inputs.truncate(1);
+            cast.attributes = BTreeMap::from([("to".into(), to)]);
+            let found = self.interpret(&cast, &[Some(x.clone())])?;
+            self.steps.push(Step::Derived(cast));
+            return Ok(found);
+        }
         if let ("Shape" | "Size", Some(Some(x))) = (node.op_type.as_str(), inputs.first()) {
             return self.shape_of(node, x).map(Some);
         }
@@ -307,7 +321,7 @@ fn needed(graph: &Graph, wanted: &[String]) -> BTreeSet<String> {
         if node.outputs.iter().any(|o| needed.contains(o)) {
             needed.extend(node.inputs.iter().filter(|i| !i.is_empty()).cloned());
             for attribute in node.attributes.values() {
-                if let crate::onnx::node::Attribute::Graph(inner) = attribute {
+                if let Attribute::Graph(inner) = attribute {
                     let outputs: Vec<String> = inner.outputs.iter().map(|o| o.name.clone()).collect();
                     needed.extend(self::needed(inner, &outputs));
                 }
@@ -383,7 +397,7 @@ impl Site<'_, '_> {
         op_type: &str,
         suffix: &str,
         inputs: &[&str],
-        attributes: &[(&str, crate::onnx::node::Attribute)],
+        attributes: &[(&str, Attribute)],
     ) -> Node {
         let output = format!("{} ({suffix})", self.node.outputs.first().map_or("", String::as_str));
         Node {
