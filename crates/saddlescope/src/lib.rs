@@ -1,5 +1,6 @@
 //! What the loss landscape around a trained network really looks like, with proof.
 
+pub mod analysis;
 pub mod analytic;
 mod axis;
 mod check;
@@ -9,6 +10,7 @@ pub mod empirical_risk;
 mod evaluation;
 pub mod figure;
 mod hessian_operator;
+pub mod model;
 mod numeric;
 mod objective;
 pub mod paper;

@@ -32,7 +32,9 @@ pub enum ModelError {
         known: &'static str,
     },
     /// A network of the zoo needs weights.
-    #[error("model `{name}` has no embedded weights: give a safetensors file with --weights (train one with `saddlescope train`)")]
+    #[error(
+        "model `{name}` has no embedded weights: give a safetensors file with --weights (train one with `saddlescope train`)"
+    )]
     NeedsWeights {
         /// Name of the network.
         name: String,
@@ -66,8 +68,12 @@ pub fn load(name: &str, weights: Option<&Path>) -> Result<Model, ModelError> {
         return Err(ModelError::Unknown { name: name.into(), known: zoo::NAMES });
     };
     let (tensors, path, source) = match (weights, EMBEDDED.iter().find(|e| e.0 == name)) {
-        (Some(path), _) => (TensorMap::read(path)?, path.to_path_buf(), format!("{name}, weights {}", path.display())),
-        (None, Some((_, bytes, how))) => (TensorMap::parse(bytes)?, PathBuf::from(name), format!("{name}, embedded weights: {how}")),
+        (Some(path), _) => {
+            (TensorMap::read(path)?, path.to_path_buf(), format!("{name}, weights {}", path.display()))
+        }
+        (None, Some((_, bytes, how))) => {
+            (TensorMap::parse(bytes)?, PathBuf::from(name), format!("{name}, embedded weights: {how}"))
+        }
         (None, None) => return Err(ModelError::NeedsWeights { name: name.into() }),
     };
     let theta = network.load(&tensors)?;

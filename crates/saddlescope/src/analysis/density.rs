@@ -111,7 +111,8 @@ pub fn saddle_probability(
     let pairs = &stage.result.pairs;
     let top: Vec<f64> = pairs.iter().map(|p| p.value).collect();
     // Nodes at the known eigenvalues stand for those eigenvalues: leave them out of the rest.
-    let tolerance = 0.02 * (top.iter().copied().fold(f64::MIN, f64::max) - top.iter().copied().fold(f64::MAX, f64::min));
+    let tolerance =
+        0.02 * (top.iter().copied().fold(f64::MIN, f64::max) - top.iter().copied().fold(f64::MAX, f64::min));
     let rest: Vec<(f64, f64)> = (density.nodes.iter().zip(&density.weights))
         .filter(|(x, w)| !(**w * (n as f64) < 3.0 && top.iter().any(|t| (*x - t).abs() <= tolerance)))
         .map(|(x, w)| (*x, *w))

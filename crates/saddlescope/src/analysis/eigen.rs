@@ -39,7 +39,11 @@ impl EigenStage {
         self.find(|p| p.end == End::Smallest, true)
     }
 
-    fn find(&self, wanted: impl Fn(&EigenpairResult) -> bool, last: bool) -> Option<(&EigenpairResult, &[f64])> {
+    fn find(
+        &self,
+        wanted: impl Fn(&EigenpairResult) -> bool,
+        last: bool,
+    ) -> Option<(&EigenpairResult, &[f64])> {
         let mut places = self.result.pairs.iter().enumerate().filter(|(_, p)| wanted(p));
         let (i, pair) = if last { places.next_back() } else { places.next() }?;
         Some((pair, &self.vectors[i]))
@@ -93,8 +97,9 @@ pub fn eigenpairs(
                 None => extreme_eigenpairs(&operator, &solve, &mut watch)?,
             };
             let largest = solution.largest().len();
-            let ends: Vec<End> =
-                (0..solution.pairs.len()).map(|i| if i < largest { End::Largest } else { End::Smallest }).collect();
+            let ends: Vec<End> = (0..solution.pairs.len())
+                .map(|i| if i < largest { End::Largest } else { End::Smallest })
+                .collect();
             (solution.pairs, ends, solution.status, solution.products, None)
         }
         EigenMethod::Algorithm1 => {

@@ -48,7 +48,9 @@ pub enum AnalysisError {
     #[error("{0}")]
     SelfCheck(String),
     /// The memory given is not enough.
-    #[error("the analysis needs about {needed_mib} MiB, but --memory allows {allowed_mib} MiB; fewer eigenpairs, --dtype f32 or a smaller micro-batch need less")]
+    #[error(
+        "the analysis needs about {needed_mib} MiB, but --memory allows {allowed_mib} MiB; fewer eigenpairs, --dtype f32 or a smaller micro-batch need less"
+    )]
     Memory {
         /// What is needed.
         needed_mib: usize,

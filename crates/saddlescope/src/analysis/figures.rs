@@ -7,17 +7,10 @@ use super::run::Analysis;
 use super::slices::{Cut, NamedSurface};
 use super::verdict::{number, short};
 use crate::figure::{
-    Axis, ColorRole, Eigenvalue, Figure, FigureWidth, Grid, HeatMap, Inset, Levels, LineStyle, Lines, PanelKind,
+    Axis, ColorRole, Eigenvalue, Figure, FigureWidth, Grid, HeatMap, Levels, LineStyle, Lines, PanelKind,
     Reference, Scale, Series, Spectrum, Surface3d, save_all,
 };
-use crate::surface::Surface;
-
-/// A surface as a grid with α along x and β along y.
-pub fn grid(surface: &Surface) -> Grid {
-    let (na, nb) = (surface.a.count(), surface.b.count());
-    let z = (0..nb).flat_map(|ib| (0..na).map(move |ia| surface.loss[ia * nb + ib])).collect();
-    Grid::new(surface.a.values(), surface.b.values(), z)
-}
+use crate::presentation::surface_grid;
 
 /// How the values of a surface are best shown: on a log scale when all are positive and span more than a decade and a half.
 fn scale(grid: &Grid) -> Scale {
@@ -45,7 +38,7 @@ fn axis_labels(named: &NamedSurface, results: &Results) -> (String, String) {
 
 fn labelled(named: &NamedSurface, results: &Results) -> Grid {
     let (x, y) = axis_labels(named, results);
-    grid(&named.surface).labels(x, y, "loss")
+    surface_grid(&named.surface).labels(x, y, "loss")
 }
 
 fn kind_of(named: &NamedSurface) -> &'static str {
@@ -64,7 +57,9 @@ fn surfaces(analysis: &Analysis) -> Option<Figure> {
         ),
     );
     for prefix in ["hessian-", "random-"] {
-        let Some(named) = analysis.surfaces.iter().find(|s| s.name == format!("{prefix}{split}")) else { continue };
+        let Some(named) = analysis.surfaces.iter().find(|s| s.name == format!("{prefix}{split}")) else {
+            continue;
+        };
         let grid = labelled(named, &analysis.results);
         let mut surface = Surface3d::new(grid);
         surface.scale = scale(&surface.grid);
@@ -136,7 +131,8 @@ fn cuts(analysis: &Analysis) -> Option<Figure> {
 
 fn cut_panel(cut: &Cut) -> Lines {
     let center = cut.loss.get(cut.alpha.len() / 2).copied().unwrap_or(f64::NAN);
-    let measured = cut.loss.iter().copied().chain(cut.other_loss.iter().flatten().copied()).filter(|x| x.is_finite());
+    let measured =
+        cut.loss.iter().copied().chain(cut.other_loss.iter().flatten().copied()).filter(|x| x.is_finite());
     let (low, high) = measured.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), x| (l.min(x), h.max(x)));
     let pad = 0.25 * (high - low).max(1e-12);
     let prediction: Vec<f64> = (cut.alpha.iter())
@@ -144,7 +140,8 @@ fn cut_panel(cut: &Cut) -> Lines {
         .map(|p| if p < low - pad || p > high + pad { f64::NAN } else { p })
         .collect();
     let mut series = vec![
-        Series::new("measured", cut.alpha.clone(), cut.loss.clone(), ColorRole::First).style(LineStyle::LinePoints),
+        Series::new("measured", cut.alpha.clone(), cut.loss.clone(), ColorRole::First)
+            .style(LineStyle::LinePoints),
     ];
     if let Some(other) = &cut.other_loss {
         series.push(
@@ -183,8 +180,13 @@ fn spectrum(results: &Results) -> Option<Figure> {
         x: Axis { label: "eigenvalue $\\lambda$".into(), scale, range: None },
         y: Axis::log("density"),
         densities: vec![
-            Series::new("density (stochastic Lanczos quadrature)", density.at.clone(), shown, ColorRole::First)
-                .std_error(density.std_error.clone()),
+            Series::new(
+                "density (stochastic Lanczos quadrature)",
+                density.at.clone(),
+                shown,
+                ColorRole::First,
+            )
+            .std_error(density.std_error.clone()),
         ],
         eigenvalues,
     };
@@ -218,8 +220,13 @@ fn traces(results: &Results) -> Option<Figure> {
     ];
     if !trace.running_fit.is_empty() {
         series.push(
-            Series::new("curvature fits", count(&trace.running_fit), trace.running_fit.clone(), ColorRole::Second)
-                .style(LineStyle::DashDot),
+            Series::new(
+                "curvature fits",
+                count(&trace.running_fit),
+                trace.running_fit.clone(),
+                ColorRole::Second,
+            )
+            .style(LineStyle::DashDot),
         );
     }
     let panel = Lines {
@@ -291,10 +298,4 @@ pub fn save(analysis: &Analysis, folder: &RunFolder) -> Result<(), AnalysisError
         save_all(&figure, &dir)?;
     }
     Ok(())
-}
-
-/// A heat map with a zoom in its corner, as in the paper's Figure 5.
-pub fn with_inset(mut map: Surface3d, inset: Grid) -> Surface3d {
-    map.inset = Some(Inset { grid: inset, scale: Scale::Linear });
-    map
 }

@@ -117,7 +117,9 @@ impl RunFolder {
     pub fn load<T: DeserializeOwned>(&self, stage: &str) -> Result<Option<T>, FolderError> {
         let path = self.work(&format!("{stage}.json"));
         match fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|source| FolderError::Json { path, source }),
+            Ok(bytes) => {
+                serde_json::from_slice(&bytes).map(Some).map_err(|source| FolderError::Json { path, source })
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(FolderError::Io { path, source }),
         }
@@ -129,7 +131,8 @@ impl RunFolder {
     /// If it cannot be written.
     pub fn save<T: Serialize>(&self, stage: &str, result: &T) -> Result<(), FolderError> {
         let path = self.work(&format!("{stage}.json"));
-        let json = serde_json::to_vec(result).map_err(|source| FolderError::Json { path: path.clone(), source })?;
+        let json =
+            serde_json::to_vec(result).map_err(|source| FolderError::Json { path: path.clone(), source })?;
         Ok(write_atomic(&path, &json)?)
     }
 

@@ -45,7 +45,11 @@ impl<'a> Journal<'a> {
             .truncate(false)
             .open(path)
             .map_err(|source| FolderError::Io { path: path.into(), source })?;
-        Ok(Self { inner, state: Mutex::new(State { file, replaying: true, failure: None }), path: path.into() })
+        Ok(Self {
+            inner,
+            state: Mutex::new(State { file, replaying: true, failure: None }),
+            path: path.into(),
+        })
     }
 
     /// Why the journal could not be written, if that happened.
@@ -71,9 +75,18 @@ impl State {
         let mut head = [0; 16];
         let mut body = vec![0; 8 * ys.len()];
         let read = self.file.read_exact(&mut head).and_then(|()| self.file.read_exact(&mut body));
-        let word = |i: usize| u64::from_le_bytes([
-            head[i], head[i + 1], head[i + 2], head[i + 3], head[i + 4], head[i + 5], head[i + 6], head[i + 7],
-        ]);
+        let word = |i: usize| {
+            u64::from_le_bytes([
+                head[i],
+                head[i + 1],
+                head[i + 2],
+                head[i + 3],
+                head[i + 4],
+                head[i + 5],
+                head[i + 6],
+                head[i + 7],
+            ])
+        };
         if read.is_ok() && word(0) == hash(xs) {
             for (y, b) in ys.iter_mut().zip(body.chunks_exact(8)) {
                 *y = f64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]);

@@ -87,7 +87,9 @@ impl AnalysisOptions {
     /// The options by name, for the record of what results depend on.
     pub fn identity(&self) -> BTreeMap<String, serde_json::Value> {
         match serde_json::to_value(self) {
-            Ok(serde_json::Value::Object(map)) => map.into_iter().map(|(k, v)| (format!("option.{k}"), v)).collect(),
+            Ok(serde_json::Value::Object(map)) => {
+                map.into_iter().map(|(k, v)| (format!("option.{k}"), v)).collect()
+            }
             _ => BTreeMap::new(),
         }
     }

@@ -84,7 +84,12 @@ fn numbers_table(results: &Results) -> Table {
 fn planes_table(results: &Results) -> Option<Table> {
     let mut table = Table::new(
         "What random planes show",
-        &[("directions", Align::Left), ("minimum", Align::Right), ("saddle", Align::Right), ("maximum", Align::Right)],
+        &[
+            ("directions", Align::Left),
+            ("minimum", Align::Right),
+            ("saddle", Align::Right),
+            ("maximum", Align::Right),
+        ],
     );
     let mut any = false;
     let mut add = |name: &str, planes: &Option<PlanesResult>| {
@@ -107,7 +112,11 @@ fn split_section(results: &Results) -> Option<Section> {
         "H = G + R: Gauss–Newton matrix and the curvature of the network itself",
         &[("quantity", Align::Left), ("G", Align::Right), ("R = H − G", Align::Right)],
     )
-    .row(["largest eigenvalue".to_string(), number(split.gauss_newton_largest.value), number(split.residual_largest.value)])
+    .row([
+        "largest eigenvalue".to_string(),
+        number(split.gauss_newton_largest.value),
+        number(split.residual_largest.value),
+    ])
     .row(["smallest eigenvalue".to_string(), "≥ 0".into(), number(split.residual_smallest.value)])
     .row(["vᵀ·v at λ_max".to_string(), number(split.at_lambda_max[0]), number(split.at_lambda_max[1])])
     .row(["vᵀ·v at λ_min".to_string(), number(split.at_lambda_min[0]), number(split.at_lambda_min[1])]);
@@ -124,8 +133,10 @@ fn split_section(results: &Results) -> Option<Section> {
 fn escape_section(results: &Results) -> Option<Section> {
     let e = results.escape.as_ref()?;
     let percent = |a: f64| format!("{:.2} %", 100.0 * a);
-    let mut table =
-        Table::new("Along the eigenvector of λ_min", &[("", Align::Left), ("before", Align::Right), ("after", Align::Right)]);
+    let mut table = Table::new(
+        "Along the eigenvector of λ_min",
+        &[("", Align::Left), ("before", Align::Right), ("after", Align::Right)],
+    );
     let mut row = |name: &str, values: [String; 2]| {
         let [before, after] = values;
         table.rows.push(crate::report::Row { cells: vec![name.into(), before, after], note: String::new() });
@@ -150,7 +161,8 @@ fn escape_section(results: &Results) -> Option<Section> {
             100.0 * gain / e.loss[0].abs().max(f64::MIN_POSITIVE)
         )
     } else {
-        "No step along the direction of the most negative curvature lowers the loss on the grid searched.".into()
+        "No step along the direction of the most negative curvature lowers the loss on the grid searched."
+            .into()
     };
     Some(Section::new("The way out").paragraph(text).table(table))
 }
@@ -176,7 +188,8 @@ fn layers_section(results: &Results, figure: Option<Figure>) -> Option<Section> 
 /// The report of results and figures.
 pub fn report(results: &Results, figures: Vec<Figure>) -> Report {
     let mut figures: Vec<Option<Figure>> = figures.into_iter().map(Some).collect();
-    let mut take = |id: &str| figures.iter_mut().find(|f| f.as_ref().is_some_and(|f| f.id == id)).and_then(Option::take);
+    let mut take =
+        |id: &str| figures.iter_mut().find(|f| f.as_ref().is_some_and(|f| f.id == id)).and_then(Option::take);
     let mut sections = Vec::new();
 
     let mut look = Section::new("The landscape").paragraph(match results.kind {

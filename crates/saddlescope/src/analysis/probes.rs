@@ -146,7 +146,7 @@ pub fn count(planes: &[PlaneHessian]) -> PlanesResult {
         maxima: 0,
     };
     for plane in planes {
-        match plane.shape() {
+        match plane.curvatures().shape() {
             PlaneShape::Minimum => result.minima += 1,
             PlaneShape::Saddle => result.saddles += 1,
             PlaneShape::Maximum => result.maxima += 1,

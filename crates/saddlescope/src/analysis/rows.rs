@@ -23,10 +23,13 @@ impl RowLog {
     ///
     /// # Errors
     /// If the file cannot be read or written.
-    pub fn open(path: &Path, columns: usize, with_accuracy: bool) -> Result<(Self, FinishedRows), FolderError> {
+    pub fn open(
+        path: &Path,
+        columns: usize,
+        with_accuracy: bool,
+    ) -> Result<(Self, FinishedRows), FolderError> {
         let wrong = |source: io::Error| FolderError::Io { path: path.into(), source };
-        let mut file =
-            OpenOptions::new().read(true).append(true).create(true).open(path).map_err(wrong)?;
+        let mut file = OpenOptions::new().read(true).append(true).create(true).open(path).map_err(wrong)?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(wrong)?;
         let numbers = if with_accuracy { 2 * columns } else { columns };

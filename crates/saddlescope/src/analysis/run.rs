@@ -71,7 +71,11 @@ pub fn analyze(
         fit.map_or((Vec::new(), None), |f| (f.per_probe, f.warning.map(|w| w.to_string())));
     let trace = probes::trace(&measured, &curvatures, warning);
     let n = theta.len() as f64;
-    let scaled = |e: &Estimate, f: f64| Estimate { value: e.value * f, std_error: e.std_error * f, samples: e.samples };
+    let scaled = |e: &Estimate, f: f64| Estimate {
+        value: e.value * f,
+        std_error: e.std_error * f,
+        samples: e.samples,
+    };
     let norm = {
         // √ of an estimate; its error to first order.
         let root = trace.trace_of_square.value.max(0.0).sqrt();
@@ -84,14 +88,19 @@ pub fn analyze(
         Some(d) => Some(density::saddle_probability(&stage, d, theta.len(), options.seed)?),
         None => None,
     };
-    let parts = if options.split { split::split(&near, risk.dtype(), &stage, options, &folder, monitor)? } else { None };
+    let parts = if options.split {
+        split::split(&near, risk.dtype(), &stage, options, &folder, monitor)?
+    } else {
+        None
+    };
     let filtered = if options.filtered_planes > 0 {
         Some(probes::filtered_planes(&near, theta, &layout, options, &folder, monitor)?)
     } else {
         None
     };
 
-    let escape = if options.escape { escape::search(risk, other, theta, &stage, &folder, monitor)? } else { None };
+    let escape =
+        if options.escape { escape::search(risk, other, theta, &stage, &folder, monitor)? } else { None };
     let cuts = make_cuts(subject, &stage, &gradient, here.loss, options, &folder, monitor)?;
     let surfaces = make_surfaces(subject, &stage, here.loss, escape.as_ref(), options, &folder, monitor)?;
 
@@ -180,7 +189,10 @@ fn checks(
         cost.bytes >> 20,
     ));
     if let Some(limit) = memory.filter(|limit| *limit < cost.bytes) {
-        return Err(AnalysisError::Memory { needed_mib: cost.bytes.div_ceil(1 << 20), allowed_mib: limit >> 20 });
+        return Err(AnalysisError::Memory {
+            needed_mib: cost.bytes.div_ceil(1 << 20),
+            allowed_mib: limit >> 20,
+        });
     }
     Ok((check, cost))
 }
@@ -212,10 +224,9 @@ fn make_cuts(
     }
     let change = slices::shown_change(loss);
     let slope = |d: &[f64]| d.iter().zip(gradient).map(|(a, b)| a * b).sum::<f64>();
-    for (largest, name, words) in [
-        (true, "lambda-max", "eigenvector of λ_max"),
-        (false, "lambda-min", "eigenvector of λ_min"),
-    ] {
+    for (largest, name, words) in
+        [(true, "lambda-max", "eigenvector of λ_max"), (false, "lambda-min", "eigenvector of λ_min")]
+    {
         let Some(direction) = slices::eigen_direction(stage, largest)? else { continue };
         let pair = if largest { stage.largest() } else { stage.smallest() };
         let curvature = pair.map_or(0.0, |(p, _)| p.value);
@@ -291,7 +302,10 @@ fn make_surfaces(
     let random = slices::random_plane(theta, subject.risk.layout(), options)?;
     for (split, risk) in &risks {
         if let Some((plane, radii)) = &hessian {
-            let axes = [slices::symmetric_axis(radii[0], options.grid)?, slices::symmetric_axis(radii[1], options.grid)?];
+            let axes = [
+                slices::symmetric_axis(radii[0], options.grid)?,
+                slices::symmetric_axis(radii[1], options.grid)?,
+            ];
             let name = format!("hessian-{split}");
             let surface = slices::surface(&name, risk, plane, axes, folder, monitor)?;
             surfaces.push(NamedSurface {
@@ -313,7 +327,9 @@ fn make_surfaces(
             surface,
         });
     }
-    if let (Some((plane, _)), Some((top, _)), Some((bottom, _))) = (&hessian, stage.largest(), stage.smallest()) {
+    if let (Some((plane, _)), Some((top, _)), Some((bottom, _))) =
+        (&hessian, stage.largest(), stage.smallest())
+    {
         // Zoomed inset: both axes change the quadratic model by the same small amount.
         let change = 0.05 * slices::shown_change(loss);
         let axes = [
@@ -336,8 +352,7 @@ fn make_surfaces(
 fn surface_result(named: &NamedSurface) -> SurfaceResult {
     let s = &named.surface;
     let (rows, columns) = (s.a.count(), s.b.count());
-    let minimum =
-        s.minimum().map(|m| MinimumResult { alpha: m.alpha, beta: m.beta, loss: m.loss });
+    let minimum = s.minimum().map(|m| MinimumResult { alpha: m.alpha, beta: m.beta, loss: m.loss });
     SurfaceResult {
         name: named.name.clone(),
         directions: format!("{} × {}", named.alpha, named.beta),

@@ -32,7 +32,11 @@ fn unit(n: usize, seed: u64, label: &str) -> Vec<f64> {
 ///
 /// # Errors
 /// If products are not finite while the loss is, or if the check fails.
-pub fn self_check(subject: &Subject, near: &NearPoint<'_>, seed: u64) -> Result<(SelfCheck, f64), AnalysisError> {
+pub fn self_check(
+    subject: &Subject,
+    near: &NearPoint<'_>,
+    seed: u64,
+) -> Result<(SelfCheck, f64), AnalysisError> {
     let theta = subject.theta();
     let n = theta.len();
     let (u, v) = (unit(n, seed, "self-check-u"), unit(n, seed, "self-check-v"));
@@ -103,8 +107,12 @@ pub fn cost(subject: &Subject, options: &AnalysisOptions, product_seconds: f64) 
     // A plain run needs about 45 products for one pair at each end, and some ten more for every further pair.
     let eigen = 35 + 10 * pairs;
     let split = if options.split { 40 } else { 0 };
-    let products =
-        eigen + pairs + options.probes + options.density_probes * options.density_steps + split + 2 * options.filtered_planes;
+    let products = eigen
+        + pairs
+        + options.probes
+        + options.density_probes * options.density_steps
+        + split
+        + 2 * options.filtered_planes;
     let surfaces = if options.grid > 0 { 3 + 2 * usize::from(subject.other.is_some()) } else { 0 };
     let both = 1 + usize::from(subject.other.is_some());
     let evaluations = surfaces * options.grid * options.grid

@@ -67,7 +67,8 @@ fn measurement(e: Evaluation) -> Measurement {
 pub fn eigen_direction(stage: &EigenStage, largest: bool) -> Result<Option<Direction>, AnalysisError> {
     let found = if largest { stage.largest() } else { stage.smallest() };
     let Some((pair, vector)) = found else { return Ok(None) };
-    let origin = Origin::Eigenvector { value: pair.value, residual: pair.residual, converged: pair.converged };
+    let origin =
+        Origin::Eigenvector { value: pair.value, residual: pair.residual, converged: pair.converged };
     Ok(Some(Direction::new(vector.to_vec(), origin)?.unit()))
 }
 
