@@ -6,6 +6,8 @@
 mod commands;
 mod failure;
 mod interrupt;
+mod progress;
+mod subject;
 mod terminal;
 
 use clap::Parser;

@@ -13,6 +13,13 @@ use crate::op::{AnyOp, ShapeError, numel};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ValueId(pub(crate) usize);
 
+impl ValueId {
+    /// Position of the value among the graph's values, as in [`Graph::infer_shapes`].
+    pub fn index(self) -> usize {
+        self.0
+    }
+}
+
 /// Where a value comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {

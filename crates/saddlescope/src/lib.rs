@@ -22,6 +22,9 @@ pub mod report;
 mod slice;
 mod surface;
 
+/// The engine: networks, data, weights and their exact derivatives.
+pub use saddlescope_nn as engine;
+
 pub use axis::{Axis, AxisError, LONGEST_AXIS};
 pub use check::{CheckError, CheckOptions, ObjectiveCheck, check_objective};
 pub use curvature_fit::{

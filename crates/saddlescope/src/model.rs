@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use saddlescope_nn::network::Network;
+use saddlescope_nn::network::{LossKind, Network};
 use saddlescope_nn::weights::{TensorMap, WeightsError};
 use saddlescope_nn::zoo;
 
@@ -17,6 +17,30 @@ pub struct Model {
     pub source: String,
     /// What a user should know about the import, one sentence each.
     pub notes: Vec<String>,
+    /// The loss that the model itself suggests (for example because it ends in probabilities).
+    pub loss: Option<LossKind>,
+}
+
+impl Model {
+    /// Freezes all parameters but those whose name `keep` accepts: they become buffers and leave θ.
+    pub fn freeze_all_but(&mut self, keep: impl Fn(&str) -> bool) {
+        let ranges = self.network.graph.parameter_ranges();
+        let names: Vec<String> = self.network.graph.parameters().iter().map(|p| p.name.clone()).collect();
+        let mut kept = Vec::new();
+        let mut place = 0;
+        self.network.graph.freeze(|parameter| {
+            let values = &self.theta[ranges[place].clone()];
+            debug_assert_eq!(parameter.name, names[place]);
+            place += 1;
+            if keep(&parameter.name) {
+                kept.extend_from_slice(values);
+                None
+            } else {
+                Some(values.to_vec())
+            }
+        });
+        self.theta = kept;
+    }
 }
 
 /// Why a model cannot be had.
@@ -83,5 +107,16 @@ pub fn load(name: &str, weights: Option<&Path>) -> Result<Model, ModelError> {
             return Err(ModelError::NotFinite { path, tensor: parameter.name.clone(), index, value });
         }
     }
-    Ok(Model { network, theta, source, notes: Vec::new() })
+    Ok(Model { network, theta, source, notes: Vec::new(), loss: None })
+}
+
+/// A network without weights, for a look at its layers, and notes on its import.
+///
+/// # Errors
+/// An unknown name.
+pub fn describe(name: &str) -> Result<(Network, Vec<String>), ModelError> {
+    match zoo::by_name(name) {
+        Some(network) => Ok((network, Vec::new())),
+        None => Err(ModelError::Unknown { name: name.into(), known: zoo::NAMES }),
+    }
 }

@@ -1,12 +1,13 @@
 //! A line search along negative curvature: how much loss there is to gain, and what other samples say.
 
 use saddlescope_nn::risk::Evaluation;
+use saddlescope_nn::weights::TensorMap;
 
 use super::eigen::EigenStage;
 use super::error::AnalysisError;
-use super::folder::RunFolder;
+use super::folder::{FolderError, RunFolder};
 use super::monitor::Monitor;
-use super::results::EscapeResult;
+use super::results::{EscapeResult, Results};
 use crate::empirical_risk::EmpiricalRisk;
 
 /// Factor between steps of the search, and how many there are on each side.
@@ -110,4 +111,38 @@ pub fn search(
     folder.save("escape", &result)?;
     monitor.end(&format!("loss {:.6} → {:.6}", result.loss[0], result.loss[1]));
     Ok(Some(result))
+}
+
+/// θ moved by the step that a finished analysis found, and what it found. `weights` is the fingerprint of the model.
+///
+/// # Errors
+/// If the folder holds no such analysis, or one of other weights, or one that found no way out.
+pub fn escaped_weights(
+    dir: &std::path::Path,
+    weights: &str,
+    theta: &[f64],
+) -> Result<(Vec<f64>, EscapeResult), AnalysisError> {
+    let path = dir.join("results.json");
+    let bytes = std::fs::read(&path).map_err(|source| FolderError::Io { path: path.clone(), source })?;
+    let results: Results =
+        serde_json::from_slice(&bytes).map_err(|source| FolderError::Json { path: path.clone(), source })?;
+    let found = results.provenance.get("weights.sha256").and_then(|v| v.as_str()).unwrap_or("none");
+    if found != weights {
+        return Err(AnalysisError::Other(format!(
+            "{}: an analysis of weights {found}, not of these ({weights})",
+            path.display()
+        )));
+    }
+    let Some(escape) = results.escape.filter(|e| e.step != 0.0) else {
+        return Err(AnalysisError::Other(format!("{}: no step lowers the loss", path.display())));
+    };
+    let tensors = TensorMap::read(&dir.join("work").join("eigenvectors.safetensors"))?;
+    let name = results.eigen.smallest().map_or("", |p| p.direction.as_str());
+    let Some(vector) = tensors.get(name).map(|t| t.data.to_f64()).filter(|v| v.len() == theta.len()) else {
+        return Err(AnalysisError::Other(format!(
+            "{}: the eigenvector {name:?} is not in its folder",
+            path.display()
+        )));
+    };
+    Ok((moved(theta, escape.step, &vector), escape))
 }

@@ -26,7 +26,7 @@ mod verdict;
 
 pub use eigen::{EigenStage, eigenpairs, weighted_std_error};
 pub use error::AnalysisError;
-pub use escape::{moved, search as escape_search};
+pub use escape::{escaped_weights, moved, search as escape_search};
 pub use folder::{FolderError, Identity, RunFolder};
 pub use monitor::Monitor;
 pub use options::{AnalysisOptions, EigenMethod};

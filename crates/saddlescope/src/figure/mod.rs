@@ -21,7 +21,7 @@ pub(crate) mod contour;
 mod data;
 mod data_surface;
 mod error;
-mod floats;
+pub(crate) mod floats;
 mod frame;
 pub(crate) mod heat;
 mod legend;

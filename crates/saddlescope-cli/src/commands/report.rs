@@ -1,0 +1,25 @@
+//! `saddlescope report`: the page again, from saved results; computes nothing.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use saddlescope::analysis::rebuild_report;
+
+use super::analyze::failure;
+use crate::failure::Failure;
+use crate::terminal;
+
+/// Arguments as given.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Folder of a finished analysis.
+    #[arg(value_name = "DIR")]
+    dir: PathBuf,
+}
+
+/// Writes the page.
+pub fn run(arguments: Arguments) -> Result<(), Failure> {
+    let page = rebuild_report(&arguments.dir).map_err(failure)?;
+    terminal::print(format!("Report: {}", page.display()))?;
+    Ok(())
+}

@@ -1,0 +1,222 @@
+//! From the common options (model, weights, data, samples, loss, …) to what is analysed.
+
+use std::ops::Range;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::Args;
+use saddlescope::analysis::Subject;
+use saddlescope::empirical_risk::EmpiricalRisk;
+use saddlescope::engine::Dtype;
+use saddlescope::engine::data::{DataSource, Dataset, Normalization, Split, parse_samples};
+use saddlescope::engine::network::LossKind;
+use saddlescope::engine::risk::RiskOptions;
+use saddlescope::model::{self, Model};
+
+use crate::failure::Failure;
+
+/// Options that every verb on a network has.
+#[derive(Debug, Clone, Args)]
+pub struct SubjectArguments {
+    /// Network: a name (`digits-mlp`, `resnet56-b`, `densenet121`, …), a description (`mlp:784-128-10`) or an .onnx file.
+    #[arg(long, value_name = "MODEL")]
+    pub model: String,
+
+    /// Trained weights (safetensors with PyTorch's state-dict names); embedded ones where the model has them.
+    #[arg(long, value_name = "FILE")]
+    pub weights: Option<PathBuf>,
+
+    /// Data: digits, cifar10:DIR, cifar100:DIR, mnist:DIR, npz:FILE, npy:X,Y, safetensors:FILE or folder:DIR.
+    #[arg(long, value_name = "SOURCE")]
+    pub data: Option<String>,
+
+    /// Split whose loss is analysed: train or test.
+    #[arg(long, value_name = "SPLIT", default_value = "train")]
+    pub split: String,
+
+    /// Samples of that split: A..B or a number.
+    #[arg(long, value_name = "A..B")]
+    pub samples: Option<String>,
+
+    /// Samples that surfaces and cuts are made of (the first so many of those analysed); default: at most 256.
+    #[arg(long, value_name = "N")]
+    pub slice_samples: Option<usize>,
+
+    /// Normalisation of the inputs: imagenet, cifar10, mnist, none, or means/deviations such as 0.5,0.5,0.5/0.2,0.2,0.2.
+    #[arg(long, value_name = "NAME")]
+    pub normalize: Option<String>,
+
+    /// Loss: cross-entropy, mse, bce, nll, probabilities or own; default: what suits the targets.
+    #[arg(long, value_name = "LOSS")]
+    pub loss: Option<String>,
+
+    /// Batch norm: running statistics (eval) or those of the whole batch (train).
+    #[arg(long, value_name = "MODE", default_value = "eval", value_parser = ["eval", "train"])]
+    pub batch_norm: String,
+
+    /// Parameters to analyse: a pattern of names with * (repeatable); the others are frozen.
+    #[arg(long, value_name = "GLOB")]
+    pub params: Vec<String>,
+
+    /// Parameters to freeze: a pattern of names with * (repeatable).
+    #[arg(long, value_name = "GLOB")]
+    pub freeze: Vec<String>,
+
+    /// Numbers the engine computes in.
+    #[arg(long, value_name = "DTYPE", default_value = "f32", value_parser = ["f32", "f64"])]
+    pub dtype: String,
+
+    /// Memory that may be used, in MiB; what is left over keeps activations between products.
+    #[arg(long, value_name = "MIB")]
+    pub memory: Option<usize>,
+}
+
+/// Whether `name` fits a pattern in which `*` stands for any text.
+fn fits(pattern: &str, name: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let first = parts.next().unwrap_or("");
+    let Some(mut rest) = name.strip_prefix(first) else { return false };
+    let parts: Vec<&str> = parts.collect();
+    for (i, part) in parts.iter().enumerate() {
+        if i + 1 == parts.len() {
+            return rest.ends_with(part);
+        }
+        match rest.find(part) {
+            Some(at) => rest = &rest[at + part.len()..],
+            None => return false,
+        }
+    }
+    rest.is_empty()
+}
+
+fn bad<E: std::error::Error + Send + Sync + 'static>(what: &'static str) -> impl Fn(E) -> Failure {
+    move |error| Failure::BadInput(anyhow::Error::new(error).context(what))
+}
+
+impl SubjectArguments {
+    /// The model with frozen parameters taken out.
+    pub fn model(&self) -> Result<Model, Failure> {
+        let mut model = model::load(&self.model, self.weights.as_deref())
+            .map_err(|e| Failure::BadInput(anyhow::Error::new(e).context("--model")))?;
+        model.network.use_batch_statistics(self.batch_norm == "train");
+        if !self.params.is_empty() || !self.freeze.is_empty() {
+            let kept = |name: &str| {
+                (self.params.is_empty() || self.params.iter().any(|p| fits(p, name)))
+                    && !self.freeze.iter().any(|p| fits(p, name))
+            };
+            model.freeze_all_but(kept);
+            if model.theta.is_empty() {
+                return Err(Failure::bad_input(
+                    "--params/--freeze leave no parameter; `saddlescope info` lists their names",
+                ));
+            }
+        }
+        Ok(model)
+    }
+
+    fn source(&self) -> Result<DataSource, Failure> {
+        let text = match &self.data {
+            Some(text) => text.as_str(),
+            None if self.model.starts_with("digits-") => "digits",
+            None => return Err(Failure::bad_input("--data is needed, for example --data cifar10:DIR")),
+        };
+        DataSource::parse(text).map_err(bad("--data"))
+    }
+
+    fn normalization(&self) -> Result<Option<Normalization>, Failure> {
+        self.normalize.as_deref().map(Normalization::parse).transpose().map_err(bad("--normalize"))
+    }
+
+    fn split(&self) -> Result<(Split, Split, &'static str), Failure> {
+        match self.split.as_str() {
+            "train" => Ok((Split::Train, Split::Test, "test")),
+            "test" => Ok((Split::Test, Split::Train, "train")),
+            other => Err(Failure::bad_input(format!("--split {other}: expected train or test"))),
+        }
+    }
+
+    /// Everything that a verb analyses. `other`: also bind the other split, if the source has it.
+    pub fn subject(&self, other: bool) -> Result<Subject, Failure> {
+        let model = self.model()?;
+        let source = self.source()?;
+        let (split, other_split, other_name) = self.split()?;
+        let range: Option<Range<usize>> =
+            self.samples.as_deref().map(parse_samples).transpose().map_err(bad("--samples"))?;
+        let data = source.load(split, range, self.normalization()?).map_err(bad("--data"))?;
+        let loss = match &self.loss {
+            Some(text) => LossKind::parse(text).ok_or_else(|| {
+                Failure::bad_input(format!(
+                    "--loss {text}: expected cross-entropy, mse, bce, nll, probabilities or own"
+                ))
+            })?,
+            None => model.loss.unwrap_or_else(|| model.network.default_loss(&data)),
+        };
+        let slice_count = self.slice_samples.unwrap_or(256).clamp(1, data.samples());
+        let mut identity = std::collections::BTreeMap::new();
+        identity.insert("data".into(), source.to_string().into());
+        identity.insert("data.sha256".into(), data.fingerprint().into());
+        identity.insert("normalization".into(), data.normalization().to_string().into());
+        identity.insert("loss".into(), loss.name().into());
+        identity.insert("batch_norm".into(), self.batch_norm.clone().into());
+        identity.insert("slice_samples".into(), slice_count.into());
+        let risk = self.risk(&model, loss, &data, true)?;
+        let coupled = self.batch_norm == "train";
+        let slices = if slice_count < data.samples() && !coupled {
+            let few = data.select(0..slice_count).map_err(bad("--slice-samples"))?;
+            Some(self.risk(&model, loss, &few, false)?)
+        } else {
+            None
+        };
+        // A source with one split only is no mistake: the report then has no second column.
+        let other = if other {
+            source.load(other_split, Some(0..slice_count), self.normalization()?).ok()
+        } else {
+            None
+        };
+        let other = match other {
+            Some(data) => {
+                identity.insert("other.sha256".into(), data.fingerprint().into());
+                Some((other_name.to_string(), self.risk(&model, loss, &data, false)?))
+            }
+            None => None,
+        };
+        Ok(Subject { model, risk, split: self.split.clone(), slices, other, identity })
+    }
+
+    fn risk(
+        &self,
+        model: &Model,
+        loss: LossKind,
+        data: &Dataset,
+        keep: bool,
+    ) -> Result<EmpiricalRisk, Failure> {
+        let objective = model
+            .network
+            .objective(loss, data)
+            .map_err(|e| Failure::BadInput(anyhow::Error::new(e).context("model and data")))?;
+        let dtype = if self.dtype == "f64" { Dtype::F64 } else { Dtype::F32 };
+        let keep_bytes = match self.memory {
+            Some(mib) if keep => (mib << 20) / 2,
+            None if keep => 1 << 30,
+            _ => 0,
+        };
+        let options = RiskOptions { threads: rayon::current_num_threads(), micro_batch: None, keep_bytes };
+        EmpiricalRisk::new(objective, dtype, options).context("model and data").map_err(Failure::BadInput)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fits;
+
+    #[test]
+    fn patterns() {
+        assert!(fits("layer1.*", "layer1.0.conv1.weight"));
+        assert!(fits("*.weight", "conv1.weight"));
+        assert!(fits("*bn*weight", "layer1.bn2.weight"));
+        assert!(!fits("*bn*weight", "layer1.bn2.bias"));
+        assert!(fits("linear.bias", "linear.bias"));
+        assert!(!fits("linear", "linear.bias"));
+        assert!(!fits("a*a", "a"));
+    }
+}
