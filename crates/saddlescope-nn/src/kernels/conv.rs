@@ -181,7 +181,9 @@ pub fn filter_adjoint_on<T: Scalar>(
         for (x, gy) in pairs {
             depthwise::filter_adjoint(&g.forward, g.n(), x, gy, gw, isa, scratch);
         }
-    } else if Method::is_winograd(method, &g.forward, T::lanes(isa)) {
+    } else if Method::is_winograd::<T>(method, &g.forward, isa)
+        && (method.is_some() || winograd_gradient::pays(&g.forward, g.n()))
+    {
         winograd_gradient::filter_gradient(&g.forward, g.n(), pairs, gw, isa, scratch);
     } else {
         filter_gradient::filter_gradient(&g.forward, g.groups, g.n(), pairs, gw, isa, scratch);

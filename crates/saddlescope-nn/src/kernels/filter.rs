@@ -26,10 +26,10 @@ pub enum Method {
 
 impl Method {
     /// Whether `pass` is to be done by Winograd's algorithm; `None` means where it is faster.
-    pub(super) fn is_winograd(method: Option<Method>, pass: &Correlation, lanes: usize) -> bool {
+    pub(super) fn is_winograd<T: Scalar>(method: Option<Method>, pass: &Correlation, isa: Isa) -> bool {
         method != Some(Method::Direct)
-            && winograd::fits(pass, lanes)
-            && (method.is_some() || winograd::pays(pass))
+            && winograd::fits(pass, T::lanes(isa))
+            && (method.is_some() || winograd::pays(pass, size_of::<T>()))
     }
 }
 
@@ -69,12 +69,12 @@ impl<T: Scalar> Filter<T> {
             hwio[(tap * group_in + ci) * g.c_out + group * group_out + co]
         };
         let lanes = T::lanes(isa);
-        let forward = if Method::is_winograd(method, &g.forward, lanes) {
+        let forward = if Method::is_winograd::<T>(method, &g.forward, isa) {
             Packed::Winograd(WinogradFilter::new(lanes, &g.forward, |tap, ci, co| at(0, tap, ci, co)))
         } else {
             Packed::Direct(PackedFilter::dense(lanes, &g.forward, g.groups, at))
         };
-        let adjoint = if Method::is_winograd(method, &g.adjoint, lanes) {
+        let adjoint = if Method::is_winograd::<T>(method, &g.adjoint, isa) {
             Packed::Winograd(WinogradFilter::new(lanes, &g.adjoint, |tap, co, ci| at(0, tap, ci, co)))
         } else {
             Packed::Direct(PackedFilter::dense(lanes, &g.adjoint, g.groups, |group, tap, co, ci| {

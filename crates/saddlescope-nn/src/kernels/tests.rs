@@ -170,7 +170,7 @@ fn shapes_of_real_networks() {
 
 /// 3×3 convolutions with channels in whole vectors.
 fn any_winograd_shape() -> impl Strategy<Value = ConvShape> {
-    let sizes = (1_usize..4, 1_usize..12, 1_usize..20, 1_usize..5, 1_usize..5);
+    let sizes = (1_usize..3, 1_usize..8, 1_usize..14, 1_usize..4, 1_usize..4);
     (sizes, [0_usize..4, 0..4, 0..4, 0..4]).prop_filter_map("too small", |((n, h, w, ci, co), pad)| {
         let s = ConvShape { input: [h, w], pad, ..shape(n, 1, ci * 16, co * 16, 3, 1, 0) };
         ConvGeometry::new(s).is_ok().then_some(s)
@@ -292,7 +292,7 @@ fn winograd_rounds_about_as_the_direct_sum_does() {
         let direct = relative_errors(Method::Direct, c, hw);
         let winograd = relative_errors(Method::Winograd, c, hw);
         for i in 0..3 {
-            // Measured ratios are printed in docs/performance.md; 4 leaves room for other data.
+            // Measured ratios are 0.65 to 1.0 (docs/performance.md); 4 would still be harmless.
             assert!(
                 winograd[i] <= 4.0 * direct[i],
                 "{c} channels, pass {i}: {:e} {:e}",

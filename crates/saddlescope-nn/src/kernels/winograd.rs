@@ -91,9 +91,13 @@ fn is_square(pass: &Correlation, phase: &Phase) -> bool {
     numbers.eq((0..9).map(|t| t / 3 * row + t % 3 * pixel))
 }
 
-/// Whether the algorithm is faster than direct sums.
-pub(super) fn pays(pass: &Correlation) -> bool {
-    pass.out[0] >= 2 && pass.out[1] >= 2
+/// Largest transformed filter that is worth streaming from memory, bytes.
+const MAX_FILTER_BYTES: usize = 24 << 20;
+
+/// Whether the algorithm is faster than direct sums of numbers of `size` bytes.
+pub(super) fn pays(pass: &Correlation, size: usize) -> bool {
+    let filter = POSITIONS * size * pass.src[2] * pass.out[2];
+    pass.out[0] >= 2 && pass.out[1] >= 2 && filter <= MAX_FILTER_BYTES
 }
 
 /// Filter in the transformed domain: for every tile of output vectors and position, rows of `R·LANES` output channels.

@@ -14,6 +14,13 @@ fn block_tiles(channels: usize) -> usize {
     if channels <= 32 { 32 } else { 64 }
 }
 
+/// Whether there are enough tiles to pay for passing over the sums of 16 positions, which outgrow the caches when both
+/// channel counts are large.
+pub(super) fn pays(pass: &Correlation, images: usize) -> bool {
+    let tiles = images * pass.out[0].div_ceil(2) * pass.out[1].div_ceil(2);
+    tiles >= 64 || pass.src[2] * pass.out[2] <= 128 * 128
+}
+
 /// `gw += Σ_s x_s ⋆ gy_s` over all images; `gw` has shape \[3, 3, c_in, c_out\].
 pub(super) fn filter_gradient<T: Scalar>(
     pass: &Correlation,
