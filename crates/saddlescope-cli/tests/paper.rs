@@ -26,9 +26,15 @@ fn a_figure_comes_as_data_and_pictures_with_the_table_and_the_same_bytes_on_any_
         assert!(text.contains("printed 0.25; exact 0.2927"), "{text}");
         assert!(!text.contains("Figure 1:"));
         let files = names(&dir);
-        for name in
-            ["figure-3.json", "figure-3.npz", "figure-3.png", "figure-3.svg", "numbers.json", "numbers.md"]
-        {
+        for name in [
+            "figure-3.json",
+            "figure-3.npz",
+            "figure-3.png",
+            "figure-3.svg",
+            "numbers.json",
+            "numbers.md",
+            "report.html",
+        ] {
             assert!(files.iter().any(|file| file == name), "{name} in {files:?}");
         }
         assert!(files.iter().all(|file| !file.starts_with(".partial")), "{files:?}");

@@ -18,6 +18,7 @@ mod plane;
 pub mod presentation;
 pub mod projection;
 mod random;
+pub mod reading;
 pub mod report;
 mod slice;
 mod surface;

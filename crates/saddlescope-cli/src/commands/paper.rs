@@ -5,7 +5,8 @@ use crate::{interrupt, terminal};
 use anyhow::Context;
 use clap::Args;
 use saddlescope::paper::{
-    Comparison, Finding, NumberTable, PaperError, PaperFigure, PaperOutput, make_figure, text_numbers,
+    Comparison, Finding, NumberTable, PaperError, PaperFigure, PaperOutput, make_figure, paper_report,
+    text_numbers,
 };
 use std::path::PathBuf;
 use std::time::Instant;
@@ -17,7 +18,7 @@ pub struct Arguments {
     #[arg(long = "figure", value_name = "NUMBER")]
     figures: Vec<u32>,
 
-    /// Folder for figures, data and tables; made if it does not exist.
+    /// Folder for figures, data, tables and the report; made if it does not exist.
     #[arg(long, value_name = "DIR", default_value = "paper")]
     out: PathBuf,
 
@@ -40,6 +41,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let start = Instant::now();
     let stop = interrupt::flag();
     let mut table = NumberTable::default();
+    let mut results = Vec::new();
     for &figure in &plan.figures {
         let begun = Instant::now();
         let result = make_figure(figure, plan.seed, stop).map_err(failure)?;
@@ -49,12 +51,16 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
             saved.png.display(),
             begun.elapsed().as_secs_f64()
         ))?;
-        table.rows.extend(result.numbers);
+        table.rows.extend(result.numbers.iter().cloned());
+        results.push(result);
     }
     table.rows.extend(text_numbers(plan.seed, stop).map_err(failure)?);
     let [markdown, _] = plan.output.table(&table).context("the table could not be saved")?;
+    let report = paper_report(&results, &table, plan.seed);
+    let report = plan.output.report(&report).context("the report could not be saved")?;
     print_table(&table)?;
     terminal::print(format!("\nTable: {} (with .json)", markdown.display()))?;
+    terminal::print(format!("Report: {}", report.display()))?;
     terminal::note(format!("{:.1} s in all", start.elapsed().as_secs_f64()))?;
     Ok(())
 }

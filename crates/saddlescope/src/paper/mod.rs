@@ -11,10 +11,12 @@ mod figure3;
 mod figure4;
 mod numbers;
 mod output;
+mod report;
 mod text;
 
 pub use numbers::{Comparison, Finding, Measured, NumberTable};
 pub use output::PaperOutput;
+pub use report::paper_report;
 pub use text::text_numbers;
 
 use crate::analytic::AnalyticError;

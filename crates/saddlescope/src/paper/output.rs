@@ -2,6 +2,7 @@
 
 use super::{FigureResult, NumberTable};
 use crate::figure::{FigureError, Saved, save_all, write_atomic};
+use crate::report::{Report, write_html};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -43,5 +44,15 @@ impl PaperOutput {
         write_atomic(&markdown, table.to_markdown().as_bytes())?;
         write_atomic(&json, &text)?;
         Ok([markdown, json])
+    }
+
+    /// Writes `report.html`, one page that works offline, and gives its path.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn report(&self, report: &Report) -> Result<PathBuf, FigureError> {
+        let path = self.dir.join("report.html");
+        write_html(report, &path)?;
+        Ok(path)
     }
 }

@@ -106,6 +106,19 @@ fn figure_1_shows_a_saddle_a_minimum_a_maximum_and_an_apparent_minimum() {
 }
 
 #[test]
+fn the_report_holds_the_figures_and_every_row_of_the_table() {
+    let results = vec![make_figure(PaperFigure::Distributions, 1, &never()).unwrap()];
+    let table = NumberTable { rows: results[0].numbers.clone() };
+    let report = paper_report(&results, &table, 1);
+    assert_eq!(report.sections[0].figures.len(), 1);
+    let rows: usize = report.sections[1].tables.iter().map(|table| table.rows.len()).sum();
+    assert_eq!(rows, table.rows.len());
+    assert!(report.verdict.iter().any(|sentence| sentence.contains("where the paper says 25 %")));
+    let html = crate::report::render_html(&report).unwrap();
+    assert!(html.contains("vanishingly small"));
+}
+
+#[test]
 fn the_same_seed_gives_the_same_figures_on_any_number_of_threads() {
     for figure in [PaperFigure::Averages, PaperFigure::Distributions] {
         let runs: Vec<_> = [1, 3]
