@@ -21,7 +21,7 @@ pub enum Shortcut {
 ///
 /// Tensor names are those of the usual PyTorch implementations: `conv1`, `bn1`, `layer1.0.conv1`, …, `linear`.
 pub fn resnet(depth: usize, shortcut: Shortcut) -> Option<Network> {
-    if depth < 8 || (depth - 2) % 6 != 0 {
+    if depth < 8 || !(depth - 2).is_multiple_of(6) {
         return None;
     }
     let blocks = (depth - 2) / 6;
