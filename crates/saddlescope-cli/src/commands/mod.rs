@@ -5,6 +5,7 @@ mod escape;
 mod info;
 mod paper;
 mod report;
+mod train;
 
 use crate::failure::Failure;
 use clap::Subcommand;
@@ -22,6 +23,8 @@ pub enum Command {
     Paper(paper::Arguments),
     /// Write the report of a finished analysis again; computes nothing.
     Report(report::Arguments),
+    /// Train a network by stochastic gradient descent.
+    Train(train::Arguments),
 }
 
 impl Command {
@@ -33,6 +36,7 @@ impl Command {
             Self::Info(arguments) => info::run(arguments),
             Self::Report(arguments) => report::run(arguments),
             Self::Paper(arguments) => paper::run(arguments),
+            Self::Train(arguments) => train::run(arguments),
         }
     }
 }

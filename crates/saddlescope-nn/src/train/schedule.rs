@@ -42,7 +42,8 @@ impl Schedule {
         let milestones: Vec<usize> =
             list.split(',').map(str::parse).collect::<Result<_, _>>().map_err(|_| wrong())?;
         let factor: f64 = factor.parse().map_err(|_| wrong())?;
-        if !milestones.is_sorted_by(|a, b| a < b) || !(factor.is_finite() && factor > 0.0) {
+        let increasing = milestones.is_sorted_by(|a, b| a < b);
+        if !increasing || !factor.is_finite() || factor <= 0.0 {
             return Err(wrong());
         }
         Ok(Self::Step { milestones, factor })

@@ -1,0 +1,83 @@
+//! Ends of the Hessian's spectrum, its trace, and the loss along the most negative direction, for trained weights on the
+//! embedded digits: `cargo run --release --example curvature_of_weights -- digits-mlp WEIGHTS.safetensors`.
+//!
+//! Everything in f64 on the whole training split. The trace is exact: the sum of the diagonal, N products.
+#![allow(clippy::print_stdout)]
+
+use std::error::Error;
+use std::path::Path;
+
+use saddlescope_krylov::{ExtremeEigen, FnOperator, Precision, extreme_eigenpairs};
+use saddlescope_nn::data::{Split, digits};
+use saddlescope_nn::network::LossKind;
+use saddlescope_nn::risk::{Curvature, Risk, RiskOptions};
+use saddlescope_nn::weights::TensorMap;
+use saddlescope_nn::zoo;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [model, weights] = &arguments[..] else { return Err("expected MODEL WEIGHTS".into()) };
+    let mut network = zoo::by_name(model).ok_or(zoo::NAMES)?;
+    let theta = network.load(&TensorMap::read(Path::new(weights))?)?;
+    let risk = |split| -> Result<Risk<f64>, Box<dyn Error>> {
+        let data = digits::load(split, None, None)?;
+        Ok(Risk::new(network.objective(LossKind::CrossEntropy, &data)?, RiskOptions::default())?)
+    };
+    let train = risk(Split::Train)?;
+    let n = theta.len();
+    let mut gradient = vec![0.0; n];
+    let here = train.gradient(&theta, &mut gradient);
+    let held_out = risk(Split::Test)?.evaluate(&theta);
+    println!("N {n}  |gradient| {:.3e}", norm(&gradient));
+    for (name, e) in [("training", &here), ("held-out", &held_out)] {
+        println!("{name} loss {:.6}  accuracy {:.4}", e.loss, e.accuracy().unwrap_or(f64::NAN));
+    }
+
+    let point = train.at(&theta);
+    // Products with the Hessian cannot fail: only the per-sample Fisher matrix needs more than every network has.
+    let multiply = |x: &[f64], y: &mut [f64]| {
+        if let Err(error) = point.product(Curvature::Hessian, x, y) {
+            y.fill(f64::NAN);
+            println!("{error}");
+        }
+    };
+    let h = FnOperator::from_block(n, multiply);
+    let options = ExtremeEigen { tolerance: 1e-8, precision: Precision::F64, ..ExtremeEigen::ends(4, 6) };
+    let solution = extreme_eigenpairs(&h, &options, &mut ())?;
+    println!("{} after {} products", solution.status, solution.products);
+    for (name, pairs) in [("largest", solution.largest()), ("smallest", solution.smallest())] {
+        for p in pairs {
+            println!(
+                "{name} {:+.6}  residual {:.1e}  |v.g| {:.1e}",
+                p.value,
+                p.residual,
+                dot(&p.vector, &gradient).abs()
+            );
+        }
+    }
+    let mut trace = 0.0;
+    for start in (0..n).step_by(32) {
+        let k = 32.min(n - start);
+        let (mut units, mut columns) = (vec![0.0; k * n], vec![0.0; k * n]);
+        (0..k).for_each(|j| units[j * n + start + j] = 1.0);
+        multiply(&units, &mut columns);
+        trace += (0..k).map(|j| columns[j * n + start + j]).sum::<f64>();
+    }
+    println!("trace {trace:.4}");
+    if let Some(lowest) = solution.smallest().first() {
+        for step in -10..=10 {
+            let t = 0.1 * f64::from(step);
+            let moved: Vec<f64> = theta.iter().zip(&lowest.vector).map(|(a, v)| a + t * v).collect();
+            println!("t {t:+.1}  loss {:.6}", train.evaluate(&moved).loss);
+        }
+    }
+    Ok(())
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+fn norm(a: &[f64]) -> f64 {
+    dot(a, a).sqrt()
+}
