@@ -103,7 +103,7 @@ mod tests {
         assert_eq!(cosine.factor(20, 10, 20, 100), 1.0);
         assert!((cosine.factor(60, 10, 20, 100) - 0.5).abs() < 1e-15);
         let step = Schedule::parse("step:2,5:0.5").unwrap();
-        let at = |epoch| step.factor(epoch * 10, 10, 0, 100);
+        let at = |epoch: usize| step.factor(epoch * 10, 10, 0, 100);
         assert_eq!([at(0), at(1), at(2), at(4), at(5), at(9)], [1.0, 1.0, 0.5, 0.5, 0.25, 0.25]);
         assert_eq!(step.factor(19, 10, 0, 100), 1.0);
         assert_eq!(Schedule::Constant.factor(77, 10, 0, 100), 1.0);
