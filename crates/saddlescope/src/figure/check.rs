@@ -18,6 +18,11 @@ pub fn check(figure: &Figure) -> Result<(), FigureError> {
     Ok(())
 }
 
+/// Check one grid outside of a figure; `name` stands for the figure in messages.
+pub(crate) fn check_grid(name: &str, grid: &Grid) -> Result<(), FigureError> {
+    Context { figure: name, panel: 1 }.grid("grid", grid)
+}
+
 fn check_id(id: &str) -> Result<(), FigureError> {
     let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     if id.is_empty() || id.len() > 100 || id.starts_with('.') || !id.chars().all(good) {

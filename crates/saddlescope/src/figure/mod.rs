@@ -21,6 +21,7 @@ pub(crate) mod contour;
 mod data;
 mod data_surface;
 mod error;
+mod export;
 pub(crate) mod floats;
 mod frame;
 pub(crate) mod heat;
@@ -45,6 +46,7 @@ pub use data::{
     LineStyle, Lines, Orientation, Palette, Panel, PanelKind, Reference, Scale, Series, Spectrum, Surface3d,
 };
 pub use error::FigureError;
+pub use export::{surface_to_obj, surface_to_vtp, write_obj, write_vtp};
 pub use npz::{NamedArray, arrays_to_npz, npz_arrays};
 pub use png::render_png;
 pub use render::render_svg;

@@ -25,7 +25,7 @@
   root.dataset.state = "drawing";
   publish();
 
-  const config = { displaylogo: false, responsive: true, scrollZoom: false,
+  const config = { displaylogo: false, displayModeBar: "hover", responsive: true, scrollZoom: false,
     modeBarButtonsToRemove: ["select2d", "lasso2d", "resetCameraLastSave3d", "tableRotation"] };
 
   function hasWebGl() {
