@@ -53,6 +53,9 @@ fn find_dollar(text: &str) -> Option<usize> {
 }
 
 fn push(runs: &mut Vec<Run>, text: &str, shift: Shift, italic: bool) {
+    if text.is_empty() {
+        return;
+    }
     match runs.last_mut() {
         Some(last) if last.shift == shift && last.italic == italic => last.text.push_str(text),
         _ => runs.push(Run { text: text.into(), shift, italic }),
@@ -105,7 +108,14 @@ fn math(text: &str, shift: Shift, runs: &mut Vec<Run>) {
                     i += 1;
                 }
                 let name: String = chars[start..i].iter().collect();
-                if let Some(mark) = accent(&name) {
+                if name == "sqrt" {
+                    let argument = argument(&chars, &mut i);
+                    let (open, close) =
+                        if argument.chars().count() > 1 { ("√(", ")") } else { ("√", "") };
+                    push(runs, open, shift, false);
+                    math(&argument, shift, runs);
+                    push(runs, close, shift, false);
+                } else if let Some(mark) = accent(&name) {
                     let argument = argument(&chars, &mut i);
                     math(&argument, shift, runs);
                     if let Some(last) = runs.last_mut() {
@@ -116,11 +126,12 @@ fn math(text: &str, shift: Shift, runs: &mut Vec<Run>) {
                         symbol.chars().all(char::is_lowercase) && symbol.chars().all(char::is_alphabetic);
                     push(runs, symbol, shift, italic);
                     // A space ends a name and is not drawn, as in TeX.
-                    if chars.get(i) == Some(&' ') {
+                    if chars.get(i) == Some(&' ') && !spaced(&name) {
                         i += 1;
                     }
                 } else if name.is_empty() && i < chars.len() {
-                    push(runs, chars[i].encode_utf8(&mut [0; 4]), shift, false);
+                    let c = if chars[i] == '|' { '‖' } else { chars[i] };
+                    push(runs, c.encode_utf8(&mut [0; 4]), shift, false);
                     i += 1;
                 } else {
                     push(runs, &name, shift, false);
@@ -145,6 +156,9 @@ fn math(text: &str, shift: Shift, runs: &mut Vec<Run>) {
 
 /// The argument of `_`, `^` or an accent: a group in braces, a `\name`, or one character.
 fn argument(chars: &[char], i: &mut usize) -> String {
+    while chars.get(*i) == Some(&' ') {
+        *i += 1;
+    }
     match chars.get(*i) {
         Some('{') => {
             let start = *i + 1;
@@ -178,6 +192,11 @@ fn argument(chars: &[char], i: &mut usize) -> String {
         }
         None => String::new(),
     }
+}
+
+/// Names of relations and operators, which keep the space written after them.
+fn spaced(name: &str) -> bool {
+    matches!(name, "pm" | "cdot" | "approx" | "le" | "ge" | "in")
 }
 
 fn accent(name: &str) -> Option<char> {
@@ -223,7 +242,6 @@ fn symbol(name: &str) -> Option<&'static str> {
         "ge" => "≥",
         "in" => "∈",
         "infty" => "∞",
-        "sqrt" => "√",
         "Pr" => "Pr",
         "tr" => "tr",
         "log" => "log",
@@ -308,6 +326,12 @@ mod tests {
         assert_eq!(to_plain("layer_1.weight^2 costs $5"), "layer_1.weight^2 costs $5");
         assert_eq!(to_html("κ₊"), "κ<sub>+</sub>");
         assert_eq!(to_plain(&literal("$x$ and $y$")), "$x$ and $y$");
+    }
+
+    #[test]
+    fn roots_and_norms_keep_their_grouping() {
+        assert_eq!(to_plain("$A \\pm \\sqrt{4B^2 + C}$"), "A ± √(4B2 + C)");
+        assert_eq!(to_plain("$\\sqrt n \\|v\\|$"), "√n ‖v‖");
     }
 
     #[test]

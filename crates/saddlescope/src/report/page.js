@@ -25,8 +25,10 @@
   root.dataset.state = "drawing";
   publish();
 
+  // Nothing of the page may leave it: the button that uploads a chart is off, and has no address to send to.
   const config = { displaylogo: false, displayModeBar: "hover", responsive: true, scrollZoom: false,
-    modeBarButtonsToRemove: ["select2d", "lasso2d", "resetCameraLastSave3d", "tableRotation"] };
+    showSendToCloud: false, plotlyServerURL: "", showLink: false,
+    modeBarButtonsToRemove: ["sendChartToCloud", "select2d", "lasso2d", "resetCameraLastSave3d", "tableRotation"] };
 
   function hasWebGl() {
     try {

@@ -6,7 +6,7 @@ use super::plot_xy;
 use crate::figure::color;
 use crate::figure::content::Content;
 use crate::figure::contour;
-use crate::figure::heat::{minimum_text, missing_text, z_map};
+use crate::figure::heat::{borders, minimum_text, missing_text, z_map};
 use crate::figure::markup::to_html;
 use crate::figure::scale::Mapping;
 use crate::figure::{Figure, Grid, HeatMap, Levels, Palette, PanelKind, Scale, Surface3d};
@@ -140,8 +140,8 @@ fn minimum_trace(grid: &Grid, kind: &str) -> Option<Value> {
         "mode": "markers",
         "x": [short(x)],
         "y": [short(y)],
-        "marker": {"symbol": "x", "color": "#111111", "size": if kind == "scatter" { 11 } else { 5 },
-                   "line": {"color": "#ffffff", "width": if kind == "scatter" { 1.5 } else { 0.0 }}},
+        "marker": {"symbol": "x", "color": "#111111", "size": if kind == "scatter" { 11 } else { 7 },
+                   "line": {"color": "#ffffff", "width": if kind == "scatter" { 1.5 } else { 1.0 }}},
         "hovertemplate": format!("{}<extra></extra>", hover_text(&text)),
         "showlegend": false
     });
@@ -187,7 +187,7 @@ fn surface(p: &Surface3d) -> Value {
         }));
     }
     let (az, el) = (p.azimuth.to_radians(), p.elevation.to_radians());
-    let distance = 1.95;
+    let distance = 2.2;
     let eye = [az.cos() * el.cos(), az.sin() * el.cos(), el.sin()].map(|v| distance * v);
     let axis = |label: &str| {
         json!({"title": {"text": to_html(label)}, "showbackground": true, "backgroundcolor": "#f5f5f5", "gridcolor": "#d0d0d0",
@@ -195,7 +195,14 @@ fn surface(p: &Surface3d) -> Value {
     };
     let mut z_axis = axis(&p.grid.z_label);
     match p.scale {
-        Scale::Log => z_axis["type"] = json!("log"),
+        Scale::Log => {
+            z_axis["type"] = json!("log");
+            let mut ticks = map.ticks(5).ticks;
+            ticks.retain(|t| !t.label.is_empty());
+            z_axis["tickmode"] = json!("array");
+            z_axis["tickvals"] = ticks.iter().map(|t| short(t.value)).collect();
+            z_axis["ticktext"] = ticks.iter().map(|t| json!(to_html(&t.label))).collect();
+        }
         Scale::SymLog { .. } => named_ticks(&mut z_axis, &map),
         Scale::Linear => {}
     }
@@ -216,9 +223,18 @@ fn surface(p: &Surface3d) -> Value {
     json!({"data": data, "layout": layout})
 }
 
+/// A logarithmic axis; over two decades or more only powers of ten are named.
+pub(super) fn log_axis(axis: &mut Value, map: &Mapping) {
+    axis["type"] = json!("log");
+    let decades = (map.hi / map.lo).log10();
+    if decades >= 2.0 {
+        axis["dtick"] = json!((decades / 7.0).ceil().max(1.0));
+    }
+}
+
 /// Ticks of a scale that Plotly does not know, at their positions between 0 and 1.
 pub(super) fn named_ticks(axis: &mut Value, map: &Mapping) {
-    let ticks = map.ticks(7).ticks;
+    let ticks = map.ticks(9).ticks;
     axis["tickmode"] = json!("array");
     axis["tickvals"] = ticks.iter().map(|t| short(map.unit(t.value))).collect();
     axis["ticktext"] = ticks.iter().map(|t| json!(to_html(&t.label))).collect();
@@ -272,19 +288,20 @@ fn heat_map(p: &HeatMap) -> Value {
         data.extend(minimum_trace(&p.grid, "scatter"));
     }
     let mut layout = layout();
-    let axis = |label: &str| {
+    let axis = |label: &str, values: &[f64]| {
+        let borders = borders(values);
         json!({"title": {"text": to_html(label)}, "showgrid": false, "zeroline": false, "ticks": "outside",
-               "mirror": true, "showline": true, "linecolor": "#444444", "constrain": "domain"})
+               "mirror": true, "showline": true, "linecolor": "#444444", "range": [short(borders[0]), short(borders[borders.len() - 1])]})
     };
-    layout.insert("xaxis".into(), axis(&p.grid.x_label));
-    layout.insert("yaxis".into(), axis(&p.grid.y_label));
+    layout.insert("xaxis".into(), axis(&p.grid.x_label, &p.grid.x));
+    layout.insert("yaxis".into(), axis(&p.grid.y_label, &p.grid.y));
     // Missing cells are open and show the ground.
     layout.insert("plot_bgcolor".into(), json!("#d2d2d2"));
     if p.grid.z.iter().any(|&z| !map.shows(z)) {
         layout.insert(
             "annotations".into(),
-            json!([{"text": format!("grey: {}", to_html(missing_text(p.scale))), "xref": "paper", "yref": "paper", "x": 1.0, "y": 1.0,
-                    "xanchor": "right", "yanchor": "bottom", "showarrow": false, "font": {"size": 11}}]),
+            json!([{"text": format!("grey: {}", to_html(missing_text(p.scale))), "xref": "paper", "yref": "paper", "x": 0.0, "y": 1.0,
+                    "xanchor": "left", "yanchor": "bottom", "showarrow": false, "font": {"size": 11}}]),
         );
         layout.insert("margin".into(), json!({"l": 66, "r": 16, "t": 22, "b": 52}));
     }

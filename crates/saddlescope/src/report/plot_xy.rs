@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::plot::{hover_text, layout, named_ticks, numbers, short};
+use super::plot::{hover_text, layout, log_axis, named_ticks, numbers, short};
 use crate::figure::color;
 use crate::figure::content::{Content, error_at};
 use crate::figure::markup::to_html;
@@ -70,7 +70,7 @@ fn axis(axis: &Axis, map: &Mapping) -> Value {
     });
     match axis.scale {
         Scale::Log => {
-            value["type"] = json!("log");
+            log_axis(&mut value, map);
             value["range"] = json!([short(map.lo.log10()), short(map.hi.log10())]);
         }
         Scale::SymLog { .. } => {
