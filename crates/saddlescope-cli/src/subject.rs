@@ -94,24 +94,28 @@ fn bad<E: std::error::Error + Send + Sync + 'static>(what: &'static str) -> impl
 }
 
 impl SubjectArguments {
-    /// The model with frozen parameters taken out.
-    pub fn model(&self) -> Result<Model, Failure> {
-        let mut model = model::load(&self.model, self.weights.as_deref())
-            .map_err(|e| Failure::BadInput(anyhow::Error::new(e).context("--model")))?;
+    /// The model as given, nothing frozen.
+    pub fn whole_model(&self, data: Option<&Dataset>) -> Result<Model, Failure> {
+        model::load(&self.model, self.weights.as_deref(), data)
+            .map_err(|e| Failure::BadInput(anyhow::Error::new(e).context("--model")))
+    }
+
+    /// Ends the network for the loss, sets the batch-norm mode and takes out frozen parameters.
+    fn finish(&self, model: &mut Model, loss: LossKind) -> Result<(), Failure> {
+        model.end_for(loss);
         model.network.use_batch_statistics(self.batch_norm == "train");
         if !self.params.is_empty() || !self.freeze.is_empty() {
-            let kept = |name: &str| {
+            model.freeze_all_but(|name| {
                 (self.params.is_empty() || self.params.iter().any(|p| fits(p, name)))
                     && !self.freeze.iter().any(|p| fits(p, name))
-            };
-            model.freeze_all_but(kept);
+            });
             if model.theta.is_empty() {
                 return Err(Failure::bad_input(
                     "--params/--freeze leave no parameter; `saddlescope info` lists their names",
                 ));
             }
         }
-        Ok(model)
+        Ok(())
     }
 
     fn source(&self) -> Result<DataSource, Failure> {
@@ -137,20 +141,21 @@ impl SubjectArguments {
 
     /// Everything that a verb analyses. `other`: also bind the other split, if the source has it.
     pub fn subject(&self, other: bool) -> Result<Subject, Failure> {
-        let model = self.model()?;
         let source = self.source()?;
         let (split, other_split, other_name) = self.split()?;
         let range: Option<Range<usize>> =
             self.samples.as_deref().map(parse_samples).transpose().map_err(bad("--samples"))?;
         let data = source.load(split, range, self.normalization()?).map_err(bad("--data"))?;
+        let mut model = self.whole_model(Some(&data))?;
         let loss = match &self.loss {
             Some(text) => LossKind::parse(text).ok_or_else(|| {
                 Failure::bad_input(format!(
                     "--loss {text}: expected cross-entropy, mse, bce, nll, probabilities or own"
                 ))
             })?,
-            None => model.loss.unwrap_or_else(|| model.network.default_loss(&data)),
+            None => model.default_loss(&data),
         };
+        self.finish(&mut model, loss)?;
         let slice_count = self.slice_samples.unwrap_or(256).clamp(1, data.samples());
         let mut identity = std::collections::BTreeMap::new();
         identity.insert("data".into(), source.to_string().into());
@@ -190,9 +195,10 @@ impl SubjectArguments {
         data: &Dataset,
         keep: bool,
     ) -> Result<EmpiricalRisk, Failure> {
+        let data = model.prepare(data.clone()).map_err(|e| Failure::BadInput(anyhow::Error::new(e)))?;
         let objective = model
             .network
-            .objective(loss, data)
+            .objective(loss, &data)
             .map_err(|e| Failure::BadInput(anyhow::Error::new(e).context("model and data")))?;
         let dtype = if self.dtype == "f64" { Dtype::F64 } else { Dtype::F32 };
         let keep_bytes = match self.memory {

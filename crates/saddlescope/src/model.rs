@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use saddlescope_nn::data::Dataset;
 use saddlescope_nn::network::{LossKind, Network};
+use saddlescope_nn::onnx::{ImportOptions, OnnxError, OnnxModel};
 use saddlescope_nn::weights::{TensorMap, WeightsError};
 use saddlescope_nn::zoo;
 
@@ -17,11 +19,38 @@ pub struct Model {
     pub source: String,
     /// What a user should know about the import, one sentence each.
     pub notes: Vec<String>,
-    /// The loss that the model itself suggests (for example because it ends in probabilities).
-    pub loss: Option<LossKind>,
+    /// The import behind the network, for ONNX files.
+    onnx: Option<Box<OnnxModel>>,
 }
 
 impl Model {
+    /// The loss that suits the model's ending and the data's targets.
+    pub fn default_loss(&self, dataset: &Dataset) -> LossKind {
+        match &self.onnx {
+            Some(onnx) => onnx.default_loss(dataset),
+            None => self.network.default_loss(dataset),
+        }
+    }
+
+    /// Ends the network where this loss begins (before a softmax that the loss contains). Before anything is frozen.
+    pub fn end_for(&mut self, loss: LossKind) {
+        if let Some(onnx) = &self.onnx {
+            let ended = onnx.network_for(loss);
+            self.network.output = ended.output;
+        }
+    }
+
+    /// The data as the network takes them: what depends on the data alone is computed here, once.
+    ///
+    /// # Errors
+    /// Data that the model cannot take.
+    pub fn prepare(&self, dataset: Dataset) -> Result<Dataset, ModelError> {
+        match &self.onnx {
+            Some(onnx) => Ok(onnx.prepare(&dataset)?),
+            None => Ok(dataset),
+        }
+    }
+
     /// Freezes all parameters but those whose name `keep` accepts: they become buffers and leave θ.
     pub fn freeze_all_but(&mut self, keep: impl Fn(&str) -> bool) {
         let ranges = self.network.graph.parameter_ranges();
@@ -63,6 +92,9 @@ pub enum ModelError {
         /// Name of the network.
         name: String,
     },
+    /// The ONNX file cannot be used.
+    #[error(transparent)]
+    Onnx(#[from] OnnxError),
     /// The weights file does not fit.
     #[error(transparent)]
     Weights(#[from] WeightsError),
@@ -83,11 +115,15 @@ pub enum ModelError {
 /// Networks whose trained weights are part of the binary: name, weights, how they were trained.
 const EMBEDDED: &[(&str, &[u8], &str)] = &[];
 
-/// Loads a model: `name` is a name or description of the zoo or the path of an ONNX file; `weights` a safetensors file.
+/// Loads a model: `name` is a name or description of the zoo or the path of an ONNX file; `weights` a safetensors file;
+/// `dataset` says the shapes that an ONNX file leaves open.
 ///
 /// # Errors
 /// An unknown name, missing weights, or weights that do not fit the network.
-pub fn load(name: &str, weights: Option<&Path>) -> Result<Model, ModelError> {
+pub fn load(name: &str, weights: Option<&Path>, dataset: Option<&Dataset>) -> Result<Model, ModelError> {
+    if is_onnx(name) {
+        return load_onnx(Path::new(name), weights, dataset);
+    }
     let Some(mut network) = zoo::by_name(name) else {
         return Err(ModelError::Unknown { name: name.into(), known: zoo::NAMES });
     };
@@ -107,7 +143,32 @@ pub fn load(name: &str, weights: Option<&Path>) -> Result<Model, ModelError> {
             return Err(ModelError::NotFinite { path, tensor: parameter.name.clone(), index, value });
         }
     }
-    Ok(Model { network, theta, source, notes: Vec::new(), loss: None })
+    Ok(Model { network, theta, source, notes: Vec::new(), onnx: None })
+}
+
+fn is_onnx(name: &str) -> bool {
+    Path::new(name).extension().is_some_and(|e| e.eq_ignore_ascii_case("onnx"))
+}
+
+fn load_onnx(path: &Path, weights: Option<&Path>, dataset: Option<&Dataset>) -> Result<Model, ModelError> {
+    let options = dataset.map_or_else(ImportOptions::default, ImportOptions::for_dataset);
+    let onnx = OnnxModel::load(path, &options)?;
+    let mut network = onnx.network.clone();
+    let (theta, from) = match weights {
+        Some(file) => (network.load(&TensorMap::read(file)?)?, format!(", weights {}", file.display())),
+        None => (onnx.theta.clone(), String::new()),
+    };
+    let mut notes = onnx.notes.clone();
+    if !onnx.unused.is_empty() {
+        notes.push(format!("not used by the output, left out: {}", onnx.unused.join(", ")));
+    }
+    Ok(Model {
+        network,
+        theta,
+        source: format!("{}{from}", path.display()),
+        notes,
+        onnx: Some(Box::new(onnx)),
+    })
 }
 
 /// A network without weights, for a look at its layers, and notes on its import.
@@ -115,6 +176,9 @@ pub fn load(name: &str, weights: Option<&Path>) -> Result<Model, ModelError> {
 /// # Errors
 /// An unknown name.
 pub fn describe(name: &str) -> Result<(Network, Vec<String>), ModelError> {
+    if is_onnx(name) {
+        return load_onnx(Path::new(name), None, None).map(|m| (m.network, m.notes));
+    }
     match zoo::by_name(name) {
         Some(network) => Ok((network, Vec::new())),
         None => Err(ModelError::Unknown { name: name.into(), known: zoo::NAMES }),

@@ -27,7 +27,7 @@ pub struct Arguments {
 
 /// Writes the weights.
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
-    let model = arguments.subject.model()?;
+    let model = arguments.subject.whole_model(None)?;
     let (theta, result) =
         escaped_weights(&arguments.analysis, &fingerprint(&model), &model.theta).map_err(failure)?;
     let tensors = model.network.to_tensors(&theta).map_err(|e| Failure::Failed(anyhow::Error::new(e)))?;

@@ -26,7 +26,9 @@ pub struct Arguments {
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let bad = |e: model::ModelError| Failure::BadInput(anyhow::Error::new(e));
     let (network, notes) = match &arguments.weights {
-        Some(path) => model::load(&arguments.model, Some(path)).map(|m| (m.network, m.notes)).map_err(bad)?,
+        Some(path) => {
+            model::load(&arguments.model, Some(path), None).map(|m| (m.network, m.notes)).map_err(bad)?
+        }
         None => model::describe(&arguments.model).map_err(bad)?,
     };
     let graph = &network.graph;

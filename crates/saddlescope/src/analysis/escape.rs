@@ -72,7 +72,8 @@ pub fn search(
                 best = (step, loss);
             }
             // Once it rises above the start it will not come back soon.
-            if !(loss < last) && !(loss < before.loss) {
+            let falls = loss < last || loss < before.loss;
+            if !falls {
                 break;
             }
             last = loss;

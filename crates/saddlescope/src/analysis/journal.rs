@@ -152,7 +152,7 @@ mod tests {
             let journal = Journal::open(&counted, &path).unwrap();
             let solution = extreme_eigenpairs(&journal, &options, &mut ()).unwrap();
             journal.finish().unwrap();
-            (solution.pairs, counted.count())
+            (solution.pairs, counted.products())
         };
         let (pairs, products) = solve();
         assert!(products > 4);

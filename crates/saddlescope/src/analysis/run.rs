@@ -318,7 +318,7 @@ fn make_surfaces(
         }
         let axis = slices::symmetric_axis(options.random_radius, options.grid)?;
         let name = format!("random-{split}");
-        let surface = slices::surface(&name, risk, &random, [axis.clone(), axis], folder, monitor)?;
+        let surface = slices::surface(&name, risk, &random, [axis, axis], folder, monitor)?;
         surfaces.push(NamedSurface {
             name,
             split: (*split).into(),

@@ -19,7 +19,8 @@ fn sign(pair: &EigenpairResult) -> Option<bool> {
 /// The kind of point, from the extreme eigenvalues alone.
 pub fn kind(eigen: &EigenResult) -> PointKind {
     let (Some(top), Some(bottom)) = (eigen.largest(), eigen.smallest()) else { return PointKind::Undecided };
-    if !top.value.is_finite() || !bottom.value.is_finite() || !(top.converged && bottom.converged) {
+    let usable = |p: &EigenpairResult| p.value.is_finite() && p.converged;
+    if !usable(top) || !usable(bottom) {
         return PointKind::Undecided;
     }
     match (sign(top), sign(bottom)) {
