@@ -24,7 +24,7 @@ pub enum Command {
     /// Write the report of a finished analysis again; computes nothing.
     Report(report::Arguments),
     /// Train a network by stochastic gradient descent.
-    Train(train::Arguments),
+    Train(Box<train::Arguments>),
 }
 
 impl Command {
@@ -36,7 +36,7 @@ impl Command {
             Self::Info(arguments) => info::run(arguments),
             Self::Report(arguments) => report::run(arguments),
             Self::Paper(arguments) => paper::run(arguments),
-            Self::Train(arguments) => train::run(arguments),
+            Self::Train(arguments) => train::run(*arguments),
         }
     }
 }
