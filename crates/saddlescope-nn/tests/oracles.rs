@@ -2,8 +2,8 @@
 //! the repository: without them these tests say so and pass.
 
 mod common;
+mod shared_data;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use common::dot;
@@ -13,17 +13,7 @@ use saddlescope_nn::op::Element;
 use saddlescope_nn::risk::{Curvature, Numbers, Risk, RiskOptions};
 use saddlescope_nn::weights::TensorMap;
 use saddlescope_nn::zoo;
-
-fn shared(name: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("SADDLESCOPE_SHARED")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared"), PathBuf::from);
-    let path = root.join(name);
-    if path.exists() {
-        return Some(path);
-    }
-    println!("skipped: {name} is not there (set SADDLESCOPE_SHARED to the folder that holds it)");
-    None
-}
+use shared_data::shared_file as shared;
 
 /// (x − mean)/deviation of images `[n, 3, 32, 32]` whose values are multiples of 1/255, as the references have it: in f64,
 /// with mean and deviation rounded to f32.
