@@ -147,6 +147,12 @@ fn minimum_trace(grid: &Grid, kind: &str) -> Option<Value> {
     });
     if kind != "scatter" {
         trace["z"] = json!([short(z)]);
+        // Plotly draws symbols in space as rare characters that many fonts lack; × is in all of them. White, because
+        // the smallest value has the darkest colour.
+        trace["mode"] = json!("text");
+        trace["text"] = json!(["×"]);
+        trace["textfont"] = json!({"size": 30, "color": "#ffffff"});
+        trace["textposition"] = json!("middle center");
     }
     Some(trace)
 }
@@ -180,8 +186,10 @@ fn surface(p: &Surface3d) -> Value {
     })];
     if p.mark_minimum {
         data.extend(minimum_trace(&p.grid, "scatter3d").map(|mut trace| {
-            if let (true, Some(m)) = (by_position, p.grid.minimum()) {
-                trace["z"] = json!([short(map.unit(m[2]))]);
+            if let Some([_, _, z]) = p.grid.minimum() {
+                // A little above the surface, which would hide half of the cross.
+                let above = map.at(map.unit(z) + 0.04);
+                trace["z"] = json!([short(if by_position { map.unit(above) } else { above })]);
             }
             trace
         }));
