@@ -26,17 +26,17 @@ const SPECTRUM_DRAWS: usize = 2_000_000;
 pub(super) fn make(seed: u64, stop: &AtomicBool) -> Result<FigureResult, PaperError> {
     const NAME: &str = "Figure 1";
     let loss = SignedSquares::new(N, N_TILDE)?;
-    let seed = seed_of(seed, 1, 0);
-    let draws = ensemble(&loss, DRAWS, seed, stop, NAME)?;
+    let stream = seed_of(seed, 1, 0);
+    let draws = ensemble(&loss, DRAWS, stream, stop, NAME)?;
     let spectrum = Spectrum::from_multiplicities(&loss.curvatures())?;
-    let sampled = spectrum.saddle_probability(SPECTRUM_DRAWS, seed);
+    let sampled = spectrum.saddle_probability(SPECTRUM_DRAWS, stream);
     check_stop(stop, NAME)?;
 
     let eigen = Axis::symmetric(1.0, 41)?;
     let random = Axis::symmetric(0.05, 41)?;
     let (up, down) = (|which| axis(&loss, 1.0, which), |which| axis(&loss, -1.0, which));
     // The random plane is the first of the 10,000.
-    let (eta, delta) = (Direction::random(loss.dim(), seed, 0)?, Direction::random(loss.dim(), seed, 1)?);
+    let (eta, delta) = (Direction::random(loss.dim(), stream, 0)?, Direction::random(loss.dim(), stream, 1)?);
     let panels = [
         ("eigenvectors of κ = 1 and κ = −1: a saddle", up(0)?, down(0)?, eigen),
         ("eigenvectors of κ = 1 and κ = 1: a minimum", up(0)?, up(1)?, eigen),

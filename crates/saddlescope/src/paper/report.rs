@@ -1,5 +1,6 @@
 //! The figures and the table as one report.
 
+use super::numbers::significant;
 use super::{Comparison, FigureResult, Finding, NumberTable};
 use crate::report::{Align, Report, Section, Table};
 
@@ -44,8 +45,8 @@ fn verdict(table: &NumberTable) -> Vec<String> {
     }
     if let Some(row) = find("Pr(κ₊κ₋ > 0), counted") {
         sentences.push(format!(
-            "Even with as many negative as positive curvatures, {:.1} % of the random planes hide the saddle, where the paper \
-             says 25 %.",
+            "Even with as many negative as positive curvatures, {:.1}\u{a0}% of the random planes hide the saddle, where the paper \
+             says 25\u{a0}%.",
             100.0 * row.ours.value
         ));
     }
@@ -58,19 +59,18 @@ fn verdict(table: &NumberTable) -> Vec<String> {
 }
 
 fn rows(title: &str, table: &NumberTable, finding: Finding) -> Table {
-    let [place, quantity, printed, exact, ours, samples, _, _] = Comparison::HEADINGS;
-    let columns = [
-        (quantity, Align::Left),
-        (place, Align::Left),
-        (printed, Align::Right),
-        (exact, Align::Right),
-        (ours, Align::Right),
-        (samples, Align::Right),
-    ];
+    let [_, quantity, printed, exact, ours, ..] = Comparison::HEADINGS;
+    let columns =
+        [(quantity, Align::Left), (printed, Align::Right), (exact, Align::Right), (ours, Align::Right)];
     let mut out = Table::new(title, &columns);
     for row in table.rows.iter().filter(|row| row.finding == finding) {
-        let [place, quantity, printed, exact, ours, samples, _, remark] = row.cells();
-        out = out.row_with_note([quantity, place, printed, exact, ours, samples], remark);
+        let [place, _, printed, _, ours, ..] = row.cells();
+        let exact = row.exact.map_or_else(|| "—".to_owned(), |value| significant(value, 4));
+        let note = match row.exact_source.as_str() {
+            "" => row.remark.clone(),
+            source => format!("{}. Exact value: {source}.", row.remark),
+        };
+        out = out.row_with_note([format!("{} [{place}]", row.quantity), printed, exact, ours], note);
     }
     out
 }

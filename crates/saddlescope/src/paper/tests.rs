@@ -113,7 +113,7 @@ fn the_report_holds_the_figures_and_every_row_of_the_table() {
     assert_eq!(report.sections[0].figures.len(), 1);
     let rows: usize = report.sections[1].tables.iter().map(|table| table.rows.len()).sum();
     assert_eq!(rows, table.rows.len());
-    assert!(report.verdict.iter().any(|sentence| sentence.contains("where the paper says 25 %")));
+    assert!(report.verdict.iter().any(|sentence| sentence.contains("where the paper says 25\u{a0}%")));
     let html = crate::report::render_html(&report).unwrap();
     assert!(html.contains("vanishingly small"));
 }
