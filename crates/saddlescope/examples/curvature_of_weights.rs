@@ -1,5 +1,7 @@
-//! Ends of the Hessian's spectrum, its trace, and the loss along the most negative direction, for trained weights on the
-//! embedded digits: `cargo run --release --example curvature_of_weights -- digits-mlp WEIGHTS.safetensors`.
+//! Curvature of trained weights on the embedded digits: both ends of the Hessian's spectrum, its trace, curvatures along
+//! random directions, and the loss along the most negative direction.
+//!
+//! `cargo run --release -p saddlescope --example curvature_of_weights -- digits-mlp WEIGHTS.safetensors`
 //!
 //! Everything in f64 on the whole training split. The trace is exact: the sum of the diagonal, N products.
 #![allow(clippy::print_stdout)]
@@ -7,6 +9,9 @@
 use std::error::Error;
 use std::path::Path;
 
+use rand_distr::{Distribution, StandardNormal};
+use rand_xoshiro::Xoshiro256PlusPlus;
+use rand_xoshiro::rand_core::SeedableRng;
 use saddlescope_krylov::{ExtremeEigen, FnOperator, Precision, extreme_eigenpairs};
 use saddlescope_nn::data::{Split, digits};
 use saddlescope_nn::network::LossKind;
@@ -64,6 +69,22 @@ fn main() -> Result<(), Box<dyn Error>> {
         trace += (0..k).map(|j| columns[j * n + start + j]).sum::<f64>();
     }
     println!("trace {trace:.4}");
+    let mut rng = Xoshiro256PlusPlus::seed_from_u64(1);
+    let directions = 1024;
+    let mut curvatures = Vec::with_capacity(directions);
+    for _ in 0..directions / 32 {
+        let mut vs: Vec<f64> = (0..32 * n).map(|_| StandardNormal.sample(&mut rng)).collect();
+        for v in vs.chunks_exact_mut(n) {
+            let length = norm(v);
+            v.iter_mut().for_each(|x| *x /= length);
+        }
+        let mut products = vec![0.0; 32 * n];
+        multiply(&vs, &mut products);
+        curvatures.extend(vs.chunks_exact(n).zip(products.chunks_exact(n)).map(|(v, hv)| dot(v, hv)));
+    }
+    let negative = curvatures.iter().filter(|&&c| c < 0.0).count();
+    let lowest = curvatures.iter().copied().fold(f64::INFINITY, f64::min);
+    println!("of {directions} random directions {negative} curve downwards; lowest curvature {lowest:.3e}");
     if let Some(lowest) = solution.smallest().first() {
         for step in -10..=10 {
             let t = 0.1 * f64::from(step);

@@ -4,10 +4,12 @@ mod builder;
 mod densenet;
 mod plain;
 mod resnet;
+mod trained;
 
 pub use densenet::densenet;
 pub use plain::{Activation, convnet, mlp};
 pub use resnet::{Shortcut, resnet};
+pub use trained::TRAINED;
 
 use crate::network::Network;
 
