@@ -85,7 +85,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let negative = curvatures.iter().filter(|&&c| c < 0.0).count();
     let lowest = curvatures.iter().copied().fold(f64::INFINITY, f64::min);
     println!("of {directions} random directions {negative} curve downwards; lowest curvature {lowest:.3e}");
-    if let Some(lowest) = solution.smallest().first() {
+    if let Some(lowest) = solution.smallest().last() {
         for step in -10..=10 {
             let t = 0.1 * f64::from(step);
             let moved: Vec<f64> = theta.iter().zip(&lowest.vector).map(|(a, v)| a + t * v).collect();
