@@ -1,0 +1,98 @@
+//! Seconds of loss, gradient and Hessian-vector products of a network of the zoo on random data.
+//!
+//! ```text
+//! cargo run --release -p saddlescope-nn --example hvp_bench -- [MODEL] [IMAGES] [THREADS] [RUNS]
+//! ```
+//!
+//! Medians after one warm-up each, f32, evaluation-mode batch norm. The networks of the zoo take CIFAR-sized images
+//! (or 8 × 8 digits for the models named so). Compare with PyTorch in turns on the same machine, never from memory.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use saddlescope_nn::data::{Dataset, InputTensor, Normalization, Targets};
+use saddlescope_nn::network::LossKind;
+use saddlescope_nn::risk::{Curvature, Risk, RiskOptions};
+use saddlescope_nn::zoo;
+
+fn noise(n: usize, seed: u64) -> Vec<f64> {
+    let mut s = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut next = || {
+        s ^= s << 13;
+        s ^= s >> 7;
+        s ^= s << 17;
+        (s >> 11) as f64 / (1_u64 << 52) as f64 - 1.0
+    };
+    (0..n).map(|_| next()).collect()
+}
+
+fn median(runs: usize, mut f: impl FnMut()) -> f64 {
+    f();
+    let mut times: Vec<f64> = (0..runs)
+        .map(|_| {
+            let start = Instant::now();
+            f();
+            start.elapsed().as_secs_f64()
+        })
+        .collect();
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}
+
+fn run() -> Result<(), Box<dyn std::error::Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let text = |i: usize, default: &str| arguments.get(i).cloned().unwrap_or_else(|| default.into());
+    let (name, images) = (text(0, "resnet56-b"), text(1, "128").parse::<usize>()?);
+    let (threads, runs) = (text(2, "2").parse::<usize>()?, text(3, "5").parse::<usize>()?.max(1));
+    let network = zoo::by_name(&name).ok_or(format!("no network {name}; there are {}", zoo::NAMES))?;
+    let theta = network.initialise(1);
+    let shape = network.graph.data_inputs().first().map_or(Vec::new(), |d| d.shape.clone());
+    let values = noise(images * shape.iter().product::<usize>(), 1).iter().map(|&x| x as f32).collect();
+    let input = InputTensor { name: "x".into(), shape_per_sample: shape, values, integer: false };
+    let labels = (0..images as u32).map(|i| i % 10).collect();
+    let targets = Targets::Classes { labels, classes: 10 };
+    let data = Dataset::new(vec![input], targets, Normalization::none(), "random")?;
+    let objective = network.objective(LossKind::CrossEntropy, &data)?;
+    let options = RiskOptions { threads, micro_batch: None, keep_bytes: 0 };
+    let risk = Risk::<f32>::new(objective.clone(), options.clone())?;
+    let n = risk.dim();
+    let (v, mut hv) = (noise(n, 2), vec![0.0; n]);
+    let (micro, chunk) = risk.batches();
+    println!(
+        "{name}: {n} parameters, {images} images, {threads} threads, micro-batch {micro}, chunk {chunk}"
+    );
+    println!("forward   {:.4} s", median(runs, || drop(risk.evaluate(&theta))));
+    println!("gradient  {:.4} s", median(runs, || drop(risk.gradient(&theta, &mut hv))));
+    let point = risk.at(&theta);
+    let mut failure = None;
+    let single = median(runs, || failure = point.product(Curvature::Hessian, &v, &mut hv).err());
+    println!("hvp       {single:.4} s (nothing kept)");
+    let memory = risk.memory(1);
+    let mib = |bytes: usize| bytes as f64 / f64::from(1 << 20);
+    println!(
+        "          {:.1} MiB a thread, {:.1} MiB shared; all primals {:.1} MiB",
+        mib(memory.per_thread),
+        mib(memory.shared),
+        mib(memory.all_primals)
+    );
+    let vs = noise(8 * n, 3);
+    let mut hvs = vec![0.0; 8 * n];
+    let block = median(runs.min(3), || failure = point.product(Curvature::Hessian, &vs, &mut hvs).err());
+    println!("block of 8 {:.4} s a product, {:.2}x single", block / 8.0, single / (block / 8.0));
+    let keeping = Risk::<f32>::new(objective, RiskOptions { keep_bytes: 8 << 30, ..options })?;
+    let point = keeping.at(&theta);
+    let kept = median(runs, || failure = point.product(Curvature::Hessian, &v, &mut hv).err());
+    println!("hvp kept  {kept:.4} s, {:.2}x single", single / kept);
+    failure.map_or(Ok(()), |e| Err(e.into()))
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
