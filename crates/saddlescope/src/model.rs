@@ -112,9 +112,6 @@ pub enum ModelError {
     },
 }
 
-/// Networks whose trained weights are part of the binary: name, weights, how they were trained.
-const EMBEDDED: &[(&str, &[u8], &str)] = &[];
-
 /// Loads a model: `name` is a name or description of the zoo or the path of an ONNX file; `weights` a safetensors file;
 /// `dataset` says the shapes that an ONNX file leaves open.
 ///
@@ -127,7 +124,7 @@ pub fn load(name: &str, weights: Option<&Path>, dataset: Option<&Dataset>) -> Re
     let Some(mut network) = zoo::by_name(name) else {
         return Err(ModelError::Unknown { name: name.into(), known: zoo::NAMES });
     };
-    let (tensors, path, source) = match (weights, EMBEDDED.iter().find(|e| e.0 == name)) {
+    let (tensors, path, source) = match (weights, zoo::TRAINED.iter().find(|e| e.0 == name)) {
         (Some(path), _) => {
             (TensorMap::read(path)?, path.to_path_buf(), format!("{name}, weights {}", path.display()))
         }
