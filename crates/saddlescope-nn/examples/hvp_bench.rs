@@ -62,8 +62,10 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
     println!(
         "{name}: {n} parameters, {images} images, {threads} threads, micro-batch {micro}, chunk {chunk}"
     );
-    println!("forward   {:.4} s", median(runs, || drop(risk.evaluate(&theta))));
-    println!("gradient  {:.4} s", median(runs, || drop(risk.gradient(&theta, &mut hv))));
+    let mut loss = f64::NAN;
+    println!("forward   {:.4} s", median(runs, || loss = risk.evaluate(&theta).loss));
+    println!("gradient  {:.4} s", median(runs, || loss = risk.gradient(&theta, &mut hv).loss));
+    println!("          (loss {loss:.4})");
     let point = risk.at(&theta);
     let mut failure = None;
     let single = median(runs, || failure = point.product(Curvature::Hessian, &v, &mut hv).err());

@@ -30,7 +30,7 @@ fn axis_labels(named: &NamedSurface, results: &Results) -> (String, String) {
         })
     };
     if named.alpha == "random" {
-        ("$\\alpha$ (random, filter-normalised)".into(), "$\\beta$ (random, filter-normalised)".into())
+        ("$\\alpha$ (random)".into(), "$\\beta$ (random)".into())
     } else {
         (format!("$\\alpha$ ({})", find(true)), format!("$\\beta$ ({})", find(false)))
     }

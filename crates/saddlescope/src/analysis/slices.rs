@@ -78,9 +78,9 @@ pub fn radius(change: f64, curvature: f64) -> f64 {
     if r.is_finite() && r > 0.0 { r.min(1e3) } else { 1.0 }
 }
 
-/// Change of the loss that a surface should show: twice the loss itself, at least 1.
+/// Change of the loss that a surface should show: four times the loss itself.
 pub fn shown_change(loss: f64) -> f64 {
-    if loss.is_finite() { (2.0 * loss).max(1.0) } else { 1.0 }
+    if loss.is_finite() { (4.0 * loss.abs()).max(1e-3) } else { 1.0 }
 }
 
 /// An axis symmetric about 0 with an odd number of points, so that the point studied is on the grid.
