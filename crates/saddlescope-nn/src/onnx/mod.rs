@@ -1,6 +1,6 @@
 //! Reading networks from ONNX files.
 //!
-//! The way of a file: bytes → [`proto`] (decoding, bounded by [`prescan`]) → [`model`] (checked graph) → [`eval`] for the
+//! The way of a file: bytes → [`proto`] (decoding, bounded by `prescan`) → [`model`] (checked graph) → [`eval`] for the
 //! part that depends on constants or data only, and the engine's graph for the part that depends on parameters.
 
 pub mod element;

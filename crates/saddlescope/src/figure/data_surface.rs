@@ -14,7 +14,7 @@ pub struct Grid {
     /// The ny values of y, strictly increasing.
     #[serde(with = "floats")]
     pub y: Vec<f64>,
-    /// The nx·ny values, row-major by y: the value at (x[ix], y[iy]) is `z[iy * nx + ix]`.
+    /// The nx·ny values, row-major by y: the value at `(x[ix], y[iy])` is `z[iy * nx + ix]`.
     #[serde(with = "floats")]
     pub z: Vec<f64>,
     /// Name of x.

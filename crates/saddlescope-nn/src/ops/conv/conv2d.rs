@@ -8,7 +8,7 @@ use crate::scratch::Scratch;
 
 const NAME: &str = "Conv";
 
-/// y[n, i, j, o] = b[o] + Σ_{u, v, c} x[n, i s₀ + u d₀ − top, j s₁ + v d₁ − left, c] W[u, v, c, o], zero outside the
+/// `y[n, i, j, o] = b[o] + Σ_{u, v, c} x[n, i s₀ + u d₀ − top, j s₁ + v d₁ − left, c] W[u, v, c, o]`, zero outside the
 /// image: PyTorch's `conv2d` and ONNX `Conv` (a correlation), channels last.
 ///
 /// Inputs: x `[n, h, w, in]`, W `[kh, kw, in/groups, out]`, and b `[out]`, which may be left out. Output
