@@ -86,7 +86,7 @@ fn rows(
         .fold(0.0_f64, |largest, (a, b)| if b.is_nan() { f64::NAN } else { largest.max((a - b).abs()) });
     let warning = match &fits.warning {
         None => format!(
-            "the loss is a parabola there up to {:.1} % of its amplitude",
+            "what is not a parabola there has {:.1} % of its amplitude",
             100.0 * fits.content.residual
         ),
         Some(warning) => warning.to_string(),
