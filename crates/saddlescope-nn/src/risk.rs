@@ -51,6 +51,14 @@ impl Numbers {
         }
     }
 
+    /// The first `len` values.
+    fn first(&self, len: usize) -> Self {
+        match self {
+            Numbers::F32(v) => Numbers::F32(Arc::new(v[..len.min(v.len())].to_vec())),
+            Numbers::F64(v) => Numbers::F64(Arc::new(v[..len.min(v.len())].to_vec())),
+        }
+    }
+
     /// Some of the values in single precision.
     pub fn slice_f32(&self, range: std::ops::Range<usize>) -> Cow<'_, [f32]> {
         match self {
@@ -94,6 +102,24 @@ pub struct Objective {
     pub normalizer: f64,
     /// Labels for the accuracy, if the loss is a classification: `positions` labels a sample, negative ones ignored.
     pub labels: Option<Arc<Vec<i64>>>,
+}
+
+impl Objective {
+    /// The same loss on the first `samples` samples only (all of them if there are fewer).
+    pub fn first_samples(&self, samples: usize) -> Self {
+        let samples = samples.min(self.samples);
+        let mut first = self.clone();
+        for (input, numbers) in self.graph.data_inputs().iter().zip(&mut first.data) {
+            *numbers = numbers.first(samples * numel(&input.shape));
+        }
+        if self.samples > 0 {
+            first.normalizer *= samples as f64 / self.samples as f64;
+            first.labels = (self.labels.as_ref())
+                .map(|labels| Arc::new(labels[..labels.len() / self.samples * samples].to_vec()));
+        }
+        first.samples = samples;
+        first
+    }
 }
 
 /// Loss and accuracy at one θ.
@@ -268,6 +294,11 @@ impl<T: Element> Risk<T> {
             plans,
             workspaces: Mutex::new(Vec::new()),
         })
+    }
+
+    /// How it is computed.
+    pub fn options(&self) -> &RiskOptions {
+        &self.options
     }
 
     /// The network, loss and data.

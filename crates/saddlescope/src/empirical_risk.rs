@@ -46,6 +46,16 @@ impl EmpiricalRisk {
         Ok(Self { inner, layout })
     }
 
+    /// The same risk on its first `samples` samples, computed in numbers of type `dtype`, keeping nothing.
+    ///
+    /// # Errors
+    /// If the graph cannot be bound to fewer samples.
+    pub fn first_samples(&self, samples: usize, dtype: Dtype) -> Result<Self, RiskError> {
+        let (objective, threads) =
+            with_inner!(self, r => (r.objective().first_samples(samples), r.options().threads));
+        Self::new(objective, dtype, RiskOptions { threads, micro_batch: None, keep_bytes: 0 })
+    }
+
     /// Number type of the engine.
     pub fn dtype(&self) -> Dtype {
         match self.inner {

@@ -241,13 +241,7 @@ pub fn report(results: &Results, figures: Vec<Figure>) -> Report {
     sections.extend(escape_section(results));
     sections.extend(layers_section(results, take("layers")));
 
-    let mut checks = Section::new("Checks").paragraph(format!(
-        "On this model the product differs from a central difference of gradients by {:.1e} (allowed {:.0e}); asymmetry {:.1e}; \
-         repeated evaluations gave the same bits.",
-        results.self_check.finite_difference_error,
-        results.self_check.finite_difference_allowed,
-        results.self_check.asymmetry
-    ));
+    let mut checks = Section::new("Checks").paragraph(results.self_check.sentence());
     for warning in &results.self_check.warnings {
         checks = checks.paragraph(format!("Warning: {warning}"));
     }

@@ -241,10 +241,16 @@ pub enum PointKind {
 /// What the tool checked about itself on this model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SelfCheck {
-    /// Relative difference of H v to a central difference of gradients along a random v.
+    /// Relative difference of H v to a central difference of gradients along a random v, both in f64.
     pub finite_difference_error: f64,
-    /// What is allowed there, and why in words.
+    /// What is allowed there.
     pub finite_difference_allowed: f64,
+    /// Number of samples it was checked on.
+    pub finite_difference_samples: usize,
+    /// The longest step along v at which the difference still agreed: beyond it kinks or third derivatives count.
+    pub smooth_step: Option<f64>,
+    /// Relative difference of a product in f32 to the same product in f64; `None` if the analysis is in f64.
+    pub rounding_error: Option<f64>,
     /// |⟨u, Hv⟩ − ⟨v, Hu⟩| relative to ‖u‖‖Hv‖.
     pub asymmetry: f64,
     /// Whether two evaluations of loss and product gave the same bits.

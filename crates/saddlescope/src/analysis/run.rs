@@ -101,7 +101,7 @@ pub fn analyze(
 
     let escape =
         if options.escape { escape::search(risk, other, theta, &stage, &folder, monitor)? } else { None };
-    let cuts = make_cuts(subject, &stage, &gradient, here.loss, options, &folder, monitor)?;
+    let cuts = make_cuts(subject, &near, &stage, &gradient, here.loss, options, &folder, monitor)?;
     let surfaces = make_surfaces(subject, &stage, here.loss, escape.as_ref(), options, &folder, monitor)?;
 
     let verdict = verdict::sentences(
@@ -166,10 +166,7 @@ fn checks(
             monitor.begin("self-check on this model", None);
             let (check, seconds) = self_check::self_check(subject, near, options.seed)?;
             let cost = self_check::cost(subject, options, seconds);
-            monitor.end(&format!(
-                "product against finite difference {:.1e}, asymmetry {:.1e}, repeatable",
-                check.finite_difference_error, check.asymmetry
-            ));
+            monitor.end(&check.sentence());
             folder.save("checks", &(&check, &cost))?;
             (check, cost)
         }
@@ -209,6 +206,7 @@ fn duration(seconds: f64) -> String {
 
 fn make_cuts(
     subject: &Subject,
+    near: &crate::empirical_risk::NearPoint<'_>,
     stage: &eigen::EigenStage,
     gradient: &[f64],
     loss: f64,
@@ -247,7 +245,6 @@ fn make_cuts(
     }
     let direction = probes::filtered_direction(theta, subject.risk.layout(), options, 0)?;
     let mut hv = vec![0.0; theta.len()];
-    let near = subject.risk.near(theta);
     near.product(saddlescope_nn::risk::Curvature::Hessian, direction.vector(), &mut hv)?;
     let curvature = direction.vector().iter().zip(&hv).map(|(a, b)| a * b).sum();
     let request = CutRequest {
