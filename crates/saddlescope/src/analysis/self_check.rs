@@ -255,6 +255,7 @@ mod tests {
     /// Channels of this network that weight decay has emptied put kinks within 1e-5 of the trained point; f32 cannot
     /// resolve shorter steps.
     #[test]
+    #[allow(clippy::print_stderr)]
     fn kinks_close_to_a_trained_network_do_not_fail_it() {
         let shared = std::env::var_os("SADDLESCOPE_SHARED").map_or_else(
             || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared")),
