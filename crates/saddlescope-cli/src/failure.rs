@@ -8,8 +8,8 @@ pub enum Failure {
     /// What the user gave cannot be used; exit code 2.
     BadInput(anyhow::Error),
 
-    /// The user stopped it (Ctrl-C); what was finished is kept; exit code 130.
-    Interrupted,
+    /// The user stopped it (Ctrl-C), and what is left or to be done now; exit code 130.
+    Interrupted(&'static str),
     /// Anything else; exit code 1.
     Failed(anyhow::Error),
 }
@@ -32,7 +32,7 @@ impl Failure {
                 }
                 (format!("error: {error:#}"), 1)
             }
-            Self::Interrupted => ("interrupted: what was finished has been kept".to_owned(), 130),
+            Self::Interrupted(left) => (format!("interrupted: {left}"), 130),
         };
         // Nothing is left to do when standard error itself cannot be written.
         let _ = writeln!(std::io::stderr(), "{message}");

@@ -66,7 +66,7 @@ pub struct SubjectArguments {
     #[arg(long, value_name = "DTYPE", default_value = "f32", value_parser = ["f32", "f64"])]
     pub dtype: String,
 
-    /// Memory that may be used, in MiB; what is left over keeps activations between products.
+    /// Memory that may be used, in MiB; what is left over keeps activations between products. Too little is refused.
     #[arg(long, value_name = "MIB")]
     pub memory: Option<usize>,
 }
@@ -164,6 +164,10 @@ impl SubjectArguments {
         identity.insert("loss".into(), loss.name().into());
         identity.insert("batch_norm".into(), self.batch_norm.clone().into());
         identity.insert("slice_samples".into(), slice_count.into());
+        if let Some(mib) = self.memory {
+            // The size of a basis decides when a solve restarts.
+            identity.insert("memory_mib".into(), mib.into());
+        }
         let risk = self.risk(&model, loss, &data, true)?;
         let coupled = self.batch_norm == "train";
         let slices = if slice_count < data.samples() && !coupled {
@@ -202,7 +206,7 @@ impl SubjectArguments {
             .map_err(|e| Failure::BadInput(anyhow::Error::new(e).context("model and data")))?;
         let dtype = if self.dtype == "f64" { Dtype::F64 } else { Dtype::F32 };
         let keep_bytes = match self.memory {
-            Some(mib) if keep => (mib << 20) / 2,
+            // A run shares its memory out itself.
             None if keep => 1 << 30,
             _ => 0,
         };

@@ -13,6 +13,7 @@ use crate::execute::{
 };
 use crate::graph::{Graph, GraphError, ValueId, permuted};
 use crate::op::{Element, numel};
+use crate::ops::loss::is_right;
 use crate::parallel::ordered;
 use crate::plan::{Pass, Plan};
 
@@ -329,11 +330,11 @@ impl<T: Element> Risk<T> {
         let keeping = &self.plans(Pass::HessianKeepingPrimals).full;
         let size = size_of::<T>();
         let batches = self.objective.samples.div_ceil(self.micro);
+        let data = self.data.iter().map(|d| d.len() * size).sum::<usize>();
         MemoryEstimate {
             per_thread: (plan.workspace_len(tangents) + n * tangents) * size,
-            shared: 8 * n * tangents
-                + size * n * 3 * (1 + tangents)
-                + self.data.iter().map(|d| d.len() * size).sum::<usize>(),
+            shared: 8 * n * tangents + size * n * 3 * (1 + tangents) + data,
+            data,
             all_primals: keeping.primal_len() * size * batches,
         }
     }
@@ -392,7 +393,7 @@ impl<T: Element> Risk<T> {
             for (row, &label) in outputs.chunks_exact(classes.max(1)).zip(labels) {
                 if let Ok(label) = usize::try_from(label) {
                     sum.counted += 1;
-                    sum.correct += u64::from(is_prediction(row, label));
+                    sum.correct += u64::from(is_right(row, label));
                 }
             }
         }
@@ -464,13 +465,18 @@ impl<T: Element> Risk<T> {
         self.evaluation(&total)
     }
 
-    /// The risk near θ, ready for products.
+    /// The risk near θ, ready for products, keeping primal values as the options say.
     pub fn at(&self, theta: &[f64]) -> RiskPoint<'_, T> {
+        self.at_keeping(theta, self.options.keep_bytes)
+    }
+
+    /// The risk near θ, ready for products; primal values kept between them may take `keep_bytes`.
+    pub fn at_keeping(&self, theta: &[f64], keep_bytes: usize) -> RiskPoint<'_, T> {
         let plan = &self.plans(Pass::Hessian).full;
         let keep_plan = &self.plans(Pass::HessianKeepingPrimals).full;
         let each = keep_plan.primal_len() * size_of::<T>();
         let batches = self.objective.samples.div_ceil(self.micro);
-        let keep = (self.options.keep_bytes / each.max(1)).min(batches);
+        let keep = (keep_bytes / each.max(1)).min(batches);
         let mut kept = Vec::with_capacity(keep);
         kept.resize_with(keep, || Mutex::new(None));
         RiskPoint { risk: self, prepared: Prepared::new(&self.objective.graph, plan, theta), kept }
@@ -482,20 +488,6 @@ fn is_mean_loss(graph: &Graph, loss: ValueId) -> Result<bool, GraphError> {
     Ok(graph.infer_shapes(2)?[loss.0] != [2])
 }
 
-pub(crate) fn is_prediction<T: Element>(row: &[T], label: usize) -> bool {
-    if row.len() == 1 {
-        // One logit: positive means class 1.
-        return (row[0] > T::ZERO) == (label == 1);
-    }
-    let mut best = 0;
-    for (i, x) in row.iter().enumerate() {
-        if *x > row[best] {
-            best = i;
-        }
-    }
-    best == label && row[best].is_finite()
-}
-
 /// What a product needs in memory, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryEstimate {
@@ -503,6 +495,8 @@ pub struct MemoryEstimate {
     pub per_thread: usize,
     /// Once: parameters, directions, sums and data.
     pub shared: usize,
+    /// The data's part of `shared`.
+    pub data: usize,
     /// For keeping the primals of all micro-batches.
     pub all_primals: usize,
 }

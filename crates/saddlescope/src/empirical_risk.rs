@@ -99,11 +99,20 @@ impl EmpiricalRisk {
         with_inner!(self, r => r.memory(tangents))
     }
 
-    /// The risk near θ with all its curvature matrices.
+    /// The risk near θ with all its curvature matrices, keeping primal values as the options of the risk say.
     pub fn near(&self, theta: &[f64]) -> NearPoint<'_> {
         let inner = match &self.inner {
             Inner::F32(r) => NearInner::F32(r.at(theta)),
             Inner::F64(r) => NearInner::F64(r.at(theta)),
+        };
+        NearPoint { risk: self, theta: theta.to_vec(), inner }
+    }
+
+    /// The same; primal values kept between products may take `keep_bytes`.
+    pub fn near_keeping(&self, theta: &[f64], keep_bytes: usize) -> NearPoint<'_> {
+        let inner = match &self.inner {
+            Inner::F32(r) => NearInner::F32(r.at_keeping(theta, keep_bytes)),
+            Inner::F64(r) => NearInner::F64(r.at_keeping(theta, keep_bytes)),
         };
         NearPoint { risk: self, theta: theta.to_vec(), inner }
     }
@@ -136,6 +145,11 @@ pub struct NearPoint<'a> {
 }
 
 impl NearPoint<'_> {
+    /// N, the number of parameters.
+    pub fn dim(&self) -> usize {
+        self.theta.len()
+    }
+
     /// Products with one of the curvature matrices for a block of vectors (k × N), and the Rayleigh quotients of every
     /// chunk of samples.
     ///

@@ -1,25 +1,16 @@
 //! `saddlescope analyze`: the main job.
 
-use std::path::PathBuf;
-
-use anyhow::Context;
 use clap::Args;
-use saddlescope::analysis::{AnalysisError, AnalysisOptions, EigenMethod, analyze};
+use saddlescope::analysis::{AnalysisOptions, EigenMethod};
 
 use crate::failure::Failure;
-use crate::progress::Progress;
-use crate::subject::SubjectArguments;
-use crate::terminal;
+use crate::run::{RunArguments, between, positive, print_eigenpairs, print_verdict};
 
 /// Arguments as given.
 #[derive(Debug, Args)]
 pub struct Arguments {
     #[command(flatten)]
-    subject: SubjectArguments,
-
-    /// Folder for results; the same command continues what is there.
-    #[arg(long, value_name = "DIR")]
-    out: PathBuf,
+    run: RunArguments,
 
     /// Largest eigenvalues wanted.
     #[arg(long, default_value_t = 3)]
@@ -76,31 +67,9 @@ pub struct Arguments {
     /// Leave out the search along negative curvature.
     #[arg(long)]
     no_escape: bool,
-
-    /// Seed of every random number.
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
 }
 
 fn options(a: &Arguments) -> Result<AnalysisOptions, Failure> {
-    for (name, value) in [("--largest", a.largest), ("--smallest", a.smallest)] {
-        if !(1..=100).contains(&value) {
-            return Err(Failure::bad_input(format!("{name} {value}: expected 1 to 100")));
-        }
-    }
-    if !(2..=100_000).contains(&a.probes) {
-        return Err(Failure::bad_input(format!("--probes {}: expected at least 2", a.probes)));
-    }
-    if a.grid > 2001 {
-        return Err(Failure::bad_input(format!("--grid {}: expected at most 2001", a.grid)));
-    }
-    let positive = |name: &str, x: f64| {
-        if x.is_finite() && x > 0.0 {
-            Ok(x)
-        } else {
-            Err(Failure::bad_input(format!("{name} {x}: expected a positive number")))
-        }
-    };
     let hessian_radius = match a.range.as_slice() {
         [] => None,
         [r] => Some([positive("--range", *r)?; 2]),
@@ -110,72 +79,36 @@ fn options(a: &Arguments) -> Result<AnalysisOptions, Failure> {
         }
     };
     Ok(AnalysisOptions {
-        largest: a.largest,
-        smallest: a.smallest,
+        largest: between("--largest", a.largest, 1, 100)?,
+        smallest: between("--smallest", a.smallest, 1, 100)?,
         tolerance: positive("--tol", a.tol)?,
         max_products: a.max_products,
-        method: if a.method == "algorithm1" { EigenMethod::Algorithm1 } else { EigenMethod::Lanczos },
-        probes: a.probes,
+        method: method(&a.method),
+        probes: between("--probes", a.probes, 2, 100_000)?,
         density_probes: a.density_probes,
-        density_steps: a.density_steps.max(2),
+        density_steps: between("--density-steps", a.density_steps, 2, 10_000)?,
         split: !a.no_split,
-        grid: a.grid,
+        grid: between("--grid", a.grid, 0, 2001)?,
         hessian_radius,
         random_radius: positive("--random-range", a.random_range)?,
         keep_biases: a.keep_biases,
         escape: !a.no_escape,
-        seed: a.seed,
+        seed: a.run.seed,
         ..AnalysisOptions::default()
     })
+}
+
+/// The eigenvalue method of a name that was checked.
+pub fn method(name: &str) -> EigenMethod {
+    if name == "algorithm1" { EigenMethod::Algorithm1 } else { EigenMethod::Lanczos }
 }
 
 /// Checks the arguments and analyses.
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let options = options(&arguments)?;
-    let subject = arguments.subject.subject(true)?;
-    for note in &subject.model.notes {
-        terminal::note(format!("note: {note}"))?;
-    }
-    let memory = arguments.subject.memory.map(|mib| mib << 20);
-    let analysis =
-        analyze(&subject, &options, memory, &arguments.out, &mut Progress::new()).map_err(failure)?;
-    let r = &analysis.results;
-    terminal::print("")?;
-    for sentence in &r.verdict {
-        terminal::print(sentence)?;
-    }
-    terminal::print("\n  end        λ                residual     ± over data")?;
-    for p in &r.eigenpairs {
-        terminal::print(format!(
-            "  {:<9} {:>14.6} {:>12.2e} {:>12.2e}{}",
-            format!("{:?}", p.end).to_lowercase(),
-            p.value,
-            p.residual,
-            p.std_error,
-            if p.converged { "" } else { "  NOT CONVERGED" }
-        ))?;
-    }
-    terminal::print(format!("\nReport: {}", arguments.out.join("report.html").display()))?;
-    terminal::print(format!("Numbers: {}", arguments.out.join("results.json").display()))?;
-    Ok(())
-}
-
-/// The exit code of an analysis that stopped.
-pub fn failure(error: AnalysisError) -> Failure {
-    match error {
-        AnalysisError::Cancelled => Failure::Interrupted,
-        AnalysisError::Folder(_) | AnalysisError::Memory { .. } | AnalysisError::Lanczos(_) => {
-            Failure::BadInput(anyhow::Error::new(error))
-        }
-        other => Failure::Failed(anyhow::Error::new(other)).into_context(),
-    }
-}
-
-impl Failure {
-    fn into_context(self) -> Self {
-        match self {
-            Self::Failed(e) => Self::Failed(Err::<(), _>(e).context("the analysis stopped").unwrap_err()),
-            other => other,
-        }
-    }
+    let subject = arguments.run.load(true)?;
+    let analysis = arguments.run.carry_out(&subject, &options)?;
+    print_verdict(&analysis.results)?;
+    print_eigenpairs(&analysis.results)?;
+    arguments.run.print_places()
 }

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 use saddlescope::analysis::{escaped_weights, fingerprint};
 
-use super::analyze::failure;
 use crate::failure::Failure;
+use crate::run::failure;
 use crate::subject::SubjectArguments;
 use crate::terminal;
 

@@ -1,10 +1,15 @@
 //! One file a verb; one line a verb here.
 
 mod analyze;
+mod density;
+mod eigs;
 mod escape;
 mod info;
 mod paper;
+mod project;
 mod report;
+mod slice;
+mod trace;
 mod train;
 
 use crate::failure::Failure;
@@ -15,14 +20,24 @@ use clap::Subcommand;
 pub enum Command {
     /// Analyse the loss landscape around a trained network: certified curvature, honest slices, a report.
     Analyze(Box<analyze::Arguments>),
+    /// Spectral density of the Hessian and the number of negative eigenvalues.
+    Density(Box<density::Arguments>),
+    /// Largest and smallest eigenvalues of the Hessian, each with its true residual.
+    Eigs(Box<eigs::Arguments>),
     /// Write weights moved along negative curvature, from a finished analysis.
     Escape(Box<escape::Arguments>),
     /// Show a model's parameters, layers, operations and memory.
     Info(info::Arguments),
     /// Reproduce the figures and numbers of Böttcher & Wheeler (2022) that need no network.
     Paper(paper::Arguments),
+    /// What random planes through the point show: curvatures κ± and the chance that one shows the saddle.
+    Project(Box<project::Arguments>),
     /// Write the report of a finished analysis again; computes nothing.
     Report(report::Arguments),
+    /// Cuts and surfaces of the loss along directions of your choice.
+    Slice(Box<slice::Arguments>),
+    /// Trace of the Hessian by Hutchinson's estimator and by curvature fits, tensor by tensor.
+    Trace(Box<trace::Arguments>),
     /// Train a network by stochastic gradient descent.
     Train(Box<train::Arguments>),
 }
@@ -32,6 +47,11 @@ impl Command {
     pub fn run(self) -> Result<(), Failure> {
         match self {
             Self::Analyze(arguments) => analyze::run(*arguments),
+            Self::Density(arguments) => density::run(*arguments),
+            Self::Eigs(arguments) => eigs::run(*arguments),
+            Self::Project(arguments) => project::run(*arguments),
+            Self::Slice(arguments) => slice::run(*arguments),
+            Self::Trace(arguments) => trace::run(*arguments),
             Self::Escape(arguments) => escape::run(*arguments),
             Self::Info(arguments) => info::run(arguments),
             Self::Report(arguments) => report::run(arguments),

@@ -42,9 +42,17 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let stop = interrupt::flag();
     let mut table = NumberTable::default();
     let mut results = Vec::new();
+    // What is finished when the work stops (Ctrl-C) still gets its table and report.
+    let mut stopped = None;
     for &figure in &plan.figures {
         let begun = Instant::now();
-        let result = make_figure(figure, plan.seed, stop).map_err(failure)?;
+        let result = match make_figure(figure, plan.seed, stop) {
+            Ok(result) => result,
+            Err(error) => {
+                stopped = Some(failure(error));
+                break;
+            }
+        };
         let saved = plan.output.figure(&result).context("the figure could not be saved")?;
         terminal::print(format!(
             "{figure}: {} (with .svg, .npz and .json; {:.1} s)",
@@ -54,7 +62,15 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         table.rows.extend(result.numbers.iter().cloned());
         results.push(result);
     }
-    table.rows.extend(text_numbers(plan.seed, stop).map_err(failure)?);
+    if stopped.is_none() {
+        match text_numbers(plan.seed, stop) {
+            Ok(rows) => table.rows.extend(rows),
+            Err(error) => stopped = Some(failure(error)),
+        }
+    }
+    if results.is_empty() {
+        return stopped.map_or(Ok(()), Err);
+    }
     let [markdown, _] = plan.output.table(&table).context("the table could not be saved")?;
     let report = paper_report(&results, &table, plan.seed);
     let report = plan.output.report(&report).context("the report could not be saved")?;
@@ -62,7 +78,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     terminal::print(format!("\nTable: {} (with .json)", markdown.display()))?;
     terminal::print(format!("Report: {}", report.display()))?;
     terminal::note(format!("{:.1} s in all", start.elapsed().as_secs_f64()))?;
-    Ok(())
+    stopped.map_or(Ok(()), Err)
 }
 
 fn check(arguments: Arguments) -> Result<Plan, Failure> {
@@ -89,7 +105,7 @@ fn check(arguments: Arguments) -> Result<Plan, Failure> {
 
 fn failure(error: PaperError) -> Failure {
     match error {
-        PaperError::Stopped { .. } => Failure::Interrupted,
+        PaperError::Stopped { .. } => Failure::Interrupted("what was finished has been kept"),
         other => Failure::Failed(other.into()),
     }
 }

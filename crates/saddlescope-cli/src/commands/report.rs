@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 use saddlescope::analysis::rebuild_report;
 
-use super::analyze::failure;
 use crate::failure::Failure;
+use crate::run::failure;
 use crate::terminal;
 
 /// Arguments as given.

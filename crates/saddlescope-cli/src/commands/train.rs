@@ -223,7 +223,7 @@ fn train(plan: &mut Plan) -> Result<(), Failure> {
                     "stopped; the checkpoint is {}; the same command with --resume continues",
                     plan.checkpoint.display()
                 ))?;
-                return Err(Failure::Interrupted);
+                return Err(Failure::Interrupted("what was finished has been kept"));
             }
             EpochOutcome::Finished(report) if bar.is_hidden() => {
                 let accuracy = percent(report.accuracy);

@@ -8,9 +8,10 @@ use crate::data::CropFlip;
 use crate::execute::{Execution, ParameterAdjoints, Prepared, Sweep, Workspace, for_each_permuted, permute};
 use crate::graph::GraphError;
 use crate::op::numel;
+use crate::ops::loss::is_right;
 use crate::parallel::ordered;
 use crate::plan::{Pass, Plan};
-use crate::risk::{Objective, is_prediction};
+use crate::risk::Objective;
 
 /// Sums over samples.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -197,7 +198,7 @@ impl MiniBatches {
             for (row, &label) in outputs.chunks_exact(classes.max(1)).zip(labels) {
                 if let Ok(label) = usize::try_from(label) {
                     memory.tally.counted += 1;
-                    memory.tally.correct += u64::from(is_prediction(row, label));
+                    memory.tally.correct += u64::from(is_right(row, label));
                 }
             }
         }

@@ -9,6 +9,7 @@ use super::eigen::EigenStage;
 use super::error::AnalysisError;
 use super::folder::RunFolder;
 use super::journal::Journal;
+use super::memory::MemoryPlan;
 use super::monitor::Monitor;
 use super::options::AnalysisOptions;
 use super::results::DensityResult;
@@ -28,8 +29,9 @@ const DRAWS: usize = 20_000;
 /// Cancelled, or a folder that cannot be written.
 pub fn density(
     near: &NearPoint<'_>,
-    stage: &EigenStage,
+    stage: Option<&EigenStage>,
     options: &AnalysisOptions,
+    plan: &MemoryPlan,
     folder: &RunFolder,
     monitor: &mut dyn Monitor,
 ) -> Result<Option<DensityResult>, AnalysisError> {
@@ -39,7 +41,7 @@ pub fn density(
     if let Some(result) = folder.load::<DensityResult>(STAGE)? {
         return Ok(Some(result));
     }
-    let request = DensityOptions {
+    let mut request = DensityOptions {
         probes: options.density_probes,
         steps: options.density_steps,
         block_size: options.density_probes.min(4),
@@ -47,6 +49,16 @@ pub fn density(
         seed: options.seed,
         ..DensityOptions::default()
     };
+    // As many bases at once as fit; where not even one does, its vectors are dropped as it goes.
+    while request.block_size > 1 && request.basis_bytes(near.dim()) > plan.basis {
+        request.block_size -= 1;
+    }
+    if request.basis_bytes(near.dim()) > plan.basis {
+        request.reorthogonalise = false;
+        monitor.note(
+            "spectral density: --memory is too small to keep a basis; the bulk is resolved less finely",
+        );
+    }
     monitor.begin("spectral density", Some(request.max_products() as u64));
     let operator = near.operator(Curvature::Hessian);
     let journal = Journal::open(&operator, &folder.work(LOG))?;
@@ -62,8 +74,8 @@ pub fn density(
         return Err(AnalysisError::Cancelled);
     }
     let Some((low, high)) = found.support() else { return Ok(None) };
-    let low = stage.smallest().map_or(low, |(p, _)| low.min(p.value));
-    let high = stage.largest().map_or(high, |(p, _)| high.max(p.value));
+    let low = stage.and_then(EigenStage::smallest).map_or(low, |(p, _)| low.min(p.value));
+    let high = stage.and_then(EigenStage::largest).map_or(high, |(p, _)| high.max(p.value));
     let width = ((high - low) / 150.0).max(f64::MIN_POSITIVE);
     let (low, high) = (low - 4.0 * width, high + 4.0 * width);
     let at: Vec<f64> = (0..POINTS).map(|i| low + (high - low) * i as f64 / (POINTS - 1) as f64).collect();
@@ -103,13 +115,12 @@ fn finite(e: Estimate) -> Estimate {
 /// # Errors
 /// If the density holds numbers that are not finite.
 pub fn saddle_probability(
-    stage: &EigenStage,
+    stage: Option<&EigenStage>,
     density: &DensityResult,
     n: usize,
     seed: u64,
 ) -> Result<Estimate, AnalysisError> {
-    let pairs = &stage.result.pairs;
-    let top: Vec<f64> = pairs.iter().map(|p| p.value).collect();
+    let top: Vec<f64> = stage.iter().flat_map(|s| &s.result.pairs).map(|p| p.value).collect();
     // Nodes at the known eigenvalues stand for those eigenvalues: leave them out of the rest.
     let tolerance =
         0.02 * (top.iter().copied().fold(f64::MIN, f64::max) - top.iter().copied().fold(f64::MAX, f64::min));

@@ -5,8 +5,8 @@ use std::io::BufWriter;
 use std::ops::ControlFlow;
 
 use saddlescope_krylov::{
-    BasisLimit, Eigenpair, ExtremeEigen, LanczosState, Observer, Precision, Progress, SnapshotWriter, Status,
-    SymmetricOperator, Wanted, algorithm1, extreme_eigenpairs, read_snapshot, resume_extreme_eigenpairs,
+    Eigenpair, ExtremeEigen, LanczosState, Observer, Progress, SnapshotWriter, Status, SymmetricOperator,
+    Wanted, algorithm1, extreme_eigenpairs, read_snapshot, resume_extreme_eigenpairs,
 };
 use saddlescope_nn::Dtype;
 use saddlescope_nn::risk::Curvature;
@@ -15,6 +15,7 @@ use saddlescope_nn::weights::{TensorData, TensorMap};
 use super::error::AnalysisError;
 use super::folder::RunFolder;
 use super::journal::Journal;
+use super::memory::{MemoryPlan, precision};
 use super::monitor::Monitor;
 use super::options::{AnalysisOptions, EigenMethod};
 use super::results::{EigenResult, EigenpairResult, End};
@@ -29,24 +30,25 @@ pub struct EigenStage {
 }
 
 impl EigenStage {
-    /// The vector of the largest eigenvalue, if it was asked for.
+    /// Number `index` (from 1, the extreme one) at one end, with its vector, if it was found.
+    pub fn pair(&self, end: End, index: usize) -> Option<(&EigenpairResult, &[f64])> {
+        let mut places: Vec<usize> =
+            (0..self.vectors.len()).filter(|&i| self.result.pairs[i].end == end).collect();
+        if end == End::Smallest {
+            places.reverse();
+        }
+        let &i = places.get(index.checked_sub(1)?)?;
+        Some((&self.result.pairs[i], &self.vectors[i]))
+    }
+
+    /// The pair of the largest eigenvalue, if it was asked for.
     pub fn largest(&self) -> Option<(&EigenpairResult, &[f64])> {
-        self.find(|p| p.end == End::Largest, false)
+        self.pair(End::Largest, 1)
     }
 
-    /// The vector of the smallest eigenvalue, if it was asked for.
+    /// The pair of the smallest eigenvalue, if it was asked for.
     pub fn smallest(&self) -> Option<(&EigenpairResult, &[f64])> {
-        self.find(|p| p.end == End::Smallest, true)
-    }
-
-    fn find(
-        &self,
-        wanted: impl Fn(&EigenpairResult) -> bool,
-        last: bool,
-    ) -> Option<(&EigenpairResult, &[f64])> {
-        let mut places = self.result.pairs.iter().enumerate().filter(|(_, p)| wanted(p));
-        let (i, pair) = if last { places.next_back() } else { places.next() }?;
-        Some((pair, &self.vectors[i]))
+        self.pair(End::Smallest, 1)
     }
 }
 
@@ -63,27 +65,31 @@ pub fn eigenpairs(
     near: &NearPoint<'_>,
     dtype: Dtype,
     options: &AnalysisOptions,
-    basis_bytes: Option<usize>,
+    plan: &MemoryPlan,
     folder: &RunFolder,
     monitor: &mut dyn Monitor,
 ) -> Result<EigenStage, AnalysisError> {
     if let Some(result) = folder.load::<EigenResult>(STAGE)? {
-        let tensors = TensorMap::read(&folder.work(VECTORS))?;
-        let vectors = tensors.iter().map(|(_, t)| t.data.to_f64()).collect();
+        let path = folder.work(VECTORS);
+        let tensors = TensorMap::read(&path)?;
+        let vector = |pair: &EigenpairResult| {
+            let tensor = tensors.get(&pair.direction).filter(|t| t.data.len() == near.dim());
+            tensor.map(|t| t.data.to_f64()).ok_or_else(|| AnalysisError::Given {
+                path: path.clone(),
+                problem: format!("no eigenvector `{}` of {} numbers", pair.direction, near.dim()),
+            })
+        };
+        let vectors = result.pairs.iter().map(vector).collect::<Result<_, _>>()?;
         monitor.note("eigenpairs: kept from the earlier run");
         return Ok(EigenStage { result, vectors });
     }
-    let precision = match dtype {
-        Dtype::F32 => Precision::F32,
-        Dtype::F64 => Precision::F64,
-    };
     let solve = ExtremeEigen {
         wanted: Wanted::Ends { largest: options.largest, smallest: options.smallest },
         tolerance: options.tolerance,
         max_products: options.max_products,
-        precision,
+        precision: precision(dtype),
         seed: options.seed,
-        basis_limit: basis_bytes.map_or(ExtremeEigen::default().basis_limit, BasisLimit::Bytes),
+        basis_limit: plan.basis_limit(),
         ..ExtremeEigen::default()
     };
     monitor.begin("extreme eigenpairs", None);
@@ -116,13 +122,14 @@ pub fn eigenpairs(
         return Err(AnalysisError::Cancelled);
     }
     let errors = sampling_errors(near, &pairs)?;
-    let mut counts = [0, 0];
-    let results: Vec<EigenpairResult> = (pairs.iter().zip(&ends).zip(&errors))
-        .map(|((pair, &end), &std_error)| {
-            let count = &mut counts[usize::from(end == End::Smallest)];
-            *count += 1;
+    // Number 1 is the extreme one at either end.
+    let results: Vec<EigenpairResult> = (pairs.iter().zip(&ends).zip(&errors).enumerate())
+        .map(|(i, ((pair, &end), &std_error))| {
             let (lo, hi) = pair.interval();
-            let name = if end == End::Largest { "largest" } else { "smallest" };
+            let (name, count) = match end {
+                End::Largest => ("largest", i + 1),
+                End::Smallest => ("smallest", ends.len() - i),
+            };
             EigenpairResult {
                 end,
                 value: pair.value,

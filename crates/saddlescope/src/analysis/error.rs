@@ -57,6 +57,14 @@ pub enum AnalysisError {
         /// What is allowed.
         allowed_mib: usize,
     },
+    /// A file that was given, or one of an earlier run, does not fit.
+    #[error("{path}: {problem}")]
+    Given {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// Something else, in words.
     #[error("{0}")]
     Other(String),

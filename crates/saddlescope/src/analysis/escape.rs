@@ -5,9 +5,10 @@ use saddlescope_nn::weights::TensorMap;
 
 use super::eigen::EigenStage;
 use super::error::AnalysisError;
-use super::folder::{FolderError, RunFolder};
+use super::folder::RunFolder;
 use super::monitor::Monitor;
-use super::results::{EscapeResult, Results};
+use super::results::{EscapeResult, smallest};
+use super::slice_request::read_results;
 use crate::empirical_risk::EmpiricalRisk;
 
 /// Factor between steps of the search, and how many there are on each side.
@@ -124,9 +125,7 @@ pub fn escaped_weights(
     theta: &[f64],
 ) -> Result<(Vec<f64>, EscapeResult), AnalysisError> {
     let path = dir.join("results.json");
-    let bytes = std::fs::read(&path).map_err(|source| FolderError::Io { path: path.clone(), source })?;
-    let results: Results =
-        serde_json::from_slice(&bytes).map_err(|source| FolderError::Json { path: path.clone(), source })?;
+    let results = read_results(dir)?;
     let found = results.provenance.get("weights.sha256").and_then(|v| v.as_str()).unwrap_or("none");
     if found != weights {
         return Err(AnalysisError::Other(format!(
@@ -138,7 +137,7 @@ pub fn escaped_weights(
         return Err(AnalysisError::Other(format!("{}: no step lowers the loss", path.display())));
     };
     let tensors = TensorMap::read(&dir.join("work").join("eigenvectors.safetensors"))?;
-    let name = results.eigen.smallest().map_or("", |p| p.direction.as_str());
+    let name = smallest(&results.eigenpairs).map_or("", |p| p.direction.as_str());
     let Some(vector) = tensors.get(name).map(|t| t.data.to_f64()).filter(|v| v.len() == theta.len()) else {
         return Err(AnalysisError::Other(format!(
             "{}: the eigenvector {name:?} is not in its folder",

@@ -2,7 +2,7 @@
 
 use super::error::AnalysisError;
 use super::folder::RunFolder;
-use super::results::Results;
+use super::results::{Results, largest, smallest};
 use super::run::Analysis;
 use super::slices::{Cut, NamedSurface};
 use super::verdict::{number, short};
@@ -20,59 +20,45 @@ fn scale(grid: &Grid) -> Scale {
     if low > 0.0 && high / low > 30.0 { Scale::Log } else { Scale::Linear }
 }
 
-fn axis_labels(named: &NamedSurface, results: &Results) -> (String, String) {
-    let find = |largest: bool| {
-        let pair = if largest { results.eigen.largest() } else { results.eigen.smallest() };
-        let name = if largest { "max" } else { "min" };
-        pair.map_or_else(String::new, |p| {
-            let mark = if p.converged { "" } else { ", not converged" };
-            format!("$\\lambda_{{{name}}}$ = {}{mark}", number(p.value))
-        })
-    };
-    if named.alpha == "random" {
-        ("$\\alpha$ (random)".into(), "$\\beta$ (random)".into())
-    } else {
-        (format!("$\\alpha$ ({})", find(true)), format!("$\\beta$ ({})", find(false)))
-    }
-}
-
-fn labelled(named: &NamedSurface, results: &Results) -> Grid {
-    let (x, y) = axis_labels(named, results);
+fn labelled(named: &NamedSurface) -> Grid {
+    let [x, y] = named.labels.clone();
     surface_grid(&named.surface).labels(x, y, "loss")
 }
 
-fn kind_of(named: &NamedSurface) -> &'static str {
-    if named.alpha == "random" { "Random directions" } else { "Hessian directions" }
-}
-
-/// Surfaces side by side: Hessian and random directions on the samples of the analysis.
+/// Surfaces side by side on the samples of the analysis: Hessian and random directions, or what was asked for.
 fn surfaces(analysis: &Analysis) -> Option<Figure> {
     let split = &analysis.surfaces.first()?.split;
+    let shown: Vec<&NamedSurface> =
+        analysis.surfaces.iter().filter(|s| s.split == *split && !s.zoom).collect();
+    let planes = if let [a, b] = shown.as_slice()
+        && a.name.starts_with("hessian-")
+        && b.name.starts_with("random-")
+    {
+        "Left: η, δ are the unit eigenvectors of the largest and the smallest Hessian eigenvalue. Right: a random plane, \
+         filter-normalised (Li et al. 2018)."
+            .to_string()
+    } else {
+        let lines = shown.iter().map(|s| format!("{}: {} × {}", s.heading, s.directions[0], s.directions[1]));
+        format!("{}.", lines.collect::<Vec<_>>().join("; "))
+    };
     let mut figure = Figure::new(
         "surfaces",
         "The loss around this point",
-        format!(
-            "Loss L(θ + αη + βδ) on the {split} samples. Left: η, δ are the unit eigenvectors of the largest and the smallest \
-             Hessian eigenvalue. Right: a random plane, filter-normalised (Li et al. 2018). A cross marks the smallest loss."
-        ),
+        format!("Loss L(θ + αη + βδ) on the {split} samples. {planes} A cross marks the smallest loss."),
     );
-    for prefix in ["hessian-", "random-"] {
-        let Some(named) = analysis.surfaces.iter().find(|s| s.name == format!("{prefix}{split}")) else {
-            continue;
-        };
-        let grid = labelled(named, &analysis.results);
-        let mut surface = Surface3d::new(grid);
+    for named in shown {
+        let mut surface = Surface3d::new(labelled(named));
         surface.scale = scale(&surface.grid);
         surface.mark_minimum = true;
-        figure = figure.panel(kind_of(named), surface);
+        figure = figure.panel(named.heading.clone(), surface);
     }
     (!figure.panels.is_empty()).then_some(figure)
 }
 
 /// The small neighbourhood in which the saddle is visible.
 fn zoom(analysis: &Analysis) -> Option<Figure> {
-    let named = analysis.surfaces.iter().find(|s| s.name.starts_with("hessian-zoom-"))?;
-    let grid = labelled(named, &analysis.results);
+    let named = analysis.surfaces.iter().find(|s| s.zoom)?;
+    let grid = labelled(named);
     let mut map = HeatMap::new(grid.clone());
     map.levels = Levels::Auto(9);
     map.mark_origin = true;
@@ -97,16 +83,15 @@ fn heat_maps(analysis: &Analysis) -> Option<Figure> {
     let mut figure = Figure::new(
         "heatmaps",
         "The same planes from above, on both splits",
-        "Loss over the plane of the dominant Hessian directions and over the random plane. A cross marks the smallest loss on \
-         the grid, a ring the point studied. Planes of the same directions share one colour scale where both are shown.",
+        "Loss over each plane. A cross marks the smallest loss on the grid, a ring the point studied.",
     )
     .columns(2);
-    for named in analysis.surfaces.iter().filter(|s| !s.name.starts_with("hessian-zoom-")) {
-        let mut map = HeatMap::new(labelled(named, &analysis.results));
+    for named in analysis.surfaces.iter().filter(|s| !s.zoom) {
+        let mut map = HeatMap::new(labelled(named));
         map.scale = scale(&map.grid);
         map.levels = Levels::Auto(8);
         map.mark_origin = true;
-        figure = figure.panel(format!("{}, {}", kind_of(named), named.split), map);
+        figure = figure.panel(format!("{}, {}", named.heading, named.split), map);
     }
     (!figure.panels.is_empty()).then_some(figure)
 }
@@ -169,8 +154,8 @@ fn spectrum(results: &Results) -> Option<Figure> {
     let eigenvalues = (results.eigenpairs.iter())
         .map(|p| Eigenvalue { value: p.value, label: String::new(), converged: p.converged })
         .collect();
-    let top = results.eigen.largest().map_or(1.0, |p| p.value.abs());
-    let bottom = results.eigen.smallest().map_or(top, |p| p.value.abs());
+    let top = largest(&results.eigenpairs).map_or(1.0, |p| p.value.abs());
+    let bottom = smallest(&results.eigenpairs).map_or(top, |p| p.value.abs());
     let scale = if top > 50.0 * bottom.max(1e-300) || bottom > 50.0 * top.max(1e-300) {
         Scale::SymLog { linear: top.min(bottom).max(1e-3 * top.max(bottom)) / 3.0 }
     } else {

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::slice_request::SliceRequest;
+
 /// How the extreme eigenpairs are found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -14,9 +16,11 @@ pub enum EigenMethod {
     Algorithm1,
 }
 
-/// What an analysis computes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// What an analysis computes. A part that is asked for zero times is left out; see [`AnalysisOptions::nothing`].
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct AnalysisOptions {
+    /// Name of the verb, for the record.
+    pub verb: String,
     /// How many eigenpairs at the upper end.
     pub largest: usize,
     /// How many at the lower end.
@@ -53,6 +57,8 @@ pub struct AnalysisOptions {
     pub keep_biases: bool,
     /// Whether to search along negative curvature.
     pub escape: bool,
+    /// Planes and cuts along directions of the caller's choice.
+    pub slices: Vec<SliceRequest>,
     /// Seed of every random number.
     pub seed: u64,
 }
@@ -60,6 +66,7 @@ pub struct AnalysisOptions {
 impl Default for AnalysisOptions {
     fn default() -> Self {
         Self {
+            verb: "analyze".into(),
             largest: 3,
             smallest: 3,
             tolerance: 1e-3,
@@ -78,12 +85,31 @@ impl Default for AnalysisOptions {
             random_radius: 1.0,
             keep_biases: false,
             escape: true,
+            slices: Vec::new(),
             seed: 0,
         }
     }
 }
 
 impl AnalysisOptions {
+    /// No part at all: loss, gradient and self-check only. A verb adds what it is for.
+    pub fn nothing(verb: &str) -> Self {
+        Self {
+            verb: verb.into(),
+            largest: 0,
+            smallest: 0,
+            probes: 0,
+            fit_points: 0,
+            density_probes: 0,
+            split: false,
+            filtered_planes: 0,
+            grid: 0,
+            cut_points: 0,
+            escape: false,
+            ..Self::default()
+        }
+    }
+
     /// The options by name, for the record of what results depend on.
     pub fn identity(&self) -> BTreeMap<String, serde_json::Value> {
         match serde_json::to_value(self) {

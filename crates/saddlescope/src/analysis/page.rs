@@ -3,10 +3,12 @@
 use super::error::AnalysisError;
 use super::figures;
 use super::folder::{FolderError, RunFolder};
-use super::results::{End, PlanesResult, PointKind, Results};
+use super::results::{End, Results};
 use super::run::Analysis;
+use super::slice_request::read_results;
 use super::verdict::{number, random_slice_sentence, short};
 use crate::figure::{Figure, read_json, write_atomic};
+use crate::reading::CriticalKind;
 use crate::report::{Align, Report, Section, Table, write_html};
 use saddlescope_krylov::Estimate;
 
@@ -89,21 +91,27 @@ fn planes_table(results: &Results) -> Option<Table> {
             ("minimum", Align::Right),
             ("saddle", Align::Right),
             ("maximum", Align::Right),
+            ("chance of a saddle, 95 %", Align::Right),
+            ("mean κ₋", Align::Right),
+            ("mean κ₊", Align::Right),
         ],
     );
-    let mut any = false;
-    let mut add = |name: &str, planes: &Option<PlanesResult>| {
-        if let Some(p) = planes {
-            any = true;
-            table.rows.push(crate::report::Row {
-                cells: vec![name.into(), p.minima.to_string(), p.saddles.to_string(), p.maxima.to_string()],
-                note: String::new(),
-            });
-        }
-    };
-    add("Gaussian", &results.random_planes);
-    add("filter-normalised", &results.filtered_planes);
-    any.then_some(table)
+    for (name, planes) in
+        [("Gaussian", &results.random_planes), ("filter-normalised", &results.filtered_planes)]
+    {
+        let Some(p) = planes else { continue };
+        let [low, high] = p.saddle_interval;
+        table = table.row([
+            name.to_string(),
+            p.minima.to_string(),
+            p.saddles.to_string(),
+            p.maxima.to_string(),
+            format!("{:.1} to {:.1} %", 100.0 * low, 100.0 * high),
+            with_error(&p.kappa_minus),
+            with_error(&p.kappa_plus),
+        ]);
+    }
+    (!table.rows.is_empty()).then_some(table)
 }
 
 fn split_section(results: &Results) -> Option<Section> {
@@ -185,6 +193,31 @@ fn layers_section(results: &Results, figure: Option<Figure>) -> Option<Section> 
     Some(section)
 }
 
+/// Random planes: what they show, and how likely they are to show the saddle.
+fn random_section(results: &Results) -> Option<Section> {
+    let table = planes_table(results)?;
+    let mut random = Section::new("What a random slice would have said");
+    if let Some(planes) = &results.random_planes {
+        let p = results.saddle_probability.as_ref().map(|p| p.value);
+        let sampled = if p.is_some() {
+            " That chance is sampled from the extreme eigenvalues and the spectral density."
+        } else {
+            ""
+        };
+        let closed = results.saddle_probability_closed_form.map_or(String::new(), |q| {
+            format!(
+                " The closed form exp(−(tr H)²/(4 tr H²))/√2, which assumes that no eigenvalue dominates, gives {:.2} %.",
+                100.0 * q
+            )
+        });
+        random = random.paragraph(format!(
+            "Of the random planes measured here, {}{sampled}{closed}",
+            random_slice_sentence(planes, p, "Gaussian planes"),
+        ));
+    }
+    Some(random.table(table))
+}
+
 /// The report of results and figures.
 pub fn report(results: &Results, figures: Vec<Figure>) -> Report {
     let mut figures: Vec<Option<Figure>> = figures.into_iter().map(Some).collect();
@@ -192,51 +225,42 @@ pub fn report(results: &Results, figures: Vec<Figure>) -> Report {
         |id: &str| figures.iter_mut().find(|f| f.as_ref().is_some_and(|f| f.id == id)).and_then(Option::take);
     let mut sections = Vec::new();
 
-    let mut look = Section::new("The landscape").paragraph(match results.kind {
-        PointKind::Saddle => {
-            "Both surfaces show the same loss around the same point. The left plane contains the directions in which the loss \
-             curves most, up and down; the right one is what is usually drawn."
+    let landscape: Vec<Figure> =
+        ["surfaces", "zoom", "heatmaps", "cuts"].into_iter().filter_map(&mut take).collect();
+    if !landscape.is_empty() {
+        let mut look = Section::new("The landscape");
+        if results.verb == "analyze" {
+            look = look.paragraph(match results.kind {
+                Some(CriticalKind::Saddle) => {
+                    "Both surfaces show the same loss around the same point. The left plane contains the directions in which \
+                     the loss curves most, up and down; the right one is what is usually drawn."
+                }
+                _ => {
+                    "Both surfaces show the same loss around the same point: along the directions of extreme curvature, and \
+                     along random ones as usually drawn."
+                }
+            });
         }
-        _ => {
-            "Both surfaces show the same loss around the same point: along the directions of extreme curvature, and along \
-             random ones as usually drawn."
-        }
-    });
-    look.figures.extend(["surfaces", "zoom", "heatmaps", "cuts"].into_iter().filter_map(&mut take));
-    sections.push(look);
-
-    sections.push(
-        Section::new("Certified curvature")
+        look.figures = landscape;
+        sections.push(look);
+    }
+    let mut numbers = Section::new("Numbers");
+    if let Some(eigen) = &results.eigen {
+        numbers = Section::new("Certified curvature")
             .paragraph(format!(
                 "{} operator products; the solve {}. A residual r certifies an eigenvalue within r of λ. The standard error \
                  over the data says how much λ would change with other samples from the same source.",
-                results.matvecs, results.eigen.message
+                results.matvecs, eigen.message
             ))
-            .table(eigen_table(results))
-            .table(numbers_table(results)),
-    );
-    let mut random = Section::new("What a random slice would have said");
-    if let Some(planes) = &results.random_planes {
-        let p = results.saddle_probability.as_ref().map(|p| p.value);
-        random = random.paragraph(format!(
-            "Of the random planes measured here, {} That chance is sampled from the extreme eigenvalues and the spectral \
-             density{}.",
-            random_slice_sentence(planes, p, "Gaussian planes"),
-            results
-                .saddle_probability_closed_form
-                .map_or(String::new(), |q| format!(
-                    "; the closed form exp(−(tr H)²/(4 tr H²))/√2, which assumes that no eigenvalue dominates, gives {:.2} %",
-                    100.0 * q
-                ))
-        ));
+            .table(eigen_table(results));
     }
-    if let Some(table) = planes_table(results) {
-        random = random.table(table);
-    }
-    sections.push(random);
+    sections.push(numbers.table(numbers_table(results)));
+    sections.extend(random_section(results));
     let mut spectrum = Section::new("Spectrum and trace");
     spectrum.figures.extend(["spectrum", "trace"].into_iter().filter_map(&mut take));
-    sections.push(spectrum);
+    if !spectrum.figures.is_empty() {
+        sections.push(spectrum);
+    }
     sections.extend(split_section(results));
     sections.extend(escape_section(results));
     sections.extend(layers_section(results, take("layers")));
@@ -277,10 +301,7 @@ pub fn save(analysis: &Analysis, folder: &RunFolder) -> Result<(), AnalysisError
 /// # Errors
 /// If the folder holds no finished analysis or cannot be written.
 pub fn rebuild_report(dir: &std::path::Path) -> Result<std::path::PathBuf, AnalysisError> {
-    let path = dir.join("results.json");
-    let bytes = std::fs::read(&path).map_err(|source| FolderError::Io { path: path.clone(), source })?;
-    let results: Results =
-        serde_json::from_slice(&bytes).map_err(|source| FolderError::Json { path: path.clone(), source })?;
+    let results = read_results(dir)?;
     let mut found = Vec::new();
     for id in ["surfaces", "zoom", "heatmaps", "cuts", "spectrum", "trace", "layers"] {
         let path = dir.join("figures").join(format!("{id}.json"));

@@ -17,8 +17,9 @@ use super::results::{LayerTrace, PlanesResult, TraceResult};
 use crate::curvature_fit::{CurvatureFit, CurvatureFitOptions, FitInterval, fit_trace};
 use crate::direction::{Direction, Unfiltered, filter_normalize};
 use crate::empirical_risk::{EmpiricalRisk, NearPoint};
+use crate::numeric::dot;
 use crate::objective::ParamLayout;
-use crate::projection::{PlaneHessian, PlaneShape};
+use crate::projection::{Fraction, PlaneHessian, PlaneShape};
 
 /// Probes multiplied at a time: they share the primal half of a product.
 const BLOCK: usize = 4;
@@ -41,10 +42,6 @@ pub fn probe(n: usize, seed: u64, i: usize) -> Vec<f64> {
     let mut z = vec![0.0; n];
     Stream::new(seed, "probe", i as u64).fill_normal(&mut z);
     z
-}
-
-fn dot(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
 /// Measures the probes that are missing.
@@ -133,27 +130,25 @@ pub fn layers(probes: &Probes, layout: &ParamLayout) -> Vec<LayerTrace> {
 
 /// Counts what planes show.
 pub fn count(planes: &[PlaneHessian]) -> PlanesResult {
-    let mut result = PlanesResult {
-        curvatures: planes
-            .iter()
-            .map(|p| {
-                let k = p.curvatures();
-                [k.minus, k.plus]
-            })
-            .collect(),
-        minima: 0,
-        saddles: 0,
-        maxima: 0,
-    };
-    for plane in planes {
-        match plane.curvatures().shape() {
-            PlaneShape::Minimum => result.minima += 1,
-            PlaneShape::Saddle => result.saddles += 1,
-            PlaneShape::Maximum => result.maxima += 1,
-            _ => {}
-        }
+    let curvatures: Vec<[f64; 2]> = (planes.iter())
+        .map(|p| {
+            let k = p.curvatures();
+            [k.minus, k.plus]
+        })
+        .collect();
+    let shapes: Vec<PlaneShape> = planes.iter().map(|p| p.curvatures().shape()).collect();
+    let of = |shape| Fraction::count(&shapes, |s| *s == shape);
+    let mean = |i: usize| Estimate::from_samples(&curvatures.iter().map(|k| k[i]).collect::<Vec<_>>());
+    let (low, high) = of(PlaneShape::Saddle).interval(1.96);
+    PlanesResult {
+        kappa_minus: mean(0),
+        kappa_plus: mean(1),
+        curvatures,
+        minima: of(PlaneShape::Minimum).hits,
+        saddles: of(PlaneShape::Saddle).hits,
+        maxima: of(PlaneShape::Maximum).hits,
+        saddle_interval: [low, high],
     }
-    result
 }
 
 /// The random planes that the probes span, two by two.
@@ -172,10 +167,10 @@ pub fn filtered_direction(
     theta: &[f64],
     layout: &ParamLayout,
     options: &AnalysisOptions,
-    index: usize,
+    stream: u64,
 ) -> Result<Direction, AnalysisError> {
     let unfiltered = if options.keep_biases { Unfiltered::Keep } else { Unfiltered::Zero };
-    let direction = Direction::random(theta.len(), options.seed, 1_000_000 + index as u64)?;
+    let direction = Direction::random(theta.len(), options.seed, 1_000_000 + stream)?;
     Ok(filter_normalize(direction, theta, layout, unfiltered)?)
 }
 
@@ -198,9 +193,9 @@ pub fn filtered_planes(
         if monitor.cancelled() {
             return Err(AnalysisError::Cancelled);
         }
-        let first = found.len();
-        let mut vs = filtered_direction(theta, layout, options, 2 * first)?.into_vector();
-        vs.extend(filtered_direction(theta, layout, options, 2 * first + 1)?.into_vector());
+        let first = 2 * found.len() as u64;
+        let mut vs = filtered_direction(theta, layout, options, first)?.into_vector();
+        vs.extend(filtered_direction(theta, layout, options, first + 1)?.into_vector());
         let mut hvs = vec![0.0; vs.len()];
         near.product(Curvature::Hessian, &vs, &mut hvs)?;
         found.push([dot(&vs[..n], &hvs[..n]), dot(&vs[..n], &hvs[n..]), dot(&vs[n..], &hvs[n..])]);

@@ -8,6 +8,7 @@ use saddlescope_krylov::{Estimate, Status};
 use serde::{Deserialize, Serialize};
 
 use crate::figure::floats;
+use crate::reading::CriticalKind;
 
 /// Version of the layout of `results.json`.
 pub const SCHEMA: u32 = 1;
@@ -62,16 +63,14 @@ pub struct EigenResult {
     pub condition_b1: Option<String>,
 }
 
-impl EigenResult {
-    /// The largest eigenvalue's pair.
-    pub fn largest(&self) -> Option<&EigenpairResult> {
-        self.pairs.iter().find(|p| p.end == End::Largest)
-    }
+/// The pair of the largest eigenvalue among `pairs` (largest first).
+pub fn largest(pairs: &[EigenpairResult]) -> Option<&EigenpairResult> {
+    pairs.iter().find(|p| p.end == End::Largest)
+}
 
-    /// The smallest eigenvalue's pair.
-    pub fn smallest(&self) -> Option<&EigenpairResult> {
-        self.pairs.iter().rev().find(|p| p.end == End::Smallest)
-    }
+/// The pair of the smallest eigenvalue among `pairs` (largest first).
+pub fn smallest(pairs: &[EigenpairResult]) -> Option<&EigenpairResult> {
+    pairs.iter().rev().find(|p| p.end == End::Smallest)
 }
 
 /// Two estimates of the trace on the same vectors.
@@ -116,6 +115,12 @@ pub struct PlanesResult {
     pub saddles: usize,
     /// Maxima.
     pub maxima: usize,
+    /// Mean of κ₋ over the planes.
+    pub kappa_minus: Estimate,
+    /// Mean of κ₊ over the planes.
+    pub kappa_plus: Estimate,
+    /// 95 % interval (Wilson) of the probability that such a plane shows a saddle.
+    pub saddle_interval: [f64; 2],
 }
 
 /// The spectral density.
@@ -165,8 +170,10 @@ pub struct SplitResult {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PartEigenvalue {
     /// λ.
+    #[serde(with = "floats::scalar")]
     pub value: f64,
     /// True residual.
+    #[serde(with = "floats::scalar")]
     pub residual: f64,
     /// Whether it converged.
     pub converged: bool,
@@ -180,16 +187,36 @@ pub struct MinimumResult {
     /// Second coordinate.
     pub beta: f64,
     /// Loss there.
+    #[serde(with = "floats::scalar")]
     pub loss: f64,
 }
 
-/// One evaluated surface.
+/// One evaluated cut; its values are in `arrays/cut-NAME.npz`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CutResult {
+    /// Name, also of its file.
+    pub name: String,
+    /// The direction in words.
+    pub direction: String,
+    /// vᵀHv along the direction v.
+    #[serde(with = "floats::scalar")]
+    pub curvature: f64,
+    /// ∇Lᵀv.
+    #[serde(with = "floats::scalar")]
+    pub slope: f64,
+    /// Range of its coordinate.
+    pub range: [f64; 2],
+    /// Number of points.
+    pub points: usize,
+}
+
+/// One evaluated surface; its values are in `arrays/surface-NAME.npz`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SurfaceResult {
     /// Name, also of its files.
     pub name: String,
-    /// Which directions, in words.
-    pub directions: String,
+    /// Both directions, in words.
+    pub directions: [String; 2],
     /// Which samples.
     pub split: String,
     /// Grid points along both axes.
@@ -198,7 +225,7 @@ pub struct SurfaceResult {
     pub ranges: [[f64; 2]; 2],
     /// Smallest loss on the grid.
     pub minimum: Option<MinimumResult>,
-    /// Loss at the grid point next to the origin.
+    /// Loss at the grid point in the middle.
     #[serde(with = "floats::scalar")]
     pub center_loss: f64,
     /// Grid points whose loss is not a number.
@@ -219,23 +246,8 @@ pub struct EscapeResult {
     /// Accuracy on the other split.
     pub other_accuracy: Option<[f64; 2]>,
     /// Steps that were tried with their losses.
+    #[serde(with = "floats::pairs")]
     pub tried: Vec<[f64; 2]>,
-}
-
-/// What kind of point θ is, as far as the numbers show.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PointKind {
-    /// λmin is certainly negative and λmax certainly positive.
-    Saddle,
-    /// λmin is certainly positive.
-    Minimum,
-    /// λmax is certainly negative.
-    Maximum,
-    /// An extreme eigenvalue cannot be told from zero.
-    Degenerate,
-    /// Something was not finite or did not converge.
-    Undecided,
 }
 
 /// What the tool checked about itself on this model.
@@ -281,6 +293,8 @@ pub struct Cost {
 pub struct Results {
     /// Version of this layout.
     pub schema: u32,
+    /// The verb that made it: what it did not compute is absent, null or empty.
+    pub verb: String,
     /// Name of the model.
     pub model: String,
     /// L(θ) on the samples.
@@ -299,18 +313,18 @@ pub struct Results {
     pub parameters: usize,
     /// Samples the loss is a mean over.
     pub samples: usize,
-    /// Kind of point.
-    pub kind: PointKind,
+    /// Kind of point, where both ends of the spectrum are known.
+    pub kind: Option<CriticalKind>,
     /// The verdict in sentences.
     pub verdict: Vec<String>,
     /// Status of the eigenvalue solve.
-    pub status: Status,
+    pub status: Option<Status>,
     /// Operator products of the eigenvalue solve.
     pub matvecs: usize,
     /// Extreme eigenpairs.
     pub eigenpairs: Vec<EigenpairResult>,
     /// The eigenvalue stage in full.
-    pub eigen: EigenResult,
+    pub eigen: Option<EigenResult>,
     /// Trace estimates.
     pub trace: Option<TraceResult>,
     /// tr(H)/N.
@@ -331,6 +345,8 @@ pub struct Results {
     pub density: Option<DensityResult>,
     /// The two parts of H.
     pub split: Option<SplitResult>,
+    /// Cuts.
+    pub cuts: Vec<CutResult>,
     /// Surfaces.
     pub surfaces: Vec<SurfaceResult>,
     /// Search along negative curvature.

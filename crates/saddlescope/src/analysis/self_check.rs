@@ -9,6 +9,7 @@ use saddlescope_nn::risk::Curvature;
 use super::error::AnalysisError;
 use super::options::AnalysisOptions;
 use super::results::{Cost, SelfCheck};
+use super::slice_request::SliceRequest;
 use super::subject::Subject;
 use crate::empirical_risk::{EmpiricalRisk, NearPoint};
 use crate::numeric::dot;
@@ -191,14 +192,13 @@ fn relative_distance(a: &[f64], b: &[f64]) -> f64 {
 }
 
 /// What the analysis will cost, from one product and one evaluation.
-pub fn cost(subject: &Subject, options: &AnalysisOptions, product_seconds: f64) -> Cost {
+pub fn cost(subject: &Subject, options: &AnalysisOptions, product_seconds: f64, bytes: usize) -> Cost {
     let start = Instant::now();
     subject.slice_risk().evaluate(subject.theta());
     let evaluation_seconds = start.elapsed().as_secs_f64();
-    let n = subject.theta().len();
     let pairs = options.largest + options.smallest;
     // A plain run needs about 45 products for one pair at each end, and some ten more for every further pair.
-    let eigen = 35 + 10 * pairs;
+    let eigen = if pairs > 0 { 35 + 10 * pairs } else { 0 };
     let split = if options.split { 40 } else { 0 };
     let products = eigen
         + pairs
@@ -206,22 +206,24 @@ pub fn cost(subject: &Subject, options: &AnalysisOptions, product_seconds: f64) 
         + options.density_probes * options.density_steps
         + split
         + 2 * options.filtered_planes;
-    let surfaces = if options.grid > 0 { 3 + 2 * usize::from(subject.other.is_some()) } else { 0 };
     let both = 1 + usize::from(subject.other.is_some());
-    let evaluations = surfaces * options.grid * options.grid
-        + 3 * both * options.cut_points
-        + options.probes * options.fit_points
-        + if options.escape { 40 } else { 0 };
-    let memory = subject.risk.memory(4);
-    let element = subject.risk.dtype().size();
-    let basis = (eigen + 8).min(128) * n * element;
+    let drawn: usize = if options.slices.is_empty() {
+        // Two planes on both splits and the zoomed one.
+        (1 + 2 * both) * options.grid * options.grid + 3 * both * options.cut_points
+    } else {
+        let points = |s: &SliceRequest| -> usize {
+            s.axes.iter().map(|a| a.map_or(options.grid, |a| a.count())).product()
+        };
+        both * options.slices.iter().map(points).sum::<usize>()
+    };
+    let evaluations = drawn + options.probes * options.fit_points + if options.escape { 40 } else { 0 };
     Cost {
         product_seconds,
         evaluation_seconds,
         products,
         evaluations,
         seconds: products as f64 * product_seconds + evaluations as f64 * evaluation_seconds,
-        bytes: memory.shared + subject.risk.threads() * memory.per_thread + basis + 8 * n * (2 * pairs + 8),
+        bytes,
     }
 }
 

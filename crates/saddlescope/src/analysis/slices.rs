@@ -1,23 +1,21 @@
-//! Surfaces and cuts: the plane of the dominant Hessian directions, a random filter-normalised plane, on both splits.
+//! Surfaces and cuts, evaluated point by point and kept as they grow.
 
 use std::ops::ControlFlow;
 
 use saddlescope_nn::risk::Evaluation;
 use serde::{Deserialize, Serialize};
 
-use super::eigen::EigenStage;
 use super::error::AnalysisError;
 use super::folder::{FolderError, RunFolder};
 use super::monitor::Monitor;
-use super::options::AnalysisOptions;
-use super::probes::filtered_direction;
 use super::rows::RowLog;
+use super::subject::Subject;
 use crate::axis::Axis;
-use crate::direction::{Direction, Origin};
+use crate::direction::Direction;
 use crate::empirical_risk::EmpiricalRisk;
 use crate::evaluation::{Measurement, Threading};
 use crate::figure::floats;
-use crate::plane::Plane;
+use crate::plane::{Line, Plane};
 use crate::surface::{Surface, SurfaceOutcome, evaluate_surface};
 
 /// A surface with what its axes are.
@@ -27,10 +25,14 @@ pub struct NamedSurface {
     pub name: String,
     /// Which samples.
     pub split: String,
-    /// The first direction in words.
-    pub alpha: String,
-    /// The second direction in words.
-    pub beta: String,
+    /// Both directions in words.
+    pub directions: [String; 2],
+    /// Labels of both axes (markup).
+    pub labels: [String; 2],
+    /// Which plane, as a heading.
+    pub heading: String,
+    /// Whether it is a neighbourhood of the point, in a plane shown elsewhere as a whole.
+    pub zoom: bool,
     /// The values.
     pub surface: Surface,
 }
@@ -43,8 +45,10 @@ pub struct Cut {
     /// The direction in words.
     pub direction: String,
     /// Curvature along it, for the quadratic prediction.
+    #[serde(with = "floats::scalar")]
     pub curvature: f64,
     /// Slope along it.
+    #[serde(with = "floats::scalar")]
     pub slope: f64,
     /// Coordinates.
     pub alpha: Vec<f64>,
@@ -52,24 +56,12 @@ pub struct Cut {
     #[serde(with = "floats")]
     pub loss: Vec<f64>,
     /// Loss on the other split, if there is one.
-    #[serde(default, with = "floats::optional")]
+    #[serde(default, with = "floats::optional", skip_serializing_if = "Option::is_none")]
     pub other_loss: Option<Vec<f64>>,
 }
 
 fn measurement(e: Evaluation) -> Measurement {
     Measurement { loss: e.loss, accuracy: e.accuracy() }
-}
-
-/// A direction from an eigenvector of the stage.
-///
-/// # Errors
-/// If the vector is of no use (not finite).
-pub fn eigen_direction(stage: &EigenStage, largest: bool) -> Result<Option<Direction>, AnalysisError> {
-    let found = if largest { stage.largest() } else { stage.smallest() };
-    let Some((pair, vector)) = found else { return Ok(None) };
-    let origin =
-        Origin::Eigenvector { value: pair.value, residual: pair.residual, converged: pair.converged };
-    Ok(Some(Direction::new(vector.to_vec(), origin)?.unit()))
 }
 
 /// Half-width at which the quadratic model changes the loss by `change`: √(2·change/|λ|).
@@ -90,20 +82,6 @@ pub fn shown_change(loss: f64) -> f64 {
 pub fn symmetric_axis(radius: f64, points: usize) -> Result<Axis, AnalysisError> {
     let points = points | 1;
     Axis::new(-radius, radius, points).map_err(|e| AnalysisError::Other(e.to_string()))
-}
-
-/// The random plane of the analysis, filter-normalised.
-///
-/// # Errors
-/// If nothing is left of the directions.
-pub fn random_plane(
-    theta: &[f64],
-    layout: &crate::objective::ParamLayout,
-    options: &AnalysisOptions,
-) -> Result<Plane, AnalysisError> {
-    let u = filtered_direction(theta, layout, options, 0)?;
-    let v = filtered_direction(theta, layout, options, 1)?;
-    Ok(Plane::new(theta.to_vec(), u, v)?)
 }
 
 /// Evaluates one surface, continuing from the rows that are on disk.
@@ -153,15 +131,29 @@ pub fn surface(
     }
 }
 
+/// A cut to be evaluated.
+pub struct CutRequest {
+    /// Name, also of its file.
+    pub name: String,
+    /// The direction in words.
+    pub words: String,
+    /// The direction.
+    pub direction: Direction,
+    /// Curvature along the direction.
+    pub curvature: f64,
+    /// Slope along the direction.
+    pub slope: f64,
+    /// Where it is evaluated.
+    pub axis: Axis,
+}
+
 /// Evaluates one cut through θ on both splits.
 ///
 /// # Errors
 /// Cancelled, or a folder that cannot be written.
 pub fn cut(
-    request: &CutRequest<'_>,
-    theta: &[f64],
-    direction: &Direction,
-    axis: Axis,
+    request: &CutRequest,
+    subject: &Subject,
     folder: &RunFolder,
     monitor: &mut dyn Monitor,
 ) -> Result<Cut, AnalysisError> {
@@ -169,48 +161,32 @@ pub fn cut(
     if let Some(cut) = folder.load::<Cut>(&stage)? {
         return Ok(cut);
     }
-    monitor.begin(&format!("cut {}", request.name), Some(axis.count() as u64));
-    let mut moved = vec![0.0; theta.len()];
-    let (mut loss, mut other_loss) = (Vec::new(), request.other.map(|_| Vec::new()));
-    for (i, alpha) in axis.values().into_iter().enumerate() {
+    let (risk, other) = (subject.slice_risk(), subject.other.as_ref().map(|(_, r)| r));
+    monitor.begin(&format!("cut {}", request.name), Some(request.axis.count() as u64));
+    let line = Line::new(subject.theta().to_vec(), request.direction.clone())?;
+    let mut moved = vec![0.0; subject.theta().len()];
+    let (mut loss, mut other_loss) = (Vec::new(), other.map(|_| Vec::new()));
+    for (i, alpha) in request.axis.values().into_iter().enumerate() {
         if monitor.cancelled() {
             return Err(AnalysisError::Cancelled);
         }
-        for ((m, t), d) in moved.iter_mut().zip(theta).zip(direction.vector()) {
-            *m = t + alpha * d;
-        }
-        loss.push(request.risk.evaluate(&moved).loss);
-        if let (Some(risk), Some(values)) = (request.other, &mut other_loss) {
+        line.point(alpha, &mut moved);
+        loss.push(risk.evaluate(&moved).loss);
+        if let (Some(risk), Some(values)) = (other, &mut other_loss) {
             values.push(risk.evaluate(&moved).loss);
         }
         monitor.advance(i as u64 + 1, "");
     }
     monitor.end("");
     let cut = Cut {
-        name: request.name.into(),
-        direction: request.words.into(),
+        name: request.name.clone(),
+        direction: request.words.clone(),
         curvature: request.curvature,
         slope: request.slope,
-        alpha: axis.values(),
+        alpha: request.axis.values(),
         loss,
         other_loss,
     };
     folder.save(&stage, &cut)?;
     Ok(cut)
-}
-
-/// What a cut is of.
-pub struct CutRequest<'a> {
-    /// Name, also of its file.
-    pub name: &'a str,
-    /// The direction in words.
-    pub words: &'a str,
-    /// Curvature along the direction.
-    pub curvature: f64,
-    /// Slope along the direction.
-    pub slope: f64,
-    /// The samples of the analysis.
-    pub risk: &'a EmpiricalRisk,
-    /// The other split.
-    pub other: Option<&'a EmpiricalRisk>,
 }

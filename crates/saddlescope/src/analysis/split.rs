@@ -1,6 +1,6 @@
 //! Where negative curvature comes from: H = G + R with the generalised Gauss–Newton matrix G and the rest R.
 
-use saddlescope_krylov::{ExtremeEigen, Precision, Progress, Wanted, extreme_eigenpairs};
+use saddlescope_krylov::{ExtremeEigen, Progress, Wanted, extreme_eigenpairs};
 use saddlescope_nn::Dtype;
 use saddlescope_nn::risk::Curvature;
 use std::ops::ControlFlow;
@@ -9,6 +9,7 @@ use super::eigen::EigenStage;
 use super::error::AnalysisError;
 use super::folder::RunFolder;
 use super::journal::Journal;
+use super::memory::{MemoryPlan, precision};
 use super::monitor::Monitor;
 use super::options::AnalysisOptions;
 use super::results::{PartEigenvalue, SplitResult};
@@ -23,6 +24,7 @@ pub fn split(
     dtype: Dtype,
     stage: &EigenStage,
     options: &AnalysisOptions,
+    plan: &MemoryPlan,
     folder: &RunFolder,
     monitor: &mut dyn Monitor,
 ) -> Result<Option<SplitResult>, AnalysisError> {
@@ -51,7 +53,8 @@ pub fn split(
             wanted,
             tolerance: options.tolerance.max(1e-2),
             max_products: options.max_products,
-            precision: if dtype == Dtype::F32 { Precision::F32 } else { Precision::F64 },
+            precision: precision(dtype),
+            basis_limit: plan.basis_limit(),
             seed: options.seed,
             start,
             ..ExtremeEigen::default()

@@ -1,34 +1,18 @@
 //! The verdict: what kind of point θ is, in two or three sentences that a supervisor understands.
 
-use super::results::{EigenResult, EigenpairResult, PlanesResult, PointKind};
-
-/// Whether an eigenvalue is certainly of one sign: its interval leaves out zero and the solve converged.
-fn sign(pair: &EigenpairResult) -> Option<bool> {
-    if !pair.converged || !pair.value.is_finite() {
-        return None;
-    }
-    if pair.interval[0] > 0.0 {
-        Some(true)
-    } else if pair.interval[1] < 0.0 {
-        Some(false)
-    } else {
-        None
-    }
-}
+use super::results::{EigenResult, EigenpairResult, PlanesResult, TraceResult, largest, smallest};
+use crate::reading::{CriticalKind, ExtremeCurvature, classify};
 
 /// The kind of point, from the extreme eigenvalues alone.
-pub fn kind(eigen: &EigenResult) -> PointKind {
-    let (Some(top), Some(bottom)) = (eigen.largest(), eigen.smallest()) else { return PointKind::Undecided };
-    let usable = |p: &EigenpairResult| p.value.is_finite() && p.converged;
-    if !usable(top) || !usable(bottom) {
-        return PointKind::Undecided;
-    }
-    match (sign(top), sign(bottom)) {
-        (Some(true), Some(false)) => PointKind::Saddle,
-        (_, Some(true)) => PointKind::Minimum,
-        (Some(false), _) => PointKind::Maximum,
-        _ => PointKind::Degenerate,
-    }
+pub fn kind(pairs: &[EigenpairResult]) -> Option<CriticalKind> {
+    let curvature = |p: &EigenpairResult| ExtremeCurvature {
+        value: p.value,
+        residual: p.residual,
+        converged: p.converged,
+    };
+    let (top, bottom) = (largest(pairs).map(curvature)?, smallest(pairs).map(curvature)?);
+    // The point need not be critical: the kind is that of the local quadratic. Whatever exceeds its residual counts.
+    Some(classify(0.0, f64::INFINITY, Some(bottom), Some(top), 0.0).kind)
 }
 
 /// What the random slices would have said.
@@ -50,14 +34,15 @@ pub fn random_slice_sentence(planes: &PlanesResult, probability: Option<f64>, wh
 
 /// The verdict in sentences.
 pub fn sentences(
-    kind: PointKind,
-    eigen: &EigenResult,
+    eigen: Option<&EigenResult>,
     gradient_norm: f64,
+    trace: Option<&TraceResult>,
     planes: Option<(&PlanesResult, Option<f64>)>,
 ) -> Vec<String> {
     let mut out = Vec::new();
-    let (top, bottom) = (eigen.largest(), eigen.smallest());
-    if let (Some(top), Some(bottom)) = (top, bottom) {
+    let pairs = eigen.map_or(&[][..], |e| &e.pairs);
+    let (top, bottom) = (largest(pairs), smallest(pairs));
+    if let (Some(eigen), Some(kind), Some(top), Some(bottom)) = (eigen, kind(pairs), top, bottom) {
         let numbers = format!(
             "λ_max = {} ± {}, λ_min = {} ± {} (true residuals)",
             number(top.value),
@@ -66,24 +51,24 @@ pub fn sentences(
             short(bottom.residual)
         );
         out.push(match kind {
-            PointKind::Saddle => format!(
+            CriticalKind::Saddle => format!(
                 "The Hessian has both signs here: this point is a saddle, not a minimum. {numbers}; each interval leaves out zero."
             ),
-            PointKind::Minimum => {
+            CriticalKind::Minimum => {
                 format!("The smallest eigenvalue of the Hessian is certainly positive: the loss is convex here. {numbers}.")
             }
-            PointKind::Maximum => {
+            CriticalKind::Maximum => {
                 format!("The largest eigenvalue of the Hessian is certainly negative: the loss is concave here. {numbers}.")
             }
-            PointKind::Degenerate => {
+            CriticalKind::Degenerate => {
                 format!("An extreme eigenvalue cannot be told from zero: the point is degenerate to this precision. {numbers}.")
             }
-            PointKind::Undecided => format!(
+            CriticalKind::Undecided => format!(
                 "The eigenvalue solve did not reach its tolerance, so the kind of point is not certain: {}. {numbers}.",
                 eigen.message
             ),
         });
-        if kind == PointKind::Saddle {
+        if kind == CriticalKind::Saddle {
             let sigma = if bottom.std_error > 0.0 { -bottom.value / bottom.std_error } else { f64::INFINITY };
             if sigma.is_finite() && sigma < 3.0 {
                 out.push(format!(
@@ -91,6 +76,15 @@ pub fn sentences(
                 ));
             }
         }
+    }
+    if let Some(trace) = trace.filter(|_| eigen.is_none()) {
+        let e = trace.hutchinson;
+        out.push(format!(
+            "The trace of the Hessian is {} ± {} (standard error over {} probes).",
+            number(e.value),
+            short(e.std_error),
+            e.samples
+        ));
     }
     if let Some((planes, probability)) = planes {
         out.push(capitalised(&random_slice_sentence(planes, probability, "random slices")));

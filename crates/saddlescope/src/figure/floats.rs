@@ -84,3 +84,18 @@ pub(crate) mod optional {
         super::deserialize(deserializer).map(Some)
     }
 }
+
+/// The same for pairs of numbers.
+pub(crate) mod pairs {
+    use super::{In, Out};
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(values: &[[f64; 2]], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(values.iter().map(|v| v.map(Out)))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<[f64; 2]>, D::Error> {
+        let pairs = Vec::<[In; 2]>::deserialize(deserializer)?;
+        pairs.into_iter().map(|[a, b]| Ok([a.value()?, b.value()?])).collect()
+    }
+}

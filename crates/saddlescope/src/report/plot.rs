@@ -195,7 +195,8 @@ fn surface(p: &Surface3d) -> Value {
         }));
     }
     let (az, el) = (p.azimuth.to_radians(), p.elevation.to_radians());
-    let distance = 2.2;
+    // Far enough that the title of the vertical axis stays within the panel.
+    let distance = 2.6;
     let eye = [az.cos() * el.cos(), az.sin() * el.cos(), el.sin()].map(|v| distance * v);
     let axis = |label: &str| {
         json!({"title": {"text": to_html(label)}, "showbackground": true, "backgroundcolor": "#f5f5f5", "gridcolor": "#d0d0d0",

@@ -1,50 +1,36 @@
-//! How many labels a classifier gets right.
+//! Whether a classifier is right.
 
-use super::{Label, label};
 use crate::scalar::Scalar;
 
-/// Counts of a classifier's right answers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Accuracy {
-    /// Positions whose largest entry is the label's.
-    pub correct: usize,
-    /// Positions with a label that is not ignored.
-    pub counted: usize,
-}
-
-/// Counts the rows of `output` (logits, probabilities or log-probabilities; rows of `classes`) whose first largest
-/// entry is the row's label. Ignored labels (−100) are not counted; a row with a NaN is never right.
-pub fn correct<T: Scalar>(output: &[T], labels: &[T], classes: usize) -> Accuracy {
-    let mut accuracy = Accuracy::default();
-    if classes == 0 {
-        return accuracy;
+/// Whether `row` (logits, probabilities or log-probabilities of one position) predicts `class`: its first largest entry
+/// is the class's. A single entry is the logit of class 1 against class 0. A row with a NaN is never right.
+pub fn is_right<T: Scalar>(row: &[T], class: usize) -> bool {
+    let Some(&x) = row.get(if row.len() == 1 { 0 } else { class }) else { return false };
+    if row.len() == 1 {
+        return if class == 1 { x > T::ZERO } else { class == 0 && x <= T::ZERO };
     }
-    for (row, &t) in output.chunks_exact(classes).zip(labels) {
-        match label(t, classes) {
-            Label::Ignored => {}
-            Label::Invalid => accuracy.counted += 1,
-            Label::Class(class) => {
-                accuracy.counted += 1;
-                let x = row[class];
-                let first = row[..class].iter().all(|&other| other < x);
-                let largest = row[class..].iter().all(|&other| other <= x);
-                accuracy.correct += usize::from(first && largest);
-            }
-        }
-    }
-    accuracy
+    row[..class].iter().all(|&other| other < x) && row[class..].iter().all(|&other| other <= x)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::is_right;
 
     #[test]
     fn the_first_maximum_counts_and_nan_never_does() {
-        let output = [1.0, 1.0, 0.0, f64::NAN, 2.0, 0.0, 0.0, 5.0, 5.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0];
-        let labels = [0.0, 1.0, 2.0, -100.0, 9.0];
-        assert_eq!(correct(&output, &labels, 3), Accuracy { correct: 1, counted: 4 });
-        assert_eq!(correct(&[1.0, 2.0], &[1.0], 2), Accuracy { correct: 1, counted: 1 });
-        assert_eq!(correct::<f32>(&[], &[], 0), Accuracy::default());
+        assert!(is_right(&[1.0, 1.0, 0.0], 0));
+        assert!(!is_right(&[1.0, 1.0, 0.0], 1), "of equals the first counts");
+        assert!(!is_right(&[f64::NAN, 2.0, 0.0], 1));
+        assert!(!is_right(&[f64::NAN, 2.0, 0.0], 0));
+        assert!(is_right(&[f32::NEG_INFINITY, f32::INFINITY], 1));
+        assert!(!is_right(&[1.0, 2.0], 9), "a class that the network does not have");
+        assert!(!is_right::<f32>(&[], 0));
+    }
+
+    #[test]
+    fn one_logit_decides_between_two_classes() {
+        assert!(is_right(&[0.5], 1) && !is_right(&[0.5], 0));
+        assert!(is_right(&[-0.5], 0) && !is_right(&[-0.5], 1));
+        assert!(!is_right(&[f64::NAN], 0) && !is_right(&[f64::NAN], 1));
     }
 }

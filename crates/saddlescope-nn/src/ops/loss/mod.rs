@@ -10,7 +10,7 @@ mod cross_entropy;
 mod negative_log_likelihood;
 mod squared_error;
 
-pub use accuracy::{Accuracy, correct};
+pub use accuracy::is_right;
 pub use binary_cross_entropy::BinaryCrossEntropyWithLogits;
 pub use cross_entropy::CrossEntropy;
 pub use negative_log_likelihood::{CrossEntropyOfProbabilities, NegativeLogLikelihood};

@@ -1,0 +1,47 @@
+//! `saddlescope density`: the spectral density of the Hessian.
+
+use clap::Args;
+use saddlescope::analysis::AnalysisOptions;
+
+use crate::failure::Failure;
+use crate::run::{RunArguments, between, print_estimate};
+use crate::terminal;
+
+/// Arguments as given.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    run: RunArguments,
+
+    /// Random vectors to start from.
+    #[arg(long, default_value_t = 4)]
+    probes: usize,
+
+    /// Lanczos steps of each: one product a step.
+    #[arg(long, default_value_t = 48)]
+    steps: usize,
+}
+
+/// Checks the arguments, estimates, and prints.
+pub fn run(a: Arguments) -> Result<(), Failure> {
+    let options = AnalysisOptions {
+        density_probes: between("--probes", a.probes, 1, 10_000)?,
+        density_steps: between("--steps", a.steps, 2, 10_000)?,
+        seed: a.run.seed,
+        ..AnalysisOptions::nothing("density")
+    };
+    let subject = a.run.load(false)?;
+    let analysis = a.run.carry_out(&subject, &options)?;
+    terminal::print("")?;
+    if let Some(d) = &analysis.results.density {
+        let low = d.nodes.iter().copied().fold(f64::INFINITY, f64::min);
+        let high = d.nodes.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        terminal::print(format!(
+            "  nodes of the quadrature from {low:.6e} to {high:.6e}; {} products",
+            d.products
+        ))?;
+        print_estimate("negative eigenvalues (index)", &d.index)?;
+        print_estimate(&format!("eigenvalues below −{:.3e}", d.threshold), &d.clearly_negative)?;
+    }
+    a.run.print_places()
+}

@@ -1,0 +1,92 @@
+//! `saddlescope project`: what random planes through the point would say.
+
+use clap::Args;
+use saddlescope::analysis::AnalysisOptions;
+
+use crate::failure::Failure;
+use crate::run::{RunArguments, between, positive, print_eigenpairs, print_planes, print_verdict};
+use crate::terminal;
+
+/// Arguments as given.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    run: RunArguments,
+
+    /// Random planes with Gaussian directions: two products each.
+    #[arg(long, default_value_t = 32)]
+    planes: usize,
+
+    /// Random planes with filter-normalised directions: two products each; 0 leaves them out.
+    #[arg(long, default_value_t = 8)]
+    filtered_planes: usize,
+
+    /// Random directions keep their components at biases and normalisation parameters.
+    #[arg(long)]
+    keep_biases: bool,
+
+    /// Probes of the spectral density, from which the chance of a saddle is sampled; 0 leaves it out.
+    #[arg(long, default_value_t = 2)]
+    density_probes: usize,
+
+    /// Lanczos steps of each.
+    #[arg(long, default_value_t = 32)]
+    density_steps: usize,
+
+    /// Leave out the extreme eigenvalues: what the planes are compared with.
+    #[arg(long)]
+    no_truth: bool,
+
+    /// Residual allowed at the extreme eigenvalues, relative to each |λ|.
+    #[arg(long, default_value_t = 1e-3)]
+    tol: f64,
+}
+
+/// Checks the arguments, projects, and prints.
+pub fn run(a: Arguments) -> Result<(), Failure> {
+    if a.filtered_planes != 0 {
+        between("--filtered-planes", a.filtered_planes, 2, 50_000)?;
+    }
+    let ends = usize::from(!a.no_truth);
+    let options = AnalysisOptions {
+        largest: ends,
+        smallest: ends,
+        tolerance: positive("--tol", a.tol)?,
+        probes: 2 * between("--planes", a.planes, 2, 50_000)?,
+        filtered_planes: a.filtered_planes,
+        keep_biases: a.keep_biases,
+        density_probes: a.density_probes,
+        density_steps: between("--density-steps", a.density_steps, 2, 10_000)?,
+        seed: a.run.seed,
+        ..AnalysisOptions::nothing("project")
+    };
+    let subject = a.run.load(false)?;
+    let analysis = a.run.carry_out(&subject, &options)?;
+    let r = &analysis.results;
+    print_verdict(r)?;
+    if !r.eigenpairs.is_empty() {
+        print_eigenpairs(r)?;
+    }
+    terminal::print("")?;
+    if let Some(planes) = &r.random_planes {
+        print_planes("Gaussian planes", planes)?;
+    }
+    if let Some(planes) = &r.filtered_planes {
+        print_planes("filter-normalised planes", planes)?;
+    }
+    if let Some(p) = &r.saddle_probability {
+        terminal::print(format!(
+            "  chance that a Gaussian plane shows a saddle, from the spectrum: {:.4} ± {:.4} % ({} planes sampled)",
+            100.0 * p.value,
+            100.0 * p.std_error,
+            p.samples
+        ))?;
+    }
+    if let Some(p) = r.saddle_probability_closed_form {
+        terminal::print(format!(
+            "  the same by exp(−(tr H)²/(4 tr H²))/√2, which assumes that no eigenvalue dominates: {:.4} %",
+            100.0 * p
+        ))?;
+    }
+    a.run.print_places()
+}

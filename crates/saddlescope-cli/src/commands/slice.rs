@@ -1,0 +1,217 @@
+//! `saddlescope slice`: cuts and surfaces along directions of the user's choice.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use saddlescope::Axis;
+use saddlescope::Objective;
+use saddlescope::analysis::{
+    AnalysisOptions, DirectionRequest, End, GivenDirection, SliceRequest, Subject, fingerprint,
+};
+
+use crate::failure::Failure;
+use crate::run::{RunArguments, between, failure, positive, print_eigenpairs};
+use crate::terminal;
+
+/// Arguments as given.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    run: RunArguments,
+
+    /// One direction (a cut) or two with a comma (a surface); repeatable. A direction is largest[:K] or smallest[:K] (the
+    /// K-th eigenvector at that end of the Hessian's spectrum), random[:K] (Gaussian, unit length), filter[:K] (Gaussian,
+    /// filter-normalised) or FILE[#NAME] (safetensors). `hessian` is largest,smallest; `random` and `filter` alone are planes.
+    #[arg(long = "directions", value_name = "D1[,D2]", default_values_t = ["hessian".to_string(), "filter".to_string()])]
+    directions: Vec<String>,
+
+    /// Take eigenvectors from the folder of an earlier run on the same weights instead of computing them.
+    #[arg(long, value_name = "DIR")]
+    from: Option<PathBuf>,
+
+    /// First axis, lo:hi:points, for example -1:1:51; default: from the curvature.
+    #[arg(long, value_name = "AXIS", allow_hyphen_values = true)]
+    alpha: Option<String>,
+
+    /// Second axis, lo:hi:points; default: as --alpha where that is given, else from the curvature.
+    #[arg(long, value_name = "AXIS", allow_hyphen_values = true)]
+    beta: Option<String>,
+
+    /// Points along axes that are not given.
+    #[arg(long, default_value_t = 25)]
+    grid: usize,
+
+    /// Filter-normalised directions keep their components at biases and normalisation parameters.
+    #[arg(long)]
+    keep_biases: bool,
+
+    /// Residual allowed at eigenvectors computed here, relative to each |λ|.
+    #[arg(long, default_value_t = 1e-3)]
+    tol: f64,
+}
+
+/// A direction as written, before files are read.
+#[derive(Debug, Clone, PartialEq)]
+enum Wanted {
+    Eigenvector(End, usize),
+    Random(u64),
+    Filtered(u64),
+    File(PathBuf, Option<String>),
+}
+
+fn wanted(text: &str) -> Result<Wanted, Failure> {
+    let (name, number) = text.split_once(':').unwrap_or((text, "1"));
+    let number = |what: &str| {
+        number.parse::<usize>().ok().filter(|k| (1..=100).contains(k)).ok_or_else(|| {
+            Failure::bad_input(format!(
+                "--directions {text}: `{number}` is no number of {what} from 1 to 100"
+            ))
+        })
+    };
+    Ok(match name {
+        "largest" => Wanted::Eigenvector(End::Largest, number("an eigenvector")?),
+        "smallest" => Wanted::Eigenvector(End::Smallest, number("an eigenvector")?),
+        "random" => Wanted::Random(number("a random direction")? as u64 - 1),
+        "filter" => Wanted::Filtered(number("a random direction")? as u64 - 1),
+        _ => {
+            let (file, direction) = match text.split_once('#') {
+                Some((file, direction)) => (file, Some(direction.to_string())),
+                None => (text, None),
+            };
+            if !Path::new(file).exists() {
+                return Err(Failure::bad_input(format!(
+                    "--directions {text}: no such file, and none of hessian, largest, smallest, random, filter"
+                )));
+            }
+            Wanted::File(file.into(), direction)
+        }
+    })
+}
+
+/// The directions of one slice, and its name.
+fn parse(text: &str) -> Result<(String, Vec<Wanted>), Failure> {
+    let full = match text {
+        "hessian" => "largest,smallest",
+        "random" => "random:1,random:2",
+        "filter" => "filter:1,filter:2",
+        other => other,
+    };
+    let parts = full.split(',').map(wanted).collect::<Result<Vec<_>, _>>()?;
+    if parts.len() > 2 {
+        return Err(Failure::bad_input(format!("--directions {text}: expected one direction or two")));
+    }
+    let name: String =
+        text.chars().map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' }).collect();
+    Ok((name.trim_matches(['-', '.']).to_string(), parts))
+}
+
+fn axis(name: &str, text: Option<&str>) -> Result<Option<Axis>, Failure> {
+    text.map(|t| Axis::parse(t).map_err(|e| Failure::bad_input(format!("{name}: {e}")))).transpose()
+}
+
+/// Reads what must be read.
+fn resolve(wanted: Wanted, from: Option<&Path>, subject: &Subject) -> Result<DirectionRequest, Failure> {
+    let layout = subject.risk.layout();
+    Ok(match (wanted, from) {
+        (Wanted::Eigenvector(end, index), Some(folder)) => {
+            let weights = fingerprint(&subject.model);
+            DirectionRequest::Given(
+                GivenDirection::of_run(folder, end, index, &weights, layout).map_err(failure)?,
+            )
+        }
+        (Wanted::Eigenvector(end, index), None) => DirectionRequest::Eigenvector { end, index },
+        (Wanted::Random(stream), _) => DirectionRequest::Random { stream },
+        (Wanted::Filtered(stream), _) => DirectionRequest::Filtered { stream },
+        (Wanted::File(path, direction), _) => DirectionRequest::Given(
+            GivenDirection::read(&path, direction.as_deref(), layout).map_err(failure)?,
+        ),
+    })
+}
+
+/// How many eigenvectors at one end the slices need.
+fn needed(slices: &[SliceRequest], wanted: End) -> usize {
+    let index = |d: &DirectionRequest| match d {
+        DirectionRequest::Eigenvector { end, index } if *end == wanted => *index,
+        _ => 0,
+    };
+    slices.iter().flat_map(|s| &s.directions).map(index).max().unwrap_or(0)
+}
+
+/// Checks the arguments, evaluates, and prints.
+pub fn run(a: Arguments) -> Result<(), Failure> {
+    let alpha = axis("--alpha", a.alpha.as_deref())?;
+    let beta = axis("--beta", a.beta.as_deref())?.or(alpha);
+    let grid = between("--grid", a.grid, 2, 2001)?;
+    let tolerance = positive("--tol", a.tol)?;
+    let parsed = a.directions.iter().map(|text| parse(text)).collect::<Result<Vec<_>, _>>()?;
+    let subject = a.run.load(true)?;
+    let mut slices: Vec<SliceRequest> = Vec::new();
+    for (mut name, parts) in parsed {
+        if slices.iter().any(|s| s.name == name) {
+            name = format!("{name}-{}", slices.len() + 1);
+        }
+        let axes = if parts.len() == 1 { vec![alpha] } else { vec![alpha, beta] };
+        let directions =
+            (parts.into_iter()).map(|w| resolve(w, a.from.as_deref(), &subject)).collect::<Result<_, _>>()?;
+        slices.push(SliceRequest { name, directions, axes });
+    }
+    let options = AnalysisOptions {
+        largest: needed(&slices, End::Largest),
+        smallest: needed(&slices, End::Smallest),
+        tolerance,
+        grid,
+        keep_biases: a.keep_biases,
+        slices,
+        seed: a.run.seed,
+        ..AnalysisOptions::nothing("slice")
+    };
+    let analysis = a.run.carry_out(&subject, &options)?;
+    let r = &analysis.results;
+    if !r.eigenpairs.is_empty() {
+        print_eigenpairs(r)?;
+    }
+    terminal::print("")?;
+    for cut in &r.cuts {
+        terminal::print(format!(
+            "  cut {}: {}; {} points in [{:.4e}, {:.4e}]; curvature {:.6e}, slope {:.6e}",
+            cut.name, cut.direction, cut.points, cut.range[0], cut.range[1], cut.curvature, cut.slope
+        ))?;
+    }
+    for s in &r.surfaces {
+        let smallest = s.minimum.map_or("no finite value".to_string(), |m| {
+            format!("smallest loss {:.6} at ({:.4e}, {:.4e})", m.loss, m.alpha, m.beta)
+        });
+        terminal::print(format!(
+            "  surface {}: {} × {} points; middle {:.6}; {smallest}{}",
+            s.name,
+            s.shape[0],
+            s.shape[1],
+            s.center_loss,
+            if s.not_finite > 0 {
+                format!("; {} points are not finite", s.not_finite)
+            } else {
+                String::new()
+            }
+        ))?;
+    }
+    a.run.print_places()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn directions_as_written() {
+        let (name, parts) = parse("hessian").unwrap();
+        assert_eq!(name, "hessian");
+        assert_eq!(parts, [Wanted::Eigenvector(End::Largest, 1), Wanted::Eigenvector(End::Smallest, 1)]);
+        let (name, parts) = parse("smallest:2,filter:3").unwrap();
+        assert_eq!(name, "smallest-2-filter-3");
+        assert_eq!(parts, [Wanted::Eigenvector(End::Smallest, 2), Wanted::Filtered(2)]);
+        assert_eq!(parse("random:5").unwrap().1, [Wanted::Random(4)]);
+        for wrong in ["largest:0", "random:x", "no-such-file", "largest,smallest,random", ""] {
+            assert!(matches!(parse(wrong), Err(Failure::BadInput(_))), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! What all verbs that compute share: a subject, a folder, a seed; and how their numbers are printed.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use saddlescope::analysis::{
+    Analysis, AnalysisError, AnalysisOptions, Estimate, PlanesResult, Results, Subject, analyze,
+};
+
+use crate::failure::Failure;
+use crate::progress::Progress;
+use crate::subject::SubjectArguments;
+use crate::terminal;
+
+/// Arguments of every verb that computes.
+#[derive(Debug, Args)]
+pub struct RunArguments {
+    #[command(flatten)]
+    pub subject: SubjectArguments,
+
+    /// Folder for results; the same command continues what is there.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+
+    /// Seed of every random number.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+}
+
+impl RunArguments {
+    /// Loads model and data and says what a user should know of them. `other`: the other split too.
+    pub fn load(&self, other: bool) -> Result<Subject, Failure> {
+        let subject = self.subject.subject(other)?;
+        for note in &subject.model.notes {
+            terminal::note(format!("note: {note}"))?;
+        }
+        Ok(subject)
+    }
+
+    /// Computes what the options ask for, shows progress, and says where the results are.
+    pub fn carry_out(&self, subject: &Subject, options: &AnalysisOptions) -> Result<Analysis, Failure> {
+        let memory = self.subject.memory.map(|mib| mib << 20);
+        analyze(subject, options, memory, &self.out, &mut Progress::new()).map_err(failure)
+    }
+
+    /// Says where the results are.
+    pub fn print_places(&self) -> Result<(), Failure> {
+        terminal::print(format!("\nReport: {}", self.out.join("report.html").display()))?;
+        terminal::print(format!("Numbers: {}", self.out.join("results.json").display()))?;
+        Ok(())
+    }
+}
+
+/// The exit code of a run that stopped.
+pub fn failure(error: AnalysisError) -> Failure {
+    match error {
+        AnalysisError::Cancelled => Failure::Interrupted("the same command continues where it stopped"),
+        AnalysisError::Folder(_)
+        | AnalysisError::Memory { .. }
+        | AnalysisError::Lanczos(_)
+        | AnalysisError::Given { .. }
+        | AnalysisError::Direction(_)
+        | AnalysisError::Plane(_) => Failure::BadInput(anyhow::Error::new(error)),
+        other => Failure::Failed(anyhow::Error::new(other).context("the analysis stopped")),
+    }
+}
+
+/// A positive, finite number.
+pub fn positive(name: &str, x: f64) -> Result<f64, Failure> {
+    if x.is_finite() && x > 0.0 {
+        Ok(x)
+    } else {
+        Err(Failure::bad_input(format!("{name} {x}: expected a positive number")))
+    }
+}
+
+/// A number of things within bounds.
+pub fn between(name: &str, value: usize, low: usize, high: usize) -> Result<usize, Failure> {
+    if (low..=high).contains(&value) {
+        Ok(value)
+    } else {
+        Err(Failure::bad_input(format!("{name} {value}: expected {low} to {high}")))
+    }
+}
+
+/// The verdict in sentences.
+pub fn print_verdict(results: &Results) -> Result<(), Failure> {
+    terminal::print("")?;
+    for sentence in &results.verdict {
+        terminal::print(sentence)?;
+    }
+    Ok(())
+}
+
+/// The extreme eigenvalues with residuals and standard errors.
+pub fn print_eigenpairs(results: &Results) -> Result<(), Failure> {
+    terminal::print("\n  end        λ                residual     ± over data")?;
+    for p in &results.eigenpairs {
+        terminal::print(format!(
+            "  {:<9} {:>14.6} {:>12.2e} {:>12.2e}{}",
+            format!("{:?}", p.end).to_lowercase(),
+            p.value,
+            p.residual,
+            p.std_error,
+            if p.converged { "" } else { "  NOT CONVERGED" }
+        ))?;
+    }
+    Ok(())
+}
+
+/// A quantity with its standard error.
+pub fn print_estimate(name: &str, e: &Estimate) -> Result<(), Failure> {
+    Ok(terminal::print(format!(
+        "  {name:<44} {:>14.6e} ± {:.1e}   ({} samples)",
+        e.value, e.std_error, e.samples
+    ))?)
+}
+
+/// What random planes show.
+pub fn print_planes(name: &str, planes: &PlanesResult) -> Result<(), Failure> {
+    let [low, high] = planes.saddle_interval;
+    terminal::print(format!(
+        "  {name}: {} look like a minimum, {} show a saddle, {} look like a maximum (of {}); chance of a saddle {:.2} to {:.2} % (95 %)",
+        planes.minima,
+        planes.saddles,
+        planes.maxima,
+        planes.curvatures.len(),
+        100.0 * low,
+        100.0 * high
+    ))?;
+    print_estimate("  mean κ₋", &planes.kappa_minus)?;
+    print_estimate("  mean κ₊", &planes.kappa_plus)
+}

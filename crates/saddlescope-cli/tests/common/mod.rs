@@ -1,0 +1,96 @@
+//! Running the binary and looking at what it leaves.
+
+#![allow(dead_code)] // Each test file uses its part.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+pub fn saddlescope(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_saddlescope")).args(arguments).output().unwrap()
+}
+
+/// Runs a command that must succeed; what it printed.
+pub fn succeed(arguments: &[&str]) -> String {
+    let output = saddlescope(arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Runs a command that must be refused with exit code 2; its complaint.
+pub fn refused(arguments: &[&str]) -> String {
+    let output = saddlescope(arguments);
+    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stderr).unwrap()
+}
+
+pub fn start(arguments: &[&str]) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_saddlescope"))
+        .args(arguments)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// Waits until `there` holds, or the process has ended by itself (then `false`).
+pub fn wait_for(child: &mut Child, there: impl Fn() -> bool) -> bool {
+    let begin = Instant::now();
+    while begin.elapsed() < Duration::from_secs(300) {
+        if there() {
+            return true;
+        }
+        if child.try_wait().unwrap().is_some() {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    panic!("five minutes passed");
+}
+
+/// The numbers of a run.
+pub fn results(dir: &Path) -> serde_json::Value {
+    serde_json::from_slice(&std::fs::read(dir.join("results.json")).unwrap()).unwrap()
+}
+
+/// Every file of a run but its work folder, by relative name. In `results.json` the three lines with measured seconds
+/// are left out: they are the only content that may differ between two runs of the same command.
+pub fn contents(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![dir.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.strip_prefix(dir).unwrap().to_path_buf();
+            if path.is_dir() {
+                if name != Path::new("work") {
+                    folders.push(path);
+                }
+                continue;
+            }
+            let mut bytes = std::fs::read(&path).unwrap();
+            if name == Path::new("results.json") {
+                let text = String::from_utf8(bytes).unwrap();
+                let timing = |line: &&str| {
+                    ["\"product_seconds\":", "\"evaluation_seconds\":", "\"seconds\":"]
+                        .iter()
+                        .any(|name| line.trim_start().starts_with(name))
+                };
+                assert_eq!(text.lines().filter(timing).count(), 3, "the lines with seconds");
+                bytes = text.lines().filter(|l| !timing(l)).collect::<Vec<_>>().join("\n").into_bytes();
+            }
+            found.insert(name, bytes);
+        }
+    }
+    found
+}
+
+/// Says which files differ.
+pub fn assert_same(a: &Path, b: &Path) {
+    let (a, b) = (contents(a), contents(b));
+    assert_eq!(a.keys().collect::<Vec<_>>(), b.keys().collect::<Vec<_>>());
+    let different: Vec<_> =
+        a.iter().filter(|(name, bytes)| b[*name] != **bytes).map(|(name, _)| name).collect();
+    assert!(different.is_empty(), "these files differ: {different:?}");
+}

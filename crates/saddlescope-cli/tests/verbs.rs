@@ -1,0 +1,185 @@
+//! Every verb that computes: its files, its numbers, and the documented layout of `results.json`.
+
+mod common;
+
+use std::path::Path;
+
+use common::{refused, results, succeed};
+use serde_json::Value;
+
+const SMALL: [&str; 6] = ["--model", "digits-mlp", "--samples", "0..128", "--threads", "2"];
+
+fn run(verb: &str, more: &[&str], out: &Path) -> String {
+    let mut all = vec![verb];
+    all.extend(SMALL);
+    all.extend(more);
+    all.extend(["--out", out.to_str().unwrap()]);
+    succeed(&all)
+}
+
+/// Checks `results.json` against the documented schema.
+fn check_schema(dir: &Path) -> Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/results.schema.json");
+    let schema: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let found = results(dir);
+    let mut schemas = boon::Schemas::new();
+    let mut compiler = boon::Compiler::new();
+    compiler.add_resource("results.schema.json", schema).unwrap();
+    let index = compiler.compile("results.schema.json", &mut schemas).unwrap();
+    if let Err(error) = schemas.validate(&found, index) {
+        panic!("{}: {error:#}", dir.display());
+    }
+    found
+}
+
+fn lambda(found: &Value, end: &str) -> f64 {
+    let pairs = found["eigenpairs"].as_array().unwrap();
+    let values = pairs.iter().filter(|p| p["end"] == end).map(|p| p["value"].as_f64().unwrap());
+    if end == "largest" { values.fold(f64::MIN, f64::max) } else { values.fold(f64::MAX, f64::min) }
+}
+
+#[test]
+fn every_verb_gives_its_part_in_the_documented_layout() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = |name: &str| temp.path().join(name);
+
+    run(
+        "analyze",
+        &["--grid", "7", "--probes", "8", "--density-steps", "12", "--tol", "1e-3"],
+        &dir("analyze"),
+    );
+    let whole = check_schema(&dir("analyze"));
+    assert_eq!((&whole["kind"], &whole["status"]), (&Value::from("saddle"), &Value::from("Converged")));
+    for file in [
+        "directions.safetensors",
+        "report.html",
+        "arrays/eigenvalues.npz",
+        "arrays/probes.npz",
+        "arrays/trace.npz",
+        "arrays/density.npz",
+        "arrays/random_planes.npz",
+        "arrays/filtered_planes.npz",
+        "arrays/cut-lambda-min.npz",
+        "arrays/surface-hessian-test.npz",
+        "surfaces/hessian-train.vtp",
+        "surfaces/hessian-zoom-train.obj",
+        "surfaces/random-test.vtp",
+    ] {
+        assert!(dir("analyze").join(file).is_file(), "{file}");
+    }
+
+    // The same solve as its own verb: the same bits.
+    let text = run("eigs", &["--tol", "1e-3"], &dir("eigs"));
+    let eigs = check_schema(&dir("eigs"));
+    assert_eq!(eigs["eigenpairs"], whole["eigenpairs"]);
+    assert!(text.contains("smallest") && text.contains("products"), "{text}");
+
+    run("eigs", &["--method", "algorithm1", "--largest", "1", "--smallest", "1"], &dir("algorithm1"));
+    let paper = check_schema(&dir("algorithm1"));
+    assert!(paper["eigen"]["condition_b1"].is_string());
+    for end in ["largest", "smallest"] {
+        // Both methods stop at a residual of 1e-3 |λ|, which bounds the error of λ.
+        let (a, b) = (lambda(&paper, end), lambda(&eigs, end));
+        assert!((a - b).abs() <= 2e-3 * b.abs(), "{end}: {a} and {b}");
+    }
+
+    let text = run("trace", &["--probes", "8"], &dir("trace"));
+    let trace = check_schema(&dir("trace"));
+    assert_eq!(trace["trace"]["hutchinson"], whole["trace"]["hutchinson"]);
+    assert_eq!(trace["layers"].as_array().unwrap().len(), whole["layers"].as_array().unwrap().len());
+    assert!(text.contains("tr H, curvature fits"), "{text}");
+
+    let text = run("density", &["--probes", "2", "--steps", "12"], &dir("density"));
+    let density = check_schema(&dir("density"));
+    let weights: f64 =
+        density["density"]["weights"].as_array().unwrap().iter().map(|w| w.as_f64().unwrap()).sum();
+    // A quadrature rule of unit mass per probe, rounded.
+    assert!((weights - 1.0).abs() < 1e-6, "{weights}");
+    assert!(text.contains("negative eigenvalues (index)"), "{text}");
+
+    let text = run(
+        "project",
+        &["--planes", "4", "--filtered-planes", "2", "--density-steps", "12"],
+        &dir("project"),
+    );
+    let project = check_schema(&dir("project"));
+    // The planes of the first eight probes are those of the analysis.
+    assert_eq!(project["random_planes"], whole["random_planes"]);
+    assert!(text.contains("chance of a saddle") && text.contains("mean κ₊"), "{text}");
+}
+
+#[test]
+fn slices_along_directions_of_all_kinds() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = |name: &str| temp.path().join(name);
+    let short = ["--grid", "5", "--tol", "1e-2"];
+    let mut more = short.to_vec();
+    more.extend(["--directions", "hessian", "--directions", "filter", "--directions", "smallest"]);
+    run("slice", &more, &dir("first"));
+    let first = check_schema(&dir("first"));
+    let names: Vec<&str> =
+        first["surfaces"].as_array().unwrap().iter().map(|s| s["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["hessian-train", "filter-train", "hessian-test", "filter-test"]);
+    let cut = &first["cuts"][0];
+    assert_eq!(cut["curvature"].as_f64(), Some(lambda(&first, "smallest")));
+
+    // Eigenvectors of the earlier run, a direction from its file, an axis as written.
+    let from = dir("first");
+    let file = format!("{}#hessian.beta", from.join("directions.safetensors").display());
+    let axes = ["--alpha", "-0.5:0.5:5", "--beta", "0:1:3"];
+    let mut more = vec!["--from", from.to_str().unwrap(), "--directions", "hessian", "--directions", &file];
+    more.extend(axes);
+    run("slice", &more, &dir("second"));
+    let second = check_schema(&dir("second"));
+    assert!(second["eigenpairs"].as_array().unwrap().is_empty(), "nothing is solved again");
+    assert_eq!(second["surfaces"][0]["shape"], serde_json::json!([5, 3]));
+    assert_eq!(second["surfaces"][0]["ranges"], serde_json::json!([[-0.5, 0.5], [0.0, 1.0]]));
+    // The direction in the file is the eigenvector in f32: the curvature along it is λ to about that precision, and to
+    // second order in its residual.
+    let (a, b) = (second["cuts"][0]["curvature"].as_f64().unwrap(), lambda(&first, "smallest"));
+    assert!((a - b).abs() < 1e-3 * b.abs(), "{a} and {b}");
+
+    let at = dir("third");
+    let wrong = |more: &[&str], part: &str| {
+        let mut all = vec!["slice"];
+        all.extend(SMALL);
+        all.extend(more);
+        all.extend(["--out", at.to_str().unwrap()]);
+        let text = refused(&all);
+        assert!(text.contains(part), "{text}");
+    };
+    wrong(&["--alpha", "1:-1:5"], "--alpha: axis from 1 to -1");
+    wrong(&["--alpha", "-1:1"], "expected lo:hi:n");
+    wrong(&["--directions", "sideways"], "no such file");
+    wrong(&["--directions", "largest,smallest,random"], "one direction or two");
+    wrong(&["--directions", "largest:0"], "--directions largest:0");
+    wrong(&["--directions", "random:1,random:1"], "parallel");
+    let missing = file.replace("#hessian.beta", "#nothing");
+    wrong(&["--directions", &missing], "the directions in it are");
+    wrong(&["--from", at.to_str().unwrap(), "--directions", "hessian"], "results.json");
+}
+
+#[test]
+fn impossible_numbers_are_refused() {
+    let temp = tempfile::tempdir().unwrap();
+    let out = temp.path().join("out");
+    let wrong = |verb: &str, more: &[&str], part: &str| {
+        let mut all = vec![verb];
+        all.extend(SMALL);
+        all.extend(more);
+        all.extend(["--out", out.to_str().unwrap()]);
+        let text = refused(&all);
+        assert!(text.contains(part), "{text}");
+    };
+    wrong("eigs", &["--largest", "0", "--smallest", "0"], "no eigenvalue is asked for");
+    wrong("eigs", &["--tol", "-1"], "--tol");
+    wrong("eigs", &["--tol", "NaN"], "--tol NaN");
+    wrong("trace", &["--probes", "1"], "--probes 1");
+    wrong("trace", &["--fit-points", "2"], "--fit-points 2");
+    wrong("density", &["--steps", "1"], "--steps 1");
+    wrong("project", &["--planes", "1"], "--planes 1");
+    wrong("slice", &["--grid", "1"], "--grid 1");
+    wrong("analyze", &["--params", "no.such.*"], "leave no parameter");
+    wrong("analyze", &["--split", "valid"], "--split valid");
+    assert!(!out.exists(), "nothing is written for bad input");
+}

@@ -1,0 +1,114 @@
+//! How the memory that a run may use is shared out: what it needs in any case, the Krylov basis, and primal values that
+//! are kept between products to save time.
+
+use saddlescope_krylov::{BasisLimit, ExtremeEigen, Precision, Wanted};
+use saddlescope_nn::Dtype;
+
+use super::error::AnalysisError;
+use super::options::AnalysisOptions;
+use super::subject::Subject;
+use crate::empirical_risk::EmpiricalRisk;
+
+/// The program itself with its report script and pictures in the making: 40 to 60 MiB were measured.
+const PROCESS: usize = 64 << 20;
+/// Vectors that a basis may hold when memory is not limited.
+const VECTORS: usize = 128;
+/// Bytes for kept primal values when memory is not limited.
+const KEEP: usize = 1 << 30;
+
+/// A share for each use, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryPlan {
+    /// What the basis of any one solve may take.
+    pub basis: usize,
+    /// What primal values kept between products may take. Results do not depend on it.
+    pub keep: usize,
+    /// Everything together, at most.
+    pub total: usize,
+}
+
+/// How basis vectors are stored for an engine that computes in `dtype`.
+pub fn precision(dtype: Dtype) -> Precision {
+    match dtype {
+        Dtype::F32 => Precision::F32,
+        Dtype::F64 => Precision::F64,
+    }
+}
+
+impl MemoryPlan {
+    /// Shares `limit` bytes out; without a limit everything gets what it can use.
+    ///
+    /// The basis' share depends on the limit but not on the number of threads, and so do the results.
+    ///
+    /// # Errors
+    /// A limit below what the run needs.
+    pub fn new(
+        subject: &Subject,
+        options: &AnalysisOptions,
+        limit: Option<usize>,
+    ) -> Result<Self, AnalysisError> {
+        let n = subject.theta().len();
+        let fixed = fixed(subject, options);
+        let precision = precision(subject.risk.dtype());
+        let solves = options.largest + options.smallest > 0 || options.density_probes > 0;
+        let whole = if solves { VECTORS.min(n) * n * precision.bytes() } else { 0 };
+        let primals = subject.risk.memory(1).all_primals;
+        let Some(limit) = limit else {
+            let keep = KEEP.min(primals);
+            return Ok(Self { basis: whole, keep, total: fixed + whole + keep });
+        };
+        let least = if solves { least_basis(n, options, precision) } else { 0 };
+        let basis = whole.min(limit / 3).max(least);
+        let needed = fixed + basis;
+        if needed > limit {
+            // Where the third does not fit beside the rest, the least that works may.
+            if fixed + least > limit || basis == least {
+                return Err(AnalysisError::Memory {
+                    needed_mib: (fixed + least).div_ceil(1 << 20),
+                    allowed_mib: limit >> 20,
+                });
+            }
+            return Ok(Self { basis: least, keep: 0, total: fixed + least });
+        }
+        let keep = (limit - needed).min(primals);
+        Ok(Self { basis, keep, total: needed + keep })
+    }
+
+    /// The limit of a solver's basis.
+    pub fn basis_limit(&self) -> BasisLimit {
+        BasisLimit::Bytes(self.basis)
+    }
+}
+
+/// The smallest basis with which the solves work at all, with some room so that they do not crawl: twice the pairs and
+/// eight vectors more.
+fn least_basis(n: usize, options: &AnalysisOptions, precision: Precision) -> usize {
+    let pairs = (options.largest + options.smallest).max(2);
+    let eigen = ExtremeEigen {
+        wanted: Wanted::Ends { largest: pairs, smallest: 0 },
+        basis_limit: BasisLimit::Vectors(2 * pairs + 8),
+        precision,
+        ..ExtremeEigen::default()
+    };
+    eigen.basis_bytes(n)
+}
+
+/// What is needed whatever else is: program, data, workspaces of all threads, vectors in flight.
+fn fixed(subject: &Subject, options: &AnalysisOptions) -> usize {
+    let n = subject.theta().len();
+    let pairs = options.largest + options.smallest;
+    // Vectors multiplied at a time.
+    let tangents = if options.probes > 0 || options.density_probes > 1 { 4 } else { 2 };
+    let engine = |risk: &EmpiricalRisk, tangents: usize| {
+        let m = risk.memory(tangents);
+        // The data as loaded and as bound.
+        let data = risk.memory(0).data;
+        m.shared + 2 * data + risk.threads() * m.per_thread
+    };
+    let mut bytes = PROCESS + engine(&subject.risk, tangents);
+    bytes += subject.slices.as_ref().map_or(0, |r| engine(r, 0));
+    bytes += subject.other.as_ref().map_or(0, |(_, r)| engine(r, 0));
+    // θ in its places, the gradient, a block of vectors with its products, eigenvectors with their copies on the way to
+    // the disk.
+    bytes + 8 * n * (10 + 2 * tangents + 3 * pairs)
+}
