@@ -98,6 +98,6 @@ fn an_interrupt_keeps_what_was_finished_and_exits_with_130() {
     assert!(files.iter().all(|file| !file.starts_with(".partial")), "{files:?}");
     // The table and the report are of what was finished.
     let table = std::fs::read_to_string(temp.path().join("numbers.md")).unwrap();
-    assert!(table.contains("Figure 1"), "{table}");
+    assert!(table.contains("Fig. 1"), "{table}");
     assert!(std::fs::read_to_string(temp.path().join("report.html")).unwrap().contains("id=\"figure-1\""));
 }

@@ -172,7 +172,7 @@ fn impossible_numbers_are_refused() {
         assert!(text.contains(part), "{text}");
     };
     wrong("eigs", &["--largest", "0", "--smallest", "0"], "no eigenvalue is asked for");
-    wrong("eigs", &["--tol", "-1"], "--tol");
+    wrong("eigs", &["--tol=-1"], "--tol -1");
     wrong("eigs", &["--tol", "NaN"], "--tol NaN");
     wrong("trace", &["--probes", "1"], "--probes 1");
     wrong("trace", &["--fit-points", "2"], "--fit-points 2");
