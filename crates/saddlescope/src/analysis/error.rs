@@ -49,7 +49,7 @@ pub enum AnalysisError {
     SelfCheck(String),
     /// The memory given is not enough.
     #[error(
-        "the analysis needs about {needed_mib} MiB, but --memory allows {allowed_mib} MiB; fewer eigenpairs, --dtype f32 or a smaller micro-batch need less"
+        "the analysis needs about {needed_mib} MiB, but --memory allows {allowed_mib} MiB; fewer eigenpairs, fewer --threads, fewer samples or --dtype f32 need less"
     )]
     Memory {
         /// What is needed.

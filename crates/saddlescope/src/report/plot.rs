@@ -96,7 +96,7 @@ pub(super) fn layout() -> Map<String, Value> {
         "plot_bgcolor": "#ffffff",
         "hovermode": "closest",
         "hoverlabel": {"bgcolor": "#ffffff", "bordercolor": "#888888", "font": {"color": "#222222"}, "namelength": -1},
-        "margin": {"l": 66, "r": 16, "t": 12, "b": 52},
+        "margin": {"l": 66, "r": 16, "t": 34, "b": 52},
         "showlegend": false
     });
     match layout {
@@ -312,7 +312,7 @@ fn heat_map(p: &HeatMap) -> Value {
             json!([{"text": format!("grey: {}", to_html(missing_text(p.scale))), "xref": "paper", "yref": "paper", "x": 0.0, "y": 1.0,
                     "xanchor": "left", "yanchor": "bottom", "showarrow": false, "font": {"size": 11}}]),
         );
-        layout.insert("margin".into(), json!({"l": 66, "r": 16, "t": 22, "b": 52}));
+        layout.insert("margin".into(), json!({"l": 66, "r": 16, "t": 40, "b": 52}));
     }
     json!({"data": data, "layout": layout})
 }

@@ -27,10 +27,10 @@ pub(super) fn plot(c: &Content) -> Value {
     layout.insert("bargap".into(), json!(0.0));
     let named = data.iter().any(|t| t["showlegend"] == json!(true));
     layout.insert("showlegend".into(), json!(named));
-    // Below the axis: Plotly's toolbar lies over the upper edge.
+    // Below the axis and its title: the toolbar lies over the upper edge.
     layout.insert(
         "legend".into(),
-        json!({"orientation": "h", "x": 0.0, "y": -0.2, "xanchor": "left", "yanchor": "top", "font": {"size": 12}}),
+        json!({"orientation": "h", "x": 0.0, "y": -0.28, "xanchor": "left", "yanchor": "top", "font": {"size": 12}}),
     );
     json!({"data": data, "layout": layout})
 }
