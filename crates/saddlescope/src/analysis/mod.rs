@@ -25,7 +25,7 @@ mod rows;
 mod run;
 mod self_check;
 mod slice_request;
-mod slices;
+pub(crate) mod slices;
 mod split;
 mod subject;
 mod verdict;

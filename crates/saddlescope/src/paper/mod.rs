@@ -3,17 +3,20 @@
 //!
 //! Figures 1 to 4 and the numbers of the text need no network: [`make_figure`], [`text_numbers`]. Each figure comes
 //! as data ([`Figure`]) with its rows of the table "printed / exact / ours ± error" ([`NumberTable`]). Figures 5 to 7
-//! need trained networks and images and are not made here.
+//! need trained networks and images: [`network_landscape`], then [`network_figure`].
 
 mod figure1;
 mod figure2;
 mod figure3;
 mod figure4;
+mod figures567;
+mod network;
 mod numbers;
 mod output;
 mod report;
 mod text;
 
+pub use network::{NetworkLandscape, NetworkSettings, PaperNetwork, network_landscape};
 pub use numbers::{Comparison, Finding, Measured, NumberTable};
 pub use output::PaperOutput;
 pub use report::paper_report;
@@ -107,6 +110,9 @@ pub enum PaperError {
         /// The figure that was being made.
         figure: &'static str,
     },
+    /// The analysis of a network stopped.
+    #[error(transparent)]
+    Analysis(#[from] crate::analysis::AnalysisError),
     /// A computation refused its input.
     #[error("{0}")]
     Computation(Box<dyn std::error::Error + Send + Sync>),
@@ -159,6 +165,17 @@ pub fn make_figure(figure: PaperFigure, seed: u64, stop: &AtomicBool) -> Result<
         PaperFigure::ResNet56 | PaperFigure::DenseNet121 | PaperFigure::HeatMaps => {
             Err(PaperError::NeedsNetwork { figure })
         }
+    }
+}
+
+/// Figure 5, 6 or 7 from the landscapes of its networks; `None` if that network is not among them.
+pub fn network_figure(figure: PaperFigure, landscapes: &[NetworkLandscape]) -> Option<FigureResult> {
+    let of = |network| landscapes.iter().find(|l| l.network == network);
+    match figure {
+        PaperFigure::ResNet56 => of(PaperNetwork::ResNet56).map(figures567::surfaces),
+        PaperFigure::DenseNet121 => of(PaperNetwork::DenseNet121).map(figures567::surfaces),
+        PaperFigure::HeatMaps if !landscapes.is_empty() => Some(figures567::heat_maps(landscapes)),
+        _ => None,
     }
 }
 

@@ -54,6 +54,8 @@ pub enum Finding {
     Differs,
     /// The paper prints no such number.
     NotPrinted,
+    /// The paper prints the number of other weights: only signs and story can be compared.
+    OtherWeights,
 }
 
 impl Measured {
@@ -127,6 +129,7 @@ impl Comparison {
                 Finding::Agrees => "agree",
                 Finding::Differs => "differ",
                 Finding::NotPrinted => "not printed",
+                Finding::OtherWeights => "other weights",
             }
             .to_owned(),
             self.remark.clone(),

@@ -15,6 +15,7 @@ pub fn paper_report(results: &[FigureResult], table: &NumberTable, seed: u64) ->
             "Where print and arithmetic differ, the arithmetic decides. Errors are standard errors over independent random \
              planes or vectors.",
         )
+        .table(rows("Networks: the paper's have other weights", table, Finding::OtherWeights))
         .table(rows("Print and arithmetic differ", table, Finding::Differs))
         .table(rows("Print and arithmetic agree", table, Finding::Agrees))
         .table(rows("Not printed in the paper", table, Finding::NotPrinted));

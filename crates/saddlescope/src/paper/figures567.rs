@@ -1,0 +1,171 @@
+//! Figures 5 and 6 (surfaces of one network) and 7 (heat maps of both), with the table beside the paper's numbers.
+
+use super::network::{NetworkLandscape, PaperNetwork};
+use super::{Comparison, FigureResult, Finding, Measured};
+use crate::analysis::EigenpairResult;
+use crate::analysis::slices::NamedSurface;
+use crate::figure::{Figure, Grid, HeatMap, Inset, Levels, Scale, Surface3d};
+use crate::presentation::surface_grid;
+
+/// A log scale where all values are positive and the greatest is thirty times the least.
+fn scale(grid: &Grid) -> Scale {
+    let finite = || grid.z.iter().copied().filter(|z| z.is_finite());
+    let (low, high) = finite().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), z| (l.min(z), h.max(z)));
+    if low > 0.0 && high > 30.0 * low { Scale::Log } else { Scale::Linear }
+}
+
+fn grid(surface: &NamedSurface) -> Grid {
+    let (x, y) = match surface.alpha.as_str() {
+        "random" => ("$\\alpha$ (random)", "$\\beta$ (random)"),
+        _ => ("$\\alpha$ ($\\lambda_{max}$)", "$\\beta$ ($\\lambda_{min}$)"),
+    };
+    surface_grid(&surface.surface).labels(x, y, "loss")
+}
+
+/// Figure 5 (ResNet-56) or 6 (DenseNet-121).
+pub(super) fn surfaces(landscape: &NetworkLandscape) -> FigureResult {
+    let (network, split) = (landscape.network, landscape.split());
+    let number = match network {
+        PaperNetwork::ResNet56 => 5,
+        PaperNetwork::DenseNet121 => 6,
+    };
+    let find = |name: &str| landscape.surface(&format!("{name}-{split}"));
+    let close = network.close_radius();
+    let values = match (landscape.eigen.largest(), landscape.eigen.smallest()) {
+        (Some(top), Some(bottom)) => format!("λ_max = {:.4}, λ_min = {:.4}", top.value, bottom.value),
+        _ => String::new(),
+    };
+    let mut figure = Figure::new(
+        format!("figure-{number}"),
+        format!("{} around its trained point", network.title()),
+        format!(
+            "Loss on {} {split} images. (a, c) Unit eigenvectors of the largest and the smallest Hessian eigenvalue ({values}, \
+             from {} images). (b, d) Random directions, filter-normalised. Ranges as in the paper: ±{close} in (a, b), ±1 in \
+             (c, d). Inset of (c): the centre, with ranges from our curvatures. A cross marks the smallest loss.",
+            landscape.slice_samples, landscape.samples
+        ),
+    )
+    .columns(2);
+    for (name, title) in [
+        ("hessian-close", "Hessian directions, close"),
+        ("random-close", "random directions, close"),
+        ("hessian-wide", "Hessian directions, wide"),
+        ("random-wide", "random directions, wide"),
+    ] {
+        let Some(named) = find(name) else { continue };
+        let mut surface = Surface3d::new(grid(named));
+        surface.scale = scale(&surface.grid);
+        surface.mark_minimum = true;
+        surface.levels = Levels::Auto(8);
+        if name == "hessian-wide"
+            && let Some(inset) = find("hessian-inset")
+        {
+            surface.inset = Some(Inset { grid: grid(inset), scale: Scale::Linear });
+        }
+        figure = figure.panel(title, surface);
+    }
+    FigureResult { number, figure, numbers: numbers(landscape) }
+}
+
+/// Figure 7: one row a network and kind of direction, training and test data side by side.
+pub(super) fn heat_maps(landscapes: &[NetworkLandscape]) -> FigureResult {
+    let mut figure = Figure::new(
+        "figure-7",
+        "Training and test loss from above",
+        "Loss along random, filter-normalised directions (±1) and along the eigenvectors of the largest (α) and smallest (β) \
+         Hessian eigenvalue (ranges from the curvature). A cross marks the smallest loss on the grid, a ring the trained \
+         point. Both splits of a plane share one colour scale; where it spans more than a factor of 30 it is logarithmic.",
+    )
+    .columns(2);
+    let mut numbers = Vec::new();
+    for landscape in landscapes {
+        for (plane, words) in [("random", "random"), ("hessian", "Hessian")] {
+            let named: Vec<&NamedSurface> = (landscape.splits.iter())
+                .filter_map(|split| landscape.surface(&format!("{plane}-map-{split}")))
+                .collect();
+            let values = named.iter().flat_map(|n| n.surface.loss.iter().copied()).filter(|z| z.is_finite());
+            let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), z| (l.min(z), h.max(z)));
+            for n in named {
+                let mut map = HeatMap::new(grid(n));
+                if low < high {
+                    map.range = Some([low, high]);
+                    map.scale = if low > 0.0 && high > 30.0 * low { Scale::Log } else { Scale::Linear };
+                }
+                map.levels = Levels::Auto(8);
+                map.mark_origin = true;
+                figure = figure.panel(format!("{}, {words}, {}", landscape.network.title(), n.split), map);
+            }
+        }
+        numbers.extend(minima(landscape));
+    }
+    FigureResult { number: 7, figure, numbers }
+}
+
+fn row(place: &str, quantity: String, printed: &str, ours: Measured, remark: String) -> Comparison {
+    Comparison {
+        place: place.into(),
+        quantity,
+        printed: printed.into(),
+        exact: None,
+        exact_source: String::new(),
+        ours,
+        finding: if printed.is_empty() { Finding::NotPrinted } else { Finding::OtherWeights },
+        remark,
+    }
+}
+
+/// λ_min and λ_max beside the paper's.
+fn numbers(landscape: &NetworkLandscape) -> Vec<Comparison> {
+    let title = landscape.network.title();
+    let [min, max] = landscape.network.printed();
+    let eigen = |quantity: &str, printed: &str, pair: Option<&EigenpairResult>| {
+        pair.map(|p| {
+            row(
+                "Sec. 3.2",
+                format!("{quantity} of {title}"),
+                printed,
+                Measured { value: p.value, std_error: p.std_error, samples: landscape.samples },
+                format!(
+                    "true residual {:.1e}{}; error: over the images; ‖∇L‖ = {:.3}",
+                    p.residual,
+                    if p.converged { "" } else { " (not converged)" },
+                    landscape.gradient_norm
+                ),
+            )
+        })
+    };
+    [eigen("λ_min", min, landscape.eigen.smallest()), eigen("λ_max", max, landscape.eigen.largest())]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+/// Where the smallest losses of the heat maps lie.
+fn minima(landscape: &NetworkLandscape) -> Vec<Comparison> {
+    let title = landscape.network.title();
+    let mut rows = Vec::new();
+    for plane in ["random", "hessian"] {
+        for split in &landscape.splits {
+            let Some(named) = landscape.surface(&format!("{plane}-map-{split}")) else { continue };
+            let s = &named.surface;
+            let center = s.loss_at(s.a.count() / 2, s.b.count() / 2).unwrap_or(f64::NAN);
+            let Some(minimum) = s.minimum() else { continue };
+            let printed = match (landscape.network, plane, split.as_str()) {
+                (PaperNetwork::DenseNet121, "hessian", "train") => "below 0.1 at (0, 0.2)",
+                _ => "",
+            };
+            let words = if plane == "random" { "random" } else { "Hessian" };
+            rows.push(row(
+                "Fig. 7",
+                format!("smallest loss / loss at the centre, {title}, {words} plane, {split}"),
+                printed,
+                Measured::exact(minimum.loss / center),
+                format!(
+                    "loss {:.4} at (α, β) = ({:.3}, {:.3}); {center:.4} at the centre",
+                    minimum.loss, minimum.alpha, minimum.beta
+                ),
+            ));
+        }
+    }
+    rows
+}

@@ -1,0 +1,213 @@
+//! What Figures 5 to 7 show of one trained network: its extreme eigenpairs, and surfaces along their eigenvectors and
+//! along random, filter-normalised directions.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::PaperError;
+use crate::analysis::slices::{self, NamedSurface};
+use crate::analysis::{
+    AnalysisError, AnalysisOptions, EigenResult, EigenStage, EigenpairResult, Monitor, RunFolder, Subject, eigenpairs,
+};
+use crate::axis::Axis;
+use crate::empirical_risk::EmpiricalRisk;
+use crate::objective::Objective;
+use crate::plane::Plane;
+
+/// A network of the paper.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PaperNetwork {
+    /// ResNet-56 for CIFAR-10 with projection shortcuts, 855,770 parameters (Figures 5 and 7).
+    ResNet56,
+    /// DenseNet-121 for CIFAR-10, growth 32, 6,956,298 parameters (Figures 6 and 7).
+    DenseNet121,
+}
+
+impl PaperNetwork {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::ResNet56, Self::DenseNet121];
+
+    /// The model's name in the zoo.
+    pub fn model(self) -> &'static str {
+        match self {
+            Self::ResNet56 => "resnet56-b",
+            Self::DenseNet121 => "densenet121",
+        }
+    }
+
+    /// The name as the paper writes it.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::ResNet56 => "ResNet-56",
+            Self::DenseNet121 => "DenseNet-121",
+        }
+    }
+
+    /// λ_min and λ_max as the paper prints them (Section 3.2), of its own weights.
+    pub fn printed(self) -> [&'static str; 2] {
+        match self {
+            Self::ResNet56 => ["−16.4", "5007.9"],
+            Self::DenseNet121 => ["−109.1", "1937.5"],
+        }
+    }
+
+    /// Half-width of panels (a, b) as in the paper; that of panels (c, d) is 1 for both networks.
+    pub fn close_radius(self) -> f64 {
+        match self {
+            Self::ResNet56 => 0.05,
+            Self::DenseNet121 => 0.4,
+        }
+    }
+}
+
+/// How the surfaces are computed.
+#[derive(Clone, Copy, Debug)]
+pub struct NetworkSettings {
+    /// Points along each side of a surface.
+    pub grid: usize,
+    /// Residual allowed for each eigenvalue, relative to |λ|.
+    pub tolerance: f64,
+    /// Seed of the solver's start and of the random directions.
+    pub seed: u64,
+    /// Whether Figure 5 or 6 is wanted: panels on the analysed samples at both ranges, and the inset.
+    pub surfaces: bool,
+    /// Whether Figure 7 is wanted: heat maps on both splits.
+    pub heat_maps: bool,
+}
+
+/// A network around its trained point.
+#[derive(Clone, Debug)]
+pub struct NetworkLandscape {
+    /// Which network.
+    pub network: PaperNetwork,
+    /// L(θ) on the analysed samples.
+    pub loss: f64,
+    /// ‖∇L(θ)‖ there.
+    pub gradient_norm: f64,
+    /// N.
+    pub parameters: usize,
+    /// Number of samples of the Hessian.
+    pub samples: usize,
+    /// Number of samples of each surface.
+    pub slice_samples: usize,
+    /// Name of the analysed split, and of the other one.
+    pub splits: [String; 2],
+    /// λ_max and λ_min with residuals and errors over the data.
+    pub eigen: EigenResult,
+    /// The surfaces, named `PLANE-RANGE-SPLIT` with plane `hessian` or `random`, range `close`, `wide`, `map` or `inset`.
+    pub surfaces: Vec<NamedSurface>,
+}
+
+impl NetworkLandscape {
+    /// A surface by name.
+    pub fn surface(&self, name: &str) -> Option<&NamedSurface> {
+        self.surfaces.iter().find(|s| s.name == name)
+    }
+
+    /// The name of the analysed split.
+    pub fn split(&self) -> &str {
+        &self.splits[0]
+    }
+}
+
+/// Half-widths along the directions of λ_max and λ_min at which the quadratic model changes the loss by so many times
+/// the loss at the point: our weights have other curvatures than the paper's, so its ranges would not show the same.
+fn radii(stage: &EigenStage, loss: f64, changes: [f64; 2]) -> [f64; 2] {
+    let curvature = |pair: Option<(&EigenpairResult, &[f64])>| pair.map_or(0.0, |(p, _)| p.value);
+    [
+        slices::radius(changes[0] * loss, curvature(stage.largest())),
+        slices::radius(changes[1] * loss, curvature(stage.smallest())),
+    ]
+}
+
+/// Finds the eigenpairs and evaluates the surfaces wanted; continues what the folder holds.
+///
+/// # Errors
+/// Cancelled (everything finished is kept), a folder of something else, or a network without both eigenpairs.
+pub fn network_landscape(
+    network: PaperNetwork,
+    subject: &Subject,
+    settings: &NetworkSettings,
+    dir: &Path,
+    monitor: &mut dyn Monitor,
+) -> Result<NetworkLandscape, PaperError> {
+    let options = AnalysisOptions {
+        largest: 1,
+        smallest: 1,
+        tolerance: settings.tolerance,
+        seed: settings.seed,
+        grid: settings.grid,
+        ..AnalysisOptions::default()
+    };
+    let mut identity: BTreeMap<_, _> = subject.identity();
+    identity.insert("grid".into(), settings.grid.into());
+    identity.insert("seed".into(), settings.seed.into());
+    identity.insert("tolerance".into(), settings.tolerance.into());
+    let folder = RunFolder::open(dir, &identity).map_err(AnalysisError::from)?;
+    let theta = subject.theta();
+    let risk = &subject.risk;
+    let stage = {
+        let near = risk.near(theta);
+        eigenpairs(&near, risk.dtype(), &options, None, &folder, monitor)?
+    };
+    let mut gradient = vec![0.0; theta.len()];
+    let here = risk.gradient(theta, &mut gradient);
+
+    let (u, v) = (slices::eigen_direction(&stage, true)?, slices::eigen_direction(&stage, false)?);
+    let (Some(u), Some(v)) = (u, v) else {
+        return Err(PaperError::Computation(
+            format!("{}: the solver gave no pair at one of the ends ({})", network.title(), stage.result.message)
+                .into(),
+        ));
+    };
+    let hessian = Plane::new(theta.to_vec(), u, v)?;
+    let random = slices::random_plane(theta, risk.layout(), &options)?;
+    let own = (subject.split.clone(), subject.slice_risk());
+    let other = subject.other.as_ref().map(|(name, risk)| (name.clone(), risk));
+    let close = network.close_radius();
+    let inset = radii(&stage, here.loss, [0.15, 0.5]);
+    let map = radii(&stage, here.loss, [1.0, 2.0]);
+    let mut wanted: Vec<(&str, &Plane, [f64; 2], &(String, &EmpiricalRisk))> = Vec::new();
+    if settings.surfaces {
+        wanted.push(("hessian-close", &hessian, [close; 2], &own));
+        wanted.push(("random-close", &random, [close; 2], &own));
+        wanted.push(("hessian-wide", &hessian, [1.0; 2], &own));
+        wanted.push(("random-wide", &random, [1.0; 2], &own));
+        wanted.push(("hessian-inset", &hessian, inset, &own));
+    }
+    if settings.heat_maps {
+        for splits in [Some(&own), other.as_ref()].into_iter().flatten() {
+            wanted.push(("random-map", &random, [1.0; 2], splits));
+            wanted.push(("hessian-map", &hessian, map, splits));
+        }
+    }
+    let mut surfaces = Vec::new();
+    for (name, plane, radii, (split, risk)) in wanted {
+        let axes: [Axis; 2] = [
+            slices::symmetric_axis(radii[0], settings.grid)?,
+            slices::symmetric_axis(radii[1], settings.grid)?,
+        ];
+        let name = format!("{name}-{split}");
+        let surface = slices::surface(&name, risk, plane, axes, &folder, monitor)?;
+        let (alpha, beta) =
+            if name.starts_with("random") { ("random", "random") } else { ("λ_max", "λ_min") };
+        surfaces.push(NamedSurface {
+            name,
+            split: split.clone(),
+            alpha: alpha.into(),
+            beta: beta.into(),
+            surface,
+        });
+    }
+    Ok(NetworkLandscape {
+        network,
+        loss: here.loss,
+        gradient_norm: gradient.iter().map(|g| g * g).sum::<f64>().sqrt(),
+        parameters: theta.len(),
+        samples: risk.samples(),
+        slice_samples: subject.slice_risk().samples(),
+        splits: [own.0.clone(), other.map_or_else(String::new, |(name, _)| name)],
+        eigen: stage.result,
+        surfaces,
+    })
+}
