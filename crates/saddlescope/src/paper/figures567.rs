@@ -84,7 +84,8 @@ pub(super) fn heat_maps(landscapes: &[NetworkLandscape]) -> FigureResult {
                 .filter_map(|split| landscape.surface(&format!("{plane}-map-{split}")))
                 .collect();
             let values = named.iter().flat_map(|n| n.surface.loss.iter().copied()).filter(|z| z.is_finite());
-            let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), z| (l.min(z), h.max(z)));
+            let (low, high) =
+                values.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), z| (l.min(z), h.max(z)));
             for n in named {
                 let mut map = HeatMap::new(grid(n));
                 if low < high {

@@ -7,7 +7,8 @@ use std::path::Path;
 use super::PaperError;
 use crate::analysis::slices::{self, NamedSurface};
 use crate::analysis::{
-    AnalysisError, AnalysisOptions, EigenResult, EigenStage, EigenpairResult, Monitor, RunFolder, Subject, eigenpairs,
+    AnalysisError, AnalysisOptions, EigenResult, EigenStage, EigenpairResult, Monitor, RunFolder, Subject,
+    eigenpairs,
 };
 use crate::axis::Axis;
 use crate::empirical_risk::EmpiricalRisk;
@@ -156,8 +157,12 @@ pub fn network_landscape(
     let (u, v) = (slices::eigen_direction(&stage, true)?, slices::eigen_direction(&stage, false)?);
     let (Some(u), Some(v)) = (u, v) else {
         return Err(PaperError::Computation(
-            format!("{}: the solver gave no pair at one of the ends ({})", network.title(), stage.result.message)
-                .into(),
+            format!(
+                "{}: the solver gave no pair at one of the ends ({})",
+                network.title(),
+                stage.result.message
+            )
+            .into(),
         ));
     };
     let hessian = Plane::new(theta.to_vec(), u, v)?;
