@@ -6,6 +6,7 @@ mod eigs;
 mod escape;
 mod info;
 mod paper;
+mod paper_networks;
 mod project;
 mod report;
 mod slice;

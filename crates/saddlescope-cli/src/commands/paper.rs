@@ -1,12 +1,13 @@
 //! `saddlescope paper`: the paper's figures and numbers.
 
+use super::paper_networks::{NetworkArguments, NetworkPlan};
 use crate::failure::Failure;
 use crate::{interrupt, terminal};
 use anyhow::Context;
 use clap::Args;
 use saddlescope::paper::{
-    Comparison, Finding, NumberTable, PaperError, PaperFigure, PaperOutput, make_figure, paper_report,
-    text_numbers,
+    Comparison, FigureResult, Finding, NumberTable, PaperError, PaperFigure, PaperOutput, make_figure,
+    network_figure, paper_report, text_numbers,
 };
 use std::path::PathBuf;
 use std::time::Instant;
@@ -14,7 +15,7 @@ use std::time::Instant;
 /// Arguments as given.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Figure to make (repeatable); without it, Figures 1 to 4.
+    /// Figure to make (repeatable); without it, Figures 1 to 4. Figures 5 to 7 need --weights and --data.
     #[arg(long = "figure", value_name = "NUMBER")]
     figures: Vec<u32>,
 
@@ -25,6 +26,9 @@ pub struct Arguments {
     /// Seed of every random direction.
     #[arg(long, value_name = "SEED", default_value_t = 1)]
     seed: u64,
+
+    #[command(flatten)]
+    networks: NetworkArguments,
 }
 
 /// Arguments checked: everything that can be refused has been.
@@ -33,6 +37,8 @@ struct Plan {
     figures: Vec<PaperFigure>,
     output: PaperOutput,
     seed: u64,
+    networks: Option<NetworkPlan>,
+    out: PathBuf,
 }
 
 /// Checks the arguments and makes the figures.
@@ -44,15 +50,8 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let mut results = Vec::new();
     // What is finished when the work stops (Ctrl-C) still gets its table and report.
     let mut stopped = None;
-    for &figure in &plan.figures {
-        let begun = Instant::now();
-        let result = match make_figure(figure, plan.seed, stop) {
-            Ok(result) => result,
-            Err(error) => {
-                stopped = Some(failure(error));
-                break;
-            }
-        };
+    let analytic = plan.figures.iter().copied().filter(|f| !f.needs_network());
+    let mut finish = |figure: PaperFigure, result: FigureResult, begun: Instant| -> Result<(), Failure> {
         let saved = plan.output.figure(&result).context("the figure could not be saved")?;
         terminal::print(format!(
             "{figure}: {} (with .svg, .npz and .json; {:.1} s)",
@@ -61,8 +60,33 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         ))?;
         table.rows.extend(result.numbers.iter().cloned());
         results.push(result);
+        Ok(())
+    };
+    for figure in analytic {
+        let begun = Instant::now();
+        match make_figure(figure, plan.seed, stop) {
+            Ok(result) => finish(figure, result, begun)?,
+            Err(error) => {
+                stopped = Some(failure(error));
+                break;
+            }
+        }
     }
-    if stopped.is_none() {
+    if let (Some(networks), None) = (&plan.networks, &stopped) {
+        let begun = Instant::now();
+        match networks.landscapes(&plan.figures, &plan.out) {
+            Ok(landscapes) => {
+                for &figure in &plan.figures {
+                    if let Some(result) = network_figure(figure, &landscapes) {
+                        finish(figure, result, begun)?;
+                    }
+                }
+            }
+            Err(error) => stopped = Some(error),
+        }
+    }
+    let analytic = plan.figures.iter().any(|f| !f.needs_network());
+    if stopped.is_none() && analytic {
         match text_numbers(plan.seed, stop) {
             Ok(rows) => table.rows.extend(rows),
             Err(error) => stopped = Some(failure(error)),
@@ -86,10 +110,6 @@ fn check(arguments: Arguments) -> Result<Plan, Failure> {
     for number in arguments.figures {
         let figure = PaperFigure::from_number(number)
             .map_err(|error| Failure::bad_input(format!("--figure {number}: {error}")))?;
-        if figure.needs_network() {
-            let error = PaperError::NeedsNetwork { figure };
-            return Err(Failure::bad_input(format!("--figure {number}: {error}")));
-        }
         figures.push(figure);
     }
     if figures.is_empty() {
@@ -97,10 +117,11 @@ fn check(arguments: Arguments) -> Result<Plan, Failure> {
     }
     figures.sort_unstable();
     figures.dedup();
+    let networks = arguments.networks.plan(&figures, arguments.seed)?;
     let output = PaperOutput::create(&arguments.out).map_err(|error| {
         Failure::BadInput(anyhow::Error::new(error).context(format!("--out {}", arguments.out.display())))
     })?;
-    Ok(Plan { figures, output, seed: arguments.seed })
+    Ok(Plan { figures, output, seed: arguments.seed, networks, out: arguments.out })
 }
 
 fn failure(error: PaperError) -> Failure {
@@ -113,6 +134,7 @@ fn failure(error: PaperError) -> Failure {
 /// The table in a form that fits a terminal: what differs from print first.
 fn print_table(table: &NumberTable) -> anyhow::Result<()> {
     let groups = [
+        (Finding::OtherWeights, "Networks (the paper's have other weights):"),
         (Finding::Differs, "Print and arithmetic differ:"),
         (Finding::Agrees, "Print and arithmetic agree:"),
         (Finding::NotPrinted, "Not printed in the paper:"),
@@ -126,8 +148,9 @@ fn print_table(table: &NumberTable) -> anyhow::Result<()> {
         for row in rows {
             let [place, quantity, printed, exact, ours, _, _, remark] = row.cells();
             let printed = if row.printed.is_empty() { String::new() } else { format!("printed {printed}; ") };
+            let exact = if row.exact.is_some() { format!("exact {exact}; ") } else { String::new() };
             terminal::print(format!(
-                "  {quantity} [{place}]\n    {printed}exact {exact}; ours {ours}\n    {remark}"
+                "  {quantity} [{place}]\n    {printed}{exact}ours {ours}\n    {remark}"
             ))?;
         }
     }

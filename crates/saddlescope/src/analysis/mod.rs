@@ -24,7 +24,7 @@ mod results;
 mod rows;
 mod run;
 mod self_check;
-mod slice_request;
+pub(crate) mod slice_request;
 pub(crate) mod slices;
 mod split;
 mod subject;

@@ -2,8 +2,8 @@
 
 use super::network::{NetworkLandscape, PaperNetwork};
 use super::{Comparison, FigureResult, Finding, Measured};
-use crate::analysis::EigenpairResult;
 use crate::analysis::slices::NamedSurface;
+use crate::analysis::{EigenpairResult, largest, smallest};
 use crate::figure::{Figure, Grid, HeatMap, Inset, Levels, Scale, Surface3d};
 use crate::presentation::surface_grid;
 
@@ -15,11 +15,8 @@ fn scale(grid: &Grid) -> Scale {
 }
 
 fn grid(surface: &NamedSurface) -> Grid {
-    let (x, y) = match surface.alpha.as_str() {
-        "random" => ("$\\alpha$ (random)", "$\\beta$ (random)"),
-        _ => ("$\\alpha$ ($\\lambda_{max}$)", "$\\beta$ ($\\lambda_{min}$)"),
-    };
-    surface_grid(&surface.surface).labels(x, y, "loss")
+    let [x, y] = &surface.labels;
+    surface_grid(&surface.surface).labels(format!("$\\alpha$ ({x})"), format!("$\\beta$ ({y})"), "loss")
 }
 
 /// Figure 5 (ResNet-56) or 6 (DenseNet-121).
@@ -31,7 +28,7 @@ pub(super) fn surfaces(landscape: &NetworkLandscape) -> FigureResult {
     };
     let find = |name: &str| landscape.surface(&format!("{name}-{split}"));
     let close = network.close_radius();
-    let values = match (landscape.eigen.largest(), landscape.eigen.smallest()) {
+    let values = match (largest(&landscape.eigen.pairs), smallest(&landscape.eigen.pairs)) {
         (Some(top), Some(bottom)) => format!("λ_max = {:.4}, λ_min = {:.4}", top.value, bottom.value),
         _ => String::new(),
     };
@@ -135,10 +132,13 @@ fn numbers(landscape: &NetworkLandscape) -> Vec<Comparison> {
             )
         })
     };
-    [eigen("λ_min", min, landscape.eigen.smallest()), eigen("λ_max", max, landscape.eigen.largest())]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        eigen("λ_min", min, smallest(&landscape.eigen.pairs)),
+        eigen("λ_max", max, largest(&landscape.eigen.pairs)),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// Where the smallest losses of the heat maps lie.

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::PaperError;
+use crate::analysis::slice_request::DirectionRequest;
 use crate::analysis::slices::{self, NamedSurface};
 use crate::analysis::{
-    AnalysisError, AnalysisOptions, EigenResult, EigenStage, EigenpairResult, Monitor, RunFolder, Subject,
+    AnalysisError, AnalysisOptions, EigenResult, EigenStage, End, MemoryPlan, Monitor, RunFolder, Subject,
     eigenpairs,
 };
 use crate::axis::Axis;
 use crate::empirical_risk::EmpiricalRisk;
-use crate::objective::Objective;
 use crate::plane::Plane;
 
 /// A network of the paper.
@@ -114,10 +114,10 @@ impl NetworkLandscape {
 /// Half-widths along the directions of λ_max and λ_min at which the quadratic model changes the loss by so many times
 /// the loss at the point: our weights have other curvatures than the paper's, so its ranges would not show the same.
 fn radii(stage: &EigenStage, loss: f64, changes: [f64; 2]) -> [f64; 2] {
-    let curvature = |pair: Option<(&EigenpairResult, &[f64])>| pair.map_or(0.0, |(p, _)| p.value);
+    let curvature = |end| stage.pair(end, 1).map_or(0.0, |(p, _)| p.value);
     [
-        slices::radius(changes[0] * loss, curvature(stage.largest())),
-        slices::radius(changes[1] * loss, curvature(stage.smallest())),
+        slices::radius(changes[0] * loss, curvature(End::Largest)),
+        slices::radius(changes[1] * loss, curvature(End::Smallest)),
     ]
 }
 
@@ -147,26 +147,22 @@ pub fn network_landscape(
     let folder = RunFolder::open(dir, &identity).map_err(AnalysisError::from)?;
     let theta = subject.theta();
     let risk = &subject.risk;
+    let memory = MemoryPlan::new(subject, &options, None)?;
     let stage = {
-        let near = risk.near(theta);
-        eigenpairs(&near, risk.dtype(), &options, None, &folder, monitor)?
+        let near = risk.near_keeping(theta, memory.keep);
+        eigenpairs(&near, risk.dtype(), &options, &memory, &folder, monitor)?
     };
     let mut gradient = vec![0.0; theta.len()];
     let here = risk.gradient(theta, &mut gradient);
 
-    let (u, v) = (slices::eigen_direction(&stage, true)?, slices::eigen_direction(&stage, false)?);
-    let (Some(u), Some(v)) = (u, v) else {
-        return Err(PaperError::Computation(
-            format!(
-                "{}: the solver gave no pair at one of the ends ({})",
-                network.title(),
-                stage.result.message
-            )
-            .into(),
-        ));
-    };
-    let hessian = Plane::new(theta.to_vec(), u, v)?;
-    let random = slices::random_plane(theta, risk.layout(), &options)?;
+    let direction = |request: DirectionRequest| request.resolve(subject, Some(&stage), &options);
+    let largest = direction(DirectionRequest::Eigenvector { end: End::Largest, index: 1 })?;
+    let smallest = direction(DirectionRequest::Eigenvector { end: End::Smallest, index: 1 })?;
+    let eta = direction(DirectionRequest::Filtered { stream: 0 })?;
+    let delta = direction(DirectionRequest::Filtered { stream: 1 })?;
+    let words = [[largest.words, smallest.words], [eta.words, delta.words]];
+    let hessian = Plane::new(theta.to_vec(), largest.direction, smallest.direction)?;
+    let random = Plane::new(theta.to_vec(), eta.direction, delta.direction)?;
     let own = (subject.split.clone(), subject.slice_risk());
     let other = subject.other.as_ref().map(|(name, risk)| (name.clone(), risk));
     let close = network.close_radius();
@@ -194,13 +190,15 @@ pub fn network_landscape(
         ];
         let name = format!("{name}-{split}");
         let surface = slices::surface(&name, risk, plane, axes, &folder, monitor)?;
-        let (alpha, beta) =
-            if name.starts_with("random") { ("random", "random") } else { ("λ_max", "λ_min") };
+        let is_random = name.starts_with("random");
+        let labels = if is_random { ["random", "random"] } else { ["$\\lambda_{max}$", "$\\lambda_{min}$"] };
         surfaces.push(NamedSurface {
-            name,
             split: split.clone(),
-            alpha: alpha.into(),
-            beta: beta.into(),
+            directions: words[usize::from(is_random)].clone(),
+            labels: labels.map(String::from),
+            heading: if is_random { "Random directions".into() } else { "Hessian directions".into() },
+            zoom: name.starts_with("hessian-inset"),
+            name,
             surface,
         });
     }

@@ -1,0 +1,160 @@
+//! The part of `saddlescope paper` that needs trained networks: Figures 5 to 7.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use saddlescope::model::{self, ModelError};
+use saddlescope::paper::{
+    NetworkLandscape, NetworkSettings, PaperError, PaperFigure, PaperNetwork, network_landscape,
+};
+
+use crate::failure::Failure;
+use crate::progress::Progress;
+use crate::subject::SubjectArguments;
+use crate::terminal;
+
+/// Options of Figures 5 to 7.
+#[derive(Debug, Clone, Args)]
+pub struct NetworkArguments {
+    /// Figures 5 to 7: trained weights of ResNet-56 (projection shortcuts) or DenseNet-121, recognised by their tensors;
+    /// repeatable.
+    #[arg(long, value_name = "FILE")]
+    weights: Vec<PathBuf>,
+
+    /// Figures 5 to 7: images, for example cifar10:DIR.
+    #[arg(long, value_name = "SOURCE")]
+    data: Option<String>,
+
+    /// Figures 5 to 7: training samples of the Hessian, A..B or a number.
+    #[arg(long, value_name = "A..B", default_value = "0..128")]
+    samples: String,
+
+    /// Figures 5 to 7: samples of each surface.
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    slice_samples: usize,
+
+    /// Figures 5 to 7: points along each side of a surface.
+    #[arg(long, value_name = "POINTS", default_value_t = 21)]
+    grid: usize,
+}
+
+/// What has to be computed for Figures 5 to 7.
+#[derive(Debug)]
+pub struct NetworkPlan {
+    networks: Vec<(PaperNetwork, SubjectArguments)>,
+    settings: NetworkSettings,
+}
+
+/// Which of the paper's networks the weights are of.
+fn recognise(path: &Path) -> Result<PaperNetwork, Failure> {
+    let mut refusals = Vec::new();
+    for network in PaperNetwork::ALL {
+        match model::load(network.model(), Some(path), None) {
+            Ok(_) => return Ok(network),
+            Err(error @ ModelError::NotFinite { .. }) => {
+                return Err(Failure::BadInput(anyhow::Error::new(error).context("--weights")));
+            }
+            Err(error) => refusals.push(format!("not {}: {error}", network.title())),
+        }
+    }
+    Err(Failure::bad_input(format!("--weights {}: {}", path.display(), refusals.join("; "))))
+}
+
+impl NetworkArguments {
+    /// Checks what the figures need; `None` if none of them needs a network.
+    pub fn plan(&self, figures: &[PaperFigure], seed: u64) -> Result<Option<NetworkPlan>, Failure> {
+        let Some(&first) = figures.iter().find(|f| f.needs_network()) else {
+            if !self.weights.is_empty() {
+                return Err(Failure::bad_input(
+                    "--weights: only Figures 5, 6 and 7 use weights (--figure 5 …)",
+                ));
+            }
+            return Ok(None);
+        };
+        if self.weights.is_empty() || self.data.is_none() {
+            let error = PaperError::NeedsNetwork { figure: first };
+            return Err(Failure::bad_input(format!("--figure {}: {error}", first.number())));
+        }
+        if !(3..=1001).contains(&self.grid) {
+            return Err(Failure::bad_input(format!("--grid {}: expected 3 to 1001", self.grid)));
+        }
+        let mut networks: Vec<(PaperNetwork, SubjectArguments)> = Vec::new();
+        for path in &self.weights {
+            let network = recognise(path)?;
+            if networks.iter().any(|(n, _)| *n == network) {
+                return Err(Failure::bad_input(format!(
+                    "--weights {}: a second file for {}",
+                    path.display(),
+                    network.title()
+                )));
+            }
+            networks.push((network, self.subject(network, path)));
+        }
+        networks.sort_by_key(|(n, _)| *n);
+        for (figure, network) in [
+            (PaperFigure::ResNet56, PaperNetwork::ResNet56),
+            (PaperFigure::DenseNet121, PaperNetwork::DenseNet121),
+        ] {
+            if figures.contains(&figure) && networks.iter().all(|(n, _)| *n != network) {
+                return Err(Failure::bad_input(format!(
+                    "--figure {}: none of --weights is of {}",
+                    figure.number(),
+                    network.title()
+                )));
+            }
+        }
+        let settings = NetworkSettings {
+            grid: self.grid,
+            tolerance: 1e-3,
+            seed,
+            surfaces: false,
+            heat_maps: figures.contains(&PaperFigure::HeatMaps),
+        };
+        Ok(Some(NetworkPlan { networks, settings }))
+    }
+
+    fn subject(&self, network: PaperNetwork, weights: &Path) -> SubjectArguments {
+        SubjectArguments {
+            model: network.model().into(),
+            weights: Some(weights.to_path_buf()),
+            data: self.data.clone(),
+            split: "train".into(),
+            samples: Some(self.samples.clone()),
+            slice_samples: Some(self.slice_samples),
+            normalize: None,
+            loss: None,
+            batch_norm: "eval".into(),
+            params: Vec::new(),
+            freeze: Vec::new(),
+            dtype: "f32".into(),
+            memory: None,
+        }
+    }
+}
+
+impl NetworkPlan {
+    /// Analyses every network in a folder of its own below `out`, continuing what is there.
+    pub fn landscapes(&self, figures: &[PaperFigure], out: &Path) -> Result<Vec<NetworkLandscape>, Failure> {
+        let mut landscapes = Vec::new();
+        for (network, arguments) in &self.networks {
+            let own = match network {
+                PaperNetwork::ResNet56 => PaperFigure::ResNet56,
+                PaperNetwork::DenseNet121 => PaperFigure::DenseNet121,
+            };
+            let settings = NetworkSettings { surfaces: figures.contains(&own), ..self.settings };
+            if !settings.surfaces && !settings.heat_maps {
+                continue;
+            }
+            terminal::note(format!("{}:", network.title()))?;
+            let subject = arguments.subject(true)?;
+            let dir = out.join("networks").join(network.model());
+            let landscape = network_landscape(*network, &subject, &settings, &dir, &mut Progress::new())
+                .map_err(|error| match error {
+                    PaperError::Analysis(error) => crate::run::failure(error),
+                    other => Failure::Failed(other.into()),
+                })?;
+            landscapes.push(landscape);
+        }
+        Ok(landscapes)
+    }
+}
