@@ -111,6 +111,9 @@ impl NetworkLandscape {
     }
 }
 
+/// A surface to evaluate: its name without the split, plane, half-widths, and split with its risk.
+type Wanted<'a> = (&'a str, &'a Plane, [f64; 2], &'a (String, &'a EmpiricalRisk));
+
 /// Half-widths along the directions of λ_max and λ_min at which the quadratic model changes the loss by so many times
 /// the loss at the point: our weights have other curvatures than the paper's, so its ranges would not show the same.
 fn radii(stage: &EigenStage, loss: f64, changes: [f64; 2]) -> [f64; 2] {
@@ -168,7 +171,7 @@ pub fn network_landscape(
     let close = network.close_radius();
     let inset = radii(&stage, here.loss, [0.15, 0.5]);
     let map = radii(&stage, here.loss, [1.0, 2.0]);
-    let mut wanted: Vec<(&str, &Plane, [f64; 2], &(String, &EmpiricalRisk))> = Vec::new();
+    let mut wanted: Vec<Wanted<'_>> = Vec::new();
     if settings.surfaces {
         wanted.push(("hessian-close", &hessian, [close; 2], &own));
         wanted.push(("random-close", &random, [close; 2], &own));
