@@ -16,7 +16,10 @@ fn scale(grid: &Grid) -> Scale {
 
 fn grid(surface: &NamedSurface) -> Grid {
     let [x, y] = &surface.labels;
-    surface_grid(&surface.surface).labels(format!("$\\alpha$ ({x})"), format!("$\\beta$ ({y})"), "loss")
+    let label = |symbol: &str, of: &str| {
+        if of.is_empty() { format!("${symbol}$") } else { format!("${symbol}$ ({of})") }
+    };
+    surface_grid(&surface.surface).labels(label("\\alpha", x), label("\\beta", y), "loss")
 }
 
 /// Figure 5 (ResNet-56) or 6 (DenseNet-121).

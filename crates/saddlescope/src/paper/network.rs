@@ -194,7 +194,7 @@ pub fn network_landscape(
         let name = format!("{name}-{split}");
         let surface = slices::surface(&name, risk, plane, axes, &folder, monitor)?;
         let is_random = name.starts_with("random");
-        let labels = if is_random { ["random", "random"] } else { ["$\\lambda_{max}$", "$\\lambda_{min}$"] };
+        let labels = if is_random { ["", ""] } else { ["$\\lambda_{max}$", "$\\lambda_{min}$"] };
         surfaces.push(NamedSurface {
             split: split.clone(),
             directions: words[usize::from(is_random)].clone(),
