@@ -1,6 +1,6 @@
 //! An ONNX file as a network of the engine.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::error::{OnnxError, OpError};
@@ -146,12 +146,14 @@ impl OnnxModel {
         let notes = notes(&walker, model);
         let builder = std::mem::take(&mut walker.builder);
         let names: Vec<String> = builder.draft.candidates.iter().map(|c| c.name.clone()).collect();
+        let constant: BTreeSet<usize> = builder.constants.keys().copied().collect();
         let constants: Vec<(String, String)> =
             builder.constants.iter().map(|(c, why)| (names[*c].clone(), why.clone())).collect();
         let statistics = builder.buffer_candidates;
         let done = builder.draft.finish(&[logits, classes, values]);
-        let used = |feed: &Feed| done.graph.data_inputs().iter().any(|d| d.name == feed.value);
-        let feeds = builder.feeds.into_iter().filter(used).collect();
+        let used: BTreeSet<&str> = done.graph.data_inputs().iter().map(|d| d.name.as_str()).collect();
+        let feeds: Vec<Feed> =
+            builder.feeds.into_iter().filter(|f| used.contains(f.value.as_str())).collect();
         let program = DataProgram::new(&walker, &inputs, feeds)?;
         let mut theta = Vec::with_capacity(done.graph.parameter_count());
         for &c in &done.parameters {
@@ -160,12 +162,9 @@ impl OnnxModel {
                 value.to_f64s().map_err(|source| OnnxError::Tensor { name: names[c].clone(), source })?,
             );
         }
+        let parameters: BTreeSet<usize> = done.parameters.iter().copied().collect();
         let unused = (0..names.len())
-            .filter(|c| {
-                !done.parameters.contains(c)
-                    && !statistics.contains(c)
-                    && !constants.iter().any(|(n, _)| *n == names[*c])
-            })
+            .filter(|c| !parameters.contains(c) && !statistics.contains(c) && !constant.contains(c))
             .map(|c| names[c].clone())
             .collect();
         let [logits, classes, values] = done.outputs[..] else {
@@ -191,9 +190,11 @@ impl OnnxModel {
     /// casts, normalisation of inputs) is computed here, once.
     ///
     /// # Errors
-    /// Inputs are missing or have other shapes than the model was imported for.
+    /// Inputs are missing or have other shapes than the model was imported for, or samples of a batch influence each other.
     pub fn prepare(&self, dataset: &Dataset) -> Result<Dataset, OnnxError> {
-        self.program.apply(dataset)
+        let prepared = self.program.apply(dataset)?;
+        super::independence::check(&self.network.graph, self.values, &self.theta, &prepared)?;
+        Ok(prepared)
     }
 
     /// The network whose output this loss takes: before softmax or sigmoid for the losses that contain it, else the
@@ -284,7 +285,7 @@ fn declare_inputs(
                 None => return Err(wrong("its shape is not declared; the data must give it".into())),
             },
         }
-        let symbol = data_symbol(&input.name, element, &shape)
+        let symbol = data_symbol(&input.name, element, &shape, &walker.builder.budget)
             .map_err(|source| OnnxError::Tensor { name: input.name.clone(), source })?;
         walker.symbols.insert(input.name.clone(), symbol);
         inputs.push(ModelInput { name: input.name.clone(), shape, element });

@@ -1,17 +1,20 @@
 //! Reading networks from ONNX files.
 //!
-//! The way of a file: bytes → [`proto`] (decoding, bounded by `prescan`) → [`model`] (checked graph) → [`eval`] for the
-//! part that depends on constants or data only, and the engine's graph for the part that depends on parameters.
+//! The way of a file: bytes → [`proto`] (decoding, bounded by `prescan`) → `reader` → [`model`] (checked graph) → [`eval`]
+//! for the part that depends on constants or data only, and the engine's graph for the part that depends on parameters.
 
 pub mod element;
 pub mod error;
 pub mod eval;
+mod independence;
 pub mod interpret;
+mod limits;
 pub mod load;
 pub mod model;
 pub mod node;
 pub(crate) mod prescan;
 pub mod proto;
+mod reader;
 pub mod tensor;
 pub(crate) mod translate;
 pub mod value;

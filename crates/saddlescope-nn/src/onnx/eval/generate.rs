@@ -58,7 +58,7 @@ pub(super) fn eye_like(call: &Call<'_>) -> Outputs {
     let k = call.node.int_or("k", 0)?;
     let len = call.budget.take(x.shape())?;
     let mut data = Data::zeros(element, len);
-    for r in 0..rows {
+    for r in 0..if len == 0 { 0 } else { rows } {
         let Some(c) = i64::try_from(r)?.checked_add(k).and_then(|c| usize::try_from(c).ok()) else {
             continue;
         };

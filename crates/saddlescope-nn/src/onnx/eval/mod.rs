@@ -44,7 +44,7 @@ use super::value::{Value, numel};
 /// How many elements an interpretation may still produce.
 ///
 /// Hostile models multiply sizes (`Expand`, `Tile`, `ConstantOfShape`); the budget bounds their sum over all nodes.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Budget(Cell<usize>);
 
 impl Budget {
@@ -53,11 +53,26 @@ impl Budget {
         Self(Cell::new(elements))
     }
 
+    /// What may be computed at import: a share that does not depend on the file, and one that grows with the numbers in
+    /// it. A file of a few kilobytes cannot ask for more than half a gigabyte.
+    pub(crate) fn for_import(numbers: usize) -> Self {
+        Self::new((1 << 25) + numbers.saturating_mul(64).min(1 << 28))
+    }
+
+    /// Takes what looking at these inputs costs: an eighth of an element each.
+    pub(crate) fn look_at(&self, inputs: &[Option<&Value>]) -> Result<(), OpError> {
+        let len = inputs.iter().flatten().map(|v| v.len()).fold(0usize, usize::saturating_add);
+        self.take(&[len / 8]).map(|_| ())
+    }
+
     /// Takes the elements of a tensor of this shape.
     pub(crate) fn take(&self, shape: &[usize]) -> Result<usize, OpError> {
         let len = numel(shape).ok_or_else(|| OpError::new(format!("shape {shape:?} overflows")))?;
         let left = self.0.get().checked_sub(len).ok_or_else(|| {
-            OpError::new(format!("shape {shape:?} has {len} elements, more than the {} left", self.0.get()))
+            OpError::new(format!(
+                "{len} elements of shape {shape:?} are more than may be computed here ({} left)",
+                self.0.get()
+            ))
         })?;
         self.0.set(left);
         Ok(len)

@@ -64,7 +64,8 @@ pub(super) fn depth_to_space(call: &Call<'_>) -> Outputs {
         square.ok_or_else(|| OpError::new(format!("{c} channels do not divide into blocks of {b}×{b}")))?;
     let depth = c / square;
     let x = call.input(0)?;
-    let merged = vec![n, depth, h * b, w * b];
+    // The product of all four is that of the input; one of them alone may overflow only where another is 0.
+    let merged = vec![n, depth, h.saturating_mul(b), w.saturating_mul(b)];
     if column_row_depth(call)? {
         blocks(call, x, vec![n, depth, b, b, h, w], &[0, 1, 4, 2, 5, 3], merged)
     } else {
@@ -78,7 +79,7 @@ pub(super) fn space_to_depth(call: &Call<'_>) -> Outputs {
         return Err(OpError::new(format!("{h}×{w} does not divide into blocks of {b}×{b}")));
     }
     let split = vec![n, c, h / b, b, w / b, b];
-    let merged = vec![n, c * b * b, h / b, w / b];
+    let merged = vec![n, c.saturating_mul(b).saturating_mul(b), h / b, w / b];
     let perm = if column_row_depth(call)? { [0, 1, 3, 5, 2, 4] } else { [0, 3, 5, 1, 2, 4] };
     blocks(call, call.input(0)?, split, &perm, merged)
 }

@@ -105,6 +105,7 @@ pub(super) fn attention(site: &mut Site<'_, '_>) -> Outputs {
     }
     if node.flag("is_causal", false)? {
         let (rows, columns) = (qs[2], ks[2]);
+        site.b().budget.take(&[rows, columns])?;
         let allowed = (0..rows * columns).map(|i| i % columns <= i / columns).collect();
         let mask = Value::new(crate::onnx::ElementType::Bool, vec![rows, columns], Data::Bool(allowed))?;
         let name = format!("{} (causal mask)", node.name);

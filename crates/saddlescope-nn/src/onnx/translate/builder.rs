@@ -9,6 +9,7 @@ use super::symbol::{Both, Known, PROBES, Symbol, Tensor, identity, inverse, reor
 use crate::graph::{DataInput, ParameterKind};
 use crate::onnx::element::ElementType;
 use crate::onnx::error::OpError;
+use crate::onnx::eval::Budget;
 use crate::onnx::value::{Data, Value};
 use crate::op::{AnyOp, numel};
 use crate::ops;
@@ -47,6 +48,8 @@ pub(crate) struct Builder {
     /// Graph inputs and constants without a batch axis are allowed (conformance cases).
     pub(crate) single: bool,
     pub(crate) notes: Vec<String>,
+    /// What may still be computed or laid down at import.
+    pub(crate) budget: Budget,
 }
 
 impl Symbol {
@@ -85,9 +88,14 @@ impl Symbol {
 }
 
 impl Builder {
+    /// A builder that may lay down and compute as much as `budget` says.
+    pub(crate) fn new(budget: Budget) -> Self {
+        Self { budget, ..Self::default() }
+    }
+
     /// A builder for one node by itself, without a batch.
     pub(crate) fn single() -> Self {
-        Self { single: true, ..Self::default() }
+        Self { single: true, budget: Budget::for_import(0), ..Self::default() }
     }
 
     /// Shapes of an engine value in ONNX's order of axes.
@@ -254,6 +262,7 @@ impl Builder {
         let id = match self.buffers.get(&key) {
             Some(id) => *id,
             None => {
+                self.budget.take(value.shape())?;
                 let moved = crate::onnx::eval::permuted(&value, want)?;
                 let id = self.draft.buffer(known.name.clone(), moved.shape().to_vec(), moved.to_f64s()?);
                 self.buffers.insert(key, id);
@@ -377,7 +386,7 @@ impl Builder {
         if own[0] == shape && own[1] == shape {
             return Ok(t);
         }
-        let len = numel(&shape);
+        let len = self.budget.take(&shape)?;
         let zeros = self.own_buffer("zeros", shape, vec![0.0; len], t.element);
         self.plain_op(ops::Add, &[&t, &zeros])
     }

@@ -17,7 +17,7 @@ use crate::onnx::value::{Data, Value, numel};
 /// Samples that are computed at once.
 const CHUNK: usize = 64;
 /// Most elements that one chunk may produce.
-const CHUNK_BUDGET: usize = 1 << 27;
+const CHUNK_BUDGET: usize = 1 << 26;
 
 /// An input of the model as the data set must provide it.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,6 +61,10 @@ impl DataProgram {
             Some(Symbol::Weight { value, .. }) => Some(value.as_ref().clone()),
             _ => None,
         };
+        let is_fixed = |name: &str| match walker.symbols.get(name) {
+            Some(Symbol::Known(k)) => k.fixed().is_some(),
+            symbol => matches!(symbol, Some(Symbol::Weight { .. })),
+        };
         for step in walker.steps.iter().rev() {
             let node = match step {
                 Step::Node(node) => node,
@@ -72,7 +76,7 @@ impl DataProgram {
                     continue;
                 }
             };
-            let is_wanted = node.outputs.iter().any(|o| wanted.contains(o) && fixed(o).is_none());
+            let is_wanted = node.outputs.iter().any(|o| wanted.contains(o) && !is_fixed(o));
             if is_wanted {
                 wanted.extend(node.inputs.iter().filter(|i| !i.is_empty()).cloned());
                 instructions.push(Instruction::Node(node.clone()));
@@ -103,9 +107,18 @@ impl DataProgram {
             .map(|f| Vec::with_capacity(samples.saturating_mul(numel(&f.shape).unwrap_or(0))))
             .collect();
         let mut start = 0;
+        let mut chunk = CHUNK;
         while start < samples {
-            let end = (start + CHUNK).min(samples);
-            for (column, rows) in columns.iter_mut().zip(self.rows(&sources, start, end)?) {
+            let end = (start + chunk).min(samples);
+            let rows = match self.rows(&sources, start, end) {
+                // Perhaps too much at once (masks of long sequences): fewer samples then.
+                Err(_) if end - start > 1 => {
+                    chunk = (end - start) / 2;
+                    continue;
+                }
+                rows => rows?,
+            };
+            for (column, rows) in columns.iter_mut().zip(rows) {
                 column.extend(rows);
             }
             if start == 0 {

@@ -49,6 +49,9 @@ pub(super) fn elements(site: &mut Site<'_, '_>) -> Outputs {
         )));
     }
     site.refuse_batch_axis(&x, axis, "picks samples of the batch")?;
+    if picked[axis] > 1 << 12 {
+        return Err(OpError::new(format!("{} picks along axis {axis}", picked[axis])));
+    }
     let mut parts = Vec::new();
     for k in 0..picked[axis] {
         let hot = indicator(site, &indices, axis, k, shape[axis])?;

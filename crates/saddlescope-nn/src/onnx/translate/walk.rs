@@ -8,15 +8,13 @@ use super::builder::Builder;
 use super::draft::Candidate;
 use super::symbol::{Known, PROBES, Symbol, identity};
 use super::{TRANSLATIONS, Translate};
+use crate::onnx::element::ElementType;
 use crate::onnx::error::{OnnxError, OpError};
 use crate::onnx::eval::{self, Budget, Call};
 use crate::onnx::interpret::{failed, taken_branch};
 use crate::onnx::model::Graph;
 use crate::onnx::node::{Attribute, Node};
 use crate::onnx::value::{Data, Value};
-
-/// Most elements that all values known at import may have together, at both probe batch sizes.
-const IMPORT_BUDGET: usize = 1 << 27;
 
 /// The importer at work.
 pub(crate) struct Walker<'m> {
@@ -26,7 +24,6 @@ pub(crate) struct Walker<'m> {
     pub(crate) steps: Vec<Step<'m>>,
     /// The batch size that the file declares, if it is fixed.
     pub(crate) declared_batch: Option<usize>,
-    pub(crate) budget: Budget,
     /// The output is one loss per sample although the file declares their mean.
     pub(crate) loss_per_sample: bool,
     /// The model's own mean assumes that no label has this value.
@@ -56,12 +53,12 @@ pub(crate) struct Site<'a, 'm> {
 
 impl<'m> Walker<'m> {
     pub(crate) fn new(graph: &Graph, wanted: &[String]) -> Self {
+        let numbers = graph.initializers.iter().map(|(_, v)| v.len()).fold(0, usize::saturating_add);
         Self {
-            builder: Builder::default(),
+            builder: Builder::new(Budget::for_import(numbers)),
             symbols: BTreeMap::new(),
             steps: Vec::new(),
             declared_batch: None,
-            budget: Budget::new(IMPORT_BUDGET),
             loss_per_sample: false,
             no_ignored_labels: None,
             output: wanted.first().cloned().unwrap_or_default(),
@@ -76,7 +73,6 @@ impl<'m> Walker<'m> {
             symbols: BTreeMap::new(),
             steps: Vec::new(),
             declared_batch: None,
-            budget: Budget::new(IMPORT_BUDGET),
             loss_per_sample: false,
             no_ignored_labels: None,
             output: String::new(),
@@ -241,7 +237,9 @@ impl<'m> Walker<'m> {
         let run = |probe: usize| {
             let values: Vec<Option<&Value>> =
                 known.iter().map(|k| k.as_ref().map(|k| k.values[probe].as_ref())).collect();
-            evaluate(&Call { node, inputs: &values, budget: &self.budget })
+            let budget = &self.builder.budget;
+            budget.look_at(&values)?;
+            evaluate(&Call { node, inputs: &values, budget })
         };
         let first: Vec<Rc<Value>> = run(0)?.into_iter().map(Rc::new).collect();
         let second = if fixed { first.clone() } else { run(1)?.into_iter().map(Rc::new).collect() };
@@ -413,19 +411,19 @@ impl Site<'_, '_> {
 }
 
 /// Zeros standing for data at one of the probe batch sizes.
-pub(crate) fn dummy(element: crate::onnx::ElementType, shape: &[usize]) -> Result<Value, OpError> {
-    let len =
-        crate::onnx::value::numel(shape).ok_or_else(|| OpError::new(format!("shape {shape:?} overflows")))?;
+fn dummy(element: ElementType, shape: &[usize], budget: &Budget) -> Result<Value, OpError> {
+    let len = budget.take(shape)?;
     Value::new(element, shape.to_vec(), Data::zeros(element, len))
 }
 
 /// A data input with the batch first.
 pub(crate) fn data_symbol(
     name: &str,
-    element: crate::onnx::ElementType,
+    element: ElementType,
     sample: &[usize],
+    budget: &Budget,
 ) -> Result<Symbol, OpError> {
-    let at = |batch: usize| dummy(element, &[&[batch][..], sample].concat()).map(Rc::new);
+    let at = |batch: usize| dummy(element, &[&[batch][..], sample].concat(), budget).map(Rc::new);
     Ok(Symbol::Data(Known { name: name.into(), values: [at(PROBES[0])?, at(PROBES[1])?] }))
 }
 
