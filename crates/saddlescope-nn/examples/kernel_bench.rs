@@ -83,7 +83,8 @@ fn table<T: Scalar>(isa: Isa, filter: &str, images: usize) {
         let Ok(g) = ConvGeometry::new(shape) else { continue };
         bench::<T>(isa, Method::Direct, name, &g);
         if k == 3 && stride == 1 && c_in % 16 == 0 && !depthwise {
-            bench::<T>(isa, Method::Winograd, "  Winograd", &g);
+            bench::<T>(isa, Method::Winograd2, "  Winograd 2", &g);
+            bench::<T>(isa, Method::Winograd4, "  Winograd 4", &g);
         }
     }
 }

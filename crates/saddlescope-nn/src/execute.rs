@@ -4,6 +4,7 @@
 
 use std::mem::take;
 
+use crate::aligned::AlignedVec;
 use crate::graph::{Graph, Node, Source, ValueId, permuted};
 use crate::op::{Context, Element, Operand, Packed, Slot, numel};
 use crate::plan::Plan;
@@ -164,15 +165,15 @@ impl<T: Element> PreparedTangents<T> {
 /// Adjoints of the parameters that one thread accumulates, in the engine's order of axes.
 #[derive(Debug, Default)]
 pub struct ParameterAdjoints<T> {
-    pub(crate) values: Vec<Vec<T>>,
+    pub(crate) values: Vec<AlignedVec<T>>,
     written: Vec<bool>,
 }
 
 impl<T: Element> ParameterAdjoints<T> {
     /// Buffers for `count` adjoints of every parameter.
     pub fn new(graph: &Graph, count: usize) -> Self {
-        let values: Vec<Vec<T>> =
-            graph.parameters().iter().map(|p| vec![T::ZERO; count * numel(&p.shape)]).collect();
+        let values: Vec<AlignedVec<T>> =
+            graph.parameters().iter().map(|p| AlignedVec::zeroed(count * numel(&p.shape))).collect();
         let written = vec![false; values.len()];
         Self { values, written }
     }
@@ -203,8 +204,8 @@ impl<T: Element> ParameterAdjoints<T> {
 /// Memory of one thread for one plan.
 #[derive(Debug, Default)]
 pub struct Workspace<T> {
-    primal: Vec<Vec<T>>,
-    tangent: Vec<Vec<T>>,
+    primal: Vec<AlignedVec<T>>,
+    tangent: Vec<AlignedVec<T>>,
     has_gy: Vec<bool>,
     has_dgy: Vec<bool>,
     scratch: Scratch<T>,
@@ -214,7 +215,7 @@ pub struct Workspace<T> {
 /// Primal values y and ȳ of one micro-batch, kept between products at the same θ.
 #[derive(Debug, Default)]
 pub struct KeptPrimals<T> {
-    primal: Vec<Vec<T>>,
+    primal: Vec<AlignedVec<T>>,
     has_gy: Vec<bool>,
 }
 
@@ -222,7 +223,7 @@ impl<T: Element> KeptPrimals<T> {
     /// Memory for the primals of one micro-batch.
     pub fn for_plan(plan: &Plan) -> Self {
         Self {
-            primal: plan.primal.sizes.iter().map(|&n| vec![T::ZERO; n]).collect(),
+            primal: plan.primal.sizes.iter().map(|&n| AlignedVec::zeroed(n)).collect(),
             has_gy: vec![false; plan.root.len()],
         }
     }
@@ -263,20 +264,18 @@ enum Home {
 /// A buffer taken out of its pool while an operation writes to it.
 struct Taken<T> {
     home: Home,
-    buffer: Vec<T>,
+    buffer: AlignedVec<T>,
     range: std::ops::Range<usize>,
     fresh: bool,
 }
 
 /// Makes every buffer of a pool hold at least `factor` times its planned size.
-fn fit<T: Element>(pool: &mut Vec<Vec<T>>, sizes: &[usize], factor: usize) {
+fn fit<T: Element>(pool: &mut Vec<AlignedVec<T>>, sizes: &[usize], factor: usize) {
     if pool.len() < sizes.len() {
-        pool.resize_with(sizes.len(), Vec::new);
+        pool.resize_with(sizes.len(), AlignedVec::new);
     }
     for (buffer, &size) in pool.iter_mut().zip(sizes) {
-        if buffer.len() < size * factor {
-            buffer.resize(size * factor, T::ZERO);
-        }
+        buffer.grow(size * factor);
     }
 }
 
@@ -295,7 +294,7 @@ fn operand_value<'a, T>(
     source: Source,
     prepared: &'a Prepared<T>,
     data: &[&'a [T]],
-    primal: &'a [Vec<T>],
+    primal: &'a [AlignedVec<T>],
     slot: Option<usize>,
     len: usize,
 ) -> &'a [T] {

@@ -1,5 +1,6 @@
 //! Neural networks differentiated twice on the CPU.
 
+pub mod aligned;
 pub mod data;
 pub mod execute;
 pub mod graph;

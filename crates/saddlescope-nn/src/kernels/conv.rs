@@ -5,7 +5,7 @@ use super::geometry::ConvGeometry;
 use super::plan::Correlation;
 use super::scratch::Scratch;
 use super::simd::Isa;
-use super::{correlate, depthwise, filter_gradient, winograd, winograd_gradient};
+use super::{correlate, depthwise, filter_gradient, winograd};
 use crate::scalar::Scalar;
 
 /// y (+)= x ∗ W. Shapes: x \[n, h, w, c_in\], y \[n, ho, wo, c_out\].
@@ -181,11 +181,10 @@ pub fn filter_adjoint_on<T: Scalar>(
         for (x, gy) in pairs {
             depthwise::filter_adjoint(&g.forward, g.n(), x, gy, gw, isa, scratch);
         }
-    } else if Method::is_winograd::<T>(method, &g.forward, isa)
-        && (method.is_some() || winograd_gradient::pays(&g.forward, g.n()))
-    {
-        winograd_gradient::filter_gradient(&g.forward, g.n(), pairs, gw, isa, scratch);
-    } else {
-        filter_gradient::filter_gradient(&g.forward, g.groups, g.n(), pairs, gw, isa, scratch);
+        return;
+    }
+    match winograd::choose_gradient(&g.forward, method, g.n(), T::lanes(isa), size_of::<T>()).tile() {
+        Some(size) => winograd::filter_gradient(&g.forward, size, g.n(), pairs, gw, isa, scratch),
+        None => filter_gradient::filter_gradient(&g.forward, g.groups, g.n(), pairs, gw, isa, scratch),
     }
 }

@@ -4,6 +4,7 @@ use super::geometry::ConvGeometry;
 use super::plan::Correlation;
 use super::simd::{Isa, Simd};
 use super::winograd::{self, WinogradFilter};
+use crate::aligned::AlignedVec;
 use crate::scalar::Scalar;
 
 /// One filter, packed once for all passes of one convolution; shared by all threads.
@@ -20,16 +21,20 @@ pub struct Filter<T> {
 pub enum Method {
     /// Sums of products as written.
     Direct,
-    /// Fewer multiplications for 3×3 filters, where possible.
-    Winograd,
+    /// F(2×2, 3×3), where possible.
+    Winograd2,
+    /// F(4×4, 3×3), where possible.
+    Winograd4,
 }
 
 impl Method {
-    /// Whether `pass` is to be done by Winograd's algorithm; `None` means where it is faster.
-    pub(super) fn is_winograd<T: Scalar>(method: Option<Method>, pass: &Correlation, isa: Isa) -> bool {
-        method != Some(Method::Direct)
-            && winograd::fits(pass, T::lanes(isa))
-            && (method.is_some() || winograd::pays(pass, size_of::<T>()))
+    /// Outputs of a tile of Winograd's algorithm along an axis.
+    pub(super) fn tile(self) -> Option<usize> {
+        match self {
+            Method::Direct => None,
+            Method::Winograd2 => Some(2),
+            Method::Winograd4 => Some(4),
+        }
     }
 }
 
@@ -69,41 +74,32 @@ impl<T: Scalar> Filter<T> {
             hwio[(tap * group_in + ci) * g.c_out + group * group_out + co]
         };
         let lanes = T::lanes(isa);
-        let forward = if Method::is_winograd::<T>(method, &g.forward, isa) {
-            Packed::Winograd(WinogradFilter::new(lanes, &g.forward, |tap, ci, co| at(0, tap, ci, co)))
-        } else {
-            Packed::Direct(PackedFilter::dense(lanes, &g.forward, g.groups, at))
+        let tile = |pass| winograd::choose(pass, method, lanes, size_of::<T>()).tile();
+        let forward = match tile(&g.forward) {
+            Some(size) => {
+                let weight = |tap, ci, co| at(0, tap, ci, co);
+                Packed::Winograd(WinogradFilter::new(lanes, &g.forward, size, weight))
+            }
+            None => Packed::Direct(PackedFilter::dense(lanes, &g.forward, g.groups, at)),
         };
-        let adjoint = if Method::is_winograd::<T>(method, &g.adjoint, isa) {
-            Packed::Winograd(WinogradFilter::new(lanes, &g.adjoint, |tap, co, ci| at(0, tap, ci, co)))
-        } else {
-            Packed::Direct(PackedFilter::dense(lanes, &g.adjoint, g.groups, |group, tap, co, ci| {
+        let adjoint = match tile(&g.adjoint) {
+            Some(size) => {
+                let weight = |tap, co, ci| at(0, tap, ci, co);
+                Packed::Winograd(WinogradFilter::new(lanes, &g.adjoint, size, weight))
+            }
+            None => Packed::Direct(PackedFilter::dense(lanes, &g.adjoint, g.groups, |group, tap, co, ci| {
                 at(group, tap, ci, co)
-            }))
+            })),
         };
         Filter { isa, forward, adjoint }
     }
 }
 
-/// An empty vector with room for `len` numbers after a gap to the beginning of a cache line, and the gap's length.
-/// Purely for speed: full-width loads that straddle cache lines cost double.
-pub(super) fn aligned<T: Scalar>(len: usize) -> (Vec<T>, usize) {
-    let mut data: Vec<T> = Vec::with_capacity(len + LINE / size_of::<T>());
-    let origin = data.as_ptr().align_offset(LINE).min(LINE / size_of::<T>());
-    data.resize(origin, T::ZERO);
-    (data, origin)
-}
-
-/// Bytes of a cache line.
-const LINE: usize = 64;
-
 /// Weights of one pass: for every phase, group and tile of output vectors, rows of `R·LANES` output channels in the
 /// order of the runs.
 #[derive(Clone, Debug)]
 pub(super) struct PackedFilter<T> {
-    data: Vec<T>,
-    /// Start of the weights in `data`, at the beginning of a cache line.
-    origin: usize,
+    data: AlignedVec<T>,
     /// Start of every phase.
     starts: Vec<usize>,
     /// Numbers of one group in every phase.
@@ -111,9 +107,8 @@ pub(super) struct PackedFilter<T> {
 }
 
 impl<T: Scalar> PackedFilter<T> {
-    fn empty(len: usize) -> Self {
-        let (data, origin) = aligned(len);
-        PackedFilter { data, origin, starts: Vec::new(), strides: Vec::new() }
+    fn zeroed(len: usize) -> Self {
+        PackedFilter { data: AlignedVec::zeroed(len), starts: Vec::new(), strides: Vec::new() }
     }
 
     /// `weight(group, tap, source channel, output channel)`, channels counted inside the group.
@@ -126,9 +121,10 @@ impl<T: Scalar> PackedFilter<T> {
         let (src, out) = (pass.src[2] / groups, pass.out[2] / groups);
         let vectors = out.div_ceil(lanes);
         let len = pass.phases.iter().map(|phase| phase.k * vectors * lanes * groups).sum();
-        let mut packed = PackedFilter::empty(len);
+        let mut packed = PackedFilter::zeroed(len);
+        let mut end = 0;
         for phase in &pass.phases {
-            packed.starts.push(packed.data.len() - packed.origin);
+            packed.starts.push(end);
             packed.strides.push(phase.k * vectors * lanes);
             for group in 0..groups {
                 let mut v = 0;
@@ -137,11 +133,10 @@ impl<T: Scalar> PackedFilter<T> {
                     for tap in phase.runs.iter().flat_map(|run| &run.taps) {
                         for ci in 0..src {
                             for co in v * lanes..(v + r) * lanes {
-                                packed.data.push(if co < out {
-                                    weight(group, *tap, ci, co)
-                                } else {
-                                    T::ZERO
-                                });
+                                if co < out {
+                                    packed.data[end] = weight(group, *tap, ci, co);
+                                }
+                                end += 1;
                             }
                         }
                     }
@@ -155,11 +150,15 @@ impl<T: Scalar> PackedFilter<T> {
     /// `weight(tap, channel)`: rows of all channels in the order of the taps.
     fn depthwise(pass: &Correlation, weight: impl Fn(usize, usize) -> T) -> Self {
         let len = pass.phases.iter().map(|phase| phase.runs.len() * pass.out[2]).sum();
-        let mut packed = PackedFilter::empty(len);
+        let mut packed = PackedFilter::zeroed(len);
+        let mut end = 0;
         for phase in &pass.phases {
-            packed.starts.push(packed.data.len() - packed.origin);
+            packed.starts.push(end);
             for tap in phase.runs.iter().flat_map(|run| &run.taps) {
-                packed.data.extend((0..pass.out[2]).map(|c| weight(*tap, c)));
+                for c in 0..pass.out[2] {
+                    packed.data[end] = weight(*tap, c);
+                    end += 1;
+                }
             }
             packed.strides.push(0);
         }
@@ -169,12 +168,12 @@ impl<T: Scalar> PackedFilter<T> {
     /// Weights of `r` vectors of output channels from vector `v` of a group.
     #[inline(always)]
     pub fn block<S: Simd<T = T>>(&self, phase: usize, group: usize, v: usize, r: usize, k: usize) -> &[T] {
-        let start = self.origin + self.starts[phase] + group * self.strides[phase] + v * k * S::LANES;
+        let start = self.starts[phase] + group * self.strides[phase] + v * k * S::LANES;
         &self.data[start..start + r * k * S::LANES]
     }
 
     /// Depthwise weights of a phase.
     pub fn phase(&self, phase: usize, len: usize) -> &[T] {
-        &self.data[self.origin + self.starts[phase]..][..len]
+        &self.data[self.starts[phase]..][..len]
     }
 }

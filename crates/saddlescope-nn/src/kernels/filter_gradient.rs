@@ -7,6 +7,7 @@
 use super::plan::{Correlation, Run, pad_images};
 use super::scratch::Scratch;
 use super::simd::{Isa, Job, Simd};
+use crate::aligned::AlignedVec;
 use crate::scalar::Scalar;
 
 /// Pixels summed in registers before a tile is added to the result; their inputs should stay in the first-level cache.
@@ -76,11 +77,9 @@ fn rows_and_cols(pass: &Correlation) -> (usize, usize) {
 }
 
 /// Groups of `from` channels copied to groups of `to` channels, zeros between.
-fn pad_channels<T: Scalar>(src: &[T], from: usize, to: usize, dst: &mut Vec<T>) {
+fn pad_channels<T: Scalar>(src: &[T], from: usize, to: usize, dst: &mut AlignedVec<T>) {
     let size = src.len() / from * to;
-    if dst.len() < size {
-        dst.resize(size, T::ZERO);
-    }
+    dst.grow(size);
     for (src, dst) in src.chunks_exact(from).zip(dst.chunks_exact_mut(to)) {
         dst[..from].copy_from_slice(src);
         dst[from..].fill(T::ZERO);

@@ -40,7 +40,6 @@ pub mod simd;
 #[cfg(test)]
 mod tests;
 mod winograd;
-mod winograd_gradient;
 
 #[doc(hidden)]
 pub use conv::filter_adjoint_on;

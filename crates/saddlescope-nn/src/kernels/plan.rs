@@ -174,13 +174,16 @@ fn padded_extent(phases: &[AxisPhase], step: usize) -> (usize, usize) {
 }
 
 /// Copies `images` images of `src` (shape from `pass`) into `dst` with their zeros around them.
-pub(super) fn pad_images<T: crate::Scalar>(pass: &Correlation, images: usize, src: &[T], dst: &mut Vec<T>) {
+pub(super) fn pad_images<T: crate::Scalar>(
+    pass: &Correlation,
+    images: usize,
+    src: &[T],
+    dst: &mut crate::aligned::AlignedVec<T>,
+) {
     let [h, w, c] = pass.src;
     let [hp, wp] = pass.padded;
     let size = images * pass.padded_len();
-    if dst.len() < size {
-        dst.resize(size, T::ZERO);
-    }
+    dst.grow(size);
     let (row_in, row_out) = (w * c, wp * c);
     // The taps may touch nothing but padding.
     let left = (pass.left * c).min(row_out);

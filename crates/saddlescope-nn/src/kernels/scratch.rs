@@ -1,18 +1,19 @@
 //! Buffers a thread reuses between kernel calls.
 
 use super::winograd::Segment;
+use crate::aligned::AlignedVec;
 
 /// Reusable buffers of one thread; grows to the largest convolution it has seen.
 #[derive(Clone, Debug)]
 pub struct Scratch<T> {
     /// Padded sources of a chunk of images.
-    pub(super) padded: [Vec<T>; 2],
+    pub(super) padded: [AlignedVec<T>; 2],
     /// Output gradients with channels padded to whole vectors, or products of Winograd's algorithm.
-    pub(super) channels: [Vec<T>; 2],
+    pub(super) channels: [AlignedVec<T>; 2],
     /// One row of zeros, for rows outside an image.
-    pub(super) zeros: Vec<T>,
+    pub(super) zeros: AlignedVec<T>,
     /// Sums in Winograd's domain.
-    pub(super) sums: Vec<T>,
+    pub(super) sums: AlignedVec<T>,
     /// Tiles of the current block of Winograd's algorithm.
     pub(super) segments: Vec<Segment>,
     /// Source and output offset of every pixel of a chunk.
@@ -24,10 +25,10 @@ impl<T> Scratch<T> {
     #[must_use]
     pub fn new() -> Self {
         Scratch {
-            padded: [Vec::new(), Vec::new()],
-            channels: [Vec::new(), Vec::new()],
-            zeros: Vec::new(),
-            sums: Vec::new(),
+            padded: [AlignedVec::new(), AlignedVec::new()],
+            channels: [AlignedVec::new(), AlignedVec::new()],
+            zeros: AlignedVec::new(),
+            sums: AlignedVec::new(),
             segments: Vec::new(),
             offsets: Vec::new(),
         }

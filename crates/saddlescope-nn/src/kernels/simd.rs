@@ -148,7 +148,7 @@ pub const MAX_LANES: usize = 16;
 pub struct Portable<T, const N: usize>(std::marker::PhantomData<T>);
 
 impl<T: Scalar, const N: usize> Portable<T, N> {
-    fn new() -> Self {
+    pub(crate) fn only() -> Self {
         Portable(std::marker::PhantomData)
     }
 }
@@ -429,7 +429,7 @@ macro_rules! element {
                     }
                 }
                 let _ = isa;
-                job.run(Portable::<$t, $portable>::new())
+                job.run(Portable::<$t, $portable>::only())
             }
 
             fn lanes(isa: Isa) -> usize {

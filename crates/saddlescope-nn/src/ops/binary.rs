@@ -158,7 +158,7 @@ fn runs<T>(c: &Context<'_, T>) -> Option<Runs<2>> {
 }
 
 /// Zeros to stand for the tangents that are absent.
-fn zeros<T: Scalar>(c: &Context<'_, T>, scratch: &mut Scratch<T>) -> Vec<T> {
+fn zeros<T: Scalar>(c: &Context<'_, T>, scratch: &mut Scratch<T>) -> crate::aligned::AlignedVec<T> {
     let absent = c.inputs[..2].iter().filter(|x| x.tangent.is_none());
     scratch.take_zeroed(absent.map(|x| numel(x.shape)).max().unwrap_or(0))
 }

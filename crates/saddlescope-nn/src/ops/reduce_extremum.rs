@@ -73,7 +73,12 @@ fn each_winner<T: Scalar>(runs: &Runs<1>, x: &[T], y: &[T], mut f: impl FnMut(us
 }
 
 /// One over the number of elements that attain each result.
-fn shares<T: Scalar>(runs: &Runs<1>, x: &[T], y: &[T], scratch: &mut Scratch<T>) -> Vec<T> {
+fn shares<T: Scalar>(
+    runs: &Runs<1>,
+    x: &[T],
+    y: &[T],
+    scratch: &mut Scratch<T>,
+) -> crate::aligned::AlignedVec<T> {
     let mut shares = scratch.take_zeroed(y.len());
     each_winner(runs, x, y, |_, o| shares[o] += T::ONE);
     shares.iter_mut().for_each(|s| *s = T::ONE / *s);

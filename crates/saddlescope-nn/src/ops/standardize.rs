@@ -16,6 +16,7 @@
 //! (but not the means of products) are 0.
 
 use super::rows::{add_sum, add_sum_of};
+use crate::aligned::AlignedVec;
 use crate::op::Slot;
 use crate::scalar::Scalar;
 use crate::scratch::Scratch;
@@ -46,7 +47,7 @@ pub(super) struct Adjoints<'s, 'a, T> {
 }
 
 /// Buffers of one number per channel, from a thread's scratch memory.
-struct Channels<T, const N: usize>([Vec<T>; N]);
+struct Channels<T, const N: usize>([AlignedVec<T>; N]);
 
 impl<T: Scalar, const N: usize> Channels<T, N> {
     fn take(scratch: &mut Scratch<T>, len: usize) -> Self {
@@ -312,7 +313,7 @@ impl Standardize {
         if let Some(given) = dp.gamma {
             dgamma.copy_from_slice(given);
         }
-        let mut zero = scratch.take_zeroed(if dx.is_none() { block } else { 0 });
+        let zero = scratch.take_zeroed(if dx.is_none() { block } else { 0 });
         for (b, (x, gy)) in x.chunks_exact(block).zip(gy.chunks_exact(block)).enumerate() {
             let dgy = &dgy[b * block..(b + 1) * block];
             let dx = match dx {
@@ -374,7 +375,6 @@ impl Standardize {
                 add_sum(dgy, sum);
             }
         }
-        zero.clear();
         scratch.give(zero);
         buffers.give(scratch);
     }

@@ -17,7 +17,11 @@ pub struct LpNormalization {
 
 impl LpNormalization {
     /// x / ‖x‖ = γ x / √mean(x²) with γ = 1/√n: the map, and γ in a buffer.
-    fn map<T: Scalar>(&self, c: &Context<'_, T>, scratch: &mut Scratch<T>) -> (Standardize, Vec<T>) {
+    fn map<T: Scalar>(
+        &self,
+        c: &Context<'_, T>,
+        scratch: &mut Scratch<T>,
+    ) -> (Standardize, crate::aligned::AlignedVec<T>) {
         let [outer, n, inner] = around(c.shape, accepted_axis(self.axis, c.shape.len()));
         let mut gamma = scratch.take(inner);
         gamma.fill(T::from_f64(1.0 / (n as f64).sqrt()));

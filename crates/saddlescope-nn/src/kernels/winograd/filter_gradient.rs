@@ -1,69 +1,95 @@
-//! Filter adjoint of a 3×3 convolution in Winograd's domain: the exact transpose of [`super::winograd`].
+//! Filter adjoint of a 3×3 convolution in Winograd's domain: the exact transpose of [`super::correlate`].
 //!
-//! gw = Gᵀ \[Σ over tiles of (Bᵀ d B) ⊗ (A ȳ Aᵀ)\] G: for each of the 16 positions one product of transformed inputs
-//! and transformed output gradients, summed over tiles.
+//! gw = Gᵀ \[Σ over tiles of (Bᵀ d B) ⊗ (A ȳ Aᵀ)\] G: for each position of a transformed tile one product of
+//! transformed inputs and transformed output gradients, summed over tiles.
 
-use super::plan::Correlation;
-use super::scratch::Scratch;
-use super::simd::{Isa, Job, Simd};
-use super::winograd::{Blocks, PLANE_GAP, POSITIONS, Segment, grow, transform_input};
+use std::marker::PhantomData;
+
+use super::blocks::{Blocks, PLANE_GAP, Segment};
+use super::correlate::transform_input;
+use super::transforms::{Four, Tile, Two};
+use crate::kernels::plan::Correlation;
+use crate::kernels::scratch::Scratch;
+use crate::kernels::simd::{Isa, Job, Simd};
 use crate::scalar::Scalar;
 
-/// Tiles of a block.
-fn block_tiles(channels: usize) -> usize {
-    if channels <= 32 { 32 } else { 64 }
-}
-
-/// Whether there are enough tiles to pay for passing over the sums of 16 positions, which outgrow the caches when both
-/// channel counts are large.
-pub(super) fn pays(pass: &Correlation, images: usize) -> bool {
-    let tiles = images * pass.out[0].div_ceil(2) * pass.out[1].div_ceil(2);
-    tiles >= 64 || pass.src[2] * pass.out[2] <= 128 * 128
-}
-
-/// `gw += Σ_s x_s ⋆ gy_s` over all images; `gw` has shape \[3, 3, c_in, c_out\].
-pub(super) fn filter_gradient<T: Scalar>(
+/// `gw += Σ_s x_s ⋆ gy_s` over all images, by tiles of `size`² outputs; `gw` has shape \[3, 3, c_in, c_out\].
+pub(in crate::kernels) fn filter_gradient<T: Scalar>(
     pass: &Correlation,
+    size: usize,
     images: usize,
     pairs: &[(&[T], &[T])],
     gw: &mut [T],
     isa: Isa,
     scratch: &mut Scratch<T>,
 ) {
-    T::dispatch(isa, Gradient { pass, images, pairs, gw, scratch });
+    if size == 4 {
+        T::dispatch(isa, FourJob(Gradient { pass, images, pairs, gw, scratch, tile: PhantomData }));
+    } else {
+        T::dispatch(isa, TwoJob(Gradient { pass, images, pairs, gw, scratch, tile: PhantomData }));
+    }
 }
 
-struct Gradient<'a, T> {
+struct Gradient<'a, T, F> {
     pass: &'a Correlation,
     images: usize,
     pairs: &'a [(&'a [T], &'a [T])],
     gw: &'a mut [T],
     scratch: &'a mut Scratch<T>,
+    tile: PhantomData<F>,
 }
 
-impl<T: Scalar> Job<T> for Gradient<'_, T> {
+struct TwoJob<'a, T>(Gradient<'a, T, Two>);
+struct FourJob<'a, T>(Gradient<'a, T, Four>);
+
+impl<T: Scalar> Job<T> for TwoJob<'_, T> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd<T = T>>(self, s: S) {
-        let Gradient { pass, images, pairs, gw, scratch } = self;
+        self.0.run::<S, 4, 2>(s);
+    }
+}
+
+impl<T: Scalar> Job<T> for FourJob<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd<T = T>>(self, s: S) {
+        self.0.run::<S, 6, 4>(s);
+    }
+}
+
+/// Tiles of a block of `outputs`² outputs each: the more there are, the fewer passes over the sums of all channel pairs.
+fn block_tiles(channels: usize, outputs: usize) -> usize {
+    let pixels = if channels <= 32 { 512 } else { 256 };
+    pixels / (outputs * outputs)
+}
+
+impl<T: Scalar, F> Gradient<'_, T, F> {
+    #[inline(always)]
+    fn run<S: Simd<T = T>, const I: usize, const O: usize>(self, s: S)
+    where
+        F: Tile<I, O>,
+    {
+        let Gradient { pass, images, pairs, gw, scratch, .. } = self;
         let [h, w, c_in] = pass.src;
         let [ho, wo, c_out] = pass.out;
         let (src_len, out_len) = (h * w * c_in, ho * wo * c_out);
         assert!(pairs.iter().all(|(x, gy)| x.len() >= images * src_len && gy.len() >= images * out_len));
         assert!(c_in.is_multiple_of(S::LANES) && c_out.is_multiple_of(S::LANES));
         assert!(gw.len() == 9 * c_in * c_out);
-        let target = block_tiles(c_in.max(c_out));
+        let target = block_tiles(c_in.max(c_out), O);
         let (plane, out_plane) = (target * c_in + PLANE_GAP, target * c_out + PLANE_GAP);
         let Scratch { padded, channels, zeros, segments, sums, .. } = scratch;
-        grow(zeros, w * c_in);
-        sums.clear();
-        sums.resize(POSITIONS * c_in * c_out, T::ZERO);
+        zeros.grow(w * c_in);
+        sums.grow(I * I * c_in * c_out);
         for i in 0..pairs.len() {
-            grow(&mut padded[i], POSITIONS * plane);
-            grow(&mut channels[i], POSITIONS * out_plane);
+            padded[i].grow(I * I * plane);
+            channels[i].grow(I * I * out_plane);
         }
-        let mut blocks = Blocks::new(pass, images, target);
+        let mut blocks = Blocks::new(pass, O, images, target);
+        let mut first = true;
         loop {
             let tiles = blocks.next(segments);
             if tiles == 0 {
@@ -77,14 +103,31 @@ impl<T: Scalar> Job<T> for Gradient<'_, T> {
                     let gy = &gy[segment.image * out_len..][..out_len];
                     // SAFETY: whole images; planes hold `target` tiles.
                     unsafe {
-                        transform_input(s, pass, x, zeros, segment, &mut padded[i], plane, tile);
-                        transform_gradient(s, pass, gy, segment, &mut channels[i], out_plane, tile);
+                        transform_input::<S, F, I, O>(
+                            s,
+                            pass,
+                            x,
+                            zeros,
+                            segment,
+                            &mut padded[i],
+                            plane,
+                            tile,
+                        );
+                        transform_gradient::<S, F, I, O>(
+                            s,
+                            pass,
+                            gy,
+                            segment,
+                            &mut channels[i],
+                            out_plane,
+                            tile,
+                        );
                     }
                     tile += segment.count;
                 }
             }
             let last = pairs.len() - 1;
-            for position in 0..POSITIONS {
+            for position in 0..I * I {
                 let product = Product {
                     v: [0, last].map(|i| &padded[i][position * plane..(position + 1) * plane]),
                     z: [0, last].map(|i| &channels[i][position * out_plane..(position + 1) * out_plane]),
@@ -93,22 +136,24 @@ impl<T: Scalar> Job<T> for Gradient<'_, T> {
                     c_in,
                     c_out,
                     sums: &mut sums[position * c_in * c_out..(position + 1) * c_in * c_out],
+                    first,
                 };
                 // SAFETY: planes hold `tiles` rows of c_in and c_out numbers, `sums` c_in·c_out.
                 unsafe { product.run(s) };
             }
+            first = false;
         }
-        // SAFETY: `sums` has 16 planes of c_in·c_out numbers, `gw` has 9.
-        unsafe { transform_back(s, sums, gw) };
+        // SAFETY: `sums` has I² planes of c_in·c_out numbers, `gw` has 9.
+        unsafe { transform_back::<S, F, I, O>(s, sums, gw) };
     }
 }
 
-/// A ȳ Aᵀ of every tile of a segment, written to 16 planes from row `tile` on.
+/// A ȳ Aᵀ of every tile of a segment, written to I² planes from row `tile` on.
 ///
 /// # Safety
-/// `gy` is one output image; `out` has 16 planes of `plane` numbers with room for `tile + segment.count` rows.
+/// `gy` is one output image; `out` has I² planes of `plane` numbers with room for `tile + segment.count` rows.
 #[inline(always)]
-unsafe fn transform_gradient<S: Simd>(
+unsafe fn transform_gradient<S: Simd, F: Tile<I, O>, const I: usize, const O: usize>(
     s: S,
     pass: &Correlation,
     gy: &[S::T],
@@ -118,45 +163,40 @@ unsafe fn transform_gradient<S: Simd>(
     tile: usize,
 ) {
     let [ho, wo, c] = pass.out;
-    let last_row = segment.row * 2 + 1 < ho;
+    let rows = (ho - segment.row * O).min(O);
     for k in 0..segment.count {
-        let col = (segment.col + k) * 2;
-        let last_col = col + 1 < wo;
+        let col = (segment.col + k) * O;
+        let cols = (wo - col).min(O);
+        let whole = rows == O && cols == O;
         let mut channel = 0;
         while channel < c {
-            let at = (segment.row * 2 * wo + col) * c + channel;
-            // SAFETY: only pixels of the image are read; the caller promises room in the planes.
-            unsafe {
-                let below = if last_row { s.load(gy, at + wo * c) } else { s.zero() };
-                let left = expand(s, s.load(gy, at), below);
-                let beside = if last_col { s.load(gy, at + c) } else { s.zero() };
-                let below = if last_row && last_col { s.load(gy, at + wo * c + c) } else { s.zero() };
-                let right = expand(s, beside, below);
-                let at = (tile + k) * c + channel;
-                for i in 0..4 {
-                    let z = expand(s, left[i], right[i]);
-                    for j in 0..4 {
-                        s.store(z[j], out, (i * 4 + j) * plane + at);
+            let at = (segment.row * O * wo + col) * c + channel;
+            let mut half = [[s.zero(); I]; O];
+            for j in 0..O {
+                let mut y = [s.zero(); O];
+                for i in 0..O {
+                    if whole || (i < rows && j < cols) {
+                        // SAFETY: only pixels of the image are read.
+                        y[i] = unsafe { s.load(gy, at + (i * wo + j) * c) };
                     }
+                }
+                half[j] = F::output_adjoint(s, y);
+            }
+            let at = (tile + k) * c + channel;
+            for i in 0..I {
+                let mut row = [s.zero(); O];
+                for j in 0..O {
+                    row[j] = half[j][i];
+                }
+                let z = F::output_adjoint(s, row);
+                for j in 0..I {
+                    // SAFETY: the caller promises room in the planes.
+                    unsafe { s.store(z[j], out, (i * I + j) * plane + at) };
                 }
             }
             channel += S::LANES;
         }
     }
-}
-
-/// A (a, b): rows (1, 0), (1, 1), (1, −1), (0, −1).
-#[inline(always)]
-fn expand<S: Simd>(s: S, a: S::V, b: S::V) -> [S::V; 4] {
-    [a, s.add(a, b), s.sub(a, b), s.sub(s.zero(), b)]
-}
-
-/// Gᵀ w: rows (1, ½, ½, 0), (0, ½, −½, 0), (0, ½, ½, 1).
-#[inline(always)]
-fn contract<S: Simd>(s: S, w: [S::V; 4]) -> [S::V; 3] {
-    let half = s.splat(S::T::from_f64(0.5));
-    let even = s.mul(half, s.add(w[1], w[2]));
-    [s.add(w[0], even), s.mul(half, s.sub(w[1], w[2])), s.add(even, w[3])]
 }
 
 /// One position: sums += Σ_s V_sᵀ Z_s.
@@ -168,6 +208,8 @@ struct Product<'a, T> {
     c_in: usize,
     c_out: usize,
     sums: &'a mut [T],
+    /// Replace what `sums` holds.
+    first: bool,
 }
 
 impl<T: Scalar> Product<'_, T> {
@@ -256,7 +298,10 @@ impl<T: Scalar> Product<'_, T> {
             for r in 0..R {
                 let at = (ci + p) * self.c_out + co + r * S::LANES;
                 // SAFETY: passed on from the caller.
-                unsafe { s.store(s.add(s.load(self.sums, at), acc[p][r]), self.sums, at) };
+                unsafe {
+                    let sum = if self.first { acc[p][r] } else { s.add(s.load(self.sums, at), acc[p][r]) };
+                    s.store(sum, self.sums, at);
+                }
             }
         }
     }
@@ -265,27 +310,34 @@ impl<T: Scalar> Product<'_, T> {
 /// gw += Gᵀ sums G.
 ///
 /// # Safety
-/// `sums` has 16 planes of gw.len()/9 numbers, a multiple of LANES.
+/// `sums` has at least I² planes of gw.len()/9 numbers, a multiple of LANES.
 #[inline(always)]
-unsafe fn transform_back<S: Simd>(s: S, sums: &[S::T], gw: &mut [S::T]) {
+unsafe fn transform_back<S: Simd, F: Tile<I, O>, const I: usize, const O: usize>(
+    s: S,
+    sums: &[S::T],
+    gw: &mut [S::T],
+) {
     let plane = gw.len() / 9;
     let mut at = 0;
     while at < plane {
         // SAFETY: passed on from the caller.
         unsafe {
-            let mut rows = [[s.zero(); 3]; 4];
-            for i in 0..4 {
-                let mut w = [s.zero(); 4];
-                for j in 0..4 {
-                    w[j] = s.load(sums, (i * 4 + j) * plane + at);
+            let mut rows = [[s.zero(); 3]; I];
+            for i in 0..I {
+                let mut w = [s.zero(); I];
+                for j in 0..I {
+                    w[j] = s.load(sums, (i * I + j) * plane + at);
                 }
-                rows[i] = contract(s, w);
+                rows[i] = F::filter_adjoint(s, w);
             }
             for j in 0..3 {
-                let column = contract(s, [rows[0][j], rows[1][j], rows[2][j], rows[3][j]]);
-                for i in 0..3 {
+                let mut column = [s.zero(); I];
+                for i in 0..I {
+                    column[i] = rows[i][j];
+                }
+                for (i, w) in F::filter_adjoint(s, column).into_iter().enumerate() {
                     let to = (i * 3 + j) * plane + at;
-                    s.store(s.add(s.load(gw, to), column[i]), gw, to);
+                    s.store(s.add(s.load(gw, to), w), gw, to);
                 }
             }
         }
