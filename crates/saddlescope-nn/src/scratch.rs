@@ -26,7 +26,7 @@ impl<T: Scalar> Scratch<T> {
 
     /// Lends a buffer of `len` numbers with unspecified contents. Give it back with [`Scratch::give`].
     pub fn take(&mut self, len: usize) -> AlignedVec<T> {
-        let mut buffer = self.pool.pop().unwrap_or_else(AlignedVec::new);
+        let mut buffer = self.pool.pop().unwrap_or_default();
         buffer.set_len(len);
         buffer
     }
