@@ -1,14 +1,12 @@
 //! Forward passes and input adjoints in Winograd's domain.
 
-use std::marker::PhantomData;
-
 use super::blocks::{Blocks, EXCESS, PLANE_GAP, Segment};
 use super::filter::WinogradFilter;
-use super::transforms::{Four, Tile, Two};
+use super::transforms::{Tile, TileJob, by_tile_size};
 use crate::kernels::correlate::accumulate_run;
 use crate::kernels::plan::Correlation;
 use crate::kernels::scratch::Scratch;
-use crate::kernels::simd::{Isa, Job, Simd};
+use crate::kernels::simd::{Isa, Simd};
 use crate::scalar::Scalar;
 
 /// `y (+)= Σ_s correlate(sources[s], filters[s])` over all images; all filters have tiles of the same size.
@@ -21,44 +19,17 @@ pub(in crate::kernels) fn correlate<T: Scalar>(
     isa: Isa,
     scratch: &mut Scratch<T>,
 ) {
-    if sources[0].1.size == 4 {
-        let passes = Passes { pass, images, sources, y, accumulate, scratch, tile: PhantomData::<Four> };
-        T::dispatch(isa, FourJob(passes));
-    } else {
-        let passes = Passes { pass, images, sources, y, accumulate, scratch, tile: PhantomData::<Two> };
-        T::dispatch(isa, TwoJob(passes));
-    }
+    let size = sources[0].1.size;
+    by_tile_size(size, isa, Passes { pass, images, sources, y, accumulate, scratch });
 }
 
-struct Passes<'a, T, F> {
+struct Passes<'a, T> {
     pass: &'a Correlation,
     images: usize,
     sources: &'a [(&'a [T], &'a WinogradFilter<T>)],
     y: &'a mut [T],
     accumulate: bool,
     scratch: &'a mut Scratch<T>,
-    tile: PhantomData<F>,
-}
-
-struct TwoJob<'a, T>(Passes<'a, T, Two>);
-struct FourJob<'a, T>(Passes<'a, T, Four>);
-
-impl<T: Scalar> Job<T> for TwoJob<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd<T = T>>(self, s: S) {
-        self.0.run::<S, 4, 2>(s);
-    }
-}
-
-impl<T: Scalar> Job<T> for FourJob<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd<T = T>>(self, s: S) {
-        self.0.run::<S, 6, 4>(s);
-    }
 }
 
 /// Tiles of a block: enough to use each filter row often, few enough for the transformed data of all channels to stay in
@@ -67,13 +38,10 @@ fn block_tiles(channels: usize) -> usize {
     if channels <= 32 { 24 } else { 32 }
 }
 
-impl<T: Scalar, F> Passes<'_, T, F> {
+impl<T: Scalar> TileJob<T> for Passes<'_, T> {
     #[inline(always)]
-    fn run<S: Simd<T = T>, const I: usize, const O: usize>(self, s: S)
-    where
-        F: Tile<I, O>,
-    {
-        let Passes { pass, images, sources, y, accumulate, scratch, .. } = self;
+    fn run<S: Simd<T = T>, F: Tile<I, O>, const I: usize, const O: usize>(self, s: S) {
+        let Passes { pass, images, sources, y, accumulate, scratch } = self;
         let [h, wd, c_in] = pass.src;
         let [ho, wo, c_out] = pass.out;
         let pairs = sources.len();

@@ -3,14 +3,12 @@
 //! gw = Gᵀ \[Σ over tiles of (Bᵀ d B) ⊗ (A ȳ Aᵀ)\] G: for each position of a transformed tile one product of
 //! transformed inputs and transformed output gradients, summed over tiles.
 
-use std::marker::PhantomData;
-
 use super::blocks::{Blocks, PLANE_GAP, Segment};
 use super::correlate::transform_input;
-use super::transforms::{Four, Tile, Two};
+use super::transforms::{Tile, TileJob, by_tile_size};
 use crate::kernels::plan::Correlation;
 use crate::kernels::scratch::Scratch;
-use crate::kernels::simd::{Isa, Job, Simd};
+use crate::kernels::simd::{Isa, Simd};
 use crate::scalar::Scalar;
 
 /// `gw += Σ_s x_s ⋆ gy_s` over all images, by tiles of `size`² outputs; `gw` has shape \[3, 3, c_in, c_out\].
@@ -23,41 +21,15 @@ pub(in crate::kernels) fn filter_gradient<T: Scalar>(
     isa: Isa,
     scratch: &mut Scratch<T>,
 ) {
-    if size == 4 {
-        T::dispatch(isa, FourJob(Gradient { pass, images, pairs, gw, scratch, tile: PhantomData }));
-    } else {
-        T::dispatch(isa, TwoJob(Gradient { pass, images, pairs, gw, scratch, tile: PhantomData }));
-    }
+    by_tile_size(size, isa, Gradient { pass, images, pairs, gw, scratch });
 }
 
-struct Gradient<'a, T, F> {
+struct Gradient<'a, T> {
     pass: &'a Correlation,
     images: usize,
     pairs: &'a [(&'a [T], &'a [T])],
     gw: &'a mut [T],
     scratch: &'a mut Scratch<T>,
-    tile: PhantomData<F>,
-}
-
-struct TwoJob<'a, T>(Gradient<'a, T, Two>);
-struct FourJob<'a, T>(Gradient<'a, T, Four>);
-
-impl<T: Scalar> Job<T> for TwoJob<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd<T = T>>(self, s: S) {
-        self.0.run::<S, 4, 2>(s);
-    }
-}
-
-impl<T: Scalar> Job<T> for FourJob<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd<T = T>>(self, s: S) {
-        self.0.run::<S, 6, 4>(s);
-    }
 }
 
 /// Tiles of a block of `outputs`² outputs each: the more there are, the fewer passes over the sums of all channel pairs.
@@ -66,13 +38,10 @@ fn block_tiles(channels: usize, outputs: usize) -> usize {
     pixels / (outputs * outputs)
 }
 
-impl<T: Scalar, F> Gradient<'_, T, F> {
+impl<T: Scalar> TileJob<T> for Gradient<'_, T> {
     #[inline(always)]
-    fn run<S: Simd<T = T>, const I: usize, const O: usize>(self, s: S)
-    where
-        F: Tile<I, O>,
-    {
-        let Gradient { pass, images, pairs, gw, scratch, .. } = self;
+    fn run<S: Simd<T = T>, F: Tile<I, O>, const I: usize, const O: usize>(self, s: S) {
+        let Gradient { pass, images, pairs, gw, scratch } = self;
         let [h, w, c_in] = pass.src;
         let [ho, wo, c_out] = pass.out;
         let (src_len, out_len) = (h * w * c_in, ho * wo * c_out);

@@ -5,7 +5,7 @@
 //! 0, ±1, F(4, 3) at 0, ±p, ±q. The points decide the rounding errors: with p = 1/√2, q = √2 they are half of
 //! those of the usual p = 1, q = 2 (see docs/performance.md), and p² = 1/2, q² = 2 leave few irrational factors.
 
-use crate::kernels::simd::Simd;
+use crate::kernels::simd::{Isa, Job, Simd};
 use crate::scalar::Scalar;
 
 /// F(O, 3) on tiles of I = O + 2 inputs.
@@ -20,6 +20,42 @@ pub(super) trait Tile<const I: usize, const O: usize> {
     fn filter(g: [f64; 3]) -> [f64; I];
     /// Gᵀ w, the transpose of [`Tile::filter`].
     fn filter_adjoint<S: Simd>(s: S, w: [S::V; I]) -> [S::V; 3];
+}
+
+/// A kernel generic over the size of its tiles.
+pub(super) trait TileJob<T> {
+    /// Runs the kernel; implementations are `#[inline(always)]`.
+    fn run<S: Simd<T = T>, F: Tile<I, O>, const I: usize, const O: usize>(self, s: S);
+}
+
+/// Runs a kernel with tiles of `size`² outputs, 4 or else 2.
+pub(super) fn by_tile_size<T: Scalar>(size: usize, isa: Isa, job: impl TileJob<T>) {
+    if size == 4 {
+        T::dispatch(isa, OnFour(job));
+    } else {
+        T::dispatch(isa, OnTwo(job));
+    }
+}
+
+struct OnTwo<J>(J);
+struct OnFour<J>(J);
+
+impl<T: Scalar, J: TileJob<T>> Job<T> for OnTwo<J> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd<T = T>>(self, s: S) {
+        self.0.run::<S, Two, 4, 2>(s);
+    }
+}
+
+impl<T: Scalar, J: TileJob<T>> Job<T> for OnFour<J> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd<T = T>>(self, s: S) {
+        self.0.run::<S, Four, 6, 4>(s);
+    }
 }
 
 /// F(2, 3): adds and halves only.
