@@ -5,16 +5,11 @@
 #![cfg(target_os = "linux")]
 
 mod common;
-
-use std::path::{Path, PathBuf};
+#[path = "../../saddlescope-nn/tests/shared_data/mod.rs"]
+mod shared_data;
 
 use common::{refused, start};
-
-fn shared() -> Option<PathBuf> {
-    let dir = std::env::var_os("SADDLESCOPE_SHARED")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared"), PathBuf::from);
-    dir.join("weights/resnet20-option-a.safetensors").is_file().then_some(dir)
-}
+use shared_data::shared_file;
 
 /// Runs a command to its end; the largest resident memory seen, in MiB.
 fn peak(arguments: &[&str]) -> u64 {
@@ -43,15 +38,12 @@ fn peak(arguments: &[&str]) -> u64 {
 }
 
 #[test]
-#[allow(clippy::print_stderr)]
 fn the_peak_stays_below_what_was_allowed_and_too_little_is_refused() {
-    let Some(shared) = shared() else {
-        eprintln!("SKIPPED: no weights and images beside the repository");
-        return;
-    };
+    let Some(weights) = shared_file("weights/resnet20-option-a.safetensors") else { return };
+    let Some(images) = shared_file("data/cifar-10-batches-bin") else { return };
     let temp = tempfile::tempdir().unwrap();
-    let weights = shared.join("weights/resnet20-option-a.safetensors").display().to_string();
-    let data = format!("cifar10:{}", shared.join("data/cifar-10-batches-bin").display());
+    let weights = weights.display().to_string();
+    let data = format!("cifar10:{}", images.display());
     let runs: [(u64, &[&str]); 2] = [
         (250, &["eigs", "--largest", "1", "--smallest", "1", "--tol", "1e-1", "--max-products", "30"]),
         (400, &["density", "--probes", "2", "--steps", "8"]),

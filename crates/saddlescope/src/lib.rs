@@ -20,6 +20,9 @@ pub mod projection;
 mod random;
 pub mod reading;
 pub mod report;
+#[cfg(test)]
+#[path = "../../saddlescope-nn/tests/shared_data/mod.rs"]
+mod shared_data;
 mod slice;
 mod surface;
 

@@ -1,7 +1,7 @@
 //! Results turned into the data of figures.
 
 use crate::Surface;
-use crate::figure::Grid;
+use crate::figure::{Grid, Scale};
 
 /// The losses of a surface as a grid with α to the right and β upwards.
 pub fn surface_grid(surface: &Surface) -> Grid {
@@ -15,6 +15,15 @@ pub fn accuracy_grid(surface: &Surface) -> Option<Grid> {
         grid.z_label = "accuracy".into();
         grid
     })
+}
+
+/// Least and greatest of the finite values (∞ and −∞ if there are none), and how they are best shown: on a log scale when
+/// all are positive and span more than a decade and a half.
+pub(crate) fn range_and_scale(values: impl IntoIterator<Item = f64>) -> ([f64; 2], Scale) {
+    let finite = values.into_iter().filter(|z| z.is_finite());
+    let (low, high) = finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), z| (l.min(z), h.max(z)));
+    let scale = if low > 0.0 && high / low > 30.0 { Scale::Log } else { Scale::Linear };
+    ([low, high], scale)
 }
 
 /// A surface stores rows of constant α; a grid stores rows of constant β.

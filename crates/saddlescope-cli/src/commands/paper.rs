@@ -50,7 +50,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let mut results = Vec::new();
     // What is finished when the work stops (Ctrl-C) still gets its table and report.
     let mut stopped = None;
-    let analytic = plan.figures.iter().copied().filter(|f| !f.needs_network());
+    let analytic: Vec<PaperFigure> = plan.figures.iter().copied().filter(|f| !f.needs_network()).collect();
     let mut finish = |figure: PaperFigure, result: FigureResult, begun: Instant| -> Result<(), Failure> {
         let saved = plan.output.figure(&result).context("the figure could not be saved")?;
         terminal::print(format!(
@@ -62,7 +62,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         results.push(result);
         Ok(())
     };
-    for figure in analytic {
+    for &figure in &analytic {
         let begun = Instant::now();
         match make_figure(figure, plan.seed, stop) {
             Ok(result) => finish(figure, result, begun)?,
@@ -85,8 +85,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
             Err(error) => stopped = Some(error),
         }
     }
-    let analytic = plan.figures.iter().any(|f| !f.needs_network());
-    if stopped.is_none() && analytic {
+    if stopped.is_none() && !analytic.is_empty() {
         match text_numbers(plan.seed, stop) {
             Ok(rows) => table.rows.extend(rows),
             Err(error) => stopped = Some(failure(error)),

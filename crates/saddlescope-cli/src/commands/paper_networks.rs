@@ -10,6 +10,7 @@ use saddlescope::paper::{
 
 use crate::failure::Failure;
 use crate::progress::Progress;
+use crate::run::{between, failure};
 use crate::subject::SubjectArguments;
 use crate::terminal;
 
@@ -75,9 +76,7 @@ impl NetworkArguments {
             let error = PaperError::NeedsNetwork { figure: first };
             return Err(Failure::bad_input(format!("--figure {}: {error}", first.number())));
         }
-        if !(3..=1001).contains(&self.grid) {
-            return Err(Failure::bad_input(format!("--grid {}: expected 3 to 1001", self.grid)));
-        }
+        between("--grid", self.grid, 3, 1001)?;
         let mut networks: Vec<(PaperNetwork, SubjectArguments)> = Vec::new();
         for path in &self.weights {
             let network = recognise(path)?;
@@ -91,14 +90,11 @@ impl NetworkArguments {
             networks.push((network, self.subject(network, path)));
         }
         networks.sort_by_key(|(n, _)| *n);
-        for (figure, network) in [
-            (PaperFigure::ResNet56, PaperNetwork::ResNet56),
-            (PaperFigure::DenseNet121, PaperNetwork::DenseNet121),
-        ] {
-            if figures.contains(&figure) && networks.iter().all(|(n, _)| *n != network) {
+        for network in PaperNetwork::ALL {
+            if figures.contains(&network.figure()) && networks.iter().all(|(n, _)| *n != network) {
                 return Err(Failure::bad_input(format!(
                     "--figure {}: none of --weights is of {}",
-                    figure.number(),
+                    network.figure().number(),
                     network.title()
                 )));
             }
@@ -137,11 +133,8 @@ impl NetworkPlan {
     pub fn landscapes(&self, figures: &[PaperFigure], out: &Path) -> Result<Vec<NetworkLandscape>, Failure> {
         let mut landscapes = Vec::new();
         for (network, arguments) in &self.networks {
-            let own = match network {
-                PaperNetwork::ResNet56 => PaperFigure::ResNet56,
-                PaperNetwork::DenseNet121 => PaperFigure::DenseNet121,
-            };
-            let settings = NetworkSettings { surfaces: figures.contains(&own), ..self.settings };
+            let surfaces = figures.contains(&network.figure());
+            let settings = NetworkSettings { surfaces, ..self.settings };
             if !settings.surfaces && !settings.heat_maps {
                 continue;
             }
@@ -150,7 +143,7 @@ impl NetworkPlan {
             let dir = out.join("networks").join(network.model());
             let landscape = network_landscape(*network, &subject, &settings, &dir, &mut Progress::new())
                 .map_err(|error| match error {
-                    PaperError::Analysis(error) => crate::run::failure(error),
+                    PaperError::Analysis(error) => failure(error),
                     other => Failure::Failed(other.into()),
                 })?;
             landscapes.push(landscape);

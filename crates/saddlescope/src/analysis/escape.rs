@@ -126,12 +126,8 @@ pub fn escaped_weights(
 ) -> Result<(Vec<f64>, EscapeResult), AnalysisError> {
     let path = dir.join("results.json");
     let results = read_results(dir)?;
-    let found = results.provenance.get("weights.sha256").and_then(|v| v.as_str()).unwrap_or("none");
-    if found != weights {
-        return Err(AnalysisError::Other(format!(
-            "{}: an analysis of weights {found}, not of these ({weights})",
-            path.display()
-        )));
+    if let Some(problem) = results.other_weights(weights) {
+        return Err(AnalysisError::Other(format!("{}: {problem}", path.display())));
     }
     let Some(escape) = results.escape.filter(|e| e.step != 0.0) else {
         return Err(AnalysisError::Other(format!("{}: no step lowers the loss", path.display())));

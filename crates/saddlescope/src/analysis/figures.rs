@@ -7,23 +7,10 @@ use super::run::Analysis;
 use super::slices::{Cut, NamedSurface};
 use super::verdict::{number, short};
 use crate::figure::{
-    Axis, ColorRole, Eigenvalue, Figure, FigureWidth, Grid, HeatMap, Levels, LineStyle, Lines, PanelKind,
+    Axis, ColorRole, Eigenvalue, Figure, FigureWidth, HeatMap, Levels, LineStyle, Lines, PanelKind,
     Reference, Scale, Series, Spectrum, Surface3d, save_all,
 };
-use crate::presentation::surface_grid;
-
-/// How the values of a surface are best shown: on a log scale when all are positive and span more than a decade and a half.
-fn scale(grid: &Grid) -> Scale {
-    let finite = || grid.z.iter().filter(|z| z.is_finite());
-    let low = finite().copied().fold(f64::INFINITY, f64::min);
-    let high = finite().copied().fold(f64::NEG_INFINITY, f64::max);
-    if low > 0.0 && high / low > 30.0 { Scale::Log } else { Scale::Linear }
-}
-
-fn labelled(named: &NamedSurface) -> Grid {
-    let [x, y] = named.labels.clone();
-    surface_grid(&named.surface).labels(x, y, "loss")
-}
+use crate::presentation::range_and_scale;
 
 /// Surfaces side by side on the samples of the analysis: Hessian and random directions, or what was asked for.
 fn surfaces(analysis: &Analysis) -> Option<Figure> {
@@ -47,8 +34,8 @@ fn surfaces(analysis: &Analysis) -> Option<Figure> {
         format!("Loss L(θ + αη + βδ) on the {split} samples. {planes} A cross marks the smallest loss."),
     );
     for named in shown {
-        let mut surface = Surface3d::new(labelled(named));
-        surface.scale = scale(&surface.grid);
+        let mut surface = Surface3d::new(named.grid());
+        surface.scale = range_and_scale(named.surface.loss.iter().copied()).1;
         surface.mark_minimum = true;
         figure = figure.panel(named.heading.clone(), surface);
     }
@@ -58,7 +45,7 @@ fn surfaces(analysis: &Analysis) -> Option<Figure> {
 /// The small neighbourhood in which the saddle is visible.
 fn zoom(analysis: &Analysis) -> Option<Figure> {
     let named = analysis.surfaces.iter().find(|s| s.zoom)?;
-    let grid = labelled(named);
+    let grid = named.grid();
     let mut map = HeatMap::new(grid.clone());
     map.levels = Levels::Auto(9);
     map.mark_origin = true;
@@ -87,8 +74,8 @@ fn heat_maps(analysis: &Analysis) -> Option<Figure> {
     )
     .columns(2);
     for named in analysis.surfaces.iter().filter(|s| !s.zoom) {
-        let mut map = HeatMap::new(labelled(named));
-        map.scale = scale(&map.grid);
+        let mut map = HeatMap::new(named.grid());
+        map.scale = range_and_scale(named.surface.loss.iter().copied()).1;
         map.levels = Levels::Auto(8);
         map.mark_origin = true;
         figure = figure.panel(format!("{}, {}", named.heading, named.split), map);

@@ -358,3 +358,11 @@ pub struct Results {
     /// Everything needed to run it again.
     pub provenance: BTreeMap<String, serde_json::Value>,
 }
+
+impl Results {
+    /// What is wrong if these are results of other weights than those with the fingerprint `weights`.
+    pub fn other_weights(&self, weights: &str) -> Option<String> {
+        let found = self.provenance.get("weights.sha256").and_then(|v| v.as_str()).unwrap_or("none");
+        (found != weights).then(|| format!("an analysis of weights {found}, not of these ({weights})"))
+    }
+}

@@ -7,12 +7,13 @@ use saddlescope_nn::Dtype;
 use saddlescope_nn::risk::Curvature;
 
 use super::error::AnalysisError;
+use super::escape::moved;
 use super::options::AnalysisOptions;
 use super::results::{Cost, SelfCheck};
 use super::slice_request::SliceRequest;
 use super::subject::Subject;
 use crate::empirical_risk::{EmpiricalRisk, NearPoint};
-use crate::numeric::dot;
+use crate::numeric::{dot, norm};
 
 /// Samples that the derivative check is made on: in f64 even a large network does them in a second.
 const CHECKED_SAMPLES: usize = 16;
@@ -31,8 +32,8 @@ fn direction(theta: &[f64], seed: u64, label: &str, relative: bool) -> Vec<f64> 
     if relative {
         v.iter_mut().zip(theta).for_each(|(v, t)| *v *= t.abs());
     }
-    let norm = dot(&v, &v).sqrt().max(f64::MIN_POSITIVE);
-    v.iter_mut().for_each(|x| *x /= norm);
+    let length = norm(&v).max(f64::MIN_POSITIVE);
+    v.iter_mut().for_each(|x| *x /= length);
     v
 }
 
@@ -60,17 +61,16 @@ fn difference(
     let n = theta.len();
     let mut hv = vec![0.0; n];
     risk.near(theta).product(curvature, v, &mut hv)?;
-    let norm = dot(&hv, &hv).sqrt().max(f64::MIN_POSITIVE);
-    let size = dot(theta, theta).sqrt().max(1.0);
+    let length = norm(&hv).max(f64::MIN_POSITIVE);
+    let size = norm(theta).max(1.0);
     let (mut plus, mut minus) = (vec![0.0; n], vec![0.0; n]);
     let (mut best, mut smooth_step) = (f64::INFINITY, None);
     for exponent in 2..=11 {
         let h = size * 10_f64.powi(-exponent);
-        let moved = |s: f64| -> Vec<f64> { theta.iter().zip(v).map(|(t, v)| t + s * h * v).collect() };
-        risk.gradient(&moved(1.0), &mut plus);
-        risk.gradient(&moved(-1.0), &mut minus);
+        risk.gradient(&moved(theta, h, v), &mut plus);
+        risk.gradient(&moved(theta, -h, v), &mut minus);
         let squares = plus.iter().zip(&minus).zip(&hv).map(|((p, m), hv)| ((p - m) / (2.0 * h) - hv).powi(2));
-        let error = squares.sum::<f64>().sqrt() / norm;
+        let error = squares.sum::<f64>().sqrt() / length;
         best = best.min(error);
         if error <= ALLOWED {
             smooth_step = Some(h);
@@ -111,7 +111,7 @@ pub fn self_check(
     if !repeatable {
         return Err(AnalysisError::SelfCheck("two evaluations at the same point gave different bits".into()));
     }
-    let asymmetry = (dot(&u, &hv) - dot(&v, &hu)).abs() / dot(&hv, &hv).sqrt().max(f64::MIN_POSITIVE);
+    let asymmetry = (dot(&u, &hv) - dot(&v, &hu)).abs() / norm(&hv).max(f64::MIN_POSITIVE);
     let eps = match subject.risk.dtype() {
         Dtype::F32 => f64::from(f32::EPSILON),
         Dtype::F64 => f64::EPSILON,
@@ -190,7 +190,7 @@ impl SelfCheck {
 /// ‖a − b‖ / ‖b‖.
 fn relative_distance(a: &[f64], b: &[f64]) -> f64 {
     let squares = a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f64>();
-    squares.sqrt() / dot(b, b).sqrt().max(f64::MIN_POSITIVE)
+    squares.sqrt() / norm(b).max(f64::MIN_POSITIVE)
 }
 
 /// What the analysis will cost, from one product and one evaluation.
@@ -231,13 +231,12 @@ pub fn cost(subject: &Subject, options: &AnalysisOptions, product_seconds: f64, 
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-
     use saddlescope_nn::data::{DataSource, Split};
     use saddlescope_nn::risk::RiskOptions;
 
     use super::*;
     use crate::model::{self, Model};
+    use crate::shared_data::shared_file;
 
     fn risk(model: &Model, data: &str, split: Split) -> EmpiricalRisk {
         let data = data.parse::<DataSource>().unwrap().load(split, Some(0..16), None).unwrap();
@@ -259,18 +258,9 @@ mod tests {
     /// Channels of this network that weight decay has emptied put kinks within 1e-5 of the trained point; f32 cannot
     /// resolve shorter steps.
     #[test]
-    #[allow(clippy::print_stderr)]
     fn kinks_close_to_a_trained_network_do_not_fail_it() {
-        let shared = std::env::var_os("SADDLESCOPE_SHARED").map_or_else(
-            || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared")),
-            PathBuf::from,
-        );
-        let weights = shared.join("weights/resnet56-option-b.safetensors");
-        let images = shared.join("data/cifar-10-batches-bin");
-        if !weights.exists() || !images.exists() {
-            eprintln!("skipped: {} or {} is not there", weights.display(), images.display());
-            return;
-        }
+        let Some(weights) = shared_file("weights/resnet56-option-b.safetensors") else { return };
+        let Some(images) = shared_file("data/cifar-10-batches-bin") else { return };
         let model = model::load("resnet56-b", Some(&weights), None).unwrap();
         let risk = risk(&model, &format!("cifar10:{}", images.display()), Split::Test);
         let v = direction(&model.theta, 1, "test", false);

@@ -137,12 +137,8 @@ impl GivenDirection {
     ) -> Result<Self, AnalysisError> {
         let results = read_results(folder)?;
         let path = folder.join("results.json");
-        let found = results.provenance.get("weights.sha256").and_then(|v| v.as_str()).unwrap_or("none");
-        if found != weights {
-            return Err(AnalysisError::Given {
-                path,
-                problem: format!("an analysis of weights {found}, not of these ({weights})"),
-            });
+        if let Some(problem) = results.other_weights(weights) {
+            return Err(AnalysisError::Given { path, problem });
         }
         let mut pairs: Vec<_> = results.eigenpairs.iter().filter(|p| p.end == end).collect();
         if end == End::Smallest {

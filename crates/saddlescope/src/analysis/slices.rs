@@ -14,8 +14,9 @@ use crate::axis::Axis;
 use crate::direction::Direction;
 use crate::empirical_risk::EmpiricalRisk;
 use crate::evaluation::{Measurement, Threading};
-use crate::figure::floats;
+use crate::figure::{Grid, floats};
 use crate::plane::{Line, Plane};
+use crate::presentation::surface_grid;
 use crate::surface::{Surface, SurfaceOutcome, evaluate_surface};
 
 /// A surface with what its axes are.
@@ -35,6 +36,14 @@ pub struct NamedSurface {
     pub zoom: bool,
     /// The values.
     pub surface: Surface,
+}
+
+impl NamedSurface {
+    /// The losses with their labels.
+    pub fn grid(&self) -> Grid {
+        let [x, y] = self.labels.clone();
+        surface_grid(&self.surface).labels(x, y, "loss")
+    }
 }
 
 /// A cut along one direction.

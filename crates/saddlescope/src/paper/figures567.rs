@@ -4,31 +4,13 @@ use super::network::{NetworkLandscape, PaperNetwork};
 use super::{Comparison, FigureResult, Finding, Measured};
 use crate::analysis::slices::NamedSurface;
 use crate::analysis::{EigenpairResult, largest, smallest};
-use crate::figure::{Figure, Grid, HeatMap, Inset, Levels, Scale, Surface3d};
-use crate::presentation::surface_grid;
-
-/// A log scale where all values are positive and the greatest is thirty times the least.
-fn scale(grid: &Grid) -> Scale {
-    let finite = || grid.z.iter().copied().filter(|z| z.is_finite());
-    let (low, high) = finite().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), z| (l.min(z), h.max(z)));
-    if low > 0.0 && high > 30.0 * low { Scale::Log } else { Scale::Linear }
-}
-
-fn grid(surface: &NamedSurface) -> Grid {
-    let [x, y] = &surface.labels;
-    let label = |symbol: &str, of: &str| {
-        if of.is_empty() { format!("${symbol}$") } else { format!("${symbol}$ ({of})") }
-    };
-    surface_grid(&surface.surface).labels(label("\\alpha", x), label("\\beta", y), "loss")
-}
+use crate::figure::{Figure, HeatMap, Inset, Levels, Scale, Surface3d};
+use crate::presentation::range_and_scale;
 
 /// Figure 5 (ResNet-56) or 6 (DenseNet-121).
 pub(super) fn surfaces(landscape: &NetworkLandscape) -> FigureResult {
     let (network, split) = (landscape.network, landscape.split());
-    let number = match network {
-        PaperNetwork::ResNet56 => 5,
-        PaperNetwork::DenseNet121 => 6,
-    };
+    let number = network.figure().number();
     let find = |name: &str| landscape.surface(&format!("{name}-{split}"));
     let close = network.close_radius();
     let values = match (largest(&landscape.eigen.pairs), smallest(&landscape.eigen.pairs)) {
@@ -53,14 +35,14 @@ pub(super) fn surfaces(landscape: &NetworkLandscape) -> FigureResult {
         ("random-wide", "random directions, wide"),
     ] {
         let Some(named) = find(name) else { continue };
-        let mut surface = Surface3d::new(grid(named));
-        surface.scale = scale(&surface.grid);
+        let mut surface = Surface3d::new(named.grid());
+        surface.scale = range_and_scale(named.surface.loss.iter().copied()).1;
         surface.mark_minimum = true;
         surface.levels = Levels::Auto(8);
         if name == "hessian-wide"
             && let Some(inset) = find("hessian-inset")
         {
-            surface.inset = Some(Inset { grid: grid(inset), scale: Scale::Linear });
+            surface.inset = Some(Inset { grid: inset.grid(), scale: Scale::Linear });
         }
         figure = figure.panel(title, surface);
     }
@@ -83,15 +65,11 @@ pub(super) fn heat_maps(landscapes: &[NetworkLandscape]) -> FigureResult {
             let named: Vec<&NamedSurface> = (landscape.splits.iter())
                 .filter_map(|split| landscape.surface(&format!("{plane}-map-{split}")))
                 .collect();
-            let values = named.iter().flat_map(|n| n.surface.loss.iter().copied()).filter(|z| z.is_finite());
-            let (low, high) =
-                values.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), z| (l.min(z), h.max(z)));
+            let (range, scale) = range_and_scale(named.iter().flat_map(|n| n.surface.loss.iter().copied()));
             for n in named {
-                let mut map = HeatMap::new(grid(n));
-                if low < high {
-                    map.range = Some([low, high]);
-                    map.scale = if low > 0.0 && high > 30.0 * low { Scale::Log } else { Scale::Linear };
-                }
+                let mut map = HeatMap::new(n.grid());
+                map.range = (range[0] < range[1]).then_some(range);
+                map.scale = scale;
                 map.levels = Levels::Auto(8);
                 map.mark_origin = true;
                 figure = figure.panel(format!("{}, {words}, {}", landscape.network.title(), n.split), map);

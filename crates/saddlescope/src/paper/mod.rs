@@ -170,12 +170,9 @@ pub fn make_figure(figure: PaperFigure, seed: u64, stop: &AtomicBool) -> Result<
 
 /// Figure 5, 6 or 7 from the landscapes of its networks; `None` if that network is not among them.
 pub fn network_figure(figure: PaperFigure, landscapes: &[NetworkLandscape]) -> Option<FigureResult> {
-    let of = |network| landscapes.iter().find(|l| l.network == network);
     match figure {
-        PaperFigure::ResNet56 => of(PaperNetwork::ResNet56).map(figures567::surfaces),
-        PaperFigure::DenseNet121 => of(PaperNetwork::DenseNet121).map(figures567::surfaces),
         PaperFigure::HeatMaps if !landscapes.is_empty() => Some(figures567::heat_maps(landscapes)),
-        _ => None,
+        _ => landscapes.iter().find(|l| l.network.figure() == figure).map(figures567::surfaces),
     }
 }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::PaperError;
+use super::{PaperError, PaperFigure};
 use crate::analysis::slice_request::DirectionRequest;
 use crate::analysis::slices::{self, NamedSurface};
 use crate::analysis::{
@@ -13,6 +13,7 @@ use crate::analysis::{
 };
 use crate::axis::Axis;
 use crate::empirical_risk::EmpiricalRisk;
+use crate::numeric::norm;
 use crate::plane::Plane;
 
 /// A network of the paper.
@@ -27,6 +28,14 @@ pub enum PaperNetwork {
 impl PaperNetwork {
     /// Both.
     pub const ALL: [Self; 2] = [Self::ResNet56, Self::DenseNet121];
+
+    /// The figure that shows its surfaces.
+    pub fn figure(self) -> PaperFigure {
+        match self {
+            Self::ResNet56 => PaperFigure::ResNet56,
+            Self::DenseNet121 => PaperFigure::DenseNet121,
+        }
+    }
 
     /// The model's name in the zoo.
     pub fn model(self) -> &'static str {
@@ -81,12 +90,8 @@ pub struct NetworkSettings {
 pub struct NetworkLandscape {
     /// Which network.
     pub network: PaperNetwork,
-    /// L(θ) on the analysed samples.
-    pub loss: f64,
-    /// ‖∇L(θ)‖ there.
+    /// ‖∇L(θ)‖ on the analysed samples.
     pub gradient_norm: f64,
-    /// N.
-    pub parameters: usize,
     /// Number of samples of the Hessian.
     pub samples: usize,
     /// Number of samples of each surface.
@@ -194,7 +199,11 @@ pub fn network_landscape(
         let name = format!("{name}-{split}");
         let surface = slices::surface(&name, risk, plane, axes, &folder, monitor)?;
         let is_random = name.starts_with("random");
-        let labels = if is_random { ["", ""] } else { ["$\\lambda_{max}$", "$\\lambda_{min}$"] };
+        let labels = if is_random {
+            ["$\\alpha$", "$\\beta$"]
+        } else {
+            ["$\\alpha$ ($\\lambda_{max}$)", "$\\beta$ ($\\lambda_{min}$)"]
+        };
         surfaces.push(NamedSurface {
             split: split.clone(),
             directions: words[usize::from(is_random)].clone(),
@@ -207,9 +216,7 @@ pub fn network_landscape(
     }
     Ok(NetworkLandscape {
         network,
-        loss: here.loss,
-        gradient_norm: gradient.iter().map(|g| g * g).sum::<f64>().sqrt(),
-        parameters: theta.len(),
+        gradient_norm: norm(&gradient),
         samples: risk.samples(),
         slice_samples: subject.slice_risk().samples(),
         splits: [own.0.clone(), other.map_or_else(String::new, |(name, _)| name)],
