@@ -4,6 +4,7 @@
 //! carried out by the library. Exit codes: 0 done, 1 failed, 2 bad input, 130 interrupted.
 
 mod commands;
+mod eigen_arguments;
 mod failure;
 mod interrupt;
 mod progress;

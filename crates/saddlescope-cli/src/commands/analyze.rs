@@ -1,8 +1,9 @@
 //! `saddlescope analyze`: the main job.
 
 use clap::Args;
-use saddlescope::analysis::{AnalysisOptions, EigenMethod};
+use saddlescope::analysis::AnalysisOptions;
 
+use crate::eigen_arguments::EigenArguments;
 use crate::failure::Failure;
 use crate::run::{RunArguments, between, positive, print_eigenpairs, print_verdict};
 
@@ -12,25 +13,8 @@ pub struct Arguments {
     #[command(flatten)]
     run: RunArguments,
 
-    /// Largest eigenvalues wanted.
-    #[arg(long, default_value_t = 3)]
-    largest: usize,
-
-    /// Smallest (most negative) eigenvalues wanted.
-    #[arg(long, default_value_t = 3)]
-    smallest: usize,
-
-    /// Residual allowed, relative to each |λ|.
-    #[arg(long, default_value_t = 1e-3)]
-    tol: f64,
-
-    /// Most products of the eigenvalue solve.
-    #[arg(long, default_value_t = 500)]
-    max_products: usize,
-
-    /// Eigenvalue method: lanczos (both ends at once) or algorithm1 (the paper's).
-    #[arg(long, default_value = "lanczos", value_parser = ["lanczos", "algorithm1"])]
-    method: String,
+    #[command(flatten)]
+    eigen: EigenArguments,
 
     /// Random probes for trace, norm, layers and random planes.
     #[arg(long, default_value_t = 16)]
@@ -78,12 +62,7 @@ fn options(a: &Arguments) -> Result<AnalysisOptions, Failure> {
             return Err(Failure::bad_input(format!("--range: {} numbers, expected one or two", more.len())));
         }
     };
-    Ok(AnalysisOptions {
-        largest: between("--largest", a.largest, 1, 100)?,
-        smallest: between("--smallest", a.smallest, 1, 100)?,
-        tolerance: positive("--tol", a.tol)?,
-        max_products: a.max_products,
-        method: method(&a.method),
+    let others = AnalysisOptions {
         probes: between("--probes", a.probes, 2, 100_000)?,
         density_probes: a.density_probes,
         density_steps: between("--density-steps", a.density_steps, 2, 10_000)?,
@@ -95,12 +74,8 @@ fn options(a: &Arguments) -> Result<AnalysisOptions, Failure> {
         escape: !a.no_escape,
         seed: a.run.seed,
         ..AnalysisOptions::default()
-    })
-}
-
-/// The eigenvalue method of a name that was checked.
-pub fn method(name: &str) -> EigenMethod {
-    if name == "algorithm1" { EigenMethod::Algorithm1 } else { EigenMethod::Lanczos }
+    };
+    a.eigen.put_in(others, 1)
 }
 
 /// Checks the arguments and analyses.

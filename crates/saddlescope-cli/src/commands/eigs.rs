@@ -3,9 +3,9 @@
 use clap::Args;
 use saddlescope::analysis::AnalysisOptions;
 
-use super::analyze::method;
+use crate::eigen_arguments::EigenArguments;
 use crate::failure::Failure;
-use crate::run::{RunArguments, between, positive, print_eigenpairs, print_verdict};
+use crate::run::{RunArguments, print_eigenpairs, print_verdict};
 use crate::terminal;
 
 /// Arguments as given.
@@ -14,38 +14,14 @@ pub struct Arguments {
     #[command(flatten)]
     run: RunArguments,
 
-    /// Largest eigenvalues wanted.
-    #[arg(long, default_value_t = 3)]
-    largest: usize,
-
-    /// Smallest (most negative) eigenvalues wanted.
-    #[arg(long, default_value_t = 3)]
-    smallest: usize,
-
-    /// Residual allowed, relative to each |λ|.
-    #[arg(long, default_value_t = 1e-3)]
-    tol: f64,
-
-    /// Most products.
-    #[arg(long, default_value_t = 500)]
-    max_products: usize,
-
-    /// lanczos (both ends from one Krylov space) or algorithm1 (the paper's: one pair at each end).
-    #[arg(long, default_value = "lanczos", value_parser = ["lanczos", "algorithm1"])]
-    method: String,
+    #[command(flatten)]
+    eigen: EigenArguments,
 }
 
 /// Checks the arguments, solves, and prints the pairs.
 pub fn run(a: Arguments) -> Result<(), Failure> {
-    let options = AnalysisOptions {
-        largest: between("--largest", a.largest, 0, 100)?,
-        smallest: between("--smallest", a.smallest, 0, 100)?,
-        tolerance: positive("--tol", a.tol)?,
-        max_products: a.max_products,
-        method: method(&a.method),
-        seed: a.run.seed,
-        ..AnalysisOptions::nothing("eigs")
-    };
+    let others = AnalysisOptions { seed: a.run.seed, ..AnalysisOptions::nothing("eigs") };
+    let options = a.eigen.put_in(others, 0)?;
     if options.largest + options.smallest == 0 {
         return Err(Failure::bad_input("--largest 0 --smallest 0: no eigenvalue is asked for"));
     }

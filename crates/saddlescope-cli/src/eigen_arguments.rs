@@ -1,0 +1,45 @@
+//! Options of the verbs that solve for extreme eigenvalues.
+
+use clap::Args;
+use saddlescope::analysis::{AnalysisOptions, EigenMethod};
+
+use crate::failure::Failure;
+use crate::run::{between, positive};
+
+/// Which eigenvalues, how exactly, and how.
+#[derive(Debug, Args)]
+pub struct EigenArguments {
+    /// Largest eigenvalues wanted.
+    #[arg(long, default_value_t = 3)]
+    largest: usize,
+
+    /// Smallest (most negative) eigenvalues wanted.
+    #[arg(long, default_value_t = 3)]
+    smallest: usize,
+
+    /// Residual allowed, relative to each |λ|.
+    #[arg(long, default_value_t = 1e-3)]
+    tol: f64,
+
+    /// Most products of the eigenvalue solve.
+    #[arg(long, default_value_t = 500)]
+    max_products: usize,
+
+    /// Eigenvalue method: lanczos (both ends from one Krylov space) or algorithm1 (the paper's: one pair at each end).
+    #[arg(long, default_value = "lanczos", value_parser = ["lanczos", "algorithm1"])]
+    method: String,
+}
+
+impl EigenArguments {
+    /// Other options with these put in. `least`: the fewest eigenvalues allowed at each end.
+    pub fn put_in(&self, others: AnalysisOptions, least: usize) -> Result<AnalysisOptions, Failure> {
+        Ok(AnalysisOptions {
+            largest: between("--largest", self.largest, least, 100)?,
+            smallest: between("--smallest", self.smallest, least, 100)?,
+            tolerance: positive("--tol", self.tol)?,
+            max_products: self.max_products,
+            method: if self.method == "algorithm1" { EigenMethod::Algorithm1 } else { EigenMethod::Lanczos },
+            ..others
+        })
+    }
+}
