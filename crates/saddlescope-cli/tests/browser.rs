@@ -2,28 +2,15 @@
 //!
 //! Without Chromium on the PATH the tests say that they are skipped.
 
+#[path = "../../saddlescope/tests/browser/mod.rs"]
+mod browser;
 mod common;
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
+use browser::{attribute, browser_or_skip, dump_dom};
 use common::succeed;
 use serde_json::Value;
-
-fn browser() -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    ["chromium", "chromium-browser", "google-chrome"]
-        .iter()
-        .flat_map(|name| std::env::split_paths(&path).map(move |dir| dir.join(name)))
-        .find(|file| file.is_file())
-}
-
-/// An attribute of the root element, where the page's script writes what happened.
-fn attribute(dom: &str, name: &str) -> Option<String> {
-    let start = dom.find("<html")?;
-    let root = &dom[start..start + dom[start..].find('>')?];
-    root.split(&format!("{name}=\"")).nth(1)?.split('"').next().map(str::to_owned)
-}
 
 /// Addresses that the page asked for. Requests of the browser itself have no page as their origin.
 fn fetched(net_log: &Path) -> Vec<String> {
@@ -46,22 +33,11 @@ fn fetched(net_log: &Path) -> Vec<String> {
 fn check(browser: &Path, page: &Path, plots: usize) {
     let temp = tempfile::tempdir().unwrap();
     let net_log = temp.path().join("net.json");
-    let output = Command::new(browser)
-        .args([
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-background-networking",
-            "--no-first-run",
-        ])
-        .args(["--disable-component-update", "--disable-sync", "--use-gl=angle", "--use-angle=swiftshader"])
-        .args(["--enable-unsafe-swiftshader", "--enable-logging=stderr", "--virtual-time-budget=60000"])
+    let output = dump_dom(browser, &temp.path().join("profile"), page)
+        .arg("--enable-logging=stderr")
         // Nobody listens there: what the browser itself wants from the network fails at once.
         .arg("--proxy-server=http://127.0.0.1:9")
         .arg(format!("--log-net-log={}", net_log.display()))
-        .arg(format!("--user-data-dir={}", temp.path().join("profile").display()))
-        .arg("--dump-dom")
-        .arg(format!("file://{}", page.display()))
         .output()
         .unwrap();
     let dom = String::from_utf8_lossy(&output.stdout);
@@ -95,15 +71,6 @@ fn plots(page: &Path) -> usize {
     let html = std::fs::read_to_string(page).unwrap();
     let body = &html[..html.find("id=\"plots\"").unwrap()];
     body.matches("data-plot=\"").count()
-}
-
-#[allow(clippy::print_stderr)]
-fn browser_or_skip() -> Option<PathBuf> {
-    let found = browser();
-    if found.is_none() {
-        eprintln!("SKIPPED: no chromium on the PATH, the page was not opened");
-    }
-    found
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! The report page: what it contains, and that it works in a real browser.
 
-use std::path::PathBuf;
-use std::process::Command;
+mod browser;
 
+use browser::{attribute, browser_or_skip, dump_dom};
 use saddlescope::figure::{
     Axis, ColorRole, Eigenvalue, Figure, Grid, HeatMap, Histogram, Levels, LineStyle, Lines, Palette,
     Reference, Scale, Series, Spectrum, Surface3d,
@@ -105,48 +105,15 @@ fn a_report_is_data_too() {
     assert_eq!(render_html(&back).unwrap(), render_html(&report()).unwrap());
 }
 
-fn browser() -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    ["chromium", "chromium-browser", "google-chrome"]
-        .iter()
-        .flat_map(|name| std::env::split_paths(&path).map(move |dir| dir.join(name)))
-        .find(|file| file.is_file())
-}
-
-/// An attribute of the root element.
-fn attribute<'a>(dom: &'a str, name: &str) -> Option<&'a str> {
-    let start = dom.find("<html")?;
-    let root = &dom[start..start + dom[start..].find('>')?];
-    let value = root.split(&format!("{name}=\"")).nth(1)?;
-    value.split('"').next()
-}
-
 #[test]
-#[allow(clippy::print_stderr)]
 fn the_page_draws_every_plot_in_a_browser_without_errors_and_runs_no_foreign_script() {
-    let Some(browser) = browser() else {
-        eprintln!("SKIPPED: no chromium on the PATH, the page's script was not run");
-        return;
-    };
+    let Some(browser) = browser_or_skip() else { return };
     let dir = tempfile::tempdir().unwrap();
     let page = dir.path().join("report.html");
     write_html(&report(), &page).unwrap();
-    let output = Command::new(browser)
-        .args([
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-background-networking",
-            "--no-first-run",
-        ])
-        .args(["--disable-component-update", "--disable-sync", "--use-gl=angle", "--use-angle=swiftshader"])
-        .args(["--enable-unsafe-swiftshader", "--virtual-time-budget=60000", "--dump-dom"])
-        .arg(format!("--user-data-dir={}", dir.path().join("profile").display()))
-        .arg(format!("file://{}", page.display()))
-        .output()
-        .unwrap();
+    let output = dump_dom(&browser, &dir.path().join("profile"), &page).output().unwrap();
     let dom = String::from_utf8_lossy(&output.stdout);
-    let get = |name: &str| attribute(&dom, name).map(str::to_owned);
+    let get = |name: &str| attribute(&dom, name);
     let log = String::from_utf8_lossy(&output.stderr);
     assert_eq!(get("data-state").as_deref(), Some("ready"), "{:?}\n{log}", get("data-last-error"));
     assert_eq!(get("data-errors").as_deref(), Some("0"), "{:?}", get("data-last-error"));
