@@ -13,6 +13,8 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
+from gates import use_formulas
+
 warnings.filterwarnings("ignore")
 OUT = sys.argv[1]
 os.makedirs(OUT, exist_ok=True)
@@ -254,23 +256,9 @@ def loss_of(net, kind, inputs, target):
     return F.cross_entropy(out, target)
 
 
-class Gate(nn.Module):
-    """hardsigmoid and hardswish as formulas: PyTorch's own have no second derivative."""
-    def __init__(self, times_x):
-        super().__init__()
-        self.times_x = times_x
-
-    def forward(self, x):
-        gate = F.relu6(x + 3) / 6
-        return x * gate if self.times_x else gate
-
-
 def reference(net, kind, inputs, target):
     net = net.double()
-    for m in list(net.modules()):
-        for child, layer in list(m.named_children()):
-            if isinstance(layer, (nn.Hardsigmoid, nn.Hardswish)):
-                setattr(m, child, Gate(isinstance(layer, nn.Hardswish)))
+    use_formulas(net)
     inputs = [(n, t.double() if t.is_floating_point() else t) for n, t in inputs]
     target = target.double() if target is not None and target.is_floating_point() else target
     named = list(dict(net.named_parameters()).items())

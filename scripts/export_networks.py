@@ -18,6 +18,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 
+from gates import use_formulas
 from torch_to_onnx import export
 
 warnings.filterwarnings("ignore")
@@ -148,26 +149,13 @@ def vit():
     return net, torch.randn(8, 3, 32, 32), torch.randint(0, 10, (8,))
 
 
-class Gate(nn.Module):
-    """Hard sigmoid and hard swish as formulas: PyTorch's own have no second derivative."""
-    def __init__(self, times_x):
-        super().__init__()
-        self.times_x = times_x
-
-    def forward(self, x):
-        gate = F.relu6(x + 3) / 6
-        return x * gate if self.times_x else gate
-
-
 def reference(net, inputs, targets, probe, dtype):
     """Loss, gradient norm, vᵀHv and ‖Hv‖ of the mean cross-entropy by double backward."""
     net = copy.deepcopy(net).eval().to(dtype)
-    for module in list(net.modules()):
-        for child, layer in list(module.named_children()):
-            if isinstance(layer, (nn.Hardsigmoid, nn.Hardswish)):
-                setattr(module, child, Gate(isinstance(layer, nn.Hardswish)))
-            if hasattr(layer, "inplace"):
-                layer.inplace = False
+    use_formulas(net)
+    for module in net.modules():
+        if hasattr(module, "inplace"):
+            module.inplace = False
     inputs = inputs if isinstance(inputs, dict) else {"x": inputs}
     args = [t.to(dtype) if t.is_floating_point() else t for t in inputs.values()]
     named = list(net.named_parameters())
