@@ -178,7 +178,7 @@ impl SubjectArguments {
         };
         // A source with one split only is no mistake: the report then has no second column.
         let other = if other {
-            source.load(other_split, Some(0..slice_count), self.normalization()?).ok()
+            source.load_first(other_split, slice_count, self.normalization()?).map_err(bad("--data"))?
         } else {
             None
         };

@@ -48,7 +48,7 @@ impl Cifar {
     }
 
     /// The files of a split that are in the folder, in order.
-    fn files(self, folder: &Path, split: Split) -> Result<Vec<PathBuf>, DataError> {
+    pub(super) fn files(self, folder: &Path, split: Split) -> Result<Vec<PathBuf>, DataError> {
         let names: Vec<String> = match (self, split) {
             (Self::Ten, Split::Train) => (1..=5).map(|i| format!("data_batch_{i}.bin")).collect(),
             (Self::Ten, Split::Test) => vec!["test_batch.bin".into()],

@@ -155,6 +155,11 @@ fn split_folder(folder: &Path, split: Split) -> Result<PathBuf, DataError> {
     Ok(folder.to_owned())
 }
 
+/// Whether a sub-folder holds the images of a split.
+pub(super) fn has(folder: &Path, split: Split) -> bool {
+    split_folder(folder, split).is_ok_and(|found| found != folder)
+}
+
 /// Images of a split, shape `[1 or 3, height, width]`, scaled to [0, 1] and normalised.
 ///
 /// Without a normalisation given, colour images get [`Normalization::imagenet`] and grey ones none. Only the images asked

@@ -118,6 +118,18 @@ fn find(folder: &Path, base: &str, kind: &str) -> Result<PathBuf, DataError> {
     })
 }
 
+fn prefix(split: Split) -> &'static str {
+    match split {
+        Split::Train => "train",
+        Split::Test => "t10k",
+    }
+}
+
+/// Whether the folder holds images of a split.
+pub(super) fn has(folder: &Path, split: Split) -> bool {
+    find(folder, &format!("{}-images", prefix(split)), "idx3").is_ok()
+}
+
 /// Images of a split, shape `[1, height, width]`, scaled to [0, 1] and normalised (default: [`Normalization::mnist`]).
 ///
 /// The number of classes is the largest label of the whole split plus one.
@@ -131,10 +143,7 @@ pub fn load(
     samples: Option<Range<usize>>,
     normalization: Option<Normalization>,
 ) -> Result<Dataset, DataError> {
-    let prefix = match split {
-        Split::Train => "train",
-        Split::Test => "t10k",
-    };
+    let prefix = prefix(split);
     let image_path = find(folder, &format!("{prefix}-images"), "idx3")?;
     let label_path = find(folder, &format!("{prefix}-labels"), "idx1")?;
     let (_, all_labels) = read_file(&label_path, 1, None)?;

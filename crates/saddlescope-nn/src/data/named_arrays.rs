@@ -25,6 +25,11 @@ pub(crate) trait ArrayFile {
     fn read(&mut self, index: usize, rows: Option<&Range<usize>>) -> Result<Array, DataError>;
 }
 
+/// Whether arrays of the file belong to that split alone.
+pub(crate) fn has(file: &dyn ArrayFile, split: Split) -> bool {
+    file.names().iter().filter_map(|name| split_mark(name)).any(|(of, _)| of == split)
+}
+
 /// Reads the split's arrays of a file and makes a data set of them.
 pub(crate) fn load(
     file: &mut dyn ArrayFile,

@@ -80,6 +80,47 @@ impl DataSource {
         }
     }
 
+    /// Whether the source keeps samples of `split` apart from those of the other split.
+    ///
+    /// CIFAR and IDX folders may lack the files of a split; folders of images and named arrays may know no splits at all.
+    ///
+    /// # Errors
+    /// If a file of named arrays cannot be opened.
+    pub fn keeps_apart(&self, split: Split) -> Result<bool, DataError> {
+        match self {
+            Self::Cifar10(dir) => Ok(Cifar::Ten.files(dir, split).is_ok()),
+            Self::Cifar100(dir) => Ok(Cifar::Hundred.files(dir, split).is_ok()),
+            Self::Mnist(dir) => Ok(mnist::has(dir, split)),
+            Self::Folder(dir) => Ok(folder::has(dir, split)),
+            Self::Digits => Ok(true),
+            Self::Npz(file) => Ok(named_arrays::has(&Npz::open(file)?, split)),
+            Self::Safetensors(file) => Ok(named_arrays::has(&TensorFile::open(file)?, split)),
+            Self::Npy { .. } => Ok(false),
+        }
+    }
+
+    /// Reads the first `count` samples of a split, or all of them if there are fewer; `None` if the source does not keep that
+    /// split apart.
+    ///
+    /// # Errors
+    /// As [`DataSource::load`].
+    pub fn load_first(
+        &self,
+        split: Split,
+        count: usize,
+        normalization: Option<Normalization>,
+    ) -> Result<Option<Dataset>, DataError> {
+        if !self.keeps_apart(split)? {
+            return Ok(None);
+        }
+        match self.load(split, Some(0..count), normalization.clone()) {
+            Err(DataError::Range { available, .. }) if 0 < available && available < count => {
+                self.load(split, Some(0..available), normalization).map(Some)
+            }
+            other => other.map(Some),
+        }
+    }
+
     /// Reads samples of a split: all of them, or those of a range.
     ///
     /// Without a normalisation, each source uses its own: `imagenet` for CIFAR and folders of colour images, `mnist` for IDX

@@ -85,3 +85,24 @@ fn safetensors_end_to_end() {
     let text = source.load(Split::Train, None, None).unwrap_err().to_string();
     assert!(text.contains("data.safetensors"), "{text}");
 }
+
+#[test]
+fn a_split_is_given_only_where_the_source_keeps_it_apart() {
+    let both = DataSource::parse(&format!("npz:{}", fixture("numpy_stored.npz"))).unwrap();
+    let one = DataSource::parse(&format!("npy:{}", fixture("numpy_version2.npy"))).unwrap();
+    assert!(both.keeps_apart(Split::Test).unwrap() && !one.keeps_apart(Split::Test).unwrap());
+    assert!(one.load_first(Split::Test, 2, None).unwrap().is_none());
+    // The test split has two samples: fewer than asked for are all of them.
+    for (count, expected) in [(1, 1), (2, 2), (8, 2)] {
+        let set = both.load_first(Split::Test, count, None).unwrap().unwrap();
+        assert_eq!(set.samples(), expected);
+    }
+    // What cannot be read is an error, not an absent split.
+    let dir = tempfile::tempdir().unwrap();
+    assert!(DataSource::Npz(dir.path().join("absent.npz")).load_first(Split::Test, 2, None).is_err());
+    std::fs::write(dir.path().join("test_batch.bin"), [0; 100]).unwrap();
+    let cifar = DataSource::Cifar10(dir.path().into());
+    assert!(!cifar.keeps_apart(Split::Train).unwrap());
+    let text = cifar.load_first(Split::Test, 2, None).unwrap_err().to_string();
+    assert!(text.contains("100 bytes"), "{text}");
+}

@@ -7,7 +7,7 @@ use super::run::Analysis;
 use super::slices::{Cut, NamedSurface};
 use super::verdict::{number, short};
 use crate::figure::{
-    Axis, ColorRole, Eigenvalue, Figure, FigureWidth, HeatMap, Levels, LineStyle, Lines, PanelKind,
+    Axis, ColorRole, Eigenvalue, Figure, FigureWidth, Grid, HeatMap, Levels, LineStyle, Lines, PanelKind,
     Reference, Scale, Series, Spectrum, Surface3d, save_all,
 };
 use crate::presentation::range_and_scale;
@@ -65,18 +65,45 @@ fn zoom(analysis: &Analysis) -> Option<Figure> {
     )
 }
 
-/// Heat maps of all surfaces: rows are splits, columns Hessian and random.
+/// Heat maps of all surfaces: rows are splits, columns Hessian and random. Both splits of a plane share one colour scale.
 fn heat_maps(analysis: &Analysis) -> Option<Figure> {
     let mut figure = Figure::new(
         "heatmaps",
-        "The same planes from above, on both splits",
-        "Loss over each plane. A cross marks the smallest loss on the grid, a ring the point studied.",
+        "The same planes from above",
+        "Loss over each plane. A cross marks the smallest loss on the grid, a ring the point studied. Both splits of a plane \
+         share one colour scale; where it spans more than a factor of 30 it is logarithmic.",
     )
     .columns(2);
-    for named in analysis.surfaces.iter().filter(|s| !s.zoom) {
+    let shown = || analysis.surfaces.iter().filter(|s| !s.zoom);
+    for named in shown() {
+        let plane = shown().filter(|s| s.heading == named.heading);
+        let (range, scale) = range_and_scale(plane.flat_map(|s| s.surface.loss.iter().copied()));
         let mut map = HeatMap::new(named.grid());
-        map.scale = range_and_scale(named.surface.loss.iter().copied()).1;
+        map.range = (range[0] < range[1]).then_some(range);
+        map.scale = scale;
         map.levels = Levels::Auto(8);
+        map.mark_origin = true;
+        figure = figure.panel(format!("{}, {}", named.heading, named.split), map);
+    }
+    (!figure.panels.is_empty()).then_some(figure)
+}
+
+/// Accuracy on the same planes, for classifiers.
+fn accuracies(analysis: &Analysis) -> Option<Figure> {
+    let mut figure = Figure::new(
+        "accuracy",
+        "Accuracy on the same planes",
+        "Share of samples classified correctly, one colour scale for all panels. A ring marks the point studied.",
+    )
+    .columns(2);
+    let accuracies =
+        analysis.surfaces.iter().filter(|s| !s.zoom).filter_map(|s| Some((s, s.accuracy_grid()?)));
+    let accuracies: Vec<(&NamedSurface, Grid)> = accuracies.collect();
+    let ([low, high], _) = range_and_scale(accuracies.iter().flat_map(|(_, g)| g.z.iter().copied()));
+    for (named, grid) in accuracies {
+        let mut map = HeatMap::new(grid);
+        map.range = (low < high).then_some([low, high]);
+        map.mark_minimum = false;
         map.mark_origin = true;
         figure = figure.panel(format!("{}, {}", named.heading, named.split), map);
     }
@@ -250,6 +277,7 @@ pub fn all(analysis: &Analysis) -> Vec<Figure> {
         surfaces(analysis),
         zoom(analysis),
         heat_maps(analysis),
+        accuracies(analysis),
         cuts(analysis),
         spectrum(&analysis.results),
         traces(&analysis.results),

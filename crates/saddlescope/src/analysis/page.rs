@@ -226,7 +226,7 @@ pub fn report(results: &Results, figures: Vec<Figure>) -> Report {
     let mut sections = Vec::new();
 
     let landscape: Vec<Figure> =
-        ["surfaces", "zoom", "heatmaps", "cuts"].into_iter().filter_map(&mut take).collect();
+        ["surfaces", "zoom", "heatmaps", "accuracy", "cuts"].into_iter().filter_map(&mut take).collect();
     if !landscape.is_empty() {
         let mut look = Section::new("The landscape");
         if results.verb == "analyze" {
@@ -303,7 +303,7 @@ pub fn save(analysis: &Analysis, folder: &RunFolder) -> Result<(), AnalysisError
 pub fn rebuild_report(dir: &std::path::Path) -> Result<std::path::PathBuf, AnalysisError> {
     let results = read_results(dir)?;
     let mut found = Vec::new();
-    for id in ["surfaces", "zoom", "heatmaps", "cuts", "spectrum", "trace", "layers"] {
+    for id in ["surfaces", "zoom", "heatmaps", "accuracy", "cuts", "spectrum", "trace", "layers"] {
         let path = dir.join("figures").join(format!("{id}.json"));
         if path.exists() {
             found.push(read_json(&path)?);

@@ -186,7 +186,7 @@ fn directions_of(tensors: &TensorMap) -> String {
 fn eigen_label(end: End, value: f64, converged: bool) -> String {
     let end = if end == End::Largest { "max" } else { "min" };
     let mark = if converged { "" } else { ", not converged" };
-    format!("$\\lambda_{{{end}}}$ = {}{mark}", number(value))
+    format!("$\\lambda_{{{end}}}$ = {}{mark}", number(value).replace('-', "−"))
 }
 
 /// The direction of an eigenvector that this run has found: number `index` (from 1) at one end.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::error::AnalysisError;
 use super::folder::{FolderError, RunFolder};
 use super::monitor::Monitor;
-use super::rows::RowLog;
+use super::rows::{RowLog, fingerprint};
 use super::subject::Subject;
 use crate::axis::Axis;
 use crate::direction::Direction;
@@ -16,7 +16,7 @@ use crate::empirical_risk::EmpiricalRisk;
 use crate::evaluation::{Measurement, Threading};
 use crate::figure::{Grid, floats};
 use crate::plane::{Line, Plane};
-use crate::presentation::surface_grid;
+use crate::presentation::{accuracy_grid, surface_grid};
 use crate::surface::{Surface, SurfaceOutcome, evaluate_surface};
 
 /// A surface with what its axes are.
@@ -43,6 +43,12 @@ impl NamedSurface {
     pub fn grid(&self) -> Grid {
         let [x, y] = self.labels.clone();
         surface_grid(&self.surface).labels(x, y, "loss")
+    }
+
+    /// The accuracies with their labels; `None` without classes.
+    pub fn accuracy_grid(&self) -> Option<Grid> {
+        let [x, y] = self.labels.clone();
+        accuracy_grid(&self.surface).map(|grid| grid.labels(x, y, "accuracy"))
     }
 }
 
@@ -108,7 +114,7 @@ pub fn surface(
     let [a, b] = axes;
     let with_accuracy = risk.has_accuracy();
     let path = folder.work(&format!("surface-{name}.rows"));
-    let (mut log, finished) = RowLog::open(&path, b.count(), with_accuracy)?;
+    let (mut log, finished) = RowLog::open(&path, b.count(), with_accuracy, fingerprint(plane, [&a, &b]))?;
     monitor.begin(&format!("surface {name}"), Some(a.count() as u64));
     monitor.advance((finished.loss.len() / b.count()) as u64, "");
     let mut failure: Option<AnalysisError> = None;
