@@ -26,13 +26,13 @@ pub struct NetworkArguments {
     #[arg(long, value_name = "SOURCE")]
     data: Option<String>,
 
-    /// Figures 5 to 7: training samples of the Hessian, A..B or a number.
+    /// Figures 5 to 7: training samples of the Hessian, A..B or a number; once for all networks, or once for each --weights.
     #[arg(long, value_name = "A..B", default_value = "0..128")]
-    samples: String,
+    samples: Vec<String>,
 
-    /// Figures 5 to 7: samples of each surface.
-    #[arg(long, value_name = "N", default_value_t = 64)]
-    slice_samples: usize,
+    /// Figures 5 to 7: samples of each surface; once for all networks, or once for each --weights.
+    #[arg(long, value_name = "N", default_value = "64")]
+    slice_samples: Vec<usize>,
 
     /// Figures 5 to 7: points along each side of a surface.
     #[arg(long, value_name = "POINTS", default_value_t = 21)]
@@ -78,7 +78,9 @@ impl NetworkArguments {
         }
         between("--grid", self.grid, 3, 1001)?;
         let mut networks: Vec<(PaperNetwork, SubjectArguments)> = Vec::new();
-        for path in &self.weights {
+        let samples = self.of_each("--samples", &self.samples)?;
+        let slice_samples = self.of_each("--slice-samples", &self.slice_samples)?;
+        for ((path, samples), slice_samples) in self.weights.iter().zip(samples).zip(slice_samples) {
             let network = recognise(path)?;
             if networks.iter().any(|(n, _)| *n == network) {
                 return Err(Failure::bad_input(format!(
@@ -87,7 +89,7 @@ impl NetworkArguments {
                     network.title()
                 )));
             }
-            networks.push((network, self.subject(network, path)));
+            networks.push((network, self.subject(network, path, samples, *slice_samples)));
         }
         networks.sort_by_key(|(n, _)| *n);
         for network in PaperNetwork::ALL {
@@ -109,14 +111,33 @@ impl NetworkArguments {
         Ok(Some(NetworkPlan { networks, settings }))
     }
 
-    fn subject(&self, network: PaperNetwork, weights: &Path) -> SubjectArguments {
+    /// One value of an option for each network.
+    fn of_each<'a, T>(&self, option: &str, given: &'a [T]) -> Result<Vec<&'a T>, Failure> {
+        let networks = self.weights.len();
+        match given {
+            [one] => Ok(vec![one; networks]),
+            many if many.len() == networks => Ok(many.iter().collect()),
+            many => Err(Failure::bad_input(format!(
+                "{option} is given {} times; expected once, or once for each of the {networks} --weights",
+                many.len()
+            ))),
+        }
+    }
+
+    fn subject(
+        &self,
+        network: PaperNetwork,
+        weights: &Path,
+        samples: &str,
+        slice_samples: usize,
+    ) -> SubjectArguments {
         SubjectArguments {
             model: network.model().into(),
             weights: Some(weights.to_path_buf()),
             data: self.data.clone(),
             split: "train".into(),
-            samples: Some(self.samples.clone()),
-            slice_samples: Some(self.slice_samples),
+            samples: Some(samples.into()),
+            slice_samples: Some(slice_samples),
             normalize: None,
             loss: None,
             batch_norm: "eval".into(),
