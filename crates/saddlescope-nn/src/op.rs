@@ -216,16 +216,6 @@ pub trait OpInfo: Debug + Send + Sync {
         None
     }
 
-    /// The same operation followed by a ReLU; `None` if it cannot do that itself.
-    fn followed_by_relu(&self) -> Option<Arc<dyn AnyOp>> {
-        None
-    }
-
-    /// Whether the operation, given `inputs` inputs, takes one more of its output's shape to be added to its result.
-    fn takes_residual(&self, _inputs: usize) -> bool {
-        false
-    }
-
     /// Whether the output is the first input under another shape: such an operation costs nothing and its passes
     /// are never called.
     fn is_reshape(&self) -> bool {

@@ -94,3 +94,17 @@ fn damaged_models_are_refused_in_bounded_time_and_memory() {
         assert!(peak < 1024, "{peak} MiB at the peak");
     }
 }
+
+/// What the fuzz target `onnx` has found, under a name that says what was wrong.
+#[test]
+fn files_found_by_fuzzing_are_refused_or_imported() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/fuzz/onnx");
+    let mut tried = 0;
+    for file in std::fs::read_dir(folder).unwrap() {
+        let bytes = std::fs::read(file.unwrap().path()).unwrap();
+        // What counts is that it ends: the file may be a valid model.
+        import(bytes, &ExternalFolder::default(), &ImportOptions::default());
+        tried += 1;
+    }
+    assert!(tried > 0);
+}

@@ -19,12 +19,12 @@ impl OpError {
 #[non_exhaustive]
 pub enum OnnxError {
     /// The file, or one it refers to, could not be read.
-    #[error("{path}: {source}", path = path.display())]
+    #[error("{path}: {reason}", path = path.display())]
     Io {
         /// The file.
         path: PathBuf,
         /// What the system said.
-        source: std::io::Error,
+        reason: std::io::Error,
     },
     /// The bytes are not an ONNX model.
     #[error("not an ONNX model: {0}")]
@@ -33,12 +33,12 @@ pub enum OnnxError {
     #[error("invalid ONNX model: {0}")]
     Invalid(String),
     /// An initialiser or constant is wrong.
-    #[error("tensor `{name}`: {source}")]
+    #[error("tensor `{name}`: {reason}")]
     Tensor {
         /// Its name in the file.
         name: String,
         /// What is wrong.
-        source: OpError,
+        reason: OpError,
     },
     /// A node uses an operator that is not supported.
     #[error("node `{node}`: operator {operator} is not supported; supported are: {supported}")]
@@ -51,14 +51,14 @@ pub enum OnnxError {
         supported: String,
     },
     /// A node cannot be evaluated or translated.
-    #[error("node `{node}` ({operator}): {source}")]
+    #[error("node `{node}` ({operator}): {reason}")]
     Node {
         /// Name of the node, or of its first output.
         node: String,
         /// Operator type.
         operator: String,
         /// What is wrong.
-        source: OpError,
+        reason: OpError,
     },
 }
 

@@ -20,11 +20,11 @@ pub fn node(node: &Node, inputs: &[Option<&Value>], budget: &Budget) -> Result<V
     let Some(evaluate) = known else {
         return Err(unsupported(node));
     };
-    evaluate(&Call { node, inputs, budget }).map_err(|source| failed(node, source))
+    evaluate(&Call { node, inputs, budget }).map_err(|reason| failed(node, reason))
 }
 
-pub(crate) fn failed(node: &Node, source: OpError) -> OnnxError {
-    OnnxError::Node { node: node.name.clone(), operator: node.operator(), source }
+pub(crate) fn failed(node: &Node, reason: OpError) -> OnnxError {
+    OnnxError::Node { node: node.name.clone(), operator: node.operator(), reason }
 }
 
 pub(crate) fn unsupported(node: &Node) -> OnnxError {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::OnceLock;
 
 use super::error::{OnnxError, OpError};
 use super::interpret::failed;
@@ -80,6 +81,8 @@ pub struct OnnxModel {
     /// The file's own output, with its axes in the file's order.
     values: ValueId,
     program: DataProgram,
+    /// Set once the samples of a batch were found to be independent.
+    independent: OnceLock<()>,
 }
 
 impl OnnxModel {
@@ -124,7 +127,7 @@ impl OnnxModel {
         let place = |walker: &mut Walker<'_>, name: &str| -> Result<[DraftId; 2], OnnxError> {
             let symbol = walker.symbols.get(name).cloned();
             let symbol = symbol.ok_or_else(|| OnnxError::Invalid(format!("no value for `{name}`")))?;
-            let of_output = |source| OnnxError::Tensor { name: name.to_string(), source };
+            let of_output = |reason| OnnxError::Tensor { name: name.to_string(), reason };
             let Symbol::Engine(tensor) = symbol else {
                 return Err(of_output(OpError::new("the output does not depend on any parameter")));
             };
@@ -159,7 +162,7 @@ impl OnnxModel {
         for &c in &done.parameters {
             let value = &graph.initializers[places[c]].1;
             theta.extend(
-                value.to_f64s().map_err(|source| OnnxError::Tensor { name: names[c].clone(), source })?,
+                value.to_f64s().map_err(|reason| OnnxError::Tensor { name: names[c].clone(), reason })?,
             );
         }
         let parameters: BTreeSet<usize> = done.parameters.iter().copied().collect();
@@ -183,6 +186,7 @@ impl OnnxModel {
             classes,
             values,
             program,
+            independent: OnceLock::new(),
         })
     }
 
@@ -190,10 +194,16 @@ impl OnnxModel {
     /// casts, normalisation of inputs) is computed here, once.
     ///
     /// # Errors
-    /// Inputs are missing or have other shapes than the model was imported for, or samples of a batch influence each other.
+    /// Inputs are missing or have other shapes than the model was imported for, or samples of a batch influence each other
+    /// (checked with the first data set of two samples or more).
     pub fn prepare(&self, dataset: &Dataset) -> Result<Dataset, OnnxError> {
         let prepared = self.program.apply(dataset)?;
-        super::independence::check(&self.network.graph, self.values, &self.theta, &prepared)?;
+        if self.independent.get().is_none()
+            && super::independence::check(&self.network.graph, self.values, &self.theta, &prepared)?
+        {
+            // Already set if another thread was first.
+            let _ = self.independent.set(());
+        }
         Ok(prepared)
     }
 
@@ -232,11 +242,11 @@ fn classes_last(order: &[usize]) -> Vec<usize> {
 /// A fixed batch size in the file is the likely reason for an error about shapes.
 fn explain(error: OnnxError, declared_batch: Option<usize>) -> OnnxError {
     match (error, declared_batch) {
-        (OnnxError::Node { node, operator, source }, Some(n)) => OnnxError::Node {
+        (OnnxError::Node { node, operator, reason }, Some(n)) => OnnxError::Node {
             node,
             operator,
-            source: OpError::new(format!(
-                "{source}. The file fixes the batch size to {n}: if that is the reason, export it with a dynamic batch \
+            reason: OpError::new(format!(
+                "{reason}. The file fixes the batch size to {n}: if that is the reason, export it with a dynamic batch \
                  dimension"
             )),
         },
@@ -251,7 +261,7 @@ fn declare_inputs(
 ) -> Result<Vec<ModelInput>, OnnxError> {
     let mut inputs = Vec::new();
     for input in declared {
-        let wrong = |text: String| OnnxError::Tensor { name: input.name.clone(), source: OpError::new(text) };
+        let wrong = |text: String| OnnxError::Tensor { name: input.name.clone(), reason: OpError::new(text) };
         let given = options.sample_shapes.get(&input.name).or_else(|| {
             // The shape of a single input under no name.
             options.sample_shapes.get("").filter(|_| declared.len() == 1)
@@ -286,7 +296,7 @@ fn declare_inputs(
             },
         }
         let symbol = data_symbol(&input.name, element, &shape, &walker.builder.budget)
-            .map_err(|source| OnnxError::Tensor { name: input.name.clone(), source })?;
+            .map_err(|reason| OnnxError::Tensor { name: input.name.clone(), reason })?;
         walker.symbols.insert(input.name.clone(), symbol);
         inputs.push(ModelInput { name: input.name.clone(), shape, element });
     }

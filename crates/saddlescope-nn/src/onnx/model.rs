@@ -70,7 +70,7 @@ impl Model {
     /// # Errors
     /// The file cannot be read, is too large, is no ONNX model or breaks a rule; see [`OnnxError`].
     pub fn read(path: &Path) -> Result<Self, OnnxError> {
-        let failed = |source| OnnxError::Io { path: path.to_path_buf(), source };
+        let failed = |reason| OnnxError::Io { path: path.to_path_buf(), reason };
         let len = std::fs::metadata(path).map_err(failed)?.len();
         if len > MAX_MODEL_BYTES {
             return Err(OnnxError::Decode(format!("{len} bytes; at most {MAX_MODEL_BYTES} are read")));

@@ -132,7 +132,7 @@ impl<'a> Reader<'a> {
             let name = scope.name(&tensor.name);
             define(&name)?;
             let value =
-                self.tensor(tensor).map_err(|source| OnnxError::Tensor { name: name.clone(), source })?;
+                self.tensor(tensor).map_err(|reason| OnnxError::Tensor { name: name.clone(), reason })?;
             initializers.push((name, value));
         }
         let names: BTreeSet<&str> = graph.initializer.iter().map(|t| t.name.as_str()).collect();
@@ -224,8 +224,8 @@ impl<'a> Reader<'a> {
         let mut attributes = BTreeMap::new();
         for a in &node.attribute {
             if let Some(value) = self.attribute(a, scope, defined, depth).map_err(|e| match e {
-                AttributeError::Op(source) => {
-                    OnnxError::Node { node: name.clone(), operator: node.op_type.clone(), source }
+                AttributeError::Op(reason) => {
+                    OnnxError::Node { node: name.clone(), operator: node.op_type.clone(), reason }
                 }
                 AttributeError::Graph(e) => *e,
             })? {
@@ -382,6 +382,8 @@ impl From<Box<OnnxError>> for AttributeError {
 fn declaration(info: &proto::ValueInfoProto, scope: &Scope<'_>) -> Result<Declaration, OnnxError> {
     let tensor = info.r#type.as_ref().and_then(|t| t.tensor_type.as_ref());
     let dim = |d: &proto::DimensionProto| match &d.value {
+        // Some exporters write −1 for a dimension that is open.
+        Some(DimensionValue::Length(-1)) => Ok(Dim::Open),
         Some(DimensionValue::Length(n)) => usize::try_from(*n).map(Dim::Fixed).map_err(|_| {
             OnnxError::Invalid(format!("`{}` is declared with the negative dimension {n}", info.name))
         }),

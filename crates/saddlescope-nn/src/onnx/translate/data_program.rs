@@ -176,7 +176,7 @@ impl DataProgram {
             let value = sources.get(&input.name).map(|s| s.value(input, start, end));
             let value = value.ok_or_else(|| OnnxError::Invalid(format!("no data for `{}`", input.name)))?;
             environment
-                .insert(input.name.clone(), value.map_err(|source| tensor_error(&input.name, source))?);
+                .insert(input.name.clone(), value.map_err(|reason| tensor_error(&input.name, reason))?);
         }
         let budget = Budget::new(CHUNK_BUDGET);
         for instruction in &self.instructions {
@@ -253,8 +253,8 @@ fn missing(input: &ModelInput, dataset: &Dataset) -> OnnxError {
     ))
 }
 
-fn tensor_error(name: &str, source: OpError) -> OnnxError {
-    OnnxError::Tensor { name: name.into(), source }
+fn tensor_error(name: &str, reason: OpError) -> OnnxError {
+    OnnxError::Tensor { name: name.into(), reason }
 }
 
 /// Where a model input finds its numbers in a data set.

@@ -108,60 +108,17 @@ impl Draft {
         Ok(self.push(Origin::Node { name: name.to_string(), op, inputs }, shape))
     }
 
-    /// How often each value is read by what `wanted` needs, or is itself wanted.
-    fn uses(&self, wanted: &[DraftId]) -> Vec<usize> {
-        let mut uses = vec![0; self.values.len()];
+    /// The graph that computes `wanted`, without anything they do not need.
+    pub(crate) fn finish(self, wanted: &[DraftId]) -> Finished {
+        let mut needed = vec![false; self.values.len()];
         for id in wanted {
-            uses[id.0] += 1;
+            needed[id.0] = true;
         }
         for i in (0..self.values.len()).rev() {
-            if let (true, Origin::Node { inputs, .. }) = (uses[i] > 0, &self.values[i].0) {
-                inputs.iter().for_each(|input| uses[input.0] += 1);
+            if let (true, Origin::Node { inputs, .. }) = (needed[i], &self.values[i].0) {
+                inputs.iter().for_each(|input| needed[input.0] = true);
             }
         }
-        uses
-    }
-
-    /// Puts a sum and a ReLU into the normalisation before them where nothing else reads what is in between, as the zoo's
-    /// networks have it: fewer passes over memory, the same numbers.
-    fn fuse(&mut self, wanted: &[DraftId]) {
-        let uses = self.uses(wanted);
-        for i in 0..self.values.len() {
-            let Origin::Node { op, inputs, .. } = &self.values[i].0 else { continue };
-            let fused = match (op.name(), inputs.as_slice()) {
-                ("Relu", &[x]) => self.fused_relu(x, &uses),
-                ("Add", &[a, b]) if a != b => {
-                    self.fused_sum(a, b, i, &uses).or_else(|| self.fused_sum(b, a, i, &uses))
-                }
-                _ => None,
-            };
-            if let Some(fused) = fused {
-                self.values[i].0 = fused;
-            }
-        }
-    }
-
-    fn fused_relu(&self, x: DraftId, uses: &[usize]) -> Option<Origin> {
-        let Origin::Node { name, op, inputs } = &self.values[x.0].0 else { return None };
-        let op = op.followed_by_relu().filter(|_| uses[x.0] == 1)?;
-        Some(Origin::Node { name: name.clone(), op, inputs: inputs.clone() })
-    }
-
-    fn fused_sum(&self, x: DraftId, residual: DraftId, sum: usize, uses: &[usize]) -> Option<Origin> {
-        let Origin::Node { name, op, inputs } = &self.values[x.0].0 else { return None };
-        let shape = self.shape(DraftId(sum));
-        let same = self.shape(x) == shape && self.shape(residual) == shape;
-        (uses[x.0] == 1 && same && op.takes_residual(inputs.len())).then(|| Origin::Node {
-            name: name.clone(),
-            op: op.clone(),
-            inputs: inputs.iter().copied().chain([residual]).collect(),
-        })
-    }
-
-    /// The graph that computes `wanted`, without anything they do not need.
-    pub(crate) fn finish(mut self, wanted: &[DraftId]) -> Finished {
-        self.fuse(wanted);
-        let needed: Vec<bool> = self.uses(wanted).into_iter().map(|n| n > 0).collect();
         let mut graph = Graph::new();
         let mut place: BTreeMap<DraftId, ValueId> = BTreeMap::new();
         let mut parameters = Vec::new();

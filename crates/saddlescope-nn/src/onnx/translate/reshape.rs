@@ -127,7 +127,7 @@ fn blocks(
     site: &mut Site<'_, '_>,
     split: impl Fn([usize; 4], usize) -> Option<Vec<usize>>,
     perm: &[usize],
-    merged: impl Fn([usize; 4], usize) -> Vec<usize>,
+    merged: impl Fn([usize; 4], usize) -> Option<Vec<usize>>,
 ) -> Outputs {
     let x = site.input(0)?;
     let block = site.node.int("blocksize")?.and_then(|b| usize::try_from(b).ok()).filter(|&b| b > 0);
@@ -143,7 +143,10 @@ fn blocks(
     let t = site.b().plain(&x)?;
     let t = site.b().reshaped(&t, &parts)?;
     let t = site.b().plain_op(ops::Transpose::new(perm), &[&t])?;
-    let shapes = [merged(dims(&own[0])?, block), merged(dims(&own[1])?, block)];
+    let whole = |s: &[usize]| {
+        merged(dims(s)?, block).ok_or_else(|| OpError::new(format!("{s:?} overflows in blocks of {block}")))
+    };
+    let shapes = [whole(&own[0])?, whole(&own[1])?];
     debug_assert_eq!(t.order, plain_order(6));
     Ok(vec![Symbol::Engine(site.b().reshaped(&t, &shapes)?)])
 }
@@ -159,11 +162,13 @@ fn column_row_depth(site: &Site<'_, '_>) -> Result<bool, OpError> {
 pub(super) fn depth_to_space(site: &mut Site<'_, '_>) -> Outputs {
     let crd = column_row_depth(site)?;
     let split = |[n, c, h, w]: [usize; 4], b: usize| {
-        let depth = c.checked_div(b * b).filter(|d| d * b * b == c)?;
+        let depth = b.checked_mul(b).filter(|square| c % square == 0).map(|square| c / square)?;
         Some(if crd { vec![n, depth, b, b, h, w] } else { vec![n, b, b, depth, h, w] })
     };
     let perm = if crd { [0, 1, 4, 2, 5, 3] } else { [0, 3, 4, 1, 5, 2] };
-    blocks(site, split, &perm, |[n, c, h, w], b| vec![n, c / (b * b), h * b, w * b])
+    blocks(site, split, &perm, |[n, c, h, w], b| {
+        Some(vec![n, c / b.checked_mul(b)?, h.checked_mul(b)?, w.checked_mul(b)?])
+    })
 }
 
 pub(super) fn space_to_depth(site: &mut Site<'_, '_>) -> Outputs {
@@ -172,5 +177,7 @@ pub(super) fn space_to_depth(site: &mut Site<'_, '_>) -> Outputs {
         (h % b == 0 && w % b == 0).then(|| vec![n, c, h / b, b, w / b, b])
     };
     let perm = if crd { [0, 1, 3, 5, 2, 4] } else { [0, 3, 5, 1, 2, 4] };
-    blocks(site, split, &perm, |[n, c, h, w], b| vec![n, c * b * b, h / b, w / b])
+    blocks(site, split, &perm, |[n, c, h, w], b| {
+        Some(vec![n, c.checked_mul(b)?.checked_mul(b)?, h / b, w / b])
+    })
 }

@@ -94,14 +94,6 @@ impl OpInfo for BatchNorm {
         Some(Arc::new(Self { mode, ..*self }))
     }
 
-    fn followed_by_relu(&self) -> Option<Arc<dyn AnyOp>> {
-        (!self.relu).then(|| Arc::new(self.with_relu()) as Arc<dyn AnyOp>)
-    }
-
-    fn takes_residual(&self, inputs: usize) -> bool {
-        !self.relu && inputs == RESIDUAL
-    }
-
     fn couples_samples(&self) -> bool {
         self.mode == BatchNormMode::Batch
     }
