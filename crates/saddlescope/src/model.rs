@@ -119,7 +119,8 @@ pub enum ModelError {
 /// An unknown name, missing weights, or weights that do not fit the network.
 pub fn load(name: &str, weights: Option<&Path>, dataset: Option<&Dataset>) -> Result<Model, ModelError> {
     if is_onnx(name) {
-        return load_onnx(Path::new(name), weights, dataset);
+        let shapes = dataset.map_or_else(ImportOptions::default, ImportOptions::for_dataset);
+        return load_onnx(Path::new(name), weights, &shapes);
     }
     let Some(mut network) = zoo::by_name(name) else {
         return Err(ModelError::Unknown { name: name.into(), known: zoo::NAMES });
@@ -147,9 +148,8 @@ fn is_onnx(name: &str) -> bool {
     Path::new(name).extension().is_some_and(|e| e.eq_ignore_ascii_case("onnx"))
 }
 
-fn load_onnx(path: &Path, weights: Option<&Path>, dataset: Option<&Dataset>) -> Result<Model, ModelError> {
-    let options = dataset.map_or_else(ImportOptions::default, ImportOptions::for_dataset);
-    let onnx = OnnxModel::load(path, &options)?;
+fn load_onnx(path: &Path, weights: Option<&Path>, options: &ImportOptions) -> Result<Model, ModelError> {
+    let onnx = OnnxModel::load(path, options)?;
     let mut network = onnx.network.clone();
     let (theta, from) = match weights {
         Some(file) => (network.load(&TensorMap::read(file)?)?, format!(", weights {}", file.display())),
@@ -168,16 +168,36 @@ fn load_onnx(path: &Path, weights: Option<&Path>, dataset: Option<&Dataset>) -> 
     })
 }
 
-/// A network without weights, for a look at its layers, and notes on its import.
+/// A network for a look at its layers: no weights are needed.
+#[derive(Clone, Debug)]
+pub struct Description {
+    /// The network.
+    pub network: Network,
+    /// What a user should know about the import, one sentence each.
+    pub notes: Vec<String>,
+    /// The import behind the network, for ONNX files.
+    pub onnx: Option<Box<OnnxModel>>,
+}
+
+/// Describes a network by name or file; if `weights` are given, they must fit it. `shapes` says what an ONNX file leaves open.
 ///
 /// # Errors
-/// An unknown name.
-pub fn describe(name: &str) -> Result<(Network, Vec<String>), ModelError> {
+/// As [`load`], but weights may be missing.
+pub fn describe(
+    name: &str,
+    weights: Option<&Path>,
+    shapes: &ImportOptions,
+) -> Result<Description, ModelError> {
     if is_onnx(name) {
-        return load_onnx(Path::new(name), None, None).map(|m| (m.network, m.notes));
+        let Model { network, notes, onnx, .. } = load_onnx(Path::new(name), weights, shapes)?;
+        return Ok(Description { network, notes, onnx });
+    }
+    if weights.is_some() {
+        let Model { network, notes, onnx, .. } = load(name, weights, None)?;
+        return Ok(Description { network, notes, onnx });
     }
     match zoo::by_name(name) {
-        Some(network) => Ok((network, Vec::new())),
+        Some(network) => Ok(Description { network, notes: Vec::new(), onnx: None }),
         None => Err(ModelError::Unknown { name: name.into(), known: zoo::NAMES }),
     }
 }

@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use saddlescope::engine::graph::Source;
+use saddlescope::engine::data::{DataSource, Split};
+use saddlescope::engine::graph::{Graph, ParameterKind, Source};
+use saddlescope::engine::network::Network;
+use saddlescope::engine::onnx::{Ending, ImportOptions, OnnxModel};
 use saddlescope::engine::plan::{Pass, Plan};
 use saddlescope::model;
 
@@ -20,26 +23,110 @@ pub struct Arguments {
     /// Weights to check against the network.
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
+
+    /// Data whose shapes an .onnx file with open dimensions takes, as for `analyze`.
+    #[arg(long, value_name = "SOURCE", conflicts_with = "shape")]
+    data: Option<String>,
+
+    /// Shape of an input of an .onnx file with open dimensions, batch first: x=1,3,32,32 (repeatable); without a name where
+    /// there is one input.
+    #[arg(long, value_name = "[NAME=]N,…")]
+    shape: Vec<String>,
 }
 
-/// Prints the table.
+/// Prints the tables.
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
-    let bad = |e: model::ModelError| Failure::BadInput(anyhow::Error::new(e));
-    let (network, notes) = match &arguments.weights {
-        Some(path) => {
-            model::load(&arguments.model, Some(path), None).map(|m| (m.network, m.notes)).map_err(bad)?
-        }
-        None => model::describe(&arguments.model).map_err(bad)?,
-    };
-    let graph = &network.graph;
-    let shapes = graph.infer_shapes(1).map_err(|e| Failure::BadInput(anyhow::Error::new(e)))?;
-    terminal::print(format!("{}: {} parameters\n", network.name, network.parameter_count()))?;
-    terminal::print("parameters")?;
-    for p in graph.parameters() {
-        terminal::print(format!("  {:<48} {:<22} {:?}", p.name, format!("{:?}", p.shape), p.kind))?;
+    let shapes = shapes(&arguments)?;
+    let described = model::describe(&arguments.model, arguments.weights.as_deref(), &shapes)
+        .map_err(|e| Failure::BadInput(anyhow::Error::new(e)))?;
+    let network = &described.network;
+    terminal::print(format!("{}: {} parameters", network.name, network.parameter_count()))?;
+    if let Some(onnx) = &described.onnx {
+        print_import(onnx)?;
     }
-    terminal::print("\nlayers (shapes for one sample)")?;
+    print_parameters(&network.graph, described.onnx.as_deref())?;
+    print_layers(network)?;
+    for note in &described.notes {
+        terminal::print(format!("note: {note}"))?;
+    }
+    Ok(())
+}
+
+/// Shapes of one sample that the options give.
+fn shapes(arguments: &Arguments) -> Result<ImportOptions, Failure> {
+    if let Some(text) = &arguments.data {
+        let bad = |e| Failure::BadInput(anyhow::Error::new(e).context("--data"));
+        let data = DataSource::parse(text).map_err(bad)?.load(Split::Train, Some(0..1), None).map_err(bad)?;
+        return Ok(ImportOptions::for_dataset(&data));
+    }
+    let mut options = ImportOptions::default();
+    for text in &arguments.shape {
+        // Names may hold `=`; lengths do not.
+        let (name, lengths) = text.rsplit_once('=').unwrap_or(("", text));
+        let lengths: Option<Vec<usize>> = lengths.split(',').map(|n| n.trim().parse().ok()).collect();
+        let Some([_, sample @ ..]) = lengths.as_deref() else {
+            return Err(Failure::bad_input(format!(
+                "--shape {text}: expected lengths with the batch first, such as x=1,3,32,32"
+            )));
+        };
+        options.sample_shapes.insert(name.into(), sample.to_vec());
+    }
+    Ok(options)
+}
+
+/// Where the file came from, what goes in, what comes out.
+fn print_import(onnx: &OnnxModel) -> Result<(), Failure> {
+    let by = if onnx.producer.is_empty() { "an unnamed program" } else { &onnx.producer };
+    terminal::print(format!("written by {by}, operator set {}", onnx.opset))?;
+    for input in &onnx.inputs {
+        terminal::print(format!("input {}: {} {:?} a sample", input.name, input.element, input.shape))?;
+    }
+    terminal::print(match onnx.ending {
+        Ending::Plain => "output: logits or values",
+        Ending::Softmax => "output: class probabilities (softmax)",
+        Ending::LogSoftmax => "output: logarithms of class probabilities (log-softmax)",
+        Ending::Sigmoid => "output: probabilities (sigmoid)",
+        Ending::Loss => "output: the model's own loss",
+    })?;
+    Ok(())
+}
+
+fn kind(kind: ParameterKind) -> &'static str {
+    match kind {
+        ParameterKind::ConvFilter => "convolution filter",
+        ParameterKind::LinearWeight => "linear weight",
+        ParameterKind::LinearWeightTransposed => "linear weight [in, out]",
+        ParameterKind::Bias => "bias",
+        ParameterKind::Normalization => "normalisation",
+        ParameterKind::Embedding => "embedding",
+        ParameterKind::Other => "other",
+    }
+}
+
+/// What is differentiated, what is not, and what is left out.
+fn print_parameters(graph: &Graph, onnx: Option<&OnnxModel>) -> Result<(), Failure> {
+    let row = |name: &str, shape: &[usize], kind: &str| {
+        vec![name.to_string(), format!("{shape:?}"), kind.to_string()]
+    };
+    let rows = graph.parameters().iter().map(|p| row(&p.name, &p.shape, kind(p.kind))).collect();
+    table("parameters", rows, 3)?;
+    let rows: Vec<_> = graph.buffers().iter().map(|b| row(&b.name, &b.shape, "")).collect();
+    table("buffers (not differentiated)", rows, 2)?;
+    if let Some(onnx) = onnx {
+        let rows = onnx.constants.iter().map(|(name, why)| vec![name.clone(), why.clone()]).collect();
+        table("taken for constants rather than parameters", rows, 2)?;
+        let rows = onnx.unused.iter().map(|name| vec![name.clone()]).collect();
+        table("not used by the output, left out", rows, 1)?;
+    }
+    Ok(())
+}
+
+fn print_layers(network: &Network) -> Result<(), Failure> {
+    let bad = |e| Failure::BadInput(anyhow::Error::new(e));
+    let graph = &network.graph;
+    let shapes = graph.infer_shapes(1).map_err(bad)?;
     let mut total = 0;
+    let mut rows = Vec::new();
     for node in graph.nodes() {
         let inputs: Vec<&[usize]> = node.inputs.iter().map(|v| shapes[v.index()].as_slice()).collect();
         let output = &shapes[node.output.index()];
@@ -49,25 +136,40 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
             .filter(|v| matches!(graph.source(**v), Source::Parameter(_)))
             .map(|v| shapes[v.index()].iter().product::<usize>())
             .sum();
-        terminal::print(format!(
-            "  {:<40} {:<20} {:<20} {:>10} parameters {:>10.2} MFLOP",
-            node.name,
-            node.op.name(),
+        rows.push(vec![
+            node.name.clone(),
+            node.op.name().to_string(),
             format!("{:?}", &output[1.min(output.len())..]),
-            weights,
-            flops as f64 / 1e6
-        ))?;
+            format!("{weights} parameters"),
+            format!("{:.2} MFLOP", flops as f64 / 1e6),
+        ]);
     }
-    let plan = Plan::compile(graph, &[network.output], 1, Pass::Hessian)
-        .map_err(|e| Failure::BadInput(anyhow::Error::new(e)))?;
+    table("layers (shapes for one sample)", rows, 3)?;
+    let plan = Plan::compile(graph, &[network.output], 1, Pass::Hessian).map_err(bad)?;
     terminal::print(format!(
         "\nforward pass {:.1} MFLOP a sample; a Hessian-vector product about eight times as much; {:.1} MiB of activations a \
          sample and thread in f32",
         total as f64 / 1e6,
         plan.workspace_len(1) as f64 * 4.0 / f64::from(1 << 20)
     ))?;
-    for note in notes {
-        terminal::print(format!("note: {note}"))?;
+    Ok(())
+}
+
+/// Prints rows under a title with aligned columns: the first `left` to the left, the others to the right. Nothing if there are
+/// no rows.
+fn table(title: &str, rows: Vec<Vec<String>>, left: usize) -> Result<(), Failure> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    terminal::print(format!("\n{title}"))?;
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |c: usize| rows.iter().filter_map(|r| r.get(c)).map(|t| t.chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    for row in &rows {
+        let cells = row.iter().zip(&widths).enumerate().map(|(c, (text, &width))| {
+            if c < left { format!("{text:<width$}") } else { format!("{text:>width$}") }
+        });
+        terminal::print(format!("  {}", cells.collect::<Vec<_>>().join("  ").trim_end()))?;
     }
     Ok(())
 }
