@@ -4,13 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::OnceLock;
 
+use super::ending::{Ending, classes_last, ending};
 use super::error::{OnnxError, OpError};
-use super::interpret::failed;
 use super::model::{Declaration, Dim, Model};
-use super::node::Node;
-use super::translate::{
-    DataProgram, DraftId, Feed, Symbol, Walker, channels_last, data_symbol, identity, weight_symbol,
-};
+use super::translate::{DataProgram, DraftId, Feed, Symbol, Walker, data_symbol, identity, weight_symbol};
 use super::value::Value;
 use crate::data::{Dataset, Targets};
 use crate::graph::ValueId;
@@ -37,21 +34,6 @@ impl ImportOptions {
         }
         Self { sample_shapes, output: None }
     }
-}
-
-/// What the model's last operation says about its output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// Nothing: logits or values of a regression.
-    Plain,
-    /// Class probabilities; [`OnnxModel::network`] ends before the softmax.
-    Softmax,
-    /// Logarithms of class probabilities; [`OnnxModel::network`] ends before the log-softmax.
-    LogSoftmax,
-    /// Probabilities of independent events; [`OnnxModel::network`] ends before the sigmoid.
-    Sigmoid,
-    /// A single number: the model's own loss, a mean over the batch.
-    Loss,
 }
 
 /// A network read from an ONNX file, with its parameters.
@@ -122,8 +104,7 @@ impl OnnxModel {
         let places = declare_initializers(&mut walker, &graph.initializers);
         walker.graph(graph).map_err(|e| explain(e, walker.declared_batch))?;
 
-        let last = graph.nodes.iter().find(|n| n.outputs.contains(&output));
-        let (ending, before) = ending(&mut walker, last)?;
+        let (ending, before) = ending(&walker, &graph.nodes, &output)?;
         let place = |walker: &mut Walker<'_>, name: &str| -> Result<[DraftId; 2], OnnxError> {
             let symbol = walker.symbols.get(name).cloned();
             let symbol = symbol.ok_or_else(|| OnnxError::Invalid(format!("no value for `{name}`")))?;
@@ -233,12 +214,6 @@ impl OnnxModel {
     }
 }
 
-/// The order in which the classes come last: images as the engine has them, everything else as it is.
-fn classes_last(order: &[usize]) -> Vec<usize> {
-    let rank = order.len();
-    if order == channels_last(rank) || rank == 4 { channels_last(rank) } else { identity(rank) }
-}
-
 /// A fixed batch size in the file is the likely reason for an error about shapes.
 fn explain(error: OnnxError, declared_batch: Option<usize>) -> OnnxError {
     match (error, declared_batch) {
@@ -328,32 +303,6 @@ fn is_candidate(name: &str, value: &Value) -> bool {
         numbers.len() == 1 && (!name.contains('.') || name.starts_with('/') || name.starts_with("onnx::"));
     // Masks hold −∞ or the lowest number there is; weights do not.
     !numbers.is_empty() && !single_constant && numbers.iter().all(|x| x.is_finite() && x.abs() < 1e30)
-}
-
-/// How the model ends, and the name of the value before the last operation where that is to be left to the loss.
-fn ending(walker: &mut Walker<'_>, last: Option<&Node>) -> Result<(Ending, Option<String>), OnnxError> {
-    let Some(node) = last else { return Ok((Ending::Plain, None)) };
-    let Some(input) = node.inputs.first() else { return Ok((Ending::Plain, None)) };
-    let ending = match node.op_type.as_str() {
-        "Softmax" => Ending::Softmax,
-        "LogSoftmax" => Ending::LogSoftmax,
-        "Sigmoid" => Ending::Sigmoid,
-        _ => return Ok((Ending::Plain, None)),
-    };
-    let Some(Symbol::Engine(tensor)) = walker.symbols.get(input) else { return Ok((Ending::Plain, None)) };
-    if ending != Ending::Sigmoid {
-        let rank = tensor.order.len();
-        let default = if node.opset < 13 { 1 } else { -1 };
-        let axis = node
-            .int_or("axis", default)
-            .and_then(|a| super::node::checked_axis(a, rank))
-            .map_err(|e| failed(node, e))?;
-        // The loss takes the last engine axis for the classes; before operator set 13 the axes from `axis` on are one.
-        if classes_last(&tensor.order).last() != Some(&axis) {
-            return Ok((Ending::Plain, None));
-        }
-    }
-    Ok((ending, Some(input.clone())))
 }
 
 /// Traps of exporters that can be seen in the file.

@@ -4,6 +4,7 @@
 //! for the part that depends on constants or data only, and the engine's graph for the part that depends on parameters.
 
 pub mod element;
+mod ending;
 pub mod error;
 pub mod eval;
 mod independence;
@@ -20,7 +21,8 @@ pub(crate) mod translate;
 pub mod value;
 
 pub use element::ElementType;
+pub use ending::Ending;
 pub use error::{OnnxError, OpError};
-pub use load::{Ending, ImportOptions, ModelInput, OnnxModel};
+pub use load::{ImportOptions, ModelInput, OnnxModel};
 pub use translate::evaluate;
 pub use value::{Data, Value};
