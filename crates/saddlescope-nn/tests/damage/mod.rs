@@ -58,7 +58,7 @@ fn damage_tensor(rng: &mut Random, t: &mut TensorProto) {
         }
         // Constants that decide shapes are int64.
         _ if t.data_type == 7 => {
-            let count = t.dims.iter().product::<i64>().clamp(0, 64) as usize;
+            let count = t.dims.iter().fold(1i64, |n, &d| n.saturating_mul(d)).clamp(0, 64) as usize;
             let values: Vec<u8> = (0..count)
                 .flat_map(|_| {
                     if rng.random_bool(0.5) { absurd } else { rng.random_range(-2..9) }.to_le_bytes()
