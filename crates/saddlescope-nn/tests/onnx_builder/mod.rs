@@ -21,10 +21,12 @@ fn value(name: &str, columns: i64) -> ValueInfoProto {
     ValueInfoProto { name: name.into(), r#type: Some(TypeProto { tensor_type: Some(tensor) }) }
 }
 
-/// A node; `axes` is a list of one number, every other attribute a number.
+/// A node; `axes` and `value_ints` are lists of one number, every other attribute a number.
 pub fn node(op: &str, name: &str, inputs: &[&str], output: &str, attributes: &[(&str, i64)]) -> NodeProto {
     let attribute = |&(name, n): &(&str, i64)| match name {
-        "axes" => AttributeProto { name: name.into(), ints: vec![n], kind: 7, ..Default::default() },
+        "axes" | "value_ints" => {
+            AttributeProto { name: name.into(), ints: vec![n], kind: 7, ..Default::default() }
+        }
         _ => AttributeProto { name: name.into(), i: Some(n), kind: 2, ..Default::default() },
     };
     NodeProto {

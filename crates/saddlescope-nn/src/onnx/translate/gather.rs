@@ -36,6 +36,48 @@ pub(super) fn gather(site: &mut Site<'_, '_>) -> Outputs {
     Ok(vec![Symbol::Engine(site.b().plain_op(ops::Gather::new(place), &[&t, &indices])?)])
 }
 
+/// With indices known at import: the leading axes that they pick from become one, from which entries are taken. Newer exporters
+/// write adaptive pooling so.
+pub(super) fn gather_nd(site: &mut Site<'_, '_>) -> Outputs {
+    let (x, indices) = (site.input(0)?, site.input(1)?);
+    let known = match &indices {
+        Symbol::Known(known) => known.fixed().cloned(),
+        _ => None,
+    };
+    let indices =
+        known.ok_or_else(|| OpError::new("indices that depend on data or the batch are not supported"))?;
+    if site.node.int_or("batch_dims", 0)? != 0 {
+        return Err(OpError::new("`batch_dims` other than 0 is not supported"));
+    }
+    let shapes = x.shapes(site.b());
+    let Some((&width, lead)) = indices.shape().split_last() else {
+        return Err(OpError::new("indices must have an axis"));
+    };
+    if width == 0 || width > shapes[0].len() {
+        return Err(OpError::new(format!("{width} indices each into a tensor of shape {:?}", shapes[0])));
+    }
+    for axis in 0..width {
+        site.refuse_batch_axis(&x, axis, "picks samples of the batch")?;
+    }
+    let mut list = Vec::with_capacity(indices.len() / width);
+    for entry in indices.to_i64s()?.chunks(width) {
+        let mut place = 0i64;
+        for (&i, &len) in entry.iter().zip(&shapes[0]) {
+            let len = i64::try_from(len)?;
+            if i < -len || i >= len {
+                return Err(OpError::new(format!("index {i} into a dimension of length {len}")));
+            }
+            // Below the number of elements of a tensor that exists.
+            place = place * len + if i < 0 { i + len } else { i };
+        }
+        list.push(place);
+    }
+    let merged = shapes.map(|s| [&[s[..width].iter().product::<usize>()][..], &s[width..]].concat());
+    let t = site.b().plain(&x)?;
+    let t = site.b().reshaped(&t, &merged)?;
+    Ok(vec![Symbol::Engine(site.b().plain_op(ops::Take::new(0, &list, lead), &[&t])?)])
+}
+
 /// One entry per line, as in the loss of a classifier: the sum over the axis of x times the indicator of the index. The
 /// indicator is computed by the interpreter, because indices do not depend on parameters.
 pub(super) fn elements(site: &mut Site<'_, '_>) -> Outputs {

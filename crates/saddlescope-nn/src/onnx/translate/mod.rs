@@ -90,6 +90,7 @@ pub(crate) const TRANSLATIONS: &[(&str, Translate)] = &[
     ("Floor", |s| unary(s, ops::Floor)),
     ("Gather", gather::gather),
     ("GatherElements", gather::elements),
+    ("GatherND", gather::gather_nd),
     ("Gelu", activation::gelu),
     ("Gemm", gemm::gemm),
     ("GlobalAveragePool", pool::global_average),
