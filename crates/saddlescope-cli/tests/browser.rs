@@ -97,9 +97,9 @@ fn the_page_of_an_analysis() {
         at,
     ]);
     let page = out.join("report.html");
-    // Two surfaces, the zoomed pair, four heat maps, three cuts, spectrum, trace, layers.
-    assert_eq!(plots(&page), 14);
-    check(&browser, &page, 14);
+    // Two surfaces, the zoomed pair, four heat maps, four of the accuracy, three cuts, spectrum, trace, layers.
+    assert_eq!(plots(&page), 18);
+    check(&browser, &page, 18);
     // Written again from the saved numbers it is the same page.
     let before = std::fs::read(&page).unwrap();
     succeed(&["report", at]);

@@ -10,11 +10,11 @@ use super::translate::{Symbol, Walker, channels_last, identity};
 pub enum Ending {
     /// Nothing: logits or values of a regression.
     Plain,
-    /// Class probabilities; [`OnnxModel::network`] ends before the softmax.
+    /// Class probabilities; [`OnnxModel::network`](super::OnnxModel::network) ends before the softmax.
     Softmax,
-    /// Logarithms of class probabilities; [`OnnxModel::network`] ends before the log-softmax.
+    /// Logarithms of class probabilities; [`OnnxModel::network`](super::OnnxModel::network) ends before the log-softmax.
     LogSoftmax,
-    /// Probabilities of independent events; [`OnnxModel::network`] ends before the sigmoid.
+    /// Probabilities of independent events; [`OnnxModel::network`](super::OnnxModel::network) ends before the sigmoid.
     Sigmoid,
     /// A single number: the model's own loss, a mean over the batch.
     Loss,
