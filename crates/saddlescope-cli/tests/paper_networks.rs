@@ -62,7 +62,7 @@ fn figures_5_and_7_of_a_network_and_a_run_that_continues() {
     let (weights, data) = (at("weights.safetensors"), format!("cifar10:{}", temp.path().display()));
     let run = |out: &str, figures: &[&str]| {
         let mut all = vec!["paper", "--weights", &weights, "--data", &data, "--samples", "0..8"];
-        all.extend(["--slice-samples", "8", "--grid", "3", "--threads", "2", "--out", out]);
+        all.extend(["--grid", "3", "--threads", "2", "--out", out]);
         all.extend(figures);
         succeed(&all)
     };

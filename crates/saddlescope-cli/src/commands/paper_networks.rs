@@ -30,8 +30,9 @@ pub struct NetworkArguments {
     #[arg(long, value_name = "A..B", default_value = "0..128")]
     samples: Vec<String>,
 
-    /// Figures 5 to 7: samples of each surface; once for all networks, or once for each --weights.
-    #[arg(long, value_name = "N", default_value = "64")]
+    /// Figures 5 to 7: samples of each surface (the first so many of --samples); once for all networks, or once for each
+    /// --weights; default: at most 256.
+    #[arg(long, value_name = "N")]
     slice_samples: Vec<usize>,
 
     /// Figures 5 to 7: points along each side of a surface.
@@ -79,7 +80,10 @@ impl NetworkArguments {
         between("--grid", self.grid, 3, 1001)?;
         let mut networks: Vec<(PaperNetwork, SubjectArguments)> = Vec::new();
         let samples = self.of_each("--samples", &self.samples)?;
-        let slice_samples = self.of_each("--slice-samples", &self.slice_samples)?;
+        let slice_samples: Vec<Option<usize>> = match self.slice_samples.as_slice() {
+            [] => vec![None; self.weights.len()],
+            given => self.of_each("--slice-samples", given)?.into_iter().copied().map(Some).collect(),
+        };
         for ((path, samples), slice_samples) in self.weights.iter().zip(samples).zip(slice_samples) {
             let network = recognise(path)?;
             if networks.iter().any(|(n, _)| *n == network) {
@@ -89,7 +93,7 @@ impl NetworkArguments {
                     network.title()
                 )));
             }
-            networks.push((network, self.subject(network, path, samples, *slice_samples)));
+            networks.push((network, self.subject(network, path, samples, slice_samples)));
         }
         networks.sort_by_key(|(n, _)| *n);
         for network in PaperNetwork::ALL {
@@ -129,7 +133,7 @@ impl NetworkArguments {
         network: PaperNetwork,
         weights: &Path,
         samples: &str,
-        slice_samples: usize,
+        slice_samples: Option<usize>,
     ) -> SubjectArguments {
         SubjectArguments {
             model: network.model().into(),
@@ -137,7 +141,7 @@ impl NetworkArguments {
             data: self.data.clone(),
             split: "train".into(),
             samples: Some(samples.into()),
-            slice_samples: Some(slice_samples),
+            slice_samples,
             normalize: None,
             loss: None,
             batch_norm: "eval".into(),
