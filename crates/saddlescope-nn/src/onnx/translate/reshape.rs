@@ -39,7 +39,7 @@ pub(crate) fn freed_target(
     let per_sample = numel(shape)?.checked_div(batch)?.checked_div(numel(&rest)?)?;
     let first = usize::try_from(target[0]).ok()?;
     let freed = [&[per_sample * batch][..], &rest].concat();
-    (first == per_sample * declared && numel(&freed) == numel(shape)).then_some(freed)
+    (per_sample.checked_mul(declared) == Some(first) && numel(&freed) == numel(shape)).then_some(freed)
 }
 
 pub(super) fn reshape(site: &mut Site<'_, '_>) -> Outputs {
@@ -180,4 +180,15 @@ pub(super) fn space_to_depth(site: &mut Site<'_, '_>) -> Outputs {
     blocks(site, split, &perm, |[n, c, h, w], b| {
         Some(vec![n, c.checked_mul(b)?.checked_mul(b)?, h / b, w / b])
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::freed_target;
+
+    #[test]
+    fn a_target_grows_with_the_batch_and_absurd_batch_sizes_do_not_overflow() {
+        assert_eq!(freed_target(&[6, 2], &[3, 4], 3, 3), Some(vec![3, 4]));
+        assert_eq!(freed_target(&[4], &[4], usize::MAX, 1), None);
+    }
 }
