@@ -46,8 +46,7 @@ fn figure(dir: &Path, number: u8) -> Value {
 fn grids(figure: &Value) -> Vec<Vec<f64>> {
     let mut grids = Vec::new();
     for panel in figure["panels"].as_array().unwrap() {
-        let z = panel.pointer("/content/grid/z").or_else(|| panel.pointer("/kind/grid/z"));
-        let z = z.or_else(|| panel.pointer("/grid/z")).unwrap_or_else(|| panic!("no grid in {panel}"));
+        let z = panel.pointer("/kind/grid/z").unwrap_or_else(|| panic!("no grid in {panel}"));
         grids.push(z.as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect());
     }
     grids

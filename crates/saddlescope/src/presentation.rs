@@ -1,7 +1,7 @@
 //! Results turned into the data of figures.
 
 use crate::Surface;
-use crate::figure::{Grid, Scale};
+use crate::figure::{Grid, HeatMap, Levels, Scale};
 
 /// The losses of a surface as a grid with α to the right and β upwards.
 pub fn surface_grid(surface: &Surface) -> Grid {
@@ -24,6 +24,18 @@ pub(crate) fn range_and_scale(values: impl IntoIterator<Item = f64>) -> ([f64; 2
     let (low, high) = finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), z| (l.min(z), h.max(z)));
     let scale = if low > 0.0 && high / low > 30.0 { Scale::Log } else { Scale::Linear };
     ([low, high], scale)
+}
+
+/// A heat map in the range and on the scale that several share: a ring at the point studied, a cross at the smallest value,
+/// lines of equal value.
+pub(crate) fn heat_map(grid: Grid, (range, scale): ([f64; 2], Scale)) -> HeatMap {
+    HeatMap {
+        range: (range[0] < range[1]).then_some(range),
+        scale,
+        levels: Levels::Auto(8),
+        mark_origin: true,
+        ..HeatMap::new(grid)
+    }
 }
 
 /// A surface stores rows of constant α; a grid stores rows of constant β.

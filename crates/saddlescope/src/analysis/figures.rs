@@ -10,7 +10,7 @@ use crate::figure::{
     Axis, ColorRole, Eigenvalue, Figure, FigureWidth, Grid, HeatMap, Levels, LineStyle, Lines, PanelKind,
     Reference, Scale, Series, Spectrum, Surface3d, save_all,
 };
-use crate::presentation::range_and_scale;
+use crate::presentation::{heat_map, range_and_scale};
 
 /// Surfaces side by side on the samples of the analysis: Hessian and random directions, or what was asked for.
 fn surfaces(analysis: &Analysis) -> Option<Figure> {
@@ -77,12 +77,7 @@ fn heat_maps(analysis: &Analysis) -> Option<Figure> {
     let shown = || analysis.surfaces.iter().filter(|s| !s.zoom);
     for named in shown() {
         let plane = shown().filter(|s| s.heading == named.heading);
-        let (range, scale) = range_and_scale(plane.flat_map(|s| s.surface.loss.iter().copied()));
-        let mut map = HeatMap::new(named.grid());
-        map.range = (range[0] < range[1]).then_some(range);
-        map.scale = scale;
-        map.levels = Levels::Auto(8);
-        map.mark_origin = true;
+        let map = heat_map(named.grid(), range_and_scale(plane.flat_map(|s| s.surface.loss.iter().copied())));
         figure = figure.panel(format!("{}, {}", named.heading, named.split), map);
     }
     (!figure.panels.is_empty()).then_some(figure)
@@ -99,12 +94,10 @@ fn accuracies(analysis: &Analysis) -> Option<Figure> {
     let accuracies =
         analysis.surfaces.iter().filter(|s| !s.zoom).filter_map(|s| Some((s, s.accuracy_grid()?)));
     let accuracies: Vec<(&NamedSurface, Grid)> = accuracies.collect();
-    let ([low, high], _) = range_and_scale(accuracies.iter().flat_map(|(_, g)| g.z.iter().copied()));
+    let (range, _) = range_and_scale(accuracies.iter().flat_map(|(_, g)| g.z.iter().copied()));
     for (named, grid) in accuracies {
-        let mut map = HeatMap::new(grid);
-        map.range = (low < high).then_some([low, high]);
-        map.mark_minimum = false;
-        map.mark_origin = true;
+        let map =
+            HeatMap { mark_minimum: false, levels: Levels::None, ..heat_map(grid, (range, Scale::Linear)) };
         figure = figure.panel(format!("{}, {}", named.heading, named.split), map);
     }
     (!figure.panels.is_empty()).then_some(figure)

@@ -218,6 +218,11 @@ fn random_section(results: &Results) -> Option<Section> {
     Some(random.table(table))
 }
 
+/// Names of the figures by section.
+const LANDSCAPE: [&str; 5] = ["surfaces", "zoom", "heatmaps", "accuracy", "cuts"];
+const SPECTRUM: [&str; 2] = ["spectrum", "trace"];
+const LAYERS: &str = "layers";
+
 /// The report of results and figures.
 pub fn report(results: &Results, figures: Vec<Figure>) -> Report {
     let mut figures: Vec<Option<Figure>> = figures.into_iter().map(Some).collect();
@@ -225,8 +230,7 @@ pub fn report(results: &Results, figures: Vec<Figure>) -> Report {
         |id: &str| figures.iter_mut().find(|f| f.as_ref().is_some_and(|f| f.id == id)).and_then(Option::take);
     let mut sections = Vec::new();
 
-    let landscape: Vec<Figure> =
-        ["surfaces", "zoom", "heatmaps", "accuracy", "cuts"].into_iter().filter_map(&mut take).collect();
+    let landscape: Vec<Figure> = LANDSCAPE.into_iter().filter_map(&mut take).collect();
     if !landscape.is_empty() {
         let mut look = Section::new("The landscape");
         if results.verb == "analyze" {
@@ -257,13 +261,13 @@ pub fn report(results: &Results, figures: Vec<Figure>) -> Report {
     sections.push(numbers.table(numbers_table(results)));
     sections.extend(random_section(results));
     let mut spectrum = Section::new("Spectrum and trace");
-    spectrum.figures.extend(["spectrum", "trace"].into_iter().filter_map(&mut take));
+    spectrum.figures.extend(SPECTRUM.into_iter().filter_map(&mut take));
     if !spectrum.figures.is_empty() {
         sections.push(spectrum);
     }
     sections.extend(split_section(results));
     sections.extend(escape_section(results));
-    sections.extend(layers_section(results, take("layers")));
+    sections.extend(layers_section(results, take(LAYERS)));
 
     let mut checks = Section::new("Checks").paragraph(results.self_check.sentence());
     for warning in &results.self_check.warnings {
@@ -303,7 +307,7 @@ pub fn save(analysis: &Analysis, folder: &RunFolder) -> Result<(), AnalysisError
 pub fn rebuild_report(dir: &std::path::Path) -> Result<std::path::PathBuf, AnalysisError> {
     let results = read_results(dir)?;
     let mut found = Vec::new();
-    for id in ["surfaces", "zoom", "heatmaps", "accuracy", "cuts", "spectrum", "trace", "layers"] {
+    for id in LANDSCAPE.into_iter().chain(SPECTRUM).chain([LAYERS]) {
         let path = dir.join("figures").join(format!("{id}.json"));
         if path.exists() {
             found.push(read_json(&path)?);

@@ -4,8 +4,8 @@ use super::network::{NetworkLandscape, PaperNetwork};
 use super::{Comparison, FigureResult, Finding, Measured};
 use crate::analysis::slices::NamedSurface;
 use crate::analysis::{EigenpairResult, largest, smallest};
-use crate::figure::{Figure, HeatMap, Inset, Levels, Scale, Surface3d};
-use crate::presentation::range_and_scale;
+use crate::figure::{Figure, Inset, Levels, Scale, Surface3d};
+use crate::presentation::{heat_map, range_and_scale};
 
 /// Figure 5 (ResNet-56) or 6 (DenseNet-121).
 pub(super) fn surfaces(landscape: &NetworkLandscape) -> FigureResult {
@@ -65,14 +65,10 @@ pub(super) fn heat_maps(landscapes: &[NetworkLandscape]) -> FigureResult {
             let named: Vec<&NamedSurface> = (landscape.splits.iter())
                 .filter_map(|split| landscape.surface(&format!("{plane}-map-{split}")))
                 .collect();
-            let (range, scale) = range_and_scale(named.iter().flat_map(|n| n.surface.loss.iter().copied()));
+            let shared = range_and_scale(named.iter().flat_map(|n| n.surface.loss.iter().copied()));
             for n in named {
-                let mut map = HeatMap::new(n.grid());
-                map.range = (range[0] < range[1]).then_some(range);
-                map.scale = scale;
-                map.levels = Levels::Auto(8);
-                map.mark_origin = true;
-                figure = figure.panel(format!("{}, {words}, {}", landscape.network.title(), n.split), map);
+                let title = format!("{}, {words}, {}", landscape.network.title(), n.split);
+                figure = figure.panel(title, heat_map(n.grid(), shared));
             }
         }
         numbers.extend(minima(landscape));
