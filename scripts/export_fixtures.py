@@ -1,4 +1,4 @@
-"""Write the small ONNX models of crates/saddlescope-nn/tests/fixtures/onnx with PyTorch's reference values.
+"""Write the small ONNX models of crates/saddlescope-onnx/tests/fixtures/onnx with PyTorch's reference values.
 
     python scripts/export_fixtures.py OUT
 

@@ -2,7 +2,7 @@
 
 CASES: the standard's node cases as scripts/onnx_cases.py writes them. For each operator the smallest is taken, with the first float input turned
 into an initialiser, so that the engine's operations are reached. The fixtures of the tests are seeds without a copy
-(crates/saddlescope-nn/tests/fixtures/onnx).
+(crates/saddlescope-onnx/tests/fixtures/onnx).
 """
 import collections, io, json, pathlib, struct, sys
 import numpy as np, onnx

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use saddlescope_nn::data::{DataSource, Split, cifar};
+use saddlescope_data::{DataSource, Split, cifar};
 
 mod in_file;
 

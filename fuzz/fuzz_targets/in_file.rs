@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
-use saddlescope_nn::data::{Dataset, Targets};
+use saddlescope_data::{Dataset, Targets};
 use tempfile::TempDir;
 
 static FOLDER: OnceLock<TempDir> = OnceLock::new();

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use saddlescope_nn::data::{DataSource, Split};
+use saddlescope_data::{DataSource, Split};
 
 mod in_file;
 

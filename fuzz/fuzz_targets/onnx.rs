@@ -3,12 +3,12 @@
 
 use libfuzzer_sys::{fuzz_mutator, fuzz_target, fuzzer_mutate};
 use rand::{RngExt, SeedableRng};
-use saddlescope_nn::data::{Dataset, InputTensor, Normalization, Targets};
-use saddlescope_nn::onnx::model::Model;
-use saddlescope_nn::onnx::tensor::ExternalFolder;
-use saddlescope_nn::onnx::{ImportOptions, OnnxModel};
+use saddlescope_data::{Dataset, InputTensor, Normalization, Targets};
+use saddlescope_onnx::model::Model;
+use saddlescope_onnx::tensor::ExternalFolder;
+use saddlescope_onnx::{ImportOptions, OnnxModel};
 
-#[path = "../../crates/saddlescope-nn/tests/damage/mod.rs"]
+#[path = "../../crates/saddlescope-onnx/tests/damage/mod.rs"]
 mod damage;
 
 /// Most numbers and most operations of a network that is evaluated.

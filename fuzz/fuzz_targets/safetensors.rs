@@ -2,8 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use saddlescope_nn::data::{DataSource, Split};
-use saddlescope_nn::weights::TensorMap;
+use saddlescope_data::{DataSource, Split};
+use saddlescope_data::weights::TensorMap;
 use saddlescope_nn::zoo;
 
 mod in_file;

@@ -2,13 +2,11 @@
 //!
 //! Without Chromium on the PATH the tests say that they are skipped.
 
-#[path = "../../saddlescope/tests/browser/mod.rs"]
-mod browser;
 mod common;
 
 use std::path::Path;
 
-use browser::{attribute, browser_or_skip, dump_dom};
+use saddlescope_test_support::{attribute, browser_or_skip, dump_dom};
 use common::succeed;
 use serde_json::Value;
 

@@ -5,7 +5,7 @@ mod common;
 use common::{refused, succeed};
 
 fn fixture(name: &str) -> String {
-    format!("{}/../saddlescope-nn/tests/fixtures/onnx/{name}.onnx", env!("CARGO_MANIFEST_DIR"))
+    format!("{}/../saddlescope-onnx/tests/fixtures/onnx/{name}.onnx", env!("CARGO_MANIFEST_DIR"))
 }
 
 /// The lines of a table, without its title.

@@ -5,11 +5,9 @@
 #![cfg(target_os = "linux")]
 
 mod common;
-#[path = "../../saddlescope-nn/tests/shared_data/mod.rs"]
-mod shared_data;
 
 use common::{refused, start};
-use shared_data::shared_file;
+use saddlescope_test_support::shared_file;
 
 /// Runs a command to its end; the largest resident memory seen, in MiB.
 fn peak(arguments: &[&str]) -> u64 {

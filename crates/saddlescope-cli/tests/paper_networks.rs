@@ -6,7 +6,7 @@ mod common;
 use std::path::Path;
 
 use common::{assert_same, refused, succeed};
-use saddlescope_nn::weights::TensorMap;
+use saddlescope_data::weights::TensorMap;
 use saddlescope_nn::{weights::TensorData, zoo};
 use serde_json::Value;
 

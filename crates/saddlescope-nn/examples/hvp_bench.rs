@@ -14,7 +14,7 @@
 use std::process::ExitCode;
 use std::time::Instant;
 
-use saddlescope_nn::data::{Dataset, InputTensor, Normalization, Targets};
+use saddlescope_data::{Dataset, InputTensor, Normalization, Targets};
 use saddlescope_nn::network::LossKind;
 use saddlescope_nn::risk::{Curvature, Risk, RiskOptions};
 use saddlescope_nn::zoo;

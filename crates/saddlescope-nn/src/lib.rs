@@ -1,12 +1,10 @@
 //! Neural networks differentiated twice on the CPU.
 
 pub mod aligned;
-pub mod data;
 pub mod execute;
 pub mod graph;
 pub mod kernels;
 pub mod network;
-pub mod onnx;
 pub mod op;
 pub mod ops;
 pub mod parallel;
@@ -16,7 +14,6 @@ pub mod scalar;
 pub mod scratch;
 pub mod testkit;
 pub mod train;
-pub mod weights;
 pub mod zoo;
 
 pub use scalar::{Dtype, Scalar};

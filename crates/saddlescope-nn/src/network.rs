@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
 
-use crate::data::{Dataset, Targets};
+use saddlescope_data::{Dataset, Targets};
 use crate::graph::{DataInput, Graph, GraphError, ParameterKind, ValueId};
 use crate::op::numel;
 use crate::ops::loss::{
@@ -13,7 +13,7 @@ use crate::ops::loss::{
     SquaredError,
 };
 use crate::risk::{Numbers, Objective};
-use crate::weights::{ExpectedTensor, TensorData, TensorMap, WeightsError};
+use saddlescope_data::weights::{ExpectedTensor, TensorData, TensorMap, WeightsError};
 
 /// A network as a graph with one output.
 #[derive(Clone, Debug)]

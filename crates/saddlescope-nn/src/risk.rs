@@ -69,7 +69,7 @@ impl Numbers {
     }
 
     /// Binds the samples in the engine's order of axes.
-    pub(crate) fn bind<T: Element>(&self, shape: &[usize], permutation: Option<&[usize]>, to: &mut [T]) {
+    pub fn bind<T: Element>(&self, shape: &[usize], permutation: Option<&[usize]>, to: &mut [T]) {
         let len = numel(shape).max(1);
         match self {
             Numbers::F32(v) => {

@@ -4,7 +4,7 @@
 mod common;
 
 use common::{dot, noise, product, relative_difference, risk, theta};
-use saddlescope_nn::data::{Dataset, InputTensor, Normalization, Targets};
+use saddlescope_data::{Dataset, InputTensor, Normalization, Targets};
 use saddlescope_nn::graph::{DataInput, Graph, ParameterKind, ValueId};
 use saddlescope_nn::network::{LossKind, Network};
 use saddlescope_nn::ops::{Add, LayerNorm, Linear, MatMul, Mul, Reshape, Softmax, Tanh, Transpose};

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{classification, dot, noise, product, regression, relative_difference, risk, theta};
-use saddlescope_nn::data::Dataset;
+use saddlescope_data::Dataset;
 use saddlescope_nn::network::{LossKind, Network};
 use saddlescope_nn::risk::{Curvature, RiskOptions};
 use saddlescope_nn::zoo;
@@ -166,7 +166,7 @@ fn softmax_regression_has_its_closed_form() {
     let data = classification(&[3], 9, 4, 2);
     let theta = theta(&network, 5);
     let (c, d, n) = (4, 3, 4 * 3 + 4);
-    let saddlescope_nn::data::Targets::Classes { labels, .. } = data.targets() else { panic!("labels") };
+    let saddlescope_data::Targets::Classes { labels, .. } = data.targets() else { panic!("labels") };
     let (mut hessian, mut fisher) = (vec![0.0; n * n], vec![0.0; n * n]);
     for (row, &label) in data.inputs()[0].values.chunks_exact(d).zip(labels) {
         let x: Vec<f64> = row.iter().map(|&x| f64::from(x)).collect();

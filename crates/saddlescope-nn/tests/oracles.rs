@@ -2,18 +2,17 @@
 //! the repository: without them these tests say so and pass.
 
 mod common;
-mod shared_data;
 
 use std::sync::Arc;
 
 use common::dot;
-use saddlescope_nn::data::{DataSource, Normalization, Split};
+use saddlescope_data::{DataSource, Normalization, Split};
 use saddlescope_nn::network::LossKind;
 use saddlescope_nn::op::Element;
 use saddlescope_nn::risk::{Curvature, Numbers, Risk, RiskOptions};
-use saddlescope_nn::weights::TensorMap;
+use saddlescope_data::weights::TensorMap;
 use saddlescope_nn::zoo;
-use shared_data::shared_file as shared;
+use saddlescope_test_support::shared_file as shared;
 
 /// (x − mean)/deviation of images `[n, 3, 32, 32]` whose values are multiples of 1/255, as the references have it: in f64,
 /// with mean and deviation rounded to f32.

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::AtomicBool;
 
-use saddlescope_nn::data::{Dataset, Split, digits};
+use saddlescope_data::{Dataset, Split, digits};
 use saddlescope_nn::network::LossKind;
 use saddlescope_nn::risk::{Risk, RiskOptions};
 use saddlescope_nn::train::{EpochOutcome, Schedule, TrainError, TrainOptions, Trainer};

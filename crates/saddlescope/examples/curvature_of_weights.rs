@@ -13,10 +13,10 @@ use rand_distr::{Distribution, StandardNormal};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::SeedableRng;
 use saddlescope_krylov::{ExtremeEigen, FnOperator, Precision, extreme_eigenpairs};
-use saddlescope_nn::data::{Split, digits};
+use saddlescope_data::{Split, digits};
 use saddlescope_nn::network::LossKind;
 use saddlescope_nn::risk::{Curvature, Risk, RiskOptions};
-use saddlescope_nn::weights::TensorMap;
+use saddlescope_data::weights::TensorMap;
 use saddlescope_nn::zoo;
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -13,7 +13,7 @@ use saddlescope::empirical_risk::EmpiricalRisk;
 use saddlescope::model;
 use saddlescope_krylov::{Eigensolution, ExtremeEigen, Precision, extreme_eigenpairs};
 use saddlescope_nn::Dtype;
-use saddlescope_nn::data::{DataSource, Split};
+use saddlescope_data::{DataSource, Split};
 use saddlescope_nn::risk::{Curvature, RiskOptions};
 
 fn solve(

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use saddlescope_nn::data::Dataset;
+use saddlescope_data::Dataset;
 use saddlescope_nn::network::{LossKind, Network};
-use saddlescope_nn::onnx::{ImportOptions, OnnxError, OnnxModel};
-use saddlescope_nn::weights::{TensorMap, WeightsError};
+use saddlescope_onnx::{ImportOptions, OnnxError, OnnxModel};
+use saddlescope_data::weights::{TensorMap, WeightsError};
 use saddlescope_nn::zoo;
 
 /// A network and the point θ it was trained to.

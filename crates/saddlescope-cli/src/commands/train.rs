@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use saddlescope_nn::data::{DataSource, Dataset, Split, parse_samples};
+use saddlescope_data::{DataSource, Dataset, Split, parse_samples};
 use saddlescope_nn::network::{LossKind, Network};
 use saddlescope_nn::train::{EpochOutcome, Schedule, StepReport, TrainError, TrainOptions, Trainer};
 use saddlescope_nn::zoo;

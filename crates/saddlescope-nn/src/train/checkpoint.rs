@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::minibatch::Tally;
 use super::{TrainError, Trainer};
-use crate::weights::{TensorData, TensorMap};
+use saddlescope_data::weights::{TensorData, TensorMap};
 
 const FORMAT: &str = "saddlescope checkpoint";
 const VERSION: &str = "1";

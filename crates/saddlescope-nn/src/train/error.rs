@@ -1,9 +1,9 @@
 //! Why training cannot start, continue or go on.
 
-use crate::data::DataError;
+use saddlescope_data::DataError;
 use crate::graph::GraphError;
 use crate::network::NetworkError;
-use crate::weights::WeightsError;
+use saddlescope_data::weights::WeightsError;
 
 /// Why training cannot start, continue or go on.
 #[derive(Debug, thiserror::Error)]

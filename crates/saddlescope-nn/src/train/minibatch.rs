@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::batch_statistics::{Layer, Statistics};
-use crate::data::CropFlip;
+use saddlescope_data::CropFlip;
 use crate::execute::{Execution, ParameterAdjoints, Prepared, Sweep, Workspace, for_each_permuted, permute};
 use crate::graph::GraphError;
 use crate::op::numel;

@@ -1,7 +1,7 @@
 //! Small data sets and vectors for the tests of whole networks.
 #![allow(dead_code)]
 
-use saddlescope_nn::data::{Dataset, InputTensor, Normalization, Targets};
+use saddlescope_data::{Dataset, InputTensor, Normalization, Targets};
 use saddlescope_nn::network::{LossKind, Network};
 use saddlescope_nn::op::Element;
 use saddlescope_nn::risk::{Curvature, Risk, RiskOptions};

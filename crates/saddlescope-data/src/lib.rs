@@ -1,0 +1,52 @@
+//! Data sets: readers of the common formats, normalisation, sample ranges, shuffles, and a fingerprint of what was used.
+//!
+//! A [`Dataset`] holds named inputs and targets in memory. Every reader checks the sizes a file declares against the
+//! file's own size before it allocates, and has a form that takes bytes, so that it can be tested with hostile input.
+//! Nothing here knows networks.
+
+mod array;
+mod dataset;
+mod error;
+mod files;
+mod fingerprint;
+mod named_arrays;
+mod normalization;
+mod random;
+mod source;
+mod training;
+
+pub mod cifar;
+pub mod digits;
+pub mod folder;
+pub mod mnist;
+pub mod npy;
+pub mod npz;
+pub mod safetensors;
+pub mod weights;
+
+pub use array::{Array, ArrayValues, ElementType};
+pub use dataset::{Dataset, IGNORED_LABEL, InputTensor, Targets};
+pub use error::DataError;
+pub use normalization::Normalization;
+pub use random::epoch_order;
+pub use source::{DataSource, parse_samples};
+pub use training::{Augment, Batch, CropFlip};
+
+/// Which part of a data set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Split {
+    /// The samples networks are trained on.
+    #[default]
+    Train,
+    /// The samples held out.
+    Test,
+}
+
+impl std::fmt::Display for Split {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Train => "train",
+            Self::Test => "test",
+        })
+    }
+}

@@ -1,0 +1,297 @@
+//! Figures: their data on disk, and what the pictures show.
+
+use std::fs;
+use std::io::Cursor;
+
+use saddlescope_figure::{
+    Axis, Bins, ColorRole, Eigenvalue, Figure, FigureError, FigureWidth, Grid, HeatMap, Histogram, Inset,
+    Levels, Lines, Palette, Reference, Scale, Series, Spectrum, Surface3d, npz_arrays, read_json, render_png,
+    render_svg, save_all, write_json, write_npz,
+};
+
+fn axis(lo: f64, hi: f64, n: usize) -> Vec<f64> {
+    (0..n).map(|i| lo + (hi - lo) * i as f64 / (n - 1) as f64).collect()
+}
+
+/// 7 × 4 values, none symmetric, with a NaN and an infinity.
+fn grid() -> Grid {
+    let (x, y) = (axis(-1.0, 2.0, 7), axis(0.0, 0.3, 4));
+    let mut z: Vec<f64> = y.iter().flat_map(|&b| x.iter().map(move |&a| a + 10.0 * b + 1.0 / 3.0)).collect();
+    z[2 * 7 + 4] = f64::NAN;
+    z[3] = f64::INFINITY;
+    Grid::new(x, y, z)
+}
+
+fn everything() -> Figure {
+    let x = axis(0.1, 10.0, 50);
+    let y: Vec<f64> = x.iter().map(|v| (-v).exp()).collect();
+    let mut broken = y.clone();
+    broken[10] = f64::NAN;
+    let inset = Some(Inset { grid: grid(), scale: Scale::Linear });
+    Figure::new("every-kind", "Every kind", "With $\\kappa_+$ & <markup>.")
+        .panel("s", Surface3d { inset: inset.clone(), levels: Levels::Auto(4), ..Surface3d::new(grid()) })
+        .panel("h", HeatMap { inset, palette: Palette::Diverging, ..HeatMap::new(grid()) })
+        .panel(
+            "l",
+            Lines {
+                x: Axis::log("$S$"),
+                y: Axis::linear("value"),
+                series: vec![
+                    Series::new("one", x.clone(), broken, ColorRole::First).std_error(vec![0.1; 50]),
+                ],
+                references: vec![Reference::horizontal(0.5, "half")],
+            },
+        )
+        .panel(
+            "hist",
+            Histogram {
+                x: Axis::linear("x"),
+                y: Axis::linear("density"),
+                bins: vec![Bins::density("b", &[1.0, 2.0, 2.5, f64::NAN], 4, None, ColorRole::Second)],
+                curves: vec![Series::new("c", x.clone(), y.clone(), ColorRole::Truth)],
+                references: vec![],
+            },
+        )
+        .panel(
+            "spec",
+            Spectrum {
+                x: Axis::sym_log("$\\lambda$", 0.5),
+                y: Axis::log("density"),
+                densities: vec![Series::new("d", x, y, ColorRole::First)],
+                eigenvalues: vec![Eigenvalue { value: -16.4, label: "min".into(), converged: false }],
+            },
+        )
+}
+
+fn bits(values: &[f64]) -> Vec<Option<u64>> {
+    values.iter().map(|v| (!v.is_nan()).then(|| v.to_bits())).collect()
+}
+
+#[test]
+fn json_round_trip_is_exact_including_nan_and_infinities() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("f.json");
+    let figure = everything();
+    write_json(&figure, &path).unwrap();
+    let back = read_json(&path).unwrap();
+    let (a, b) = (npz_arrays(&figure), npz_arrays(&back));
+    assert_eq!(a.len(), b.len());
+    for (a, b) in a.iter().zip(&b) {
+        assert_eq!((&a.name, &a.shape, bits(&a.values)), (&b.name, &b.shape, bits(&b.values)));
+    }
+    // NaN differs from itself, so the comparison of everything else goes through the text.
+    assert_eq!(serde_json::to_string(&figure).unwrap(), serde_json::to_string(&back).unwrap());
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.contains("null") && text.contains("\"Infinity\""));
+}
+
+#[test]
+fn npz_round_trip_keeps_names_shapes_and_bits() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("f.npz");
+    let figure = everything();
+    write_npz(&figure, &path).unwrap();
+    let mut archive = zip::ZipArchive::new(fs::File::open(&path).unwrap()).unwrap();
+    let expected = npz_arrays(&figure);
+    assert_eq!(archive.len(), expected.len());
+    assert!(expected.iter().any(|a| a.name == "a_z" && a.shape == [4, 7]));
+    for array in expected {
+        let entry = archive.by_name(&format!("{}.npy", array.name)).unwrap();
+        let npy = npyz::NpyFile::new(entry).unwrap();
+        assert_eq!(npy.shape(), &array.shape[..], "{}", array.name);
+        let values: Vec<f64> = npy.into_vec().unwrap();
+        assert_eq!(bits(&values), bits(&array.values), "{}", array.name);
+    }
+    let first = fs::read(&path).unwrap();
+    write_npz(&figure, &path).unwrap();
+    assert_eq!(first, fs::read(&path).unwrap(), "the same figure gives the same bytes");
+}
+
+#[test]
+fn all_files_are_written_and_no_partial_ones_are_left() {
+    let dir = tempfile::tempdir().unwrap();
+    let target = dir.path().join("new/folder");
+    save_all(&everything(), &target).unwrap();
+    let mut names: Vec<String> =
+        fs::read_dir(&target).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    assert_eq!(names, ["every-kind.json", "every-kind.npz", "every-kind.png", "every-kind.svg"]);
+}
+
+#[test]
+fn unwritable_places_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    fs::write(&file, "x").unwrap();
+    let error = save_all(&everything(), &file).unwrap_err();
+    assert!(matches!(&error, FigureError::Write { path, .. } if path == &file), "{error}");
+    let error = write_json(&everything(), &dir.path().join("missing/f.json")).unwrap_err();
+    assert!(error.to_string().contains("missing/f.json"), "{error}");
+}
+
+#[test]
+fn impossible_figures_are_refused_with_the_place() {
+    let short = Grid { z: vec![0.0; 27], ..grid() };
+    let message = |figure: Figure| render_svg(&figure).unwrap_err().to_string();
+    let figure = |g: Grid| Figure::new("f", "", "").panel("", HeatMap::new(g));
+    assert_eq!(message(figure(short)), "figure \"f\", panel 1: grid.z has 27 values, expected 28");
+    assert!(message(figure(Grid { x: vec![0.0], ..grid() })).contains("grid.x"));
+    assert!(message(figure(Grid { y: vec![0.0, 0.0, 1.0, 2.0], ..grid() })).contains("increasing"));
+    assert!(message(figure(Grid { y: vec![0.0, 1.0, 2.0, f64::NAN], ..grid() })).contains("grid.y"));
+    assert!(message(Figure::new("f", "", "")).contains("no panels"));
+    assert!(message(Figure { id: "../up".into(), ..everything() }).contains("file name"));
+    let log = HeatMap { range: Some([-1.0, 1.0]), scale: Scale::Log, ..HeatMap::new(grid()) };
+    assert!(message(Figure::new("f", "", "").panel("", log)).contains("range"));
+}
+
+/// Decode to width, height and RGB.
+fn decode(bytes: &[u8]) -> (usize, usize, Vec<u8>) {
+    let mut reader = png::Decoder::new(Cursor::new(bytes)).read_info().unwrap();
+    let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+    let info = reader.next_frame(&mut pixels).unwrap();
+    (info.width as usize, info.height as usize, pixels)
+}
+
+#[test]
+fn png_has_its_printed_size_and_is_not_blank() {
+    for (width, millimetres) in [(FigureWidth::Single, 86.0), (FigureWidth::Double, 178.0)] {
+        let png = render_png(&everything().width(width), 150.0).unwrap();
+        let (w, _, pixels) = decode(&png);
+        // The SVG's width has two decimals of a millimetre and is rounded to a pixel.
+        assert!((w as f64 - millimetres / 25.4 * 150.0).abs() <= 1.0, "{w}");
+        let coloured =
+            pixels.chunks(3).filter(|p| p.iter().max().unwrap() - p.iter().min().unwrap() > 40).count();
+        let dark = pixels.chunks(3).filter(|p| p.iter().all(|&v| v < 80)).count();
+        assert!(
+            coloured > w * 20 && dark > w,
+            "{coloured} coloured and {dark} dark pixels of {}",
+            pixels.len() / 3
+        );
+    }
+    assert!(render_png(&everything(), 0.0).is_err());
+    assert!(render_png(&everything(), f64::NAN).is_err());
+    assert!(render_png(&everything(), 1e9).is_err());
+}
+
+/// Rectangles of the heat map's cells as (x, y, colour), from the SVG.
+fn cells(svg: &str) -> Vec<(f64, f64, String)> {
+    let start = svg.find(r#"<g class="cells""#).unwrap();
+    let block = &svg[start..start + svg[start..].find("</g>").unwrap()];
+    let mut cells = Vec::new();
+    for path in block.split("<path d=\"").skip(1) {
+        let (d, rest) = path.split_once('"').unwrap();
+        let color = rest.split("fill=\"").nth(1).unwrap().split('"').next().unwrap();
+        for rect in d.split('M').skip(1) {
+            let (x, rest) = rect.split_once(' ').unwrap();
+            let (y, _) = rest.split_once('H').unwrap();
+            cells.push((x.parse().unwrap(), y.parse().unwrap(), color.to_string()));
+        }
+    }
+    cells
+}
+
+#[test]
+fn wide_grids_are_neither_transposed_nor_mirrored_and_missing_cells_stay_open() {
+    // 3 × 2 values, all different: 0 1 2 in the lower row, 3 4 NaN in the upper one.
+    let grid = Grid::new(vec![0.0, 1.0, 2.0], vec![0.0, 1.0], vec![0.0, 1.0, 2.0, 3.0, 4.0, f64::NAN]);
+    let svg = render_svg(&Figure::new("f", "", "").panel("", HeatMap::new(grid))).unwrap();
+    let mut cells = cells(&svg);
+    assert_eq!(cells.len(), 5, "one cell per finite value");
+    // Reading order: upper row first (small y on paper), left to right.
+    cells.sort_by(|a, b| (a.1, a.0).partial_cmp(&(b.1, b.0)).unwrap());
+    let colors: Vec<&str> = cells.iter().map(|c| c.2.as_str()).collect();
+    let viridis = |t: f64| {
+        let c = colorous::VIRIDIS.eval_continuous((t * 255.0).round() / 255.0);
+        format!("#{:02x}{:02x}{:02x}", c.r, c.g, c.b)
+    };
+    let expected = [3.0, 4.0, 0.0, 1.0, 2.0].map(|z| viridis(z / 4.0));
+    assert_eq!(colors, expected);
+    assert_eq!(cells[0].1, cells[1].1);
+    assert_eq!(cells[0].0, cells[2].0);
+    assert!(svg.contains("not finite"));
+}
+
+#[test]
+fn surfaces_leave_out_every_quad_that_touches_a_missing_value() {
+    let quads = |g: Grid| {
+        let svg = render_svg(&Figure::new("f", "", "").panel("", Surface3d::new(g))).unwrap();
+        let start = svg.find(r#"<g class="mesh""#).unwrap();
+        svg[start..].split("</g>").next().unwrap().matches("<path").count()
+    };
+    let (x, y) = (axis(0.0, 1.0, 6), axis(0.0, 1.0, 5));
+    let mut z = vec![1.0; 30];
+    z.iter_mut().enumerate().for_each(|(i, v)| *v += i as f64);
+    assert_eq!(quads(Grid::new(x.clone(), y.clone(), z.clone())), 20);
+    z[2 * 6 + 3] = f64::NAN;
+    assert_eq!(quads(Grid::new(x.clone(), y.clone(), z.clone())), 16);
+    z[0] = f64::NEG_INFINITY;
+    assert_eq!(quads(Grid::new(x.clone(), y.clone(), z)), 15);
+    assert_eq!(quads(Grid::new(x, y, vec![f64::NAN; 30])), 0);
+}
+
+#[test]
+fn a_small_figure_is_this_svg() {
+    let lines = Lines {
+        x: Axis::linear("$\\alpha$"),
+        y: Axis::linear("loss"),
+        series: vec![Series::new("", vec![0.0, 1.0, 2.0], vec![0.0, 1.0, 4.0], ColorRole::First)],
+        references: vec![],
+    };
+    let svg =
+        render_svg(&Figure::new("small", "T", "C").width(FigureWidth::Single).panel("", lines)).unwrap();
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/snapshots/small.svg");
+    if std::env::var_os("SADDLESCOPE_WRITE_SNAPSHOTS").is_some() {
+        fs::write(path, &svg).unwrap();
+    }
+    let expected = fs::read_to_string(path).unwrap();
+    assert_eq!(svg, expected, "run with SADDLESCOPE_WRITE_SNAPSHOTS=1 to accept a wanted change");
+}
+
+#[test]
+fn labels_cannot_break_out_of_the_picture() {
+    let evil = "</text><script>alert(1)</script>\u{0}\"'&$<b>$";
+    let mut figure = everything();
+    (figure.title, figure.caption) = (evil.into(), evil.into());
+    for panel in &mut figure.panels {
+        panel.title = evil.into();
+        panel.label = evil.into();
+    }
+    let svg = render_svg(&figure).unwrap();
+    assert!(!svg.contains("<script") && !svg.contains("<b>"));
+    render_png(&figure, 72.0).unwrap();
+}
+
+#[test]
+fn extreme_numbers_do_not_panic() {
+    let wild =
+        [f64::MAX, f64::MIN, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.0, -0.0, 5e-324, 1e300, -1e-300];
+    for scale in [Scale::Linear, Scale::Log, Scale::SymLog { linear: 1e-3 }] {
+        let axis = |label: &str| Axis { label: label.into(), scale, range: None };
+        let series =
+            Series::new("s", wild.to_vec(), wild.to_vec(), ColorRole::First).std_error(wild.to_vec());
+        let lines = Lines {
+            x: axis("x"),
+            y: axis("y"),
+            series: vec![series],
+            references: vec![Reference::vertical(f64::NAN, "")],
+        };
+        let grid = Grid::new(axis_of(5), axis_of(2), wild.to_vec());
+        let figure = Figure::new("wild", "", "")
+            .panel("", lines)
+            .panel(
+                "",
+                Surface3d {
+                    scale,
+                    levels: Levels::Auto(5),
+                    mark_minimum: true,
+                    ..Surface3d::new(grid.clone())
+                },
+            )
+            .panel("", HeatMap { scale, levels: Levels::At(vec![0.0]), ..HeatMap::new(grid) });
+        render_png(&figure, 72.0).unwrap();
+    }
+}
+
+fn axis_of(n: usize) -> Vec<f64> {
+    axis(-1e-300, 1e-300, n)
+}

@@ -1,0 +1,179 @@
+//! What a run leaves for other programs: directions, arrays, and surfaces as meshes.
+//!
+//! ```text
+//! DIR/directions.safetensors       NAME/PARAMETER, with the parameter's shape, f32
+//! DIR/arrays/surface-NAME.npz      alpha, beta, loss (alpha × beta), accuracy
+//! DIR/arrays/cut-NAME.npz          alpha, loss, other_loss
+//! DIR/arrays/eigenvalues.npz …     the numbers behind the tables
+//! DIR/surfaces/NAME.vtp, NAME.obj  triangles: ParaView, and any three-dimensional program
+//! ```
+
+use saddlescope_data::weights::{TensorData, TensorMap};
+
+use super::drawing::Known;
+use super::error::AnalysisError;
+use super::folder::{FolderError, RunFolder};
+use super::options::AnalysisOptions;
+use super::probes::Probes;
+use super::results::Results;
+use super::run::Analysis;
+use super::slice_request::DirectionRequest;
+use crate::figure::{NamedArray, arrays_to_npz, write_atomic, write_obj, write_vtp};
+use crate::objective::Objective;
+use crate::presentation::surface_grid;
+
+/// Writes every direction that the run found or used.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn save_directions(
+    known: &Known<'_>,
+    options: &AnalysisOptions,
+    folder: &RunFolder,
+) -> Result<(), AnalysisError> {
+    let mut tensors = TensorMap::new();
+    let mut put = |name: &str, vector: &[f64]| -> Result<(), AnalysisError> {
+        for block in &known.subject.risk.layout().blocks {
+            let values = vector[block.range.clone()].iter().map(|&x| x as f32).collect();
+            tensors.insert(format!("{name}/{}", block.name), block.shape.clone(), TensorData::F32(values))?;
+        }
+        Ok(())
+    };
+    if let Some(stage) = known.stage {
+        for (pair, vector) in stage.result.pairs.iter().zip(&stage.vectors) {
+            put(&pair.direction, vector)?;
+        }
+    }
+    if options.slices.is_empty() && (options.grid > 0 || options.cut_points > 0) {
+        for stream in 0..2 {
+            let d = DirectionRequest::Filtered { stream }.resolve(known.subject, known.stage, options)?;
+            put(&format!("random.{}", stream + 1), d.direction.vector())?;
+        }
+    }
+    for slice in &options.slices {
+        for (request, axis) in slice.directions.iter().zip(["alpha", "beta"]) {
+            let d = request.resolve(known.subject, known.stage, options)?;
+            put(&format!("{}.{axis}", slice.name), d.direction.vector())?;
+        }
+    }
+    if !tensors.is_empty() {
+        tensors.write(&folder.dir().join("directions.safetensors"))?;
+    }
+    Ok(())
+}
+
+fn line(name: &str, values: &[f64]) -> NamedArray {
+    NamedArray { name: name.into(), shape: vec![values.len() as u64], values: values.to_vec() }
+}
+
+fn table(name: &str, columns: usize, values: Vec<f64>) -> NamedArray {
+    let rows = values.len() / columns.max(1);
+    NamedArray { name: name.into(), shape: vec![rows as u64, columns as u64], values }
+}
+
+/// Arrays by file name.
+fn arrays(analysis: &Analysis, probes: Option<&Probes>) -> Vec<(String, Vec<NamedArray>)> {
+    let results: &Results = &analysis.results;
+    let mut files = Vec::new();
+    if !results.eigenpairs.is_empty() {
+        let of = |f: fn(&super::results::EigenpairResult) -> f64| -> Vec<f64> {
+            results.eigenpairs.iter().map(f).collect()
+        };
+        files.push((
+            "eigenvalues".to_string(),
+            vec![
+                line("value", &of(|p| p.value)),
+                line("residual", &of(|p| p.residual)),
+                line("std_error", &of(|p| p.std_error)),
+            ],
+        ));
+    }
+    if let Some(probes) = probes {
+        let tensors = probes.layers.first().map_or(0, Vec::len);
+        files.push((
+            "probes".to_string(),
+            vec![
+                line("quadratic", &probes.quadratic),
+                line("square", &probes.square),
+                line("mixed", &probes.mixed),
+                table("layers", tensors, probes.layers.concat()),
+            ],
+        ));
+    }
+    if let Some(trace) = &results.trace {
+        files.push((
+            "trace".to_string(),
+            vec![
+                line("running_hutchinson", &trace.running_hutchinson),
+                line("running_hutchinson_error", &trace.running_hutchinson_error),
+                line("running_fit", &trace.running_fit),
+            ],
+        ));
+    }
+    if let Some(density) = &results.density {
+        files.push((
+            "density".to_string(),
+            vec![
+                line("at", &density.at),
+                line("density", &density.density),
+                line("std_error", &density.std_error),
+                line("nodes", &density.nodes),
+                line("weights", &density.weights),
+            ],
+        ));
+    }
+    for (name, planes) in
+        [("random_planes", &results.random_planes), ("filtered_planes", &results.filtered_planes)]
+    {
+        if let Some(planes) = planes {
+            files.push((name.to_string(), vec![table("curvatures", 2, planes.curvatures.concat())]));
+        }
+    }
+    for cut in &analysis.cuts {
+        let mut content = vec![line("alpha", &cut.alpha), line("loss", &cut.loss)];
+        content.extend(cut.other_loss.iter().map(|other| line("other_loss", other)));
+        files.push((format!("cut-{}", cut.name), content));
+    }
+    for named in &analysis.surfaces {
+        let s = &named.surface;
+        let columns = s.b.count();
+        let mut content = vec![
+            line("alpha", &s.a.values()),
+            line("beta", &s.b.values()),
+            table("loss", columns, s.loss.clone()),
+        ];
+        content.extend(s.accuracy.iter().map(|a| table("accuracy", columns, a.clone())));
+        files.push((format!("surface-{}", named.name), content));
+    }
+    files
+}
+
+fn make(dir: &std::path::Path) -> Result<(), FolderError> {
+    std::fs::create_dir_all(dir).map_err(|source| FolderError::Io { path: dir.into(), source })
+}
+
+/// Writes arrays and meshes.
+///
+/// # Errors
+/// If something cannot be written.
+pub fn save(analysis: &Analysis, probes: Option<&Probes>, folder: &RunFolder) -> Result<(), AnalysisError> {
+    let dir = folder.dir().join("arrays");
+    make(&dir)?;
+    for (name, content) in arrays(analysis, probes) {
+        let path = dir.join(format!("{name}.npz"));
+        let bytes =
+            arrays_to_npz(&content).map_err(|source| FolderError::Io { path: path.clone(), source })?;
+        write_atomic(&path, &bytes)?;
+    }
+    if analysis.surfaces.is_empty() {
+        return Ok(());
+    }
+    let dir = folder.dir().join("surfaces");
+    make(&dir)?;
+    for named in &analysis.surfaces {
+        let grid = surface_grid(&named.surface);
+        write_vtp(&grid, "loss", &dir.join(format!("{}.vtp", named.name)))?;
+        write_obj(&grid, &named.name, &dir.join(format!("{}.obj", named.name)))?;
+    }
+    Ok(())
+}

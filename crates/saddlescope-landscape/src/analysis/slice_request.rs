@@ -1,0 +1,263 @@
+//! Directions and axes of a slice as a user asks for them, and the directions that come of it.
+
+use std::path::Path;
+
+use saddlescope_data::weights::TensorMap;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use super::eigen::EigenStage;
+use super::error::AnalysisError;
+use super::folder::FolderError;
+use super::options::AnalysisOptions;
+use super::probes::filtered_direction;
+use super::results::{End, Results};
+use super::subject::Subject;
+use super::verdict::number;
+use crate::axis::Axis;
+use crate::direction::{Direction, Origin};
+use crate::objective::{Objective, ParamLayout};
+
+/// One slice: a cut along one direction or a surface over two.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SliceRequest {
+    /// Name, also of its files.
+    pub name: String,
+    /// One direction (a cut) or two (a surface).
+    pub directions: Vec<DirectionRequest>,
+    /// The axis of each direction; `None`: from the curvature, or [−1, 1] for filter-normalised directions.
+    pub axes: Vec<Option<Axis>>,
+}
+
+/// One direction.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DirectionRequest {
+    /// An eigenvector of the Hessian, computed here: the `index`-th (from 1) at one end.
+    Eigenvector {
+        /// Which end.
+        end: End,
+        /// 1 for the extreme one.
+        index: usize,
+    },
+    /// Components from N(0, 1), scaled to unit length.
+    Random {
+        /// Which of the independent directions of the seed.
+        stream: u64,
+    },
+    /// Components from N(0, 1), filter-normalised (Li et al. 2018).
+    Filtered {
+        /// Which of the independent directions of the seed.
+        stream: u64,
+    },
+    /// A direction from a file.
+    Given(GivenDirection),
+}
+
+/// A direction from a file; the record keeps its name and fingerprint.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct GivenDirection {
+    /// Where it is from, in words.
+    pub name: String,
+    /// SHA-256 of its components.
+    pub sha256: String,
+    /// The components.
+    #[serde(skip)]
+    pub vector: Vec<f64>,
+    /// What is known of it.
+    #[serde(skip)]
+    pub origin: Origin,
+}
+
+/// A direction ready for use, with its name for axes (markup) and in plain words.
+pub struct NamedDirection {
+    /// The direction.
+    pub direction: Direction,
+    /// What stands beside α or β on an axis.
+    pub label: String,
+    /// In words.
+    pub words: String,
+    /// Whether its length is that of θ's filters.
+    pub filtered: bool,
+}
+
+impl GivenDirection {
+    fn new(name: String, vector: Vec<f64>, origin: Origin) -> Self {
+        let mut hash = Sha256::new();
+        vector.iter().for_each(|x| hash.update(x.to_le_bytes()));
+        let sha256 = hash.finalize().iter().map(|b| format!("{b:02x}")).collect();
+        Self { name, sha256, vector, origin }
+    }
+
+    /// Reads a direction from a safetensors file with one tensor a parameter, named like the parameter or
+    /// `DIRECTION/PARAMETER` (as `directions.safetensors` is); `direction` says which when there are several.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or in which a parameter is missing or of another shape.
+    pub fn read(path: &Path, direction: Option<&str>, layout: &ParamLayout) -> Result<Self, AnalysisError> {
+        let tensors = TensorMap::read(path)?;
+        let prefix = direction.map_or(String::new(), |d| format!("{d}/"));
+        let mut vector = Vec::with_capacity(layout.len());
+        for block in &layout.blocks {
+            let name = format!("{prefix}{}", block.name);
+            let Some(tensor) = tensors.get(&name) else {
+                return Err(AnalysisError::Given {
+                    path: path.into(),
+                    problem: format!("no tensor `{name}`; {}", directions_of(&tensors)),
+                });
+            };
+            if tensor.shape != block.shape {
+                return Err(AnalysisError::Given {
+                    path: path.into(),
+                    problem: format!(
+                        "tensor `{name}` has shape {:?}; expected {:?}",
+                        tensor.shape, block.shape
+                    ),
+                });
+            }
+            vector.extend(tensor.data.to_f64());
+        }
+        let name = match direction {
+            Some(d) => format!("{}#{d}", path.display()),
+            None => path.display().to_string(),
+        };
+        Ok(Self::new(name, vector, Origin::Given))
+    }
+
+    /// Reads an eigenvector from the folder of an earlier run on the same weights.
+    ///
+    /// # Errors
+    /// No such folder, an analysis of other weights, or no such eigenvector in it.
+    pub fn of_run(
+        folder: &Path,
+        end: End,
+        index: usize,
+        weights: &str,
+        layout: &ParamLayout,
+    ) -> Result<Self, AnalysisError> {
+        let results = read_results(folder)?;
+        let path = folder.join("results.json");
+        if let Some(problem) = results.other_weights(weights) {
+            return Err(AnalysisError::Given { path, problem });
+        }
+        let mut pairs: Vec<_> = results.eigenpairs.iter().filter(|p| p.end == end).collect();
+        if end == End::Smallest {
+            pairs.reverse();
+        }
+        let Some(pair) = index.checked_sub(1).and_then(|i| pairs.get(i)) else {
+            return Err(AnalysisError::Given {
+                path,
+                problem: format!(
+                    "holds {} eigenpairs at that end; number {index} was asked for",
+                    pairs.len()
+                ),
+            });
+        };
+        let file = folder.join("directions.safetensors");
+        let mut given = Self::read(&file, Some(&pair.direction), layout)?;
+        given.origin =
+            Origin::Eigenvector { value: pair.value, residual: pair.residual, converged: pair.converged };
+        Ok(given)
+    }
+}
+
+/// Reads `results.json` of a folder.
+///
+/// # Errors
+/// If there is none or it is damaged.
+pub fn read_results(folder: &Path) -> Result<Results, FolderError> {
+    let path = folder.join("results.json");
+    let bytes = std::fs::read(&path).map_err(|source| FolderError::Io { path: path.clone(), source })?;
+    serde_json::from_slice(&bytes).map_err(|source| FolderError::Json { path, source })
+}
+
+/// What directions a file has, for an error.
+fn directions_of(tensors: &TensorMap) -> String {
+    let mut names: Vec<&str> =
+        tensors.iter().filter_map(|(name, _)| name.split_once('/').map(|(d, _)| d)).collect();
+    names.dedup();
+    if names.is_empty() {
+        "expected one tensor for every parameter".into()
+    } else {
+        format!("the directions in it are {}", names.join(", "))
+    }
+}
+
+fn eigen_label(end: End, value: f64, converged: bool) -> String {
+    let end = if end == End::Largest { "max" } else { "min" };
+    let mark = if converged { "" } else { ", not converged" };
+    format!("$\\lambda_{{{end}}}$ = {}{mark}", number(value).replace('-', "−"))
+}
+
+/// The direction of an eigenvector that this run has found: number `index` (from 1) at one end.
+///
+/// # Errors
+/// If the vector is not finite.
+pub fn eigen_direction(
+    stage: &EigenStage,
+    end: End,
+    index: usize,
+) -> Result<Option<NamedDirection>, AnalysisError> {
+    let Some((pair, vector)) = stage.pair(end, index) else { return Ok(None) };
+    let origin =
+        Origin::Eigenvector { value: pair.value, residual: pair.residual, converged: pair.converged };
+    let words = match (end, index) {
+        (End::Largest, 1) => "eigenvector of λ_max".to_string(),
+        (End::Smallest, 1) => "eigenvector of λ_min".to_string(),
+        (End::Largest, i) => format!("eigenvector of the largest eigenvalue but {}", i - 1),
+        (End::Smallest, i) => format!("eigenvector of the smallest eigenvalue but {}", i - 1),
+    };
+    let label = if index == 1 {
+        eigen_label(end, pair.value, pair.converged)
+    } else {
+        format!("$\\lambda$ = {}", number(pair.value))
+    };
+    let direction = Direction::new(vector.to_vec(), origin)?.unit();
+    Ok(Some(NamedDirection { direction, label, words, filtered: false }))
+}
+
+impl DirectionRequest {
+    /// The direction itself.
+    ///
+    /// # Errors
+    /// An eigenvector that was not found, a direction of no use (zero, not finite).
+    pub fn resolve(
+        &self,
+        subject: &Subject,
+        stage: Option<&EigenStage>,
+        options: &AnalysisOptions,
+    ) -> Result<NamedDirection, AnalysisError> {
+        let theta = subject.theta();
+        match self {
+            Self::Eigenvector { end, index } => {
+                let found = stage.map(|s| eigen_direction(s, *end, *index)).transpose()?.flatten();
+                found.ok_or_else(|| {
+                    AnalysisError::Other(format!("the eigenvalue solve found no pair number {index} there"))
+                })
+            }
+            Self::Random { stream } => Ok(NamedDirection {
+                direction: Direction::random(theta.len(), options.seed, *stream)?.unit(),
+                label: "random".into(),
+                words: "random direction".into(),
+                filtered: false,
+            }),
+            Self::Filtered { stream } => Ok(NamedDirection {
+                direction: filtered_direction(theta, subject.risk.layout(), options, *stream)?,
+                label: "random, filter-normalised".into(),
+                words: "random direction, filter-normalised".into(),
+                filtered: true,
+            }),
+            Self::Given(given) => {
+                let direction = Direction::new(given.vector.clone(), given.origin.clone())?.unit();
+                let label = match given.origin {
+                    Origin::Eigenvector { value, converged, .. } => {
+                        let mark = if converged { "" } else { ", not converged" };
+                        format!("$\\lambda$ = {}{mark}", number(value))
+                    }
+                    _ => "given".into(),
+                };
+                Ok(NamedDirection { direction, label, words: given.name.clone(), filtered: false })
+            }
+        }
+    }
+}

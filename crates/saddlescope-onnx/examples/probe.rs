@@ -1,0 +1,100 @@
+//! Loss, gradient norm, vᵀHv and ‖Hv‖ of an ONNX file along a given vector, beside PyTorch's where they are given.
+//!
+//! ```text
+//! cargo run --release -p saddlescope-onnx --example probe -- MODEL.onnx DATA.npz PROBE.safetensors [REFERENCE.json]
+//! ```
+//!
+//! PROBE holds the vector under the parameters' names; REFERENCE is `{"float32": {"loss", "gradient_norm", "vhv",
+//! "hv_norm"}, "float64": …}`, as `scripts/export_networks.py` writes it.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+use std::error::Error;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use saddlescope_data::{DataSource, Split};
+use saddlescope_onnx::{ImportOptions, OnnxModel};
+use saddlescope_nn::op::Element;
+use saddlescope_nn::risk::{Curvature, Objective, Risk, RiskOptions};
+use saddlescope_data::weights::TensorMap;
+
+const NAMES: [&str; 4] = ["loss", "gradient_norm", "vhv", "hv_norm"];
+
+/// The four numbers of [`NAMES`], and the seconds of a product.
+fn measure<T: Element>(
+    objective: Objective,
+    theta: &[f64],
+    v: &[f64],
+) -> Result<([f64; 4], f64), Box<dyn Error>> {
+    let threads = std::thread::available_parallelism()?.get();
+    let risk = Risk::<T>::new(objective, RiskOptions { threads, micro_batch: None, keep_bytes: 0 })?;
+    let (mut gradient, mut hv) = (vec![0.0; v.len()], vec![0.0; v.len()]);
+    let loss = risk.gradient(theta, &mut gradient).loss;
+    let point = risk.at(theta);
+    point.product(Curvature::Hessian, v, &mut hv)?;
+    let start = Instant::now();
+    point.product(Curvature::Hessian, v, &mut hv)?;
+    let seconds = start.elapsed().as_secs_f64();
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f64>();
+    Ok(([loss, dot(&gradient, &gradient).sqrt(), dot(v, &hv), dot(&hv, &hv).sqrt()], seconds))
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [model, data, probe, rest @ ..] = arguments.as_slice() else {
+        return Err("usage: onnx_probe MODEL.onnx DATA.npz PROBE.safetensors [REFERENCE.json]".into());
+    };
+    let data = DataSource::parse(&format!("npz:{data}"))?.load(Split::Train, None, None)?;
+    let model = OnnxModel::load(Path::new(model), &ImportOptions::for_dataset(&data))?;
+    let tensors = TensorMap::read(Path::new(probe))?;
+    let mut v = Vec::new();
+    for p in model.network.graph.parameters() {
+        let tensor = tensors.get(&p.name).ok_or_else(|| format!("the probe has no tensor `{}`", p.name))?;
+        if tensor.shape != p.shape {
+            return Err(
+                format!("`{}`: {:?} in the probe, {:?} in the model", p.name, tensor.shape, p.shape).into()
+            );
+        }
+        v.extend(tensor.data.to_f64());
+    }
+    if v.len() != tensors.iter().map(|(_, t)| t.data.len()).sum::<usize>() {
+        return Err("the probe holds more than the model's parameters".into());
+    }
+    let loss = model.default_loss(&data);
+    let objective = model.network_for(loss).objective(loss, &model.prepare(&data)?)?;
+    println!("{} parameters, {} samples, loss {}", v.len(), data.samples(), loss.name());
+    let reference: Option<serde_json::Value> = rest
+        .first()
+        .map(|path| -> Result<_, Box<dyn Error>> { Ok(serde_json::from_slice(&std::fs::read(path)?)?) })
+        .transpose()?;
+    let (single, seconds) = measure::<f32>(objective.clone(), &model.theta, &v)?;
+    println!("a product takes {seconds:.4} s in f32");
+    let (double, _) = measure::<f64>(objective, &model.theta, &v)?;
+    for (i, name) in NAMES.iter().enumerate() {
+        print!("{name:<14} f32 {:>16.9e}  f64 {:>18.12e}", single[i], double[i]);
+        if let Some(reference) = &reference {
+            let theirs = |dtype: &str| reference[dtype][name].as_f64().ok_or(format!("no {dtype}.{name}"));
+            let exact = theirs("float64")?;
+            let off = |x: f64| ((x - exact) / exact).abs();
+            print!(
+                "  off PyTorch's f64 by {:.1e} (f32), {:.1e} (f64); PyTorch's f32 by {:.1e}",
+                off(single[i]),
+                off(double[i]),
+                off(theirs("float32")?)
+            );
+        }
+        println!();
+    }
+    Ok(())
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("{e}");
+            ExitCode::from(1)
+        }
+    }
+}

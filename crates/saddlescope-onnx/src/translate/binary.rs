@@ -1,0 +1,119 @@
+//! Add, Sub, Mul, Div, Pow, Sum and Mean.
+
+use super::symbol::{Symbol, Tensor};
+use super::unary::apply;
+use super::walk::Site;
+use saddlescope_nn::graph::ParameterKind;
+use crate::error::OpError;
+use saddlescope_nn::op::AnyOp;
+use saddlescope_nn::ops;
+
+type Outputs = Result<Vec<Symbol>, OpError>;
+
+/// An elementwise operation of two operands, broadcast, in the order of axes that they have.
+pub(super) fn combine(
+    site: &mut Site<'_, '_>,
+    a: &Symbol,
+    b: &Symbol,
+    op: impl AnyOp + 'static,
+) -> Result<Symbol, OpError> {
+    let element = a.element();
+    let (tensors, order) = site.b().aligned(&[a, b])?;
+    let out = site.b().op(op, &[&tensors[0], &tensors[1]], order)?;
+    let out = exact_shape(site, out, &[a, b])?;
+    Ok(Symbol::Engine(Tensor { element, ..out }))
+}
+
+/// Where constants were cut down to one slice for the whole batch, the result may lack the batch: repeats it.
+pub(super) fn exact_shape(
+    site: &mut Site<'_, '_>,
+    out: Tensor,
+    inputs: &[&Symbol],
+) -> Result<Tensor, OpError> {
+    let shapes: Vec<_> = inputs.iter().map(|s| s.shapes(site.b())).collect();
+    let common = |probe: usize| crate::eval::common_shape(shapes.iter().map(|s| s[probe].as_slice()));
+    let wanted = [common(0)?, common(1)?];
+    site.b().expanded(&out, &wanted)
+}
+
+/// A vector that is added is a bias, one that multiplies a scale; larger tensors are neither.
+fn name_vector(site: &mut Site<'_, '_>, symbol: &Symbol, kind: ParameterKind) {
+    let [shape, _] = symbol.shapes(site.b());
+    if shape.iter().filter(|&&d| d != 1).count() <= 1 {
+        site.b().name_kind(symbol, kind);
+    }
+}
+
+pub(super) fn add(site: &mut Site<'_, '_>) -> Outputs {
+    let (a, b) = (site.input(0)?, site.input(1)?);
+    name_vector(site, &a, ParameterKind::Bias);
+    name_vector(site, &b, ParameterKind::Bias);
+    Ok(vec![combine(site, &a, &b, ops::Add)?])
+}
+
+pub(super) fn sub(site: &mut Site<'_, '_>) -> Outputs {
+    let (a, b) = (site.input(0)?, site.input(1)?);
+    name_vector(site, &b, ParameterKind::Bias);
+    Ok(vec![combine(site, &a, &b, ops::Sub)?])
+}
+
+pub(super) fn mul(site: &mut Site<'_, '_>) -> Outputs {
+    let (a, b) = (site.input(0)?, site.input(1)?);
+    name_vector(site, &a, ParameterKind::Normalization);
+    name_vector(site, &b, ParameterKind::Normalization);
+    Ok(vec![product(site, &a, &b)?])
+}
+
+/// a b, as a square where both are the same value.
+pub(super) fn product(site: &mut Site<'_, '_>, a: &Symbol, b: &Symbol) -> Result<Symbol, OpError> {
+    if let (Symbol::Engine(x), Symbol::Engine(y)) = (a, b)
+        && x.id == y.id
+        && x.order == y.order
+    {
+        return apply(site, a, ops::Square);
+    }
+    combine(site, a, b, ops::Mul)
+}
+
+pub(super) fn div(site: &mut Site<'_, '_>) -> Outputs {
+    let (a, b) = (site.input(0)?, site.input(1)?);
+    Ok(vec![combine(site, &a, &b, ops::Div)?])
+}
+
+/// One constant exponent is part of the operation.
+pub(super) fn pow(site: &mut Site<'_, '_>) -> Outputs {
+    let (a, b) = (site.input(0)?, site.input(1)?);
+    let exponent = match &b {
+        Symbol::Known(k) => k.fixed().and_then(|v| v.scalar_f64().ok()),
+        _ => None,
+    };
+    match exponent {
+        Some(2.0) if b.rank(site.b()) <= a.rank(site.b()) => Ok(vec![apply(site, &a, ops::Square)?]),
+        Some(p) if b.rank(site.b()) <= a.rank(site.b()) => Ok(vec![apply(site, &a, ops::PowConst::new(p))?]),
+        _ => Ok(vec![combine(site, &a, &b, ops::Pow)?]),
+    }
+}
+
+/// The sum of all inputs, two by two.
+fn total(site: &mut Site<'_, '_>) -> Result<Symbol, OpError> {
+    let mut total = site.input(0)?;
+    if site.inputs.len() == 1 {
+        return apply(site, &total, ops::Identity);
+    }
+    for i in 1..site.inputs.len() {
+        let next = site.input(i)?;
+        total = combine(site, &total, &next, ops::Add)?;
+    }
+    Ok(total)
+}
+
+pub(super) fn sum(site: &mut Site<'_, '_>) -> Outputs {
+    Ok(vec![total(site)?])
+}
+
+pub(super) fn mean(site: &mut Site<'_, '_>) -> Outputs {
+    let total = total(site)?;
+    let n = site.inputs.len() as f64;
+    let factor = Symbol::Engine(site.b().scalar(1.0 / n, total.element()));
+    Ok(vec![combine(site, &total, &factor, ops::Mul)?])
+}

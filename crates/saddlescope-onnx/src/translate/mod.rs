@@ -1,0 +1,183 @@
+//! From ONNX nodes to the engine's graph.
+//!
+//! [`walk`] follows the nodes; what depends on parameters is put into the engine by the translation of its operator: one
+//! small file an operator or family, registered by a line in [`TRANSLATIONS`].
+
+mod activation;
+mod attention;
+mod batch_norm;
+mod binary;
+mod builder;
+mod cast;
+mod compare;
+mod concat;
+mod conv;
+mod data_program;
+mod draft;
+mod eager;
+mod expand;
+mod extremum;
+mod gather;
+mod gemm;
+mod loss;
+mod matmul;
+mod normalization;
+mod pad;
+mod pool;
+mod reduce;
+mod reshape;
+mod resize;
+mod slice;
+mod softmax;
+mod split;
+mod symbol;
+mod transpose;
+mod unary;
+mod walk;
+
+pub(crate) use builder::Feed;
+pub(crate) use data_program::DataProgram;
+pub use data_program::ModelInput;
+pub(crate) use draft::DraftId;
+pub use eager::evaluate;
+pub(crate) use symbol::{PROBES, Symbol, channels_last, identity};
+use walk::Site;
+pub(crate) use walk::{Walker, data_symbol, weight_symbol};
+
+use super::error::OpError;
+use saddlescope_nn::ops;
+use unary::unary;
+
+/// Puts one node into the engine.
+type Translate = fn(&mut Site<'_, '_>) -> Result<Vec<Symbol>, OpError>;
+
+/// Every operator that the engine computes and differentiates, in alphabetical order.
+#[rustfmt::skip]
+pub(crate) const TRANSLATIONS: &[(&str, Translate)] = &[
+    ("Abs", |s| unary(s, ops::Abs)),
+    ("Acos", |s| unary(s, ops::Acos)),
+    ("Acosh", |s| unary(s, ops::Acosh)),
+    ("Add", binary::add),
+    ("And", compare::and),
+    ("Asin", |s| unary(s, ops::Asin)),
+    ("Asinh", |s| unary(s, ops::Asinh)),
+    ("Atan", |s| unary(s, ops::Atan)),
+    ("Atanh", |s| unary(s, ops::Atanh)),
+    ("Attention", attention::attention),
+    ("AveragePool", pool::average),
+    ("BatchNormalization", batch_norm::batch_norm),
+    ("BiasGelu", activation::bias_gelu),
+    ("Cast", cast::cast),
+    ("CastLike", cast::cast_like),
+    ("Ceil", |s| unary(s, ops::Ceil)),
+    ("Celu", activation::celu),
+    ("Clip", activation::clip),
+    ("Concat", concat::concat),
+    ("Conv", conv::conv),
+    ("ConvTranspose", conv::conv_transpose),
+    ("Cos", |s| unary(s, ops::Cos)),
+    ("Cosh", |s| unary(s, ops::Cosh)),
+    ("DepthToSpace", reshape::depth_to_space),
+    ("Div", binary::div),
+    ("Dropout", reshape::dropout),
+    ("Elu", activation::elu),
+    ("Equal", compare::equal),
+    ("Erf", |s| unary(s, ops::Erf)),
+    ("Exp", |s| unary(s, ops::Exp)),
+    ("Expand", expand::expand),
+    ("FastGelu", activation::bias_gelu),
+    ("Flatten", reshape::flatten),
+    ("Floor", |s| unary(s, ops::Floor)),
+    ("Gather", gather::gather),
+    ("GatherElements", gather::elements),
+    ("GatherND", gather::gather_nd),
+    ("Gelu", activation::gelu),
+    ("Gemm", gemm::gemm),
+    ("GlobalAveragePool", pool::global_average),
+    ("GlobalMaxPool", pool::global_max),
+    ("Greater", compare::greater),
+    ("GreaterOrEqual", compare::greater_or_equal),
+    ("GroupNormalization", normalization::group),
+    ("HardSigmoid", activation::hard_sigmoid),
+    ("HardSwish", |s| unary(s, ops::HardSwish)),
+    ("Identity", reshape::identity),
+    ("InstanceNormalization", normalization::instance),
+    ("IsNaN", compare::is_nan),
+    ("LRN", normalization::local_response),
+    ("LayerNormalization", normalization::layer),
+    ("LeakyRelu", activation::leaky_relu),
+    ("Less", compare::less),
+    ("LessOrEqual", compare::less_or_equal),
+    ("Log", |s| unary(s, ops::Log)),
+    ("LogSoftmax", softmax::log_softmax),
+    ("LpNormalization", normalization::lp),
+    ("MatMul", matmul::matmul),
+    ("Max", extremum::max),
+    ("MaxPool", pool::max),
+    ("Mean", binary::mean),
+    ("MeanVarianceNormalization", normalization::mean_variance),
+    ("Min", extremum::min),
+    ("Mish", |s| unary(s, ops::Mish)),
+    ("Mul", binary::mul),
+    ("Neg", |s| unary(s, ops::Neg)),
+    ("NegativeLogLikelihoodLoss", loss::negative_log_likelihood),
+    ("Not", compare::not),
+    ("Or", compare::or),
+    ("PRelu", activation::prelu),
+    ("Pad", pad::pad),
+    ("Pow", binary::pow),
+    ("QuickGelu", activation::swish),
+    ("RMSNormalization", normalization::rms),
+    ("Reciprocal", |s| unary(s, ops::Reciprocal)),
+    ("ReduceL1", reduce::l1),
+    ("ReduceL2", reduce::l2),
+    ("ReduceLogSum", reduce::log_sum),
+    ("ReduceLogSumExp", reduce::log_sum_exp),
+    ("ReduceMax", reduce::max),
+    ("ReduceMean", reduce::mean),
+    ("ReduceMin", reduce::min),
+    ("ReduceSum", reduce::sum),
+    ("ReduceSumSquare", reduce::sum_square),
+    ("Relu", |s| unary(s, ops::Relu)),
+    ("Reshape", reshape::reshape),
+    ("Resize", resize::resize),
+    ("Round", |s| unary(s, ops::Round)),
+    ("Selu", activation::selu),
+    ("Shrink", activation::shrink),
+    ("Sigmoid", |s| unary(s, ops::Sigmoid)),
+    ("Sign", |s| unary(s, ops::Sign)),
+    ("Sin", |s| unary(s, ops::Sin)),
+    ("Sinh", |s| unary(s, ops::Sinh)),
+    ("Slice", slice::slice),
+    ("Softmax", softmax::softmax),
+    ("SoftmaxCrossEntropyLoss", loss::softmax_cross_entropy),
+    ("Softplus", |s| unary(s, ops::Softplus)),
+    ("Softsign", |s| unary(s, ops::Softsign)),
+    ("SpaceToDepth", reshape::space_to_depth),
+    ("Split", split::split),
+    ("Sqrt", |s| unary(s, ops::Sqrt)),
+    ("Squeeze", reshape::squeeze),
+    ("Sub", binary::sub),
+    ("Sum", binary::sum),
+    ("SwiGLU", activation::swiglu),
+    ("Swish", activation::swish),
+    ("Tan", |s| unary(s, ops::Tan)),
+    ("Tanh", |s| unary(s, ops::Tanh)),
+    ("ThresholdedRelu", activation::thresholded_relu),
+    ("Tile", expand::tile),
+    ("Transpose", transpose::transpose),
+    ("Unsqueeze", reshape::unsqueeze),
+    ("Upsample", resize::resize),
+    ("Where", compare::select),
+    ("Xor", compare::xor),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_registry_is_sorted() {
+        assert!(TRANSLATIONS.is_sorted_by(|a, b| a.0 < b.0));
+    }
+}

@@ -1,0 +1,38 @@
+//! Pad.
+
+use super::symbol::Symbol;
+use super::walk::Site;
+use crate::error::OpError;
+use crate::eval;
+use saddlescope_nn::ops::{self, PadMode};
+
+pub(super) fn pad(site: &mut Site<'_, '_>) -> Result<Vec<Symbol>, OpError> {
+    let x = site.input(0)?;
+    let attribute = if site.node.attributes.contains_key("paddings") { "paddings" } else { "pads" };
+    let pads = site.ints(attribute, 1)?;
+    let axes = match site.optional(3) {
+        Some(axes) => Some(site.b().fixed_constant(&axes, "the axes")?.to_i64s()?),
+        None => None,
+    };
+    let amounts = eval::pad_amounts(pads, axes, x.rank(site.b()))?;
+    let fill = match site.optional(2) {
+        Some(value) => site.b().fixed_constant(&value, "the fill value")?.scalar_f64()?,
+        None => site.node.float_or("value", 0.0)?,
+    };
+    let mode = match site.node.text_or("mode", "constant")? {
+        "constant" => PadMode::Constant(fill),
+        "edge" => PadMode::Edge,
+        "reflect" => PadMode::Reflect,
+        other => return Err(OpError::new(format!("mode `{other}` is not supported"))),
+    };
+    for (axis, amount) in amounts.iter().enumerate() {
+        if *amount != (0, 0) {
+            site.refuse_batch_axis(&x, axis, "pads the batch")?;
+        }
+    }
+    let t = site.b().any(&x)?;
+    let before: Vec<i64> = t.order.iter().map(|&a| amounts[a].0).collect();
+    let after: Vec<i64> = t.order.iter().map(|&a| amounts[a].1).collect();
+    let order = t.order.clone();
+    Ok(vec![Symbol::Engine(site.b().op(ops::Pad::new(&before, &after, mode), &[&t], order)?)])
+}

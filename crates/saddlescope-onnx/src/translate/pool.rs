@@ -1,0 +1,86 @@
+//! MaxPool, AveragePool and the global poolings, channels last.
+
+use super::conv::geometry;
+use super::symbol::{Symbol, channels_last};
+use super::walk::Site;
+use crate::error::OpError;
+use saddlescope_nn::ops;
+
+type Outputs = Result<Vec<Symbol>, OpError>;
+
+fn kernel(site: &Site<'_, '_>) -> Result<Vec<usize>, OpError> {
+    let list = site.node.ints("kernel_shape")?.ok_or_else(|| OpError::new("no kernel_shape"))?;
+    let sizes = list.iter().map(|&n| usize::try_from(n)).collect::<Result<Vec<_>, _>>();
+    sizes
+        .ok()
+        .filter(|s| s.iter().all(|&n| n > 0))
+        .ok_or_else(|| OpError::new(format!("kernel_shape {list:?}")))
+}
+
+/// The spatial lengths of the first input.
+fn image(site: &mut Site<'_, '_>, x: &Symbol) -> Result<Vec<usize>, OpError> {
+    let [shape, _] = x.shapes(site.b());
+    if shape.len() < 3 {
+        return Err(OpError::new(format!("[N, C, …] expected, found shape {shape:?}")));
+    }
+    Ok(shape[2..].to_vec())
+}
+
+pub(super) fn max(site: &mut Site<'_, '_>) -> Outputs {
+    if site.node.outputs.iter().skip(1).any(|o| !o.is_empty()) {
+        return Err(OpError::new("the places of the maxima are not supported as an output"));
+    }
+    let x = site.input(0)?;
+    let image = image(site, &x)?;
+    let g = geometry(site, &kernel(site)?, &image)?;
+    let op = ops::MaxPool {
+        kernel: g.kernel,
+        stride: g.stride,
+        pad: g.pad,
+        dilation: g.dilation,
+        ceil_mode: site.node.flag("ceil_mode", false)?,
+    };
+    let order = channels_last(image.len() + 2);
+    let t = site.b().tensor(&x, &order)?;
+    Ok(vec![Symbol::Engine(site.b().op(op, &[&t], order)?)])
+}
+
+pub(super) fn average(site: &mut Site<'_, '_>) -> Outputs {
+    let x = site.input(0)?;
+    let image = image(site, &x)?;
+    let g = geometry(site, &kernel(site)?, &image)?;
+    let op = ops::AveragePool {
+        kernel: g.kernel,
+        stride: g.stride,
+        pad: g.pad,
+        dilation: g.dilation,
+        ceil_mode: site.node.flag("ceil_mode", false)?,
+        count_include_pad: site.node.flag("count_include_pad", false)?,
+    };
+    let order = channels_last(image.len() + 2);
+    let t = site.b().tensor(&x, &order)?;
+    Ok(vec![Symbol::Engine(site.b().op(op, &[&t], order)?)])
+}
+
+/// The engine drops the pooled axes; ONNX keeps them with length 1.
+fn keep_axes(site: &mut Site<'_, '_>, x: &Symbol, pooled: super::symbol::Tensor) -> Outputs {
+    let shapes =
+        x.shapes(site.b()).map(|s| s.iter().enumerate().map(|(d, &n)| if d < 2 { n } else { 1 }).collect());
+    Ok(vec![Symbol::Engine(site.b().reshaped(&pooled, &shapes)?)])
+}
+
+pub(super) fn global_average(site: &mut Site<'_, '_>) -> Outputs {
+    let x = site.input(0)?;
+    image(site, &x)?;
+    let order = channels_last(x.rank(site.b()));
+    let t = site.b().tensor(&x, &order)?;
+    let pooled = site.b().plain_op(ops::GlobalAveragePool, &[&t])?;
+    keep_axes(site, &x, pooled)
+}
+
+pub(super) fn global_max(site: &mut Site<'_, '_>) -> Outputs {
+    let x = site.input(0)?;
+    let axes: Vec<usize> = (2..image(site, &x)?.len() + 2).collect();
+    let pooled = super::reduce::maximum(site, &x, &axes, true)?;
+    Ok(vec![pooled])
+}

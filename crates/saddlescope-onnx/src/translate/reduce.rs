@@ -1,0 +1,131 @@
+//! Reductions over any set of axes.
+
+use super::symbol::Symbol;
+use super::walk::Site;
+use crate::error::OpError;
+use crate::eval;
+use saddlescope_nn::op::AnyOp;
+use saddlescope_nn::ops::{Identity, Reduce, ReduceExtremum, Reduction};
+
+type Outputs = Result<Vec<Symbol>, OpError>;
+
+/// Reduces over ONNX axes with the operation that `make` builds from engine axes.
+fn over<O: AnyOp + 'static>(
+    site: &mut Site<'_, '_>,
+    x: &Symbol,
+    axes: &[usize],
+    keep: bool,
+    make: impl Fn(&[i64], bool) -> O,
+) -> Result<Symbol, OpError> {
+    let t = site.b().any(x)?;
+    if axes.is_empty() {
+        let order = t.order.clone();
+        return Ok(Symbol::Engine(site.b().op(Identity, &[&t], order)?));
+    }
+    let engine: Vec<i64> =
+        (0..t.order.len()).filter(|&i| axes.contains(&t.order[i])).map(|i| i as i64).collect();
+    let order: Vec<usize> = if keep {
+        t.order.clone()
+    } else {
+        // Axes that stay are numbered anew.
+        let left = t.order.iter().filter(|a| !axes.contains(a));
+        left.map(|a| a - axes.iter().filter(|r| *r < a).count()).collect()
+    };
+    Ok(Symbol::Engine(site.b().op(make(&engine, keep), &[&t], order)?))
+}
+
+fn reduce(site: &mut Site<'_, '_>, reduction: Reduction) -> Outputs {
+    let x = site.input(0)?;
+    let named = site.ints("axes", 1)?;
+    let axes = eval::reduce_axes(site.node, named, x.rank(site.b()))?;
+    let keep = site.node.flag("keepdims", true)?;
+    if reduction == Reduction::Mean
+        && let Some(out) = per_sample_mean(site, &x, &axes)?
+    {
+        return Ok(vec![out]);
+    }
+    Ok(vec![over(site, &x, &axes, keep, |axes, keep| Reduce::new(reduction, axes, keep))?])
+}
+
+/// The mean over everything at the end of a model is its own loss: the mean of each sample is kept apart, so that the
+/// samples stay independent. Their mean is the same number.
+fn per_sample_mean(site: &mut Site<'_, '_>, x: &Symbol, axes: &[usize]) -> Result<Option<Symbol>, OpError> {
+    let [a, b] = x.shapes(site.b());
+    let batch: Vec<usize> = (0..a.len()).filter(|&d| a[d] != b[d]).collect();
+    if site.b().single || axes.len() != a.len() || !site.is_final() || batch != [0] {
+        return Ok(None);
+    }
+    sample_means(site, x)
+}
+
+/// The mean of each sample, of a value whose first axis counts samples or samples times positions.
+pub(super) fn sample_means(site: &mut Site<'_, '_>, x: &Symbol) -> Result<Option<Symbol>, OpError> {
+    let [a, b] = x.shapes(site.b());
+    let [p, q] = super::PROBES;
+    if a.is_empty() || !a[0].is_multiple_of(p) || a[0] / p * q != b[0] {
+        return Ok(None);
+    }
+    site.walker.loss_per_sample = true;
+    let rows = |s: &[usize], batch: usize| vec![batch, s.iter().product::<usize>() / batch];
+    let plain = super::reshape::view(site, x, &[rows(&a, p), rows(&b, q)])?;
+    over(site, &plain, &[1], false, |axes, keep| Reduce::new(Reduction::Mean, axes, keep)).map(Some)
+}
+
+macro_rules! reductions {
+    ($($name:ident = $kind:ident;)*) => {
+        $(pub(super) fn $name(site: &mut Site<'_, '_>) -> Outputs {
+            reduce(site, Reduction::$kind)
+        })*
+    };
+}
+
+reductions! {
+    sum = Sum;
+    mean = Mean;
+    l1 = L1;
+    l2 = L2;
+    sum_square = SumSquare;
+    log_sum = LogSum;
+    log_sum_exp = LogSumExp;
+}
+
+/// The maximum over these axes.
+pub(super) fn maximum(
+    site: &mut Site<'_, '_>,
+    x: &Symbol,
+    axes: &[usize],
+    keep: bool,
+) -> Result<Symbol, OpError> {
+    over(site, x, axes, keep, ReduceExtremum::max)
+}
+
+/// The mean over these axes, which are kept.
+pub(super) fn mean_over(site: &mut Site<'_, '_>, x: &Symbol, axes: &[usize]) -> Result<Symbol, OpError> {
+    over(site, x, axes, true, |axes, keep| Reduce::new(Reduction::Mean, axes, keep))
+}
+
+/// The sum over these axes.
+pub(super) fn sum_over(
+    site: &mut Site<'_, '_>,
+    x: &Symbol,
+    axes: &[usize],
+    keep: bool,
+) -> Result<Symbol, OpError> {
+    over(site, x, axes, keep, |axes, keep| Reduce::new(Reduction::Sum, axes, keep))
+}
+
+fn extremum(site: &mut Site<'_, '_>, make: fn(&[i64], bool) -> ReduceExtremum) -> Outputs {
+    let x = site.input(0)?;
+    let named = site.ints("axes", 1)?;
+    let axes = eval::reduce_axes(site.node, named, x.rank(site.b()))?;
+    let keep = site.node.flag("keepdims", true)?;
+    Ok(vec![over(site, &x, &axes, keep, make)?])
+}
+
+pub(super) fn max(site: &mut Site<'_, '_>) -> Outputs {
+    extremum(site, ReduceExtremum::max)
+}
+
+pub(super) fn min(site: &mut Site<'_, '_>) -> Outputs {
+    extremum(site, ReduceExtremum::min)
+}

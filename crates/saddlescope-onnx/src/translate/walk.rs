@@ -1,0 +1,433 @@
+//! Follows the ONNX graph node by node and decides for each whether it is computed at import, by the interpreter from
+//! the data, or by the engine.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use super::builder::Builder;
+use super::draft::Candidate;
+use super::symbol::{Known, PROBES, Symbol, identity};
+use super::{TRANSLATIONS, Translate};
+use crate::element::ElementType;
+use crate::error::{OnnxError, OpError};
+use crate::eval::{self, Budget, Call};
+use crate::interpret::{failed, taken_branch};
+use crate::model::Graph;
+use crate::node::{Attribute, Node};
+use crate::value::{Data, Value};
+
+/// The importer at work.
+pub(crate) struct Walker<'m> {
+    pub(crate) builder: Builder,
+    pub(crate) symbols: BTreeMap<String, Symbol>,
+    /// What the interpreter evaluated, in order: the data program is made of these.
+    pub(crate) steps: Vec<Step<'m>>,
+    /// The batch size that the file declares, if it is fixed.
+    pub(crate) declared_batch: Option<usize>,
+    /// The output is one loss per sample although the file declares their mean.
+    pub(crate) loss_per_sample: bool,
+    /// The model's own mean assumes that no label has this value.
+    pub(crate) no_ignored_labels: Option<(String, i64)>,
+    /// The value that the network ends in.
+    output: String,
+    /// Values that the wanted output depends on; others are not computed.
+    needed: BTreeSet<String>,
+}
+
+/// Something the interpreter evaluated.
+pub(crate) enum Step<'m> {
+    /// A node of the file.
+    Node(&'m Node),
+    /// A node that a translation made.
+    Derived(Node),
+    /// A shape: its entries are affine functions of the batch size, known at the two probes.
+    Shape(Known),
+}
+
+/// What a translation works with.
+pub(crate) struct Site<'a, 'm> {
+    pub(crate) node: &'a Node,
+    pub(crate) inputs: &'a [Option<Symbol>],
+    pub(crate) walker: &'a mut Walker<'m>,
+}
+
+impl<'m> Walker<'m> {
+    pub(crate) fn new(graph: &Graph, wanted: &[String]) -> Self {
+        let numbers = graph.initializers.iter().map(|(_, v)| v.len()).fold(0, usize::saturating_add);
+        Self {
+            builder: Builder::new(Budget::for_import(numbers)),
+            symbols: BTreeMap::new(),
+            steps: Vec::new(),
+            declared_batch: None,
+            loss_per_sample: false,
+            no_ignored_labels: None,
+            output: wanted.first().cloned().unwrap_or_default(),
+            needed: needed(graph, wanted),
+        }
+    }
+
+    /// A walker for one node by itself.
+    pub(crate) fn single() -> Self {
+        Self {
+            builder: Builder::single(),
+            symbols: BTreeMap::new(),
+            steps: Vec::new(),
+            declared_batch: None,
+            loss_per_sample: false,
+            no_ignored_labels: None,
+            output: String::new(),
+            needed: BTreeSet::new(),
+        }
+    }
+
+    pub(crate) fn known(name: &str, value: Value) -> Symbol {
+        let value = Rc::new(value);
+        Symbol::Known(Known { name: name.to_string(), values: [value.clone(), value] })
+    }
+
+    /// Follows all needed nodes of a graph.
+    pub(crate) fn graph(&mut self, graph: &'m Graph) -> Result<(), OnnxError> {
+        for node in &graph.nodes {
+            if node.outputs.iter().any(|o| self.needed.contains(o)) {
+                self.visit(node)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn visit(&mut self, node: &'m Node) -> Result<(), OnnxError> {
+        let mut inputs = Vec::with_capacity(node.inputs.len());
+        for name in &node.inputs {
+            inputs.push(match self.symbols.get(name) {
+                Some(symbol) => Some(symbol.clone()),
+                None if name.is_empty() => None,
+                None => return Err(OnnxError::Invalid(format!("no value for `{name}`"))),
+            });
+        }
+        self.builder.node = node.name.clone();
+        if node.op_type == "If" && node.domain.is_empty() {
+            return self.branch(node, &inputs);
+        }
+        let outputs = match self.interpret(node, &inputs).map_err(|e| failed(node, e))? {
+            Some(outputs) => {
+                let step = match &outputs[..] {
+                    _ if node.op_type == "CastLike" => None,
+                    [Symbol::Known(k)] if matches!(node.op_type.as_str(), "Shape" | "Size") => {
+                        Some(Step::Shape(k.clone()))
+                    }
+                    _ => Some(Step::Node(node)),
+                };
+                self.steps.extend(step);
+                outputs
+            }
+            None => self.translate(node, &inputs)?,
+        };
+        if node.outputs.iter().skip(outputs.len()).any(|o| self.needed.contains(o)) {
+            let text = format!("output {} is not supported", outputs.len());
+            return Err(failed(node, OpError::new(text)));
+        }
+        for (name, symbol) in node.outputs.iter().zip(outputs) {
+            if !name.is_empty() {
+                self.symbols.insert(name.clone(), symbol);
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a note for the user, once.
+    pub(crate) fn note(&mut self, text: &str) {
+        if !self.builder.notes.iter().any(|n| n == text) {
+            self.builder.notes.push(text.into());
+        }
+    }
+
+    /// Notes that shapes written for a fixed batch size were freed.
+    pub(crate) fn note_fixed_batch(&mut self, n: usize) {
+        self.note(&format!(
+            "the exporter fixed the batch size to {n} in the shapes of the graph; they were made free again"
+        ));
+    }
+
+    /// Puts a node into the engine.
+    pub(crate) fn translate(
+        &mut self,
+        node: &Node,
+        inputs: &[Option<Symbol>],
+    ) -> Result<Vec<Symbol>, OnnxError> {
+        let translate = find(node).ok_or_else(|| unsupported(node))?;
+        translate(&mut Site { node, inputs, walker: self }).map_err(|e| failed(node, e))
+    }
+
+    /// Registers a float tensor that becomes a parameter if the engine uses it.
+    pub(crate) fn candidate(&mut self, name: &str, shape: &[usize]) -> usize {
+        let candidates = &mut self.builder.draft.candidates;
+        candidates.push(Candidate { name: name.into(), shape: shape.to_vec(), kind: None, realized: None });
+        candidates.len() - 1
+    }
+
+    fn branch(&mut self, node: &'m Node, inputs: &[Option<Symbol>]) -> Result<(), OnnxError> {
+        let condition = inputs.first().and_then(Option::as_ref);
+        let chosen = condition
+            .ok_or_else(|| OpError::new("no condition"))
+            .and_then(|c| self.builder.fixed_constant(c, "the condition"))
+            .and_then(|c| taken_branch(node, &c))
+            .map_err(|e| failed(node, e))?;
+        let wanted: Vec<String> = chosen.outputs.iter().map(|o| o.name.clone()).collect();
+        self.needed.extend(needed(chosen, &wanted));
+        for (name, value) in &chosen.initializers {
+            self.symbols.insert(name.clone(), Self::known(name, value.clone()));
+        }
+        self.graph(chosen)?;
+        for (outer, inner) in node.outputs.iter().zip(&chosen.outputs) {
+            let symbol = self.symbols.get(&inner.name).cloned();
+            let symbol =
+                symbol.ok_or_else(|| OnnxError::Invalid(format!("no value for `{}`", inner.name)))?;
+            self.symbols.insert(outer.clone(), symbol);
+        }
+        Ok(())
+    }
+
+    /// Evaluates a node that depends on nothing that is differentiated; `None` if it does, or if the interpreter does not
+    /// know the operator.
+    fn interpret(&mut self, node: &Node, inputs: &[Option<Symbol>]) -> Result<Option<Vec<Symbol>>, OpError> {
+        if !node.domain.is_empty() {
+            return Ok(None);
+        }
+        let Some(evaluate) = eval::find(&node.op_type) else { return Ok(None) };
+        if let ("CastLike", [Some(x @ (Symbol::Known(_) | Symbol::Data(_))), Some(like)]) =
+            (node.op_type.as_str(), inputs)
+        {
+            // Only the type of the second input counts, not what it depends on.
+            let to = Attribute::Int(i64::from(like.element().code()));
+            let mut cast = node.clone();
+            cast.op_type = "Cast".into();
+            cast.inputs.truncate(1);
+            cast.attributes = BTreeMap::from([("to".into(), to)]);
+            let found = self.interpret(&cast, &[Some(x.clone())])?;
+            self.steps.push(Step::Derived(cast));
+            return Ok(found);
+        }
+        if let ("Shape" | "Size", Some(Some(x))) = (node.op_type.as_str(), inputs.first()) {
+            return self.shape_of(node, x).map(Some);
+        }
+        let mut depends_on_data = false;
+        let mut known: Vec<Option<Known>> = Vec::with_capacity(inputs.len());
+        for (i, input) in inputs.iter().enumerate() {
+            known.push(match input {
+                None => None,
+                Some(Symbol::Known(k)) => Some(k.clone()),
+                Some(Symbol::Data(k)) => {
+                    if decides_shape(&node.op_type, i) {
+                        return Err(OpError::new(format!(
+                            "the shape of the result depends on the contents of `{}`, that is, on the data",
+                            k.name
+                        )));
+                    }
+                    depends_on_data = true;
+                    Some(k.clone())
+                }
+                Some(symbol @ Symbol::Weight { .. }) if self.is_normalisation(node, inputs) => {
+                    let values = self.builder.constant(symbol, "it normalises the data")?;
+                    Some(Known { name: node.inputs[i].clone(), values })
+                }
+                Some(Symbol::Weight { .. } | Symbol::Engine(_)) => return Ok(None),
+            });
+        }
+        let fixed = known.iter().flatten().all(|k| Rc::ptr_eq(&k.values[0], &k.values[1]));
+        let run = |probe: usize| {
+            let values: Vec<Option<&Value>> =
+                known.iter().map(|k| k.as_ref().map(|k| k.values[probe].as_ref())).collect();
+            let budget = &self.builder.budget;
+            budget.look_at(&values)?;
+            evaluate(&Call { node, inputs: &values, budget })
+        };
+        let first: Vec<Rc<Value>> = run(0)?.into_iter().map(Rc::new).collect();
+        let second = if fixed { first.clone() } else { run(1)?.into_iter().map(Rc::new).collect() };
+        let named = node.outputs.iter().zip(first.into_iter().zip(second));
+        let symbols = named.map(|(name, (a, b))| {
+            let b = if a == b { a.clone() } else { b };
+            let known = Known { name: name.clone(), values: [a, b] };
+            if depends_on_data { Symbol::Data(known) } else { Symbol::Known(known) }
+        });
+        Ok(Some(symbols.collect()))
+    }
+
+    /// `(x − mean) / std` on the data itself: mean and std are constants, not parameters.
+    fn is_normalisation(&self, node: &Node, inputs: &[Option<Symbol>]) -> bool {
+        matches!(node.op_type.as_str(), "Sub" | "Div")
+            && matches!(inputs, [Some(Symbol::Data(_)), Some(Symbol::Weight { .. })])
+            && !self.builder.single
+    }
+
+    fn shape_of(&mut self, node: &Node, x: &Symbol) -> Result<Vec<Symbol>, OpError> {
+        let [a, b] = x.shapes(&self.builder);
+        let value = |shape: &[usize]| -> Result<Value, OpError> {
+            if node.op_type == "Size" {
+                let n = crate::value::numel(shape).ok_or_else(|| OpError::new("overflow"))?;
+                return Value::int64_vector([i64::try_from(n)?]).with_shape(vec![]);
+            }
+            let range = eval::shape_range(shape.len(), node.int_or("start", 0)?, node.int("end")?)?;
+            let dims = shape[range].iter().map(|&d| i64::try_from(d)).collect::<Result<Vec<_>, _>>()?;
+            Ok(Value::int64_vector(dims))
+        };
+        let first = Rc::new(value(&a)?);
+        let second = if a == b { first.clone() } else { Rc::new(value(&b)?) };
+        let name = node.outputs.first().cloned().unwrap_or_default();
+        Ok(vec![Symbol::Known(Known { name, values: [first, second] })])
+    }
+}
+
+/// Whether the contents of this input decide the shape of the result.
+fn decides_shape(op_type: &str, input: usize) -> bool {
+    match op_type {
+        "NonZero" | "Compress" | "Range" | "ConstantOfShape" => true,
+        "Reshape" | "Expand" | "Tile" | "TopK" | "Pad" | "OneHot" | "Split" | "Squeeze" | "Unsqueeze" => {
+            input == 1
+        }
+        "Slice" => input > 0,
+        name => name.starts_with("Reduce") && input == 1,
+    }
+}
+
+pub(crate) fn find(node: &Node) -> Option<Translate> {
+    let (standard, microsoft) = (node.domain.is_empty(), node.domain == "com.microsoft");
+    if !standard && !microsoft {
+        return None;
+    }
+    let found = TRANSLATIONS.binary_search_by(|(name, _)| (*name).cmp(node.op_type.as_str())).ok()?;
+    Some(TRANSLATIONS[found].1)
+}
+
+fn unsupported(node: &Node) -> OnnxError {
+    let mut names: BTreeSet<&str> = TRANSLATIONS.iter().map(|t| t.0).collect();
+    names.extend(eval::OPERATORS.iter().map(|o| o.0));
+    if eval::find(&node.op_type).is_some() && node.domain.is_empty() {
+        let text = "it depends on parameters, and this operator is supported only for what does not";
+        return failed(node, OpError::new(text));
+    }
+    OnnxError::Unsupported {
+        node: node.name.clone(),
+        operator: node.operator(),
+        supported: names.into_iter().collect::<Vec<_>>().join(", "),
+    }
+}
+
+/// Names of all values that the wanted ones depend on; both branches of an `If` count.
+fn needed(graph: &Graph, wanted: &[String]) -> BTreeSet<String> {
+    let mut needed: BTreeSet<String> = wanted.iter().cloned().collect();
+    for node in graph.nodes.iter().rev() {
+        if node.outputs.iter().any(|o| needed.contains(o)) {
+            needed.extend(node.inputs.iter().filter(|i| !i.is_empty()).cloned());
+            for attribute in node.attributes.values() {
+                if let Attribute::Graph(inner) = attribute {
+                    let outputs: Vec<String> = inner.outputs.iter().map(|o| o.name.clone()).collect();
+                    needed.extend(self::needed(inner, &outputs));
+                }
+            }
+        }
+    }
+    needed
+}
+
+impl Site<'_, '_> {
+    /// The builder.
+    pub(crate) fn b(&mut self) -> &mut Builder {
+        &mut self.walker.builder
+    }
+
+    /// Whether the node makes the output of the network.
+    pub(crate) fn is_final(&self) -> bool {
+        self.node.outputs.first().is_some_and(|o| *o == self.walker.output)
+    }
+
+    /// A constant of our own, under a name.
+    pub(crate) fn constant_symbol(&mut self, name: &str, value: crate::Value) -> Symbol {
+        let symbol = Walker::known(name, value);
+        self.walker.symbols.insert(name.to_string(), symbol.clone());
+        symbol
+    }
+
+    /// Fails if this axis of a symbol counts the samples.
+    pub(crate) fn refuse_batch_axis(&mut self, x: &Symbol, axis: usize, what: &str) -> Result<(), OpError> {
+        let [a, b] = x.shapes(self.b());
+        if a.get(axis) == b.get(axis) {
+            return Ok(());
+        }
+        Err(OpError::new(format!("{what} (axis {axis}): samples would not be independent")))
+    }
+
+    /// An input that must be there.
+    pub(crate) fn input(&self, i: usize) -> Result<Symbol, OpError> {
+        self.optional(i).ok_or_else(|| OpError::new(format!("input {i} is missing")))
+    }
+
+    /// An input that may be left out.
+    pub(crate) fn optional(&self, i: usize) -> Option<Symbol> {
+        self.inputs.get(i).cloned().flatten()
+    }
+
+    /// A list of integers that older operator sets have as an attribute and newer ones as an input.
+    pub(crate) fn ints(&mut self, attribute: &str, input: usize) -> Result<Option<Vec<i64>>, OpError> {
+        if let Some(list) = self.node.ints(attribute)? {
+            return Ok(Some(list.to_vec()));
+        }
+        match self.optional(input) {
+            Some(symbol) => self.b().fixed_constant(&symbol, attribute)?.to_i64s().map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Evaluates an operator of the interpreter on values that do not depend on parameters.
+    pub(crate) fn derive(&mut self, op_type: &str, node: Node, inputs: &[Symbol]) -> Result<Symbol, OpError> {
+        let inputs: Vec<Option<Symbol>> = inputs.iter().cloned().map(Some).collect();
+        let found = self.walker.interpret(&node, &inputs)?;
+        let symbol = found.and_then(|mut list| if list.is_empty() { None } else { Some(list.remove(0)) });
+        let symbol = symbol
+            .ok_or_else(|| OpError::new(format!("{op_type} of something that depends on parameters")))?;
+        self.walker.symbols.insert(node.outputs[0].clone(), symbol.clone());
+        self.walker.steps.push(Step::Derived(node));
+        Ok(symbol)
+    }
+
+    /// A node for [`Site::derive`]; `inputs` are names.
+    pub(crate) fn derived_node(
+        &self,
+        op_type: &str,
+        suffix: &str,
+        inputs: &[&str],
+        attributes: &[(&str, Attribute)],
+    ) -> Node {
+        let output = format!("{} ({suffix})", self.node.outputs.first().map_or("", String::as_str));
+        Node {
+            name: output.clone(),
+            op_type: op_type.into(),
+            domain: String::new(),
+            opset: self.node.opset.max(13),
+            inputs: inputs.iter().map(|s| s.to_string()).collect(),
+            outputs: vec![output],
+            attributes: attributes.iter().map(|(k, v)| (k.to_string(), v.clone())).collect(),
+        }
+    }
+}
+
+/// Zeros standing for data at one of the probe batch sizes.
+fn dummy(element: ElementType, shape: &[usize], budget: &Budget) -> Result<Value, OpError> {
+    let len = budget.take(shape)?;
+    Value::new(element, shape.to_vec(), Data::zeros(element, len))
+}
+
+/// A data input with the batch first.
+pub(crate) fn data_symbol(
+    name: &str,
+    element: ElementType,
+    sample: &[usize],
+    budget: &Budget,
+) -> Result<Symbol, OpError> {
+    let at = |batch: usize| dummy(element, &[&[batch][..], sample].concat(), budget).map(Rc::new);
+    Ok(Symbol::Data(Known { name: name.into(), values: [at(PROBES[0])?, at(PROBES[1])?] }))
+}
+
+/// The symbol of initialiser number `candidate`.
+pub(crate) fn weight_symbol(candidate: usize, value: &Value) -> Symbol {
+    Symbol::Weight { candidate, view: identity(value.rank()), value: Rc::new(value.clone()) }
+}
