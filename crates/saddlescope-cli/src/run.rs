@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 use saddlescope::analysis::{
-    Analysis, AnalysisError, AnalysisOptions, Estimate, PlanesResult, Results, Subject, analyze,
+    Analysis, AnalysisError, AnalysisOptions, Estimate, PlanesResult, Results, analyze,
 };
+
+use saddlescope::NetworkSubject;
 
 use crate::failure::Failure;
 use crate::progress::Progress;
@@ -29,7 +31,7 @@ pub struct RunArguments {
 
 impl RunArguments {
     /// Loads model and data and says what a user should know of them. `other`: the other split too.
-    pub fn load(&self, other: bool) -> Result<Subject, Failure> {
+    pub fn load(&self, other: bool) -> Result<NetworkSubject, Failure> {
         let subject = self.subject.subject(other)?;
         for note in &subject.model.notes {
             terminal::note(format!("note: {note}"))?;
@@ -38,9 +40,13 @@ impl RunArguments {
     }
 
     /// Computes what the options ask for, shows progress, and says where the results are.
-    pub fn carry_out(&self, subject: &Subject, options: &AnalysisOptions) -> Result<Analysis, Failure> {
+    pub fn carry_out(
+        &self,
+        subject: &NetworkSubject,
+        options: &AnalysisOptions,
+    ) -> Result<Analysis, Failure> {
         let memory = self.subject.memory.map(|mib| mib << 20);
-        analyze(subject, options, memory, &self.out, &mut Progress::new()).map_err(failure)
+        analyze(&subject.subject(), options, memory, &self.out, &mut Progress::new()).map_err(failure)
     }
 
     /// Says where the results are.

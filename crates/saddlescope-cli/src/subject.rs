@@ -5,13 +5,12 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args;
-use saddlescope::analysis::Subject;
-use saddlescope::empirical_risk::EmpiricalRisk;
-use saddlescope::engine::Dtype;
-use saddlescope::engine::data::{DataSource, Dataset, Normalization, Split, parse_samples};
-use saddlescope::engine::network::LossKind;
-use saddlescope::engine::risk::RiskOptions;
+use saddlescope::data::{DataSource, Dataset, Normalization, Split, parse_samples};
 use saddlescope::model::{self, Model};
+use saddlescope::nn::Dtype;
+use saddlescope::nn::network::LossKind;
+use saddlescope::nn::risk::RiskOptions;
+use saddlescope::{NetworkRisk, NetworkSubject};
 
 use crate::failure::Failure;
 
@@ -140,7 +139,7 @@ impl SubjectArguments {
     }
 
     /// Everything that a verb analyses. `other`: also bind the other split, if the source has it.
-    pub fn subject(&self, other: bool) -> Result<Subject, Failure> {
+    pub fn subject(&self, other: bool) -> Result<NetworkSubject, Failure> {
         let source = self.source()?;
         let (split, other_split, other_name) = self.split()?;
         let range: Option<Range<usize>> =
@@ -189,7 +188,8 @@ impl SubjectArguments {
             }
             None => None,
         };
-        Ok(Subject { model, risk, split: self.split.clone(), slices, other, identity })
+        let risk = risk.with_identity(identity);
+        Ok(NetworkSubject { model, risk, split: self.split.clone(), slices, other })
     }
 
     fn risk(
@@ -198,7 +198,7 @@ impl SubjectArguments {
         loss: LossKind,
         data: &Dataset,
         keep: bool,
-    ) -> Result<EmpiricalRisk, Failure> {
+    ) -> Result<NetworkRisk, Failure> {
         let data = model.prepare(data.clone()).map_err(|e| Failure::BadInput(anyhow::Error::new(e)))?;
         let objective = model
             .network
@@ -211,7 +211,7 @@ impl SubjectArguments {
             _ => 0,
         };
         let options = RiskOptions { threads: rayon::current_num_threads(), micro_batch: None, keep_bytes };
-        EmpiricalRisk::new(objective, dtype, options).context("model and data").map_err(Failure::BadInput)
+        NetworkRisk::new(objective, dtype, options).context("model and data").map_err(Failure::BadInput)
     }
 }
 

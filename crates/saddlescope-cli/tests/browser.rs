@@ -6,8 +6,8 @@ mod common;
 
 use std::path::Path;
 
-use saddlescope_test_support::{attribute, browser_or_skip, dump_dom};
 use common::succeed;
+use saddlescope_test_support::{attribute, browser_or_skip, dump_dom};
 use serde_json::Value;
 
 /// Addresses that the page asked for. Requests of the browser itself have no page as their origin.

@@ -6,8 +6,8 @@ mod common;
 use std::path::Path;
 
 use common::{assert_same, refused, succeed};
-use saddlescope_data::weights::TensorMap;
-use saddlescope_nn::{weights::TensorData, zoo};
+use saddlescope::data::weights::TensorMap;
+use saddlescope::{data::weights::TensorData, nn::zoo};
 use serde_json::Value;
 
 /// Initial weights, with quiet residual branches: without normalisation by the batch the losses would otherwise be huge.

@@ -1,8 +1,7 @@
 //! Readers on real data: CIFAR-10, trained weights (both only where present), and the embedded digits.
 
-
-use saddlescope_data::{DataSource, Normalization, Split, Targets, cifar, digits};
 use saddlescope_data::weights::{ExpectedTensor, TensorData, TensorMap};
+use saddlescope_data::{DataSource, Normalization, Split, Targets, cifar, digits};
 use saddlescope_test_support::shared_file;
 
 /// The fingerprints below were computed with NumPy from the same files: pixels in float32 divided by 255 (digits: 16), minus the

@@ -82,10 +82,7 @@ pub mod optional {
 
     /// Writes; errors are those of the serializer.
     #[allow(clippy::missing_errors_doc)]
-    pub fn serialize<S: Serializer>(
-        values: &Option<Vec<f64>>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
+    pub fn serialize<S: Serializer>(values: &Option<Vec<f64>>, serializer: S) -> Result<S::Ok, S::Error> {
         match values {
             Some(values) => super::serialize(values, serializer),
             None => serializer.serialize_none(),
@@ -94,9 +91,7 @@ pub mod optional {
 
     /// Reads; anything that is not written like this is an error.
     #[allow(clippy::missing_errors_doc)]
-    pub fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Option<Vec<f64>>, D::Error> {
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<f64>>, D::Error> {
         super::deserialize(deserializer).map(Some)
     }
 }

@@ -28,6 +28,7 @@ pub(crate) mod heat;
 mod legend;
 pub mod markup;
 mod npz;
+pub mod page;
 mod png;
 pub(crate) mod render;
 pub(crate) mod scale;
@@ -37,7 +38,6 @@ mod svg;
 mod text;
 pub(crate) mod thin;
 mod view;
-pub mod page;
 mod write;
 mod xy;
 

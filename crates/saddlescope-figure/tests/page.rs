@@ -1,13 +1,12 @@
 //! The report page: what it contains, and that it works in a real browser.
 
-
-use saddlescope_test_support::{attribute, browser_or_skip, dump_dom};
+use saddlescope_figure::page::{Align, Report, Section, Table, render_html, write_html};
 use saddlescope_figure::{
     Axis, ColorRole, Eigenvalue, Figure, Grid, HeatMap, Histogram, Levels, LineStyle, Lines, Palette,
     Reference, Scale, Series, Spectrum, Surface3d,
 };
 use saddlescope_figure::{Bins, FigureError};
-use saddlescope_figure::page::{Align, Report, Section, Table, render_html, write_html};
+use saddlescope_test_support::{attribute, browser_or_skip, dump_dom};
 
 /// Text that would run as a script, break out of an attribute, of JSON or of a template if anything let it.
 const EVIL: &str = "</script><script>document.documentElement.dataset.hacked='1'</script><img src=x \

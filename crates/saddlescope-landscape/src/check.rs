@@ -1,10 +1,10 @@
-//! A conformance kit for objectives: run it on every [`Objective`] you write.
+//! A conformance kit: run it on every [`Risk`] you write.
 
-use crate::hessian_operator::{ThetaLength, check_theta};
 use crate::numeric::{add_scaled, dot, norm};
-use crate::{Objective, random};
+use crate::random;
+use crate::risk::{Curvature, Risk, RiskError, check_theta};
 
-/// What [`check_objective`] demands.
+/// What [`check_risk`] demands.
 #[derive(Clone, Debug)]
 pub struct CheckOptions {
     /// Random unit directions tried.
@@ -20,7 +20,7 @@ pub struct CheckOptions {
 }
 
 impl Default for CheckOptions {
-    /// For an objective computed in f64. The step is near ε^⅓, where the truncation error (step²) and the rounding
+    /// For a risk computed in f64. The step is near ε^⅓, where the truncation error (step²) and the rounding
     /// error (ε/step) of a central difference meet at about 1e-10; the tolerance leaves room for third derivatives
     /// and loss values a thousand times larger than the gradient.
     fn default() -> Self {
@@ -30,7 +30,7 @@ impl Default for CheckOptions {
 
 /// The largest relative errors found.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct ObjectiveCheck {
+pub struct RiskCheck {
     /// Gradient against central differences of the value.
     pub gradient: f64,
     /// Hessian-vector products against central differences of the gradient.
@@ -41,15 +41,15 @@ pub struct ObjectiveCheck {
     pub block: f64,
 }
 
-/// What an objective gets wrong.
+/// What a risk gets wrong.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CheckError {
-    /// θ has the wrong length.
+    /// The risk itself failed.
     #[error(transparent)]
-    Theta(#[from] ThetaLength),
-    /// The objective has no parameters.
-    #[error("the objective has no parameters")]
+    Risk(#[from] RiskError),
+    /// The risk has no parameters.
+    #[error("the risk has no parameters")]
     Empty,
     /// The layout does not cover θ block after block.
     #[error(
@@ -86,7 +86,7 @@ pub enum CheckError {
     Disagreement {
         /// What is compared.
         what: &'static str,
-        /// The objective's number (or its norm).
+        /// The risk's number (or its norm).
         found: f64,
         /// The reference (or its norm).
         expected: f64,
@@ -97,7 +97,7 @@ pub enum CheckError {
     },
 }
 
-/// Checks an objective at one θ: repeated evaluation gives the same bits, the gradient agrees with central
+/// Checks a risk at one θ: repeated evaluation gives the same bits, the gradient agrees with central
 /// differences of the value, Hessian-vector products with central differences of the gradient, ⟨u, Hv⟩ = ⟨v, Hu⟩,
 /// and a block of products with one product at a time.
 ///
@@ -106,19 +106,15 @@ pub enum CheckError {
 ///
 /// # Errors
 /// The first disagreement found.
-pub fn check_objective(
-    objective: &dyn Objective,
-    theta: &[f64],
-    options: &CheckOptions,
-) -> Result<ObjectiveCheck, CheckError> {
-    check_theta(objective, theta)?;
-    check_layout(objective)?;
-    let n = objective.dim();
+pub fn check_risk(risk: &dyn Risk, theta: &[f64], options: &CheckOptions) -> Result<RiskCheck, CheckError> {
+    check_theta(risk, theta)?;
+    check_layout(risk)?;
+    let n = risk.dim();
     if n == 0 {
         return Err(CheckError::Empty);
     }
-    let point = objective.at(theta);
-    let (loss, gradient) = check_repeatable(objective, theta)?;
+    let point = risk.at(theta, 0)?;
+    let (loss, gradient) = check_repeatable(risk, theta)?;
 
     let k = options.directions.max(2);
     let mut directions = vec![0.0; k * n];
@@ -128,21 +124,22 @@ pub fn check_objective(
         direction.iter_mut().for_each(|x| *x /= length);
     }
     let mut products = vec![0.0; k * n];
-    point.hvp(&directions, &mut products);
+    point.product(Curvature::Hessian, &directions, &mut products)?;
     if products.iter().any(|x| !x.is_finite()) {
         return Err(CheckError::NotFinite { what: "a Hessian-vector product" });
     }
 
-    let mut report = ObjectiveCheck::default();
-    let error = relative((point.value() - loss).abs(), loss.abs());
-    let what = "the value of the point against the value of the objective";
-    require(what, point.value(), loss, error, options.rounding_tolerance)?;
+    let mut report = RiskCheck::default();
+    let beside = risk.gradient(theta, &mut vec![0.0; n])?.loss;
+    let error = relative((beside - loss).abs(), loss.abs());
+    let what = "the value beside the gradient against the value";
+    require(what, beside, loss, error, options.rounding_tolerance)?;
     let gradient_norm = norm(&gradient);
     let mut single = vec![0.0; n];
     for (v, hv) in directions.chunks_exact(n).zip(products.chunks_exact(n)) {
         let curvature = norm(hv);
-        let ahead = Side::new(objective, theta, options.step, v);
-        let behind = Side::new(objective, theta, -options.step, v);
+        let ahead = Side::new(risk, theta, options.step, v)?;
+        let behind = Side::new(risk, theta, -options.step, v)?;
         // A central difference is off by step²/6 times a third derivative, which the second difference of the
         // derivative itself gives: at a degenerate critical point nothing else would be left to compare with.
         let bend = (0..n).map(|i| v[i] * (ahead.gradient[i] - 2.0 * gradient[i] + behind.gradient[i]));
@@ -167,7 +164,7 @@ pub fn check_objective(
         let what = "Hessian-vector product against differences of the gradient";
         require(what, curvature, norm(&difference), error, options.derivative_tolerance)?;
 
-        point.hvp(v, &mut single);
+        point.product(Curvature::Hessian, v, &mut single)?;
         let error = relative(distance(hv, &single), curvature);
         report.block = report.block.max(error);
         let what = "a block of products against one at a time";
@@ -186,7 +183,7 @@ pub fn check_objective(
     Ok(report)
 }
 
-/// The objective one step to one side of θ.
+/// The risk one step to one side of θ.
 struct Side {
     value: f64,
     gradient: Vec<f64>,
@@ -194,20 +191,19 @@ struct Side {
 }
 
 impl Side {
-    fn new(objective: &dyn Objective, theta: &[f64], step: f64, v: &[f64]) -> Self {
+    fn new(risk: &dyn Risk, theta: &[f64], step: f64, v: &[f64]) -> Result<Self, RiskError> {
         let mut moved = theta.to_vec();
         add_scaled(&mut moved, step, v);
-        let point = objective.at(&moved);
         let (mut gradient, mut product) = (vec![0.0; v.len()], vec![0.0; v.len()]);
-        point.gradient(&mut gradient);
-        point.hvp(v, &mut product);
-        Self { value: objective.value(&moved), gradient, product }
+        risk.gradient(&moved, &mut gradient)?;
+        risk.at(&moved, 0)?.product(Curvature::Hessian, v, &mut product)?;
+        Ok(Self { value: risk.evaluate(&moved)?.loss, gradient, product })
     }
 }
 
-fn check_layout(objective: &dyn Objective) -> Result<(), CheckError> {
+fn check_layout(risk: &dyn Risk) -> Result<(), CheckError> {
     let mut expected = 0;
-    for block in &objective.layout().blocks {
+    for block in &risk.layout().blocks {
         let (start, end) = (block.range.start, block.range.end);
         let size = block.shape.iter().try_fold(1_usize, |p, &n| p.checked_mul(n));
         if start != expected || size != end.checked_sub(start) {
@@ -219,7 +215,7 @@ fn check_layout(objective: &dyn Objective) -> Result<(), CheckError> {
 }
 
 /// Value and gradient, after seeing that every way to them gives the same bits twice.
-fn check_repeatable(objective: &dyn Objective, theta: &[f64]) -> Result<(f64, Vec<f64>), CheckError> {
+fn check_repeatable(risk: &dyn Risk, theta: &[f64]) -> Result<(f64, Vec<f64>), CheckError> {
     let same = |what, first: f64, second: f64| {
         if first.to_bits() == second.to_bits() {
             Ok(())
@@ -227,20 +223,19 @@ fn check_repeatable(objective: &dyn Objective, theta: &[f64]) -> Result<(f64, Ve
             Err(CheckError::NotRepeatable { what, first, second })
         }
     };
-    let n = objective.dim();
-    let loss = objective.value(theta);
-    same("the value", loss, objective.value(theta))?;
-    let (first, second) = (objective.at(theta), objective.at(theta));
-    same("the value of the point", first.value(), second.value())?;
+    let n = risk.dim();
+    let loss = risk.evaluate(theta)?.loss;
+    same("the value", loss, risk.evaluate(theta)?.loss)?;
+    let (first, second) = (risk.at(theta, 0)?, risk.at(theta, 0)?);
     let (mut one, mut two) = (vec![0.0; n], vec![0.0; n]);
-    first.gradient(&mut one);
-    second.gradient(&mut two);
+    risk.gradient(theta, &mut one)?;
+    risk.gradient(theta, &mut two)?;
     one.iter().zip(&two).try_for_each(|(a, b)| same("the gradient", *a, *b))?;
     let mut v = vec![0.0; n];
     random::fill_normal(0, 1, &mut v);
     let (mut first_product, mut second_product) = (vec![0.0; n], vec![0.0; n]);
-    first.hvp(&v, &mut first_product);
-    second.hvp(&v, &mut second_product);
+    first.product(Curvature::Hessian, &v, &mut first_product)?;
+    second.product(Curvature::Hessian, &v, &mut second_product)?;
     let what = "a Hessian-vector product";
     first_product.iter().zip(&second_product).try_for_each(|(a, b)| same(what, *a, *b))?;
     if !loss.is_finite() {

@@ -7,9 +7,9 @@ mod interval;
 mod polynomials;
 
 use crate::evaluation::{Threading, in_batches};
-use crate::hessian_operator::{ThetaLength, check_theta};
 use crate::numeric::add_scaled;
-use crate::{Axis, AxisError, Objective, random};
+use crate::risk::{Risk, RiskError, check_theta};
+use crate::{Axis, AxisError, random};
 use polynomials::{Fit, QuadraticFit};
 use saddlescope_krylov::Estimate;
 use serde::{Deserialize, Serialize};
@@ -122,11 +122,11 @@ pub enum FitWarning {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CurvatureFitError {
-    /// θ has the wrong length.
+    /// The loss could not be evaluated.
     #[error(transparent)]
-    Theta(#[from] ThetaLength),
-    /// The objective has no parameters.
-    #[error("the objective has no parameters")]
+    Risk(#[from] RiskError),
+    /// The risk has no parameters.
+    #[error("the risk has no parameters")]
     Empty,
     /// A parabola needs three points.
     #[error("{count} points on a line; a parabola needs at least 3")]
@@ -151,7 +151,7 @@ pub enum CurvatureFitError {
     },
 }
 
-/// Estimates tr H at `theta` from values of the objective along `options.probes` random lines.
+/// Estimates tr H at `theta` from values of the loss along `options.probes` random lines.
 ///
 /// `on_progress` is told how many lines are done and may stop; the lines so far are then used. Results have the same
 /// bits on any number of threads.
@@ -159,12 +159,12 @@ pub enum CurvatureFitError {
 /// # Errors
 /// θ of the wrong length, fewer than three points, an impossible interval.
 pub fn fit_trace(
-    objective: &dyn Objective,
+    risk: &dyn Risk,
     theta: &[f64],
     options: &CurvatureFitOptions,
     on_progress: &mut dyn FnMut(usize) -> ControlFlow<()>,
 ) -> Result<CurvatureFit, CurvatureFitError> {
-    check_theta(objective, theta)?;
+    check_theta(risk, theta)?;
     let n = theta.len();
     if n == 0 {
         return Err(CurvatureFitError::Empty);
@@ -172,7 +172,7 @@ pub fn fit_trace(
     let (axis, spent) = match options.interval {
         FitInterval::Points { lo, hi, count } => (Axis::new(lo, hi, count)?, 0),
         FitInterval::FromCurvature { loss_change, count } => {
-            let (half_width, spent) = interval::half_width(objective, theta, options, loss_change)?;
+            let (half_width, spent) = interval::half_width(risk, theta, options, loss_change)?;
             (Axis::symmetric(half_width, count)?, spent)
         }
     };
@@ -183,21 +183,33 @@ pub fn fit_trace(
     let fit = QuadraticFit::new(&alphas);
     let line = |(eta, moved): &mut (Vec<f64>, Vec<f64>), probe: usize| {
         random::fill_probe(options.seed, probe as u64, eta);
-        let losses: Vec<f64> = alphas
+        let losses = alphas
             .iter()
             .map(|&alpha| {
                 moved.copy_from_slice(theta);
                 add_scaled(moved, alpha, eta);
-                objective.value(moved)
+                Ok(risk.evaluate(moved)?.loss)
             })
-            .collect();
-        fit.apply(&losses)
+            .collect::<Result<Vec<f64>, RiskError>>()?;
+        Ok(fit.apply(&losses))
     };
     let mut fits: Vec<Fit> = Vec::with_capacity(options.probes);
+    let mut failure: Option<RiskError> = None;
     in_batches(options.probes, options.threading, || (vec![0.0; n], vec![0.0; n]), line, &mut |batch| {
-        fits.extend(batch);
+        for result in batch {
+            match result {
+                Ok(one) => fits.push(one),
+                Err(error) => {
+                    failure = Some(error);
+                    return ControlFlow::Break(());
+                }
+            }
+        }
         on_progress(fits.len())
     });
+    if let Some(error) = failure {
+        return Err(error.into());
+    }
     let evaluations = spent + fits.len() * alphas.len();
     Ok(summarize(&fits, axis, evaluations, options.tolerance))
 }

@@ -1,6 +1,6 @@
 //! Evaluating a loss at many points: one after the other or spread over threads, with the same bits.
 
-use crate::Objective;
+use crate::risk::{Evaluation, Risk, RiskError};
 use rayon::prelude::*;
 use std::ops::ControlFlow;
 
@@ -13,31 +13,17 @@ pub enum Threading {
     Sequential,
 }
 
-/// What is measured at one point.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Measurement {
-    /// L(θ), NaN and infinities included.
-    pub loss: f64,
-    /// Accuracy in [0, 1], when there is one.
-    pub accuracy: Option<f64>,
-}
-
-impl Measurement {
-    /// A measurement without an accuracy.
-    pub fn of_loss(loss: f64) -> Self {
-        Self { loss, accuracy: None }
-    }
-}
-
-/// The measure that evaluates an objective's loss.
-pub fn loss_of(objective: &dyn Objective) -> impl Fn(&[f64]) -> Measurement + Sync + '_ {
-    |theta| Measurement::of_loss(objective.value(theta))
-}
-
-/// Some points came with an accuracy, others without.
+/// Why a row of points cannot be evaluated.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[error("some points of the grid have an accuracy and others have none")]
-pub struct RowError;
+#[non_exhaustive]
+pub enum RowError {
+    /// Some points came with an accuracy, others without.
+    #[error("some points of the grid have an accuracy and others have none")]
+    SomeAccuracies,
+    /// The risk could not be evaluated.
+    #[error(transparent)]
+    Risk(#[from] RiskError),
+}
 
 /// The values of one row.
 pub(crate) struct MeasuredRow {
@@ -51,24 +37,25 @@ pub(crate) fn measure_row(
     count: usize,
     threading: Threading,
     has_accuracy: Option<bool>,
-    measure: &(dyn Fn(&[f64]) -> Measurement + Sync),
+    risk: &dyn Risk,
     place: &(dyn Fn(usize, &mut [f64]) + Sync),
 ) -> Result<MeasuredRow, RowError> {
     let one = |theta: &mut Vec<f64>, j: usize| {
         place(j, theta);
-        measure(theta)
+        risk.evaluate(theta)
     };
-    let values: Vec<Measurement> = match threading {
+    let values: Result<Vec<Evaluation>, RiskError> = match threading {
         Threading::Spread => (0..count).into_par_iter().map_init(|| vec![0.0; n], one).collect(),
         Threading::Sequential => {
             let mut theta = vec![0.0; n];
             (0..count).map(|j| one(&mut theta, j)).collect()
         }
     };
-    let accuracy: Vec<f64> = values.iter().filter_map(|m| m.accuracy).collect();
+    let values = values?;
+    let accuracy: Vec<f64> = values.iter().filter_map(Evaluation::accuracy).collect();
     let with = !accuracy.is_empty();
     if (with && accuracy.len() != count) || has_accuracy.is_some_and(|before| before != with) {
-        return Err(RowError);
+        return Err(RowError::SomeAccuracies);
     }
     Ok(MeasuredRow { loss: values.iter().map(|m| m.loss).collect(), accuracy: with.then_some(accuracy) })
 }

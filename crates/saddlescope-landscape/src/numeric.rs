@@ -21,12 +21,12 @@ pub(crate) fn dot(x: &[f64], y: &[f64]) -> f64 {
 }
 
 /// Σ xᵢ² in a fixed order.
-pub(crate) fn norm_squared(x: &[f64]) -> f64 {
+pub fn norm_squared(x: &[f64]) -> f64 {
     dot(x, x)
 }
 
 /// ‖x‖₂, safe against overflow and underflow of the squares.
-pub(crate) fn norm(x: &[f64]) -> f64 {
+pub fn norm(x: &[f64]) -> f64 {
     let squared = norm_squared(x);
     if squared.is_finite() && squared > f64::MIN_POSITIVE / f64::EPSILON {
         return squared.sqrt();

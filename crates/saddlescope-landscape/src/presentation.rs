@@ -1,7 +1,7 @@
 //! Results turned into the data of figures.
 
 use crate::Surface;
-use crate::figure::{Grid, HeatMap, Levels, Scale};
+use saddlescope_figure::{Grid, HeatMap, Levels, Scale};
 
 /// The losses of a surface as a grid with α to the right and β upwards.
 pub fn surface_grid(surface: &Surface) -> Grid {
@@ -19,7 +19,7 @@ pub fn accuracy_grid(surface: &Surface) -> Option<Grid> {
 
 /// Least and greatest of the finite values (∞ and −∞ if there are none), and how they are best shown: on a log scale when
 /// all are positive and span more than a decade and a half.
-pub(crate) fn range_and_scale(values: impl IntoIterator<Item = f64>) -> ([f64; 2], Scale) {
+pub fn range_and_scale(values: impl IntoIterator<Item = f64>) -> ([f64; 2], Scale) {
     let finite = values.into_iter().filter(|z| z.is_finite());
     let (low, high) = finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), z| (l.min(z), h.max(z)));
     let scale = if low > 0.0 && high / low > 30.0 { Scale::Log } else { Scale::Linear };
@@ -28,7 +28,7 @@ pub(crate) fn range_and_scale(values: impl IntoIterator<Item = f64>) -> ([f64; 2
 
 /// A heat map in the range and on the scale that several share: a ring at the point studied, a cross at the smallest value,
 /// lines of equal value.
-pub(crate) fn heat_map(grid: Grid, (range, scale): ([f64; 2], Scale)) -> HeatMap {
+pub fn heat_map(grid: Grid, (range, scale): ([f64; 2], Scale)) -> HeatMap {
     HeatMap {
         range: (range[0] < range[1]).then_some(range),
         scale,

@@ -1,12 +1,13 @@
 //! Reading a point: gradient, mean curvature, index, kind of critical point, and what random planes would have said.
 
-use crate::hessian_operator::{HessianOperator, ThetaLength};
+use crate::Threading;
+use crate::curvature_operator::CurvatureOperator;
 use crate::numeric::norm;
 use crate::projection::{
     EnsembleError, EnsembleOptions, Fraction, PlaneEnsemble, PlaneShape, saddle_probability_closed_form,
     sample_planes,
 };
-use crate::{Objective, Threading};
+use crate::risk::{Risk, RiskError, check_theta};
 use saddlescope_krylov::{
     DensityError, DensityOptions, Eigenpair, Estimate, ExtremeEigen, LanczosError, Observer, Status,
     extreme_eigenpairs, spectral_density,
@@ -137,9 +138,9 @@ pub struct PointReading {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReadingError {
-    /// θ has the wrong length.
+    /// θ has the wrong length, or the risk failed.
     #[error(transparent)]
-    Theta(#[from] ThetaLength),
+    Risk(#[from] RiskError),
     /// Fewer than two parameters.
     #[error(transparent)]
     Planes(#[from] EnsembleError),
@@ -159,21 +160,22 @@ pub enum ReadingError {
 /// # Errors
 /// θ of the wrong length, fewer than two parameters, impossible options, or the observer's wish to stop.
 pub fn read_point(
-    objective: &dyn Objective,
+    risk: &dyn Risk,
     theta: &[f64],
     options: &ReadingOptions,
     observer: &mut dyn Observer,
 ) -> Result<PointReading, ReadingError> {
-    let hessian = HessianOperator::new(objective, theta)?;
+    check_theta(risk, theta)?;
     let n = theta.len();
-    let point = hessian.point();
+    let point = risk.at(theta, 0)?;
+    let hessian = CurvatureOperator::hessian(&*point);
     let mut gradient = vec![0.0; n];
-    point.gradient(&mut gradient);
-    let (loss, gradient_norm) = (point.value(), norm(&gradient));
+    let loss = risk.gradient(theta, &mut gradient)?.loss;
+    let gradient_norm = norm(&gradient);
 
     let ensemble_options =
         EnsembleOptions { draws: options.planes, seed: options.seed, threading: options.threading };
-    let planes = sample_planes(point, n, ensemble_options, &mut |_| ControlFlow::Continue(()))?;
+    let planes = sample_planes(&*point, n, ensemble_options, &mut |_| ControlFlow::Continue(()))?;
 
     let eigen = ExtremeEigen {
         tolerance: options.eigen_tolerance,

@@ -1,6 +1,7 @@
 //! The loss along a line: raw values, evaluated point by point or in batches.
 
-use crate::evaluation::{Measurement, RowError, Threading, measure_row};
+use crate::evaluation::{RowError, Threading, measure_row};
+use crate::risk::Risk;
 use crate::surface::smallest;
 use crate::{Axis, Line};
 use serde::{Deserialize, Serialize};
@@ -23,19 +24,19 @@ impl Slice {
     }
 }
 
-/// Evaluates `measure` at every point of `a` along `line`.
+/// Evaluates a risk at every point of `a` along `line`.
 ///
 /// Threading is as in [`evaluate_surface`](crate::evaluate_surface).
 ///
 /// # Errors
-/// Points with and without an accuracy.
+/// Points with and without an accuracy, a risk that fails.
 pub fn evaluate_slice(
     line: &Line,
     a: Axis,
     threading: Threading,
-    measure: &(dyn Fn(&[f64]) -> Measurement + Sync),
+    risk: &dyn Risk,
 ) -> Result<Slice, RowError> {
-    let row = measure_row(line.center().len(), a.count(), threading, None, measure, &|i, theta| {
+    let row = measure_row(line.center().len(), a.count(), threading, None, risk, &|i, theta| {
         line.point(a.value(i), theta)
     })?;
     Ok(Slice { a, loss: row.loss, accuracy: row.accuracy })
@@ -45,7 +46,7 @@ pub fn evaluate_slice(
 mod tests {
     use super::*;
     use crate::analytic::{KnownCriticalPoint, Quadratic};
-    use crate::{Direction, Origin, loss_of};
+    use crate::{Direction, Origin};
 
     #[test]
     fn a_slice_of_a_quadratic_is_its_parabola() {
@@ -53,7 +54,7 @@ mod tests {
         let u = Direction::new(vec![1.0, 1.0], Origin::Given).unwrap();
         let line = Line::new(quadratic.critical_point(), u).unwrap();
         let axis = Axis::parse("-1:2:7").unwrap();
-        let slice = evaluate_slice(&line, axis, Threading::Spread, &loss_of(&quadratic)).unwrap();
+        let slice = evaluate_slice(&line, axis, Threading::Spread, &quadratic).unwrap();
         for (alpha, loss) in axis.values().iter().zip(&slice.loss) {
             // ½ (3 − 1) α², exact in binary for these α.
             assert_eq!(*loss, alpha * alpha);

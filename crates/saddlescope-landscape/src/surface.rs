@@ -1,6 +1,7 @@
 //! The loss over a plane: a grid of raw values, evaluated row by row.
 
-use crate::evaluation::{Measurement, RowError, Threading, measure_row};
+use crate::evaluation::{RowError, Threading, measure_row};
+use crate::risk::Risk;
 use crate::{Axis, Plane};
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
@@ -92,7 +93,7 @@ pub enum SurfaceError {
         /// Largest number of points.
         limit: usize,
     },
-    /// Some points came with an accuracy, others without.
+    /// A row cannot be evaluated.
     #[error(transparent)]
     Row(#[from] RowError),
 }
@@ -136,22 +137,22 @@ pub(crate) fn smallest(values: &[f64]) -> Option<usize> {
     best
 }
 
-/// Evaluates `measure` over the grid of `a` and `b` in `plane`, row by row.
+/// Evaluates a risk over the grid of `a` and `b` in `plane`, row by row.
 ///
-/// `measure` receives θ and returns the loss there, and an accuracy if it has one. `finished` holds rows from an
+/// `finished` holds rows from an
 /// earlier call; they are not computed again. `on_row` sees every new row as soon as it is ready and may stop the
 /// evaluation. With [`Threading::Spread`] the points of a row are spread over the threads of the current rayon
-/// pool; use it only when `measure` itself is single-threaded. The values do not depend on it.
+/// pool; use it only when the risk itself is single-threaded. The values do not depend on it.
 ///
 /// # Errors
-/// A grid beyond [`LARGEST_GRID`], finished rows that do not fit, points with and without an accuracy.
+/// A grid beyond [`LARGEST_GRID`], finished rows that do not fit, points with and without an accuracy, a risk that fails.
 pub fn evaluate_surface(
     plane: &Plane,
     a: Axis,
     b: Axis,
     finished: FinishedRows,
     threading: Threading,
-    measure: &(dyn Fn(&[f64]) -> Measurement + Sync),
+    risk: &dyn Risk,
     on_row: &mut dyn FnMut(SurfaceRow<'_>) -> ControlFlow<()>,
 ) -> Result<SurfaceOutcome, SurfaceError> {
     let (rows, columns) = (a.count(), b.count());
@@ -169,10 +170,9 @@ pub fn evaluate_surface(
     for index in start..rows {
         let alpha = a.value(index);
         let has_accuracy = (index > 0).then_some(accuracy.is_some());
-        let row =
-            measure_row(plane.center().len(), columns, threading, has_accuracy, measure, &|j, theta| {
-                plane.point(alpha, b.value(j), theta)
-            })?;
+        let row = measure_row(plane.center().len(), columns, threading, has_accuracy, risk, &|j, theta| {
+            plane.point(alpha, b.value(j), theta)
+        })?;
         let control = on_row(SurfaceRow {
             index,
             total: rows,

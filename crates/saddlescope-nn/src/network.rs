@@ -5,7 +5,6 @@ use std::sync::Arc;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
 
-use saddlescope_data::{Dataset, Targets};
 use crate::graph::{DataInput, Graph, GraphError, ParameterKind, ValueId};
 use crate::op::numel;
 use crate::ops::loss::{
@@ -14,6 +13,7 @@ use crate::ops::loss::{
 };
 use crate::risk::{Numbers, Objective};
 use saddlescope_data::weights::{ExpectedTensor, TensorData, TensorMap, WeightsError};
+use saddlescope_data::{Dataset, Targets};
 
 /// A network as a graph with one output.
 #[derive(Clone, Debug)]

@@ -319,6 +319,11 @@ impl<T: Element> Risk<T> {
         self.options.threads.max(1)
     }
 
+    /// Whether the loss is one number a sample, so that gradients of single samples exist.
+    pub fn has_per_sample_loss(&self) -> bool {
+        self.per_sample
+    }
+
     /// N, the number of parameters.
     pub fn dim(&self) -> usize {
         self.objective.graph.parameter_count()

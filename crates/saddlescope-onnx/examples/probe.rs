@@ -13,11 +13,11 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
+use saddlescope_data::weights::TensorMap;
 use saddlescope_data::{DataSource, Split};
-use saddlescope_onnx::{ImportOptions, OnnxModel};
 use saddlescope_nn::op::Element;
 use saddlescope_nn::risk::{Curvature, Objective, Risk, RiskOptions};
-use saddlescope_data::weights::TensorMap;
+use saddlescope_onnx::{ImportOptions, OnnxModel};
 
 const NAMES: [&str; 4] = ["loss", "gradient_norm", "vhv", "hv_norm"];
 

@@ -5,9 +5,9 @@ mod builder;
 use builder::{import, linear, node, samples};
 use saddlescope_data::Targets;
 use saddlescope_nn::network::LossKind;
+use saddlescope_nn::risk::{Risk, RiskOptions};
 use saddlescope_onnx::Ending;
 use saddlescope_onnx::proto::NodeProto;
-use saddlescope_nn::risk::{Risk, RiskOptions};
 
 /// Mean cross-entropy on four samples.
 fn cross_entropy(nodes: Vec<NodeProto>, ending: Ending) -> f64 {

@@ -1,15 +1,14 @@
 //! Figure 1: loss (2.28), n = 900, ñ = 1000, in three planes of eigenvectors and in a random one.
 
 use super::{Comparison, FigureResult, Finding, Measured, PaperError, check_stop, ensemble, seed_of};
-use crate::analytic::{KnownCriticalPoint, SignedSquares};
-use crate::figure::{Figure, Levels, Palette, Surface3d};
-use crate::presentation::surface_grid;
-use crate::projection::{
+use saddlescope_figure::{Figure, Levels, Palette, Surface3d};
+use saddlescope_landscape::analytic::{KnownCriticalPoint, SignedSquares};
+use saddlescope_landscape::presentation::surface_grid;
+use saddlescope_landscape::projection::{
     PlaneEnsemble, PlaneShape, Spectrum, saddle_probability_closed_form, saddle_probability_of_two_levels,
 };
-use crate::{
-    Axis, Direction, FinishedRows, Objective, Origin, Plane, Surface, SurfaceOutcome, Threading,
-    evaluate_surface, loss_of,
+use saddlescope_landscape::{
+    Axis, Direction, FinishedRows, Origin, Plane, Risk, Surface, SurfaceOutcome, Threading, evaluate_surface,
 };
 use std::ops::ControlFlow;
 use std::sync::atomic::AtomicBool;
@@ -88,18 +87,13 @@ fn surface(
     axis: Axis,
     stop: &AtomicBool,
 ) -> Result<Surface, PaperError> {
-    let outcome = evaluate_surface(
-        plane,
-        axis,
-        axis,
-        FinishedRows::default(),
-        Threading::Spread,
-        &loss_of(loss),
-        &mut |row| match check_stop(stop, "Figure 1") {
-            Err(_) if row.index + 1 < row.total => ControlFlow::Break(()),
-            _ => ControlFlow::Continue(()),
-        },
-    )?;
+    let outcome =
+        evaluate_surface(plane, axis, axis, FinishedRows::default(), Threading::Spread, loss, &mut |row| {
+            match check_stop(stop, "Figure 1") {
+                Err(_) if row.index + 1 < row.total => ControlFlow::Break(()),
+                _ => ControlFlow::Continue(()),
+            }
+        })?;
     match outcome {
         SurfaceOutcome::Complete(surface) => Ok(surface),
         SurfaceOutcome::Stopped(_) => Err(PaperError::Stopped { figure: "Figure 1" }),

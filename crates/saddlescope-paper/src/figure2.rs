@@ -1,10 +1,10 @@
 //! Figure 2: ensemble averages of Hessian components and principal curvatures against the number of draws.
 
 use super::{Comparison, FigureResult, Finding, Measured, PaperError, ensemble, seed_of};
-use crate::analytic::{KnownCriticalPoint, SignedSquares};
-use crate::figure::{Axis, ColorRole, Figure, LineStyle, Lines, Reference, Series};
-use crate::projection::{RunningMeans, log_spaced, running_means};
+use saddlescope_figure::{Axis, ColorRole, Figure, LineStyle, Lines, Reference, Series};
 use saddlescope_krylov::Estimate;
+use saddlescope_landscape::analytic::{KnownCriticalPoint, SignedSquares};
+use saddlescope_landscape::projection::{RunningMeans, log_spaced, running_means};
 use std::sync::atomic::AtomicBool;
 
 /// Largest number of draws S.

@@ -1,9 +1,9 @@
 //! Figure 3: distributions of κ± over 20,000 random planes, and how often the saddle is hidden.
 
 use super::{Comparison, FigureResult, Finding, Measured, PaperError, ensemble, seed_of};
-use crate::analytic::{KnownCriticalPoint, SignedSquares};
-use crate::figure::{Axis, Bins, ColorRole, Figure, Histogram, LineStyle, Reference, Series};
-use crate::projection::{
+use saddlescope_figure::{Axis, Bins, ColorRole, Figure, Histogram, LineStyle, Reference, Series};
+use saddlescope_landscape::analytic::{KnownCriticalPoint, SignedSquares};
+use saddlescope_landscape::projection::{
     Normal, PlaneEnsemble, PlaneShape, normal_cdf, product_of_normals, saddle_probability_of_two_levels,
 };
 use std::sync::atomic::AtomicBool;
@@ -44,7 +44,7 @@ pub(super) fn make(seed: u64, stop: &AtomicBool) -> Result<FigureResult, PaperEr
 fn histogram(ensemble: &PlaneEnsemble, trace: f64) -> Result<Histogram, PaperError> {
     let (plus, minus) = ensemble.histograms(BINS)?;
     let (plus_fit, minus_fit) = ensemble.normal_approximations();
-    let bins = |label: &str, histogram: &crate::projection::Histogram, color| Bins {
+    let bins = |label: &str, histogram: &saddlescope_landscape::projection::Histogram, color| Bins {
         label: label.into(),
         edges: histogram.edges(),
         heights: histogram.density(),

@@ -2,12 +2,12 @@
 //! vectors.
 
 use super::{Comparison, FigureResult, Finding, Measured, PaperError, check_stop, seed_of, unless};
-use crate::analytic::{KnownCriticalPoint, SignedSquares};
-use crate::curvature_fit::{CurvatureFit, CurvatureFitOptions, FitInterval, fit_trace};
-use crate::figure::{Axis, ColorRole, Figure, LineStyle, Lines, Reference, Series};
-use crate::projection::{log_spaced, running_estimates};
-use crate::{HessianOperator, Threading};
+use saddlescope_figure::{Axis, ColorRole, Figure, LineStyle, Lines, Reference, Series};
 use saddlescope_krylov::{Estimate, Probes, TraceOptions, hutchinson};
+use saddlescope_landscape::analytic::{KnownCriticalPoint, SignedSquares};
+use saddlescope_landscape::projection::{log_spaced, running_estimates};
+use saddlescope_landscape::{CurvatureFit, CurvatureFitOptions, FitInterval, fit_trace};
+use saddlescope_landscape::{CurvatureOperator, Risk, Threading};
 use std::sync::atomic::AtomicBool;
 
 /// Largest number of random vectors.
@@ -32,7 +32,8 @@ pub(super) fn make(seed: u64, stop: &AtomicBool) -> Result<FigureResult, PaperEr
     let mut numbers = Vec::new();
     for (part, (name, loss, printed)) in losses.iter().enumerate() {
         let seed = seed_of(seed, 4, part as u64);
-        let hessian = HessianOperator::new(loss, &loss.critical_point())?;
+        let point = loss.at(&loss.critical_point(), 0)?;
+        let hessian = CurvatureOperator::hessian(&*point);
         let options = TraceOptions { max_products: PROBES, seed, ..Default::default() };
         let products = hutchinson(&hessian, Probes::Gaussian, &options, &mut ())?;
         check_stop(stop, "Figure 4")?;

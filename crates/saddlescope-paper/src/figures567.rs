@@ -2,10 +2,10 @@
 
 use super::network::{NetworkLandscape, PaperNetwork};
 use super::{Comparison, FigureResult, Finding, Measured};
-use crate::analysis::slices::NamedSurface;
-use crate::analysis::{EigenpairResult, largest, smallest};
-use crate::figure::{Figure, Inset, Levels, Scale, Surface3d};
-use crate::presentation::{heat_map, range_and_scale};
+use saddlescope_figure::{Figure, Inset, Levels, Scale, Surface3d};
+use saddlescope_landscape::analysis::slices::NamedSurface;
+use saddlescope_landscape::analysis::{EigenpairResult, largest, smallest};
+use saddlescope_landscape::presentation::{heat_map, range_and_scale};
 
 /// Figure 5 (ResNet-56) or 6 (DenseNet-121).
 pub(super) fn surfaces(landscape: &NetworkLandscape) -> FigureResult {

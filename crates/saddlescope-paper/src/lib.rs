@@ -22,11 +22,11 @@ pub use output::PaperOutput;
 pub use report::paper_report;
 pub use text::text_numbers;
 
-use crate::analytic::AnalyticError;
-use crate::curvature_fit::CurvatureFitError;
-use crate::figure::Figure;
-use crate::projection::{EnsembleError, HistogramError, PlaneEnsemble, SpectrumError};
-use crate::{AxisError, DirectionError, PlaneError, SurfaceError, ThetaLength};
+use saddlescope_figure::Figure;
+use saddlescope_landscape::CurvatureFitError;
+use saddlescope_landscape::analytic::AnalyticError;
+use saddlescope_landscape::projection::{EnsembleError, HistogramError, PlaneEnsemble, SpectrumError};
+use saddlescope_landscape::{AxisError, DirectionError, PlaneError, RiskError, SurfaceError};
 use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -112,7 +112,7 @@ pub enum PaperError {
     },
     /// The analysis of a network stopped.
     #[error(transparent)]
-    Analysis(#[from] crate::analysis::AnalysisError),
+    Analysis(#[from] saddlescope_landscape::analysis::AnalysisError),
     /// A computation refused its input.
     #[error("{0}")]
     Computation(Box<dyn std::error::Error + Send + Sync>),
@@ -137,7 +137,7 @@ from_computation!(
     PlaneError,
     SpectrumError,
     SurfaceError,
-    ThetaLength,
+    RiskError,
     saddlescope_krylov::TraceError
 );
 
@@ -193,15 +193,20 @@ fn check_stop(stop: &AtomicBool, figure: &'static str) -> Result<(), PaperError>
 
 /// An ensemble of random planes at the critical point of an analytic loss.
 fn ensemble(
-    loss: &dyn crate::analytic::KnownCriticalPoint,
+    loss: &dyn saddlescope_landscape::analytic::KnownCriticalPoint,
     draws: usize,
     seed: u64,
     stop: &AtomicBool,
     figure: &'static str,
 ) -> Result<PlaneEnsemble, PaperError> {
-    let point = loss.at(&loss.critical_point());
-    let options = crate::projection::EnsembleOptions { draws, seed, threading: crate::Threading::Spread };
-    let ensemble = crate::projection::sample_planes(&*point, loss.dim(), options, &mut unless(stop))?;
+    let point = loss.at(&loss.critical_point(), 0)?;
+    let options = saddlescope_landscape::projection::EnsembleOptions {
+        draws,
+        seed,
+        threading: saddlescope_landscape::Threading::Spread,
+    };
+    let ensemble =
+        saddlescope_landscape::projection::sample_planes(&*point, loss.dim(), options, &mut unless(stop))?;
     check_stop(stop, figure)?;
     Ok(ensemble)
 }

@@ -4,17 +4,16 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::{PaperError, PaperFigure};
-use crate::analysis::slice_request::DirectionRequest;
-use crate::analysis::slices::{self, NamedSurface};
-use crate::analysis::{
-    AnalysisError, AnalysisOptions, EigenResult, EigenStage, End, MemoryPlan, Monitor, RunFolder, Subject,
-    eigenpairs,
+use crate::{PaperError, PaperFigure};
+use saddlescope_landscape::Axis;
+use saddlescope_landscape::Plane;
+use saddlescope_landscape::analysis::slice_request::DirectionRequest;
+use saddlescope_landscape::analysis::slices::{self, NamedSurface};
+use saddlescope_landscape::analysis::{
+    AnalysisError, AnalysisOptions, EigenResult, EigenStage, End, MemoryPlan, Monitor, RunFolder, Split,
+    Subject, eigenpairs,
 };
-use crate::axis::Axis;
-use crate::empirical_risk::EmpiricalRisk;
-use crate::numeric::norm;
-use crate::plane::Plane;
+use saddlescope_landscape::norm;
 
 /// A network of the paper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -117,7 +116,7 @@ impl NetworkLandscape {
 }
 
 /// A surface to evaluate: its name without the split, plane, half-widths, and split with its risk.
-type Wanted<'a> = (&'a str, &'a Plane, [f64; 2], &'a (String, &'a EmpiricalRisk));
+type Wanted<'a> = (&'a str, &'a Plane, [f64; 2], Split<'a>);
 
 /// Half-widths along the directions of λ_max and λ_min at which the quadratic model changes the loss by so many times
 /// the loss at the point: our weights have other curvatures than the paper's, so its ranges would not show the same.
@@ -135,7 +134,7 @@ fn radii(stage: &EigenStage, loss: f64, changes: [f64; 2]) -> [f64; 2] {
 /// Cancelled (everything finished is kept), a folder of something else, or a network without both eigenpairs.
 pub fn network_landscape(
     network: PaperNetwork,
-    subject: &Subject,
+    subject: &Subject<'_>,
     settings: &NetworkSettings,
     dir: &Path,
     monitor: &mut dyn Monitor,
@@ -154,14 +153,14 @@ pub fn network_landscape(
     identity.insert("tolerance".into(), settings.tolerance.into());
     let folder = RunFolder::open(dir, &identity).map_err(AnalysisError::from)?;
     let theta = subject.theta();
-    let risk = &subject.risk;
+    let risk = subject.risk();
     let memory = MemoryPlan::new(subject, &options, None)?;
     let stage = {
-        let near = risk.near_keeping(theta, memory.keep);
-        eigenpairs(&near, risk.dtype(), &options, &memory, &folder, monitor)?
+        let near = risk.at(theta, memory.keep).map_err(AnalysisError::from)?;
+        eigenpairs(&*near, risk.offers().precision, &options, &memory, &folder, monitor)?
     };
     let mut gradient = vec![0.0; theta.len()];
-    let here = risk.gradient(theta, &mut gradient);
+    let here = risk.gradient(theta, &mut gradient).map_err(AnalysisError::from)?;
 
     let direction = |request: DirectionRequest| request.resolve(subject, Some(&stage), &options);
     let largest = direction(DirectionRequest::Eigenvector { end: End::Largest, index: 1 })?;
@@ -171,27 +170,27 @@ pub fn network_landscape(
     let words = [[largest.words, smallest.words], [eta.words, delta.words]];
     let hessian = Plane::new(theta.to_vec(), largest.direction, smallest.direction)?;
     let random = Plane::new(theta.to_vec(), eta.direction, delta.direction)?;
-    let own = (subject.split.clone(), subject.slice_risk());
-    let other = subject.other.as_ref().map(|(name, risk)| (name.clone(), risk));
+    let own = subject.slice_split();
+    let other = subject.other;
     let close = network.close_radius();
     let inset = radii(&stage, here.loss, [0.15, 0.5]);
     let map = radii(&stage, here.loss, [1.0, 2.0]);
     let mut wanted: Vec<Wanted<'_>> = Vec::new();
     if settings.surfaces {
-        wanted.push(("hessian-close", &hessian, [close; 2], &own));
-        wanted.push(("random-close", &random, [close; 2], &own));
-        wanted.push(("hessian-wide", &hessian, [1.0; 2], &own));
-        wanted.push(("random-wide", &random, [1.0; 2], &own));
-        wanted.push(("hessian-inset", &hessian, inset, &own));
+        wanted.push(("hessian-close", &hessian, [close; 2], own));
+        wanted.push(("random-close", &random, [close; 2], own));
+        wanted.push(("hessian-wide", &hessian, [1.0; 2], own));
+        wanted.push(("random-wide", &random, [1.0; 2], own));
+        wanted.push(("hessian-inset", &hessian, inset, own));
     }
     if settings.heat_maps {
-        for splits in [Some(&own), other.as_ref()].into_iter().flatten() {
+        for splits in [Some(own), other].into_iter().flatten() {
             wanted.push(("random-map", &random, [1.0; 2], splits));
             wanted.push(("hessian-map", &hessian, map, splits));
         }
     }
     let mut surfaces = Vec::new();
-    for (name, plane, radii, (split, risk)) in wanted {
+    for (name, plane, radii, Split { name: split, risk }) in wanted {
         let axes: [Axis; 2] = [
             slices::symmetric_axis(radii[0], settings.grid)?,
             slices::symmetric_axis(radii[1], settings.grid)?,
@@ -205,7 +204,7 @@ pub fn network_landscape(
             ["$\\alpha$ ($\\lambda_{max}$)", "$\\beta$ ($\\lambda_{min}$)"]
         };
         surfaces.push(NamedSurface {
-            split: split.clone(),
+            split: split.into(),
             directions: words[usize::from(is_random)].clone(),
             labels: labels.map(String::from),
             heading: if is_random { "Random directions".into() } else { "Hessian directions".into() },
@@ -218,8 +217,8 @@ pub fn network_landscape(
         network,
         gradient_norm: norm(&gradient),
         samples: risk.samples(),
-        slice_samples: subject.slice_risk().samples(),
-        splits: [own.0.clone(), other.map_or_else(String::new, |(name, _)| name)],
+        slice_samples: subject.slice_split().risk.samples(),
+        splits: [own.name.into(), other.map_or_else(String::new, |s| s.name.into())],
         eigen: stage.result,
         surfaces,
     })

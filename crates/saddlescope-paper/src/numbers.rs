@@ -1,7 +1,7 @@
 //! The table "printed / exact / ours ± error".
 
-use crate::projection::Fraction;
 use saddlescope_krylov::Estimate;
+use saddlescope_landscape::projection::Fraction;
 use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 

@@ -1,8 +1,8 @@
 //! The paper's figures and table on disk.
 
 use super::{FigureResult, NumberTable};
-use crate::figure::{FigureError, Saved, save_all, write_atomic};
-use crate::report::{Report, write_html};
+use saddlescope_figure::page::{Report, write_html};
+use saddlescope_figure::{FigureError, Saved, save_all, write_atomic};
 use std::fs;
 use std::path::{Path, PathBuf};
 

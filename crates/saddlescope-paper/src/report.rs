@@ -2,7 +2,7 @@
 
 use super::numbers::significant;
 use super::{Comparison, FigureResult, Finding, NumberTable};
-use crate::report::{Align, Report, Section, Table};
+use saddlescope_figure::page::{Align, Report, Section, Table};
 
 /// A report with the finished figures and the table. `seed` is the one that made them.
 pub fn paper_report(results: &[FigureResult], table: &NumberTable, seed: u64) -> Report {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::figure::check;
+use saddlescope_figure::check;
 
 fn never() -> AtomicBool {
     AtomicBool::new(false)
@@ -84,7 +84,7 @@ fn figure_1_shows_a_saddle_a_minimum_a_maximum_and_an_apparent_minimum() {
         .panels
         .iter()
         .map(|panel| match &panel.kind {
-            crate::figure::PanelKind::Surface3d(surface) => surface.grid.clone(),
+            saddlescope_figure::PanelKind::Surface3d(surface) => surface.grid.clone(),
             other => panic!("{other:?}"),
         })
         .collect();
@@ -114,7 +114,7 @@ fn the_report_holds_the_figures_and_every_row_of_the_table() {
     let rows: usize = report.sections[1].tables.iter().map(|table| table.rows.len()).sum();
     assert_eq!(rows, table.rows.len());
     assert!(report.verdict.iter().any(|sentence| sentence.contains("where the paper says 25\u{a0}%")));
-    let html = crate::report::render_html(&report).unwrap();
+    let html = saddlescope_figure::page::render_html(&report).unwrap();
     assert!(html.contains("vanishingly small"));
 }
 

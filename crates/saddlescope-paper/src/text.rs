@@ -2,11 +2,11 @@
 
 use super::numbers::significant;
 use super::{Comparison, Finding, Measured, PaperError, check_stop, ensemble, figure1, seed_of};
-use crate::Objective;
-use crate::analytic::{KnownCriticalPoint, SignedSquares};
-use crate::projection::{
+use saddlescope_landscape::analytic::{KnownCriticalPoint, SignedSquares};
+use saddlescope_landscape::projection::{
     bound_corrected, bound_printed_2_14, bound_printed_a5, overlap_probability, simulate_overlap,
 };
+use saddlescope_landscape::{Curvature, Risk};
 use std::sync::atomic::AtomicBool;
 
 /// N and ε at which the bounds are compared.
@@ -75,9 +75,9 @@ fn bounds(seed: u64) -> Vec<Comparison> {
 fn misprints(loss: &SignedSquares, mean_curvature: Measured) -> Result<Vec<Comparison>, PaperError> {
     let n = loss.dim() as f64;
     let (n_half, n_tilde) = (loss.n() as f64, loss.n_tilde() as f64);
-    let signs = Signs::of(loss);
+    let signs = Signs::of(loss)?;
     let large = SignedSquares::new(figure1::N, figure1::N_TILDE)?;
-    let large_signs = Signs::of(&large);
+    let large_signs = Signs::of(&large)?;
     let row = |place: &str, quantity: &str, printed: String, exact, ours, remark: &str| Comparison {
         place: place.into(),
         quantity: quantity.into(),
@@ -124,23 +124,23 @@ struct Signs {
 
 impl Signs {
     /// Applies the Hessian at the critical point to every coordinate vector, a block at a time.
-    fn of(loss: &SignedSquares) -> Self {
+    fn of(loss: &SignedSquares) -> Result<Self, PaperError> {
         const BLOCK: usize = 64;
         let n = loss.dim();
-        let point = loss.at(&loss.critical_point());
+        let point = loss.at(&loss.critical_point(), 0)?;
         let mut signs = Self { positive: 0, negative: 0 };
         for start in (0..n).step_by(BLOCK) {
             let count = BLOCK.min(n - start);
             let mut vectors = vec![0.0; count * n];
             (0..count).for_each(|i| vectors[i * n + start + i] = 1.0);
             let mut products = vec![0.0; count * n];
-            point.hvp(&vectors, &mut products);
+            point.product(Curvature::Hessian, &vectors, &mut products)?;
             for (i, product) in products.chunks_exact(n).enumerate() {
                 let diagonal = product[start + i];
                 signs.positive += usize::from(diagonal > 0.0);
                 signs.negative += usize::from(diagonal < 0.0);
             }
         }
-        signs
+        Ok(signs)
     }
 }

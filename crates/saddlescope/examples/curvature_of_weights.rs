@@ -12,11 +12,11 @@ use std::path::Path;
 use rand_distr::{Distribution, StandardNormal};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::SeedableRng;
-use saddlescope_krylov::{ExtremeEigen, FnOperator, Precision, extreme_eigenpairs};
+use saddlescope_data::weights::TensorMap;
 use saddlescope_data::{Split, digits};
+use saddlescope_krylov::{ExtremeEigen, FnOperator, Precision, ProductError, extreme_eigenpairs};
 use saddlescope_nn::network::LossKind;
 use saddlescope_nn::risk::{Curvature, Risk, RiskOptions};
-use saddlescope_data::weights::TensorMap;
 use saddlescope_nn::zoo;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -39,14 +39,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
 
     let point = train.at(&theta);
-    // Products with the Hessian cannot fail: only the per-sample Fisher matrix needs more than every network has.
-    let multiply = |x: &[f64], y: &mut [f64]| {
-        if let Err(error) = point.product(Curvature::Hessian, x, y) {
-            y.fill(f64::NAN);
-            println!("{error}");
-        }
+    let multiply = |x: &[f64], y: &mut [f64]| -> Result<(), ProductError> {
+        point.product(Curvature::Hessian, x, y).map_err(ProductError::failed)?;
+        Ok(())
     };
-    let h = FnOperator::from_block(n, multiply);
+    let h = FnOperator::fallible_block(n, multiply);
     let options = ExtremeEigen { tolerance: 1e-8, precision: Precision::F64, ..ExtremeEigen::ends(4, 6) };
     let solution = extreme_eigenpairs(&h, &options, &mut ())?;
     println!("{} after {} products", solution.status, solution.products);
@@ -65,7 +62,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let k = 32.min(n - start);
         let (mut units, mut columns) = (vec![0.0; k * n], vec![0.0; k * n]);
         (0..k).for_each(|j| units[j * n + start + j] = 1.0);
-        multiply(&units, &mut columns);
+        multiply(&units, &mut columns)?;
         trace += (0..k).map(|j| columns[j * n + start + j]).sum::<f64>();
     }
     println!("trace {trace:.4}");
@@ -79,7 +76,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             v.iter_mut().for_each(|x| *x /= length);
         }
         let mut products = vec![0.0; 32 * n];
-        multiply(&vs, &mut products);
+        multiply(&vs, &mut products)?;
         curvatures.extend(vs.chunks_exact(n).zip(products.chunks_exact(n)).map(|(v, hv)| dot(v, hv)));
     }
     let negative = curvatures.iter().filter(|&&c| c < 0.0).count();

@@ -11,7 +11,7 @@
 
 use saddlescope::analytic::{KnownCriticalPoint, SignedSquares};
 use saddlescope::projection::{EnsembleOptions, PlaneShape, sample_planes};
-use saddlescope::{Objective, Threading};
+use saddlescope::{Risk, Threading};
 use std::ops::ControlFlow;
 use std::time::Instant;
 
@@ -24,7 +24,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
     for (name, loss) in [("(2.23)", SignedSquares::balanced(500)?), ("(2.28)", SignedSquares::new(500, 800)?)]
     {
-        let point = loss.at(&loss.critical_point());
+        let point = loss.at(&loss.critical_point(), 0)?;
         let mut seconds = Vec::new();
         let mut last = None;
         for seed in 0..REPEATS {

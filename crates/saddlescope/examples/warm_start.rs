@@ -9,23 +9,23 @@ use std::error::Error;
 use std::path::Path;
 use std::time::Instant;
 
-use saddlescope::empirical_risk::EmpiricalRisk;
 use saddlescope::model;
+use saddlescope::{CurvatureOperator, NetworkRisk, Risk};
+use saddlescope_data::{DataSource, Split};
 use saddlescope_krylov::{Eigensolution, ExtremeEigen, Precision, extreme_eigenpairs};
 use saddlescope_nn::Dtype;
-use saddlescope_data::{DataSource, Split};
-use saddlescope_nn::risk::{Curvature, RiskOptions};
+use saddlescope_nn::risk::RiskOptions;
 
 fn solve(
-    risk: &EmpiricalRisk,
+    risk: &dyn Risk,
     theta: &[f64],
     tolerance: f64,
     start: Vec<Vec<f64>>,
 ) -> Result<(Eigensolution, f64), Box<dyn Error>> {
     let options = ExtremeEigen { tolerance, precision: Precision::F32, start, ..ExtremeEigen::default() };
     let begin = Instant::now();
-    let near = risk.near(theta);
-    let solution = extreme_eigenpairs(&near.operator(Curvature::Hessian), &options, &mut ())?;
+    let point = risk.at(theta, 1 << 30)?;
+    let solution = extreme_eigenpairs(&CurvatureOperator::hessian(&*point), &options, &mut ())?;
     Ok((solution, begin.elapsed().as_secs_f64()))
 }
 
@@ -40,8 +40,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let data = DataSource::parse(source)?.load(split, Some(0..samples), None)?;
     let model = model::load(name, Some(Path::new(weights)), Some(&data))?;
     let objective = model.network.objective(model.default_loss(&data), &data)?;
-    let options = RiskOptions { keep_bytes: 1 << 30, ..RiskOptions::default() };
-    let risk = EmpiricalRisk::new(objective, Dtype::F32, options)?;
+    let risk = NetworkRisk::new(objective, Dtype::F32, RiskOptions::default())?;
     let theta = &model.theta;
     println!(
         "{:>6} {:>10} {:>9} {:>9} {:>11} {:>11} {:>8}",
@@ -60,9 +59,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (plain, seconds) = solve(&risk, theta, 1e-3, Vec::new())?;
     report("none", 0.0, &plain, seconds);
     for part in parts {
-        let few = risk.first_samples(samples.div_ceil(part), Dtype::F32)?;
+        let few = risk.first_samples(samples.div_ceil(part), Precision::F32)?.ok_or("no smaller risk")?;
         for tolerance in [1e-1, 1e-2] {
-            let (first, before) = solve(&few, theta, tolerance, Vec::new())?;
+            let (first, before) = solve(&*few, theta, tolerance, Vec::new())?;
             let start = first.pairs.iter().map(|p| p.vector.clone()).collect();
             let (then, seconds) = solve(&risk, theta, 1e-3, start)?;
             report(&format!("1/{part}"), first.products as f64 / part as f64, &then, before + seconds);

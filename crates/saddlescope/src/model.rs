@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use saddlescope_data::Dataset;
-use saddlescope_nn::network::{LossKind, Network};
-use saddlescope_onnx::{ImportOptions, OnnxError, OnnxModel};
 use saddlescope_data::weights::{TensorMap, WeightsError};
+use saddlescope_nn::network::{LossKind, Network};
 use saddlescope_nn::zoo;
+use saddlescope_onnx::{ImportOptions, OnnxError, OnnxModel};
 
 /// A network and the point θ it was trained to.
 #[derive(Clone, Debug)]

@@ -1,10 +1,10 @@
 //! The embedded network is what the demo says it is: a saddle that random directions hide.
 
-use saddlescope_krylov::{ExtremeEigen, FnOperator, Precision, extreme_eigenpairs};
+use saddlescope_data::weights::TensorMap;
 use saddlescope_data::{Split, digits};
+use saddlescope_krylov::{ExtremeEigen, FnOperator, Precision, extreme_eigenpairs};
 use saddlescope_nn::network::LossKind;
 use saddlescope_nn::risk::{Curvature, Risk, RiskOptions};
-use saddlescope_data::weights::TensorMap;
 use saddlescope_nn::zoo;
 
 #[test]

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use saddlescope::analysis::{escaped_weights, fingerprint};
+use saddlescope::analysis::escaped_weights;
+use saddlescope::weights_fingerprint;
 
 use crate::failure::Failure;
 use crate::run::failure;
@@ -29,7 +30,7 @@ pub struct Arguments {
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let model = arguments.subject.whole_model(None)?;
     let (theta, result) =
-        escaped_weights(&arguments.analysis, &fingerprint(&model), &model.theta).map_err(failure)?;
+        escaped_weights(&arguments.analysis, &weights_fingerprint(&model), &model.theta).map_err(failure)?;
     let tensors = model.network.to_tensors(&theta).map_err(|e| Failure::Failed(anyhow::Error::new(e)))?;
     tensors.write(&arguments.to).map_err(|e| Failure::BadInput(anyhow::Error::new(e)))?;
     terminal::print(format!(

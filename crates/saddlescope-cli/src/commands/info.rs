@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use saddlescope::engine::data::{DataSource, Split};
-use saddlescope::engine::graph::{Graph, ParameterKind, Source};
-use saddlescope::engine::network::Network;
-use saddlescope::engine::onnx::{Ending, ImportOptions, OnnxModel};
-use saddlescope::engine::plan::{Pass, Plan};
+use saddlescope::data::{DataSource, Split};
 use saddlescope::model;
+use saddlescope::nn::graph::{Graph, ParameterKind, Source};
+use saddlescope::nn::network::Network;
+use saddlescope::nn::plan::{Pass, Plan};
+use saddlescope::onnx::{Ending, ImportOptions, OnnxModel};
 
 use crate::failure::Failure;
 use crate::terminal;

@@ -166,11 +166,12 @@ impl NetworkPlan {
             terminal::note(format!("{}:", network.title()))?;
             let subject = arguments.subject(true)?;
             let dir = out.join("networks").join(network.model());
-            let landscape = network_landscape(*network, &subject, &settings, &dir, &mut Progress::new())
-                .map_err(|error| match error {
-                    PaperError::Analysis(error) => failure(error),
-                    other => Failure::Failed(other.into()),
-                })?;
+            let landscape =
+                network_landscape(*network, &subject.subject(), &settings, &dir, &mut Progress::new())
+                    .map_err(|error| match error {
+                        PaperError::Analysis(error) => failure(error),
+                        other => Failure::Failed(other.into()),
+                    })?;
             landscapes.push(landscape);
         }
         Ok(landscapes)

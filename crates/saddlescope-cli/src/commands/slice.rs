@@ -4,10 +4,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use saddlescope::Axis;
-use saddlescope::Objective;
-use saddlescope::analysis::{
-    AnalysisOptions, DirectionRequest, End, GivenDirection, SliceRequest, Subject, fingerprint,
-};
+use saddlescope::analysis::{AnalysisOptions, DirectionRequest, End, GivenDirection, SliceRequest};
+use saddlescope::{NetworkSubject, Risk, weights_fingerprint};
 
 use crate::failure::Failure;
 use crate::run::{RunArguments, between, failure, positive, print_eigenpairs};
@@ -110,11 +108,15 @@ fn axis(name: &str, text: Option<&str>) -> Result<Option<Axis>, Failure> {
 }
 
 /// Reads what must be read.
-fn resolve(wanted: Wanted, from: Option<&Path>, subject: &Subject) -> Result<DirectionRequest, Failure> {
+fn resolve(
+    wanted: Wanted,
+    from: Option<&Path>,
+    subject: &NetworkSubject,
+) -> Result<DirectionRequest, Failure> {
     let layout = subject.risk.layout();
     Ok(match (wanted, from) {
         (Wanted::Eigenvector(end, index), Some(folder)) => {
-            let weights = fingerprint(&subject.model);
+            let weights = weights_fingerprint(&subject.model);
             DirectionRequest::Given(
                 GivenDirection::of_run(folder, end, index, &weights, layout).map_err(failure)?,
             )

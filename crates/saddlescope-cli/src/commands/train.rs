@@ -5,10 +5,10 @@ use std::sync::atomic::Ordering;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use saddlescope_data::{DataSource, Dataset, Split, parse_samples};
-use saddlescope_nn::network::{LossKind, Network};
-use saddlescope_nn::train::{EpochOutcome, Schedule, StepReport, TrainError, TrainOptions, Trainer};
-use saddlescope_nn::zoo;
+use saddlescope::data::{DataSource, Dataset, Split, parse_samples};
+use saddlescope::nn::network::{LossKind, Network};
+use saddlescope::nn::train::{EpochOutcome, Schedule, StepReport, TrainError, TrainOptions, Trainer};
+use saddlescope::nn::zoo;
 
 use crate::failure::Failure;
 use crate::{interrupt, terminal};

@@ -1,10 +1,10 @@
 //! Figures with every kind of panel, from numbers made up for the purpose.
 
+use saddlescope_figure::page::{Align, Report, Section, Table};
 use saddlescope_figure::{
     Axis, Bins, ColorRole, Eigenvalue, Figure, FigureWidth, Grid, HeatMap, Histogram, Inset, Levels,
     LineStyle, Lines, Palette, Reference, Scale, Series, Spectrum, Surface3d,
 };
-use saddlescope_figure::page::{Align, Report, Section, Table};
 
 fn axis(lo: f64, hi: f64, n: usize) -> Vec<f64> {
     (0..n).map(|i| lo + (hi - lo) * i as f64 / (n - 1) as f64).collect()

@@ -6,8 +6,8 @@ mod demo;
 use std::error::Error;
 use std::path::PathBuf;
 
-use saddlescope_figure::save_all;
 use saddlescope_figure::page::write_html;
+use saddlescope_figure::save_all;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let dir = PathBuf::from(std::env::args_os().nth(1).ok_or("give the folder to write to")?);

@@ -8,15 +8,15 @@ use super::options::AnalysisOptions;
 use super::results::{Cost, SelfCheck};
 use super::self_check;
 use super::subject::Subject;
-use crate::empirical_risk::NearPoint;
+use crate::risk::Point;
 
 /// Checks the model (or reads what an earlier run found), and says what the run will cost.
 ///
 /// # Errors
 /// A model that fails its own checks, or a folder that cannot be written.
 pub fn checks(
-    subject: &Subject,
-    near: &NearPoint<'_>,
+    subject: &Subject<'_>,
+    near: &dyn Point,
     options: &AnalysisOptions,
     plan: &MemoryPlan,
     folder: &RunFolder,
@@ -27,7 +27,7 @@ pub fn checks(
         None => {
             monitor.begin("self-check on this model", None);
             let (check, seconds) = self_check::self_check(subject, near, options.seed)?;
-            let cost = self_check::cost(subject, options, seconds, plan.total);
+            let cost = self_check::cost(subject, options, seconds, plan.total)?;
             monitor.end(&check.sentence());
             folder.save("checks", &(&check, &cost))?;
             (check, cost)
@@ -39,7 +39,7 @@ pub fn checks(
     monitor.note(&format!(
         "{} parameters, {} samples; about {} products of {:.3} s and {} evaluations of {:.3} s: {} in all; about {} MiB",
         subject.theta().len(),
-        subject.risk.samples(),
+        subject.risk().samples(),
         cost.products,
         cost.product_seconds,
         cost.evaluations,

@@ -3,7 +3,6 @@
 use std::ops::ControlFlow;
 
 use saddlescope_krylov::{DensityOptions, Estimate, Precision, Progress, spectral_density};
-use saddlescope_nn::risk::Curvature;
 
 use super::eigen::EigenStage;
 use super::error::AnalysisError;
@@ -13,8 +12,9 @@ use super::memory::MemoryPlan;
 use super::monitor::Monitor;
 use super::options::AnalysisOptions;
 use super::results::DensityResult;
-use crate::empirical_risk::NearPoint;
+use crate::curvature_operator::CurvatureOperator;
 use crate::projection::Spectrum;
+use crate::risk::Point;
 
 const STAGE: &str = "density";
 const LOG: &str = "density.products";
@@ -28,7 +28,7 @@ const DRAWS: usize = 20_000;
 /// # Errors
 /// Cancelled, or a folder that cannot be written.
 pub fn density(
-    near: &NearPoint<'_>,
+    near: &dyn Point,
     stage: Option<&EigenStage>,
     options: &AnalysisOptions,
     plan: &MemoryPlan,
@@ -60,7 +60,7 @@ pub fn density(
         );
     }
     monitor.begin("spectral density", Some(request.max_products() as u64));
-    let operator = near.operator(Curvature::Hessian);
+    let operator = CurvatureOperator::hessian(near);
     let journal = Journal::open(&operator, &folder.work(LOG))?;
     let mut cancelled = false;
     let found = spectral_density(&journal, &request, &mut |p: &Progress<'_>| {

@@ -1,6 +1,6 @@
 //! Which planes and cuts are evaluated: those of the analysis, or those that were asked for.
 
-use saddlescope_nn::risk::Curvature;
+use crate::risk::Curvature;
 
 use super::eigen::EigenStage;
 use super::error::AnalysisError;
@@ -10,18 +10,18 @@ use super::options::AnalysisOptions;
 use super::results::{End, EscapeResult};
 use super::slice_request::{DirectionRequest, NamedDirection, SliceRequest, eigen_direction};
 use super::slices::{self, Cut, CutRequest, NamedSurface, radius, shown_change, symmetric_axis};
-use super::subject::Subject;
+use super::subject::{Split, Subject};
 use crate::axis::Axis;
-use crate::empirical_risk::NearPoint;
 use crate::numeric::dot;
 use crate::plane::Plane;
+use crate::risk::Point;
 
 /// What is known of the point before anything is drawn.
 pub struct Known<'a> {
     /// The subject.
-    pub subject: &'a Subject,
+    pub subject: &'a Subject<'a>,
     /// The risk near θ.
-    pub near: &'a NearPoint<'a>,
+    pub near: &'a dyn Point,
     /// The extreme eigenpairs, if there are any.
     pub stage: Option<&'a EigenStage>,
     /// ∇L(θ).
@@ -247,15 +247,15 @@ pub fn draw(
     }
     let subject = known.subject;
     let cuts = cuts.iter().map(|c| slices::cut(c, subject, folder, monitor)).collect::<Result<_, _>>()?;
-    let mut risks = vec![(subject.split.as_str(), subject.slice_risk())];
-    risks.extend(subject.other.iter().map(|(name, risk)| (name.as_str(), risk)));
+    let mut splits = vec![subject.slice_split()];
+    splits.extend(subject.other);
     let mut surfaces = Vec::new();
-    let mut evaluate = |request: &PlaneRequest, split: &str, risk| -> Result<(), AnalysisError> {
-        let name = format!("{}-{split}", request.name);
-        let surface = slices::surface(&name, risk, &request.plane, request.axes, folder, monitor)?;
+    let mut evaluate = |request: &PlaneRequest, split: Split<'_>| -> Result<(), AnalysisError> {
+        let name = format!("{}-{}", request.name, split.name);
+        let surface = slices::surface(&name, split.risk, &request.plane, request.axes, folder, monitor)?;
         surfaces.push(NamedSurface {
             name,
-            split: split.into(),
+            split: split.name.into(),
             directions: request.words.clone(),
             labels: request.labels.clone(),
             heading: request.heading.clone(),
@@ -264,13 +264,13 @@ pub fn draw(
         });
         Ok(())
     };
-    for &(split, risk) in &risks {
+    for split in splits {
         for request in planes.iter().filter(|p| !p.zoom) {
-            evaluate(request, split, risk)?;
+            evaluate(request, split)?;
         }
     }
     for request in planes.iter().filter(|p| p.zoom) {
-        evaluate(request, &subject.split, subject.slice_risk())?;
+        evaluate(request, subject.slice_split())?;
     }
     Ok((cuts, surfaces))
 }

@@ -4,22 +4,23 @@ use std::fs::File;
 use std::io::BufWriter;
 use std::ops::ControlFlow;
 
+use crate::risk::Curvature;
+use saddlescope_data::weights::{TensorData, TensorMap};
+use saddlescope_krylov::Precision;
 use saddlescope_krylov::{
     Eigenpair, ExtremeEigen, LanczosState, Observer, Progress, SnapshotWriter, Status, SymmetricOperator,
     Wanted, algorithm1, extreme_eigenpairs, read_snapshot, resume_extreme_eigenpairs,
 };
-use saddlescope_nn::Dtype;
-use saddlescope_nn::risk::Curvature;
-use saddlescope_data::weights::{TensorData, TensorMap};
 
 use super::error::AnalysisError;
 use super::folder::RunFolder;
 use super::journal::Journal;
-use super::memory::{MemoryPlan, precision};
+use super::memory::MemoryPlan;
 use super::monitor::Monitor;
 use super::options::{AnalysisOptions, EigenMethod};
 use super::results::{EigenResult, EigenpairResult, End};
-use crate::empirical_risk::NearPoint;
+use crate::curvature_operator::CurvatureOperator;
+use crate::risk::Point;
 
 /// The stage's numbers and the eigenvectors, in the order of the pairs.
 pub struct EigenStage {
@@ -62,8 +63,8 @@ const JOURNAL: &str = "algorithm1.products";
 /// # Errors
 /// Cancelled, or a folder that cannot be written.
 pub fn eigenpairs(
-    near: &NearPoint<'_>,
-    dtype: Dtype,
+    near: &dyn Point,
+    precision: Precision,
     options: &AnalysisOptions,
     plan: &MemoryPlan,
     folder: &RunFolder,
@@ -87,13 +88,13 @@ pub fn eigenpairs(
         wanted: Wanted::Ends { largest: options.largest, smallest: options.smallest },
         tolerance: options.tolerance,
         max_products: options.max_products,
-        precision: precision(dtype),
+        precision,
         seed: options.seed,
         basis_limit: plan.basis_limit(),
         ..ExtremeEigen::default()
     };
     monitor.begin("extreme eigenpairs", None);
-    let operator = near.operator(Curvature::Hessian);
+    let operator = CurvatureOperator::hessian(near);
     let mut watch = Watch::new(folder, monitor);
     let (pairs, ends, status, products, condition) = match options.method {
         EigenMethod::Lanczos => {
@@ -165,7 +166,7 @@ pub fn eigenpairs(
 
 /// Standard error of each λ over chunks of samples: chunks are independent draws from the source of the data, and
 /// λ ≈ Σ w_c vᵀH_c v with weights w_c = share of the samples.
-fn sampling_errors(near: &NearPoint<'_>, pairs: &[Eigenpair]) -> Result<Vec<f64>, AnalysisError> {
+fn sampling_errors(near: &dyn Point, pairs: &[Eigenpair]) -> Result<Vec<f64>, AnalysisError> {
     let vs: Vec<f64> = pairs.iter().flat_map(|p| p.vector.iter().copied()).collect();
     let mut out = vec![0.0; vs.len()];
     let report = near.product(Curvature::Hessian, &vs, &mut out)?;

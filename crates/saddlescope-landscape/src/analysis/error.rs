@@ -1,14 +1,14 @@
 //! Why an analysis stops.
 
-use saddlescope_krylov::{LanczosError, SnapshotError};
-use saddlescope_nn::risk::RiskError;
+use crate::risk::RiskError;
 use saddlescope_data::weights::WeightsError;
+use saddlescope_krylov::{LanczosError, SnapshotError};
 
 use super::folder::FolderError;
 use crate::direction::DirectionError;
-use crate::figure::FigureError;
 use crate::plane::PlaneError;
 use crate::surface::SurfaceError;
+use saddlescope_figure::FigureError;
 
 /// Why an analysis stops.
 #[derive(Debug, thiserror::Error)]

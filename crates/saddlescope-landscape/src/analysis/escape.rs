@@ -1,6 +1,5 @@
 //! A line search along negative curvature: how much loss there is to gain, and what other samples say.
 
-use saddlescope_nn::risk::Evaluation;
 use saddlescope_data::weights::TensorMap;
 
 use super::eigen::EigenStage;
@@ -9,7 +8,7 @@ use super::folder::RunFolder;
 use super::monitor::Monitor;
 use super::results::{EscapeResult, smallest};
 use super::slice_request::read_results;
-use crate::empirical_risk::EmpiricalRisk;
+use crate::risk::{Evaluation, Risk, RiskError};
 
 /// Factor between steps of the search, and how many there are on each side.
 const FACTOR: f64 = 1.5;
@@ -34,8 +33,8 @@ pub fn moved(theta: &[f64], step: f64, direction: &[f64]) -> Vec<f64> {
 /// # Errors
 /// Cancelled, or a folder that cannot be written.
 pub fn search(
-    risk: &EmpiricalRisk,
-    other: Option<&EmpiricalRisk>,
+    risk: &dyn Risk,
+    other: Option<&dyn Risk>,
     theta: &[f64],
     stage: &EigenStage,
     folder: &RunFolder,
@@ -50,13 +49,13 @@ pub fn search(
     monitor.begin("escape along negative curvature", None);
     let mut point = vec![0.0; theta.len()];
     let mut tried: Vec<[f64; 2]> = Vec::new();
-    let before = risk.evaluate(theta);
+    let before = risk.evaluate(theta)?;
     let mut evaluate = |step: f64, tried: &mut Vec<[f64; 2]>, monitor: &mut dyn Monitor| {
         if monitor.cancelled() {
             return Err(AnalysisError::Cancelled);
         }
         at(theta, step, vector, &mut point);
-        let loss = risk.evaluate(&point).loss;
+        let loss = risk.evaluate(&point)?.loss;
         tried.push([step, loss]);
         monitor.advance(tried.len() as u64, &format!("step {step:+.3e}, loss {loss:.6}"));
         Ok(loss)
@@ -99,8 +98,9 @@ pub fn search(
         }
     }
     let point = moved(theta, best.0, vector);
-    let after = risk.evaluate(&point);
-    let others: Option<(Evaluation, Evaluation)> = other.map(|r| (r.evaluate(theta), r.evaluate(&point)));
+    let after = risk.evaluate(&point)?;
+    let others: Option<(Evaluation, Evaluation)> =
+        other.map(|r| Ok::<_, RiskError>((r.evaluate(theta)?, r.evaluate(&point)?))).transpose()?;
     let both = |a: &Evaluation, b: &Evaluation| Some([a.accuracy()?, b.accuracy()?]);
     let result = EscapeResult {
         step: best.0,

@@ -6,11 +6,11 @@ use super::results::{Results, largest, smallest};
 use super::run::Analysis;
 use super::slices::{Cut, NamedSurface};
 use super::verdict::{number, short};
-use crate::figure::{
+use crate::presentation::{heat_map, range_and_scale};
+use saddlescope_figure::{
     Axis, ColorRole, Eigenvalue, Figure, FigureWidth, Grid, HeatMap, Levels, LineStyle, Lines, PanelKind,
     Reference, Scale, Series, Spectrum, Surface3d, save_all,
 };
-use crate::presentation::{heat_map, range_and_scale};
 
 /// Surfaces side by side on the samples of the analysis: Hessian and random directions, or what was asked for.
 fn surfaces(analysis: &Analysis) -> Option<Figure> {

@@ -18,9 +18,8 @@ use super::probes::Probes;
 use super::results::Results;
 use super::run::Analysis;
 use super::slice_request::DirectionRequest;
-use crate::figure::{NamedArray, arrays_to_npz, write_atomic, write_obj, write_vtp};
-use crate::objective::Objective;
 use crate::presentation::surface_grid;
+use saddlescope_figure::{NamedArray, arrays_to_npz, write_atomic, write_obj, write_vtp};
 
 /// Writes every direction that the run found or used.
 ///
@@ -33,7 +32,7 @@ pub fn save_directions(
 ) -> Result<(), AnalysisError> {
     let mut tensors = TensorMap::new();
     let mut put = |name: &str, vector: &[f64]| -> Result<(), AnalysisError> {
-        for block in &known.subject.risk.layout().blocks {
+        for block in &known.subject.risk().layout().blocks {
             let values = vector[block.range.clone()].iter().map(|&x| x as f32).collect();
             tensors.insert(format!("{name}/{}", block.name), block.shape.clone(), TensorData::F32(values))?;
         }

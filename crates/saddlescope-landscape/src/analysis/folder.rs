@@ -16,7 +16,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::figure::{FigureError, write_atomic};
+use saddlescope_figure::{FigureError, write_atomic};
 
 /// Everything that the results depend on, by name. Threads are not among it.
 pub type Identity = BTreeMap<String, Value>;

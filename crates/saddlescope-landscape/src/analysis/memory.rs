@@ -2,12 +2,11 @@
 //! are kept between products to save time.
 
 use saddlescope_krylov::{BasisLimit, ExtremeEigen, Precision, Wanted};
-use saddlescope_nn::Dtype;
 
 use super::error::AnalysisError;
 use super::options::AnalysisOptions;
 use super::subject::Subject;
-use crate::empirical_risk::EmpiricalRisk;
+use crate::risk::Risk;
 
 /// The program itself with its report script and pictures in the making: 40 to 60 MiB were measured.
 const PROCESS: usize = 64 << 20;
@@ -27,14 +26,6 @@ pub struct MemoryPlan {
     pub total: usize,
 }
 
-/// How basis vectors are stored for an engine that computes in `dtype`.
-pub fn precision(dtype: Dtype) -> Precision {
-    match dtype {
-        Dtype::F32 => Precision::F32,
-        Dtype::F64 => Precision::F64,
-    }
-}
-
 impl MemoryPlan {
     /// Shares `limit` bytes out; without a limit everything gets what it can use.
     ///
@@ -43,16 +34,16 @@ impl MemoryPlan {
     /// # Errors
     /// A limit below what the run needs.
     pub fn new(
-        subject: &Subject,
+        subject: &Subject<'_>,
         options: &AnalysisOptions,
         limit: Option<usize>,
     ) -> Result<Self, AnalysisError> {
         let n = subject.theta().len();
         let fixed = fixed(subject, options);
-        let precision = precision(subject.risk.dtype());
+        let precision = subject.risk().offers().precision;
         let solves = options.largest + options.smallest > 0 || options.density_probes > 0;
         let whole = if solves { VECTORS.min(n) * n * precision.bytes() } else { 0 };
-        let primals = subject.risk.memory(1).all_primals;
+        let primals = subject.risk().memory(1).keep;
         let Some(limit) = limit else {
             let keep = KEEP.min(primals);
             return Ok(Self { basis: whole, keep, total: fixed + whole + keep });
@@ -94,20 +85,20 @@ fn least_basis(n: usize, options: &AnalysisOptions, precision: Precision) -> usi
 }
 
 /// What is needed whatever else is: program, data, workspaces of all threads, vectors in flight.
-fn fixed(subject: &Subject, options: &AnalysisOptions) -> usize {
+fn fixed(subject: &Subject<'_>, options: &AnalysisOptions) -> usize {
     let n = subject.theta().len();
     let pairs = options.largest + options.smallest;
     // Vectors multiplied at a time.
     let tangents = if options.probes > 0 || options.density_probes > 1 { 4 } else { 2 };
-    let engine = |risk: &EmpiricalRisk, tangents: usize| {
+    let engine = |risk: &dyn Risk, tangents: usize| {
         let m = risk.memory(tangents);
         // The data as loaded and as bound.
         let data = risk.memory(0).data;
-        m.shared + 2 * data + risk.threads() * m.per_thread
+        m.fixed + 2 * data
     };
-    let mut bytes = PROCESS + engine(&subject.risk, tangents);
-    bytes += subject.slices.as_ref().map_or(0, |r| engine(r, 0));
-    bytes += subject.other.as_ref().map_or(0, |(_, r)| engine(r, 0));
+    let mut bytes = PROCESS + engine(subject.risk(), tangents);
+    bytes += subject.slices.map_or(0, |r| engine(r, 0));
+    bytes += subject.other.map_or(0, |s| engine(s.risk, 0));
     // θ in its places, the gradient, a block of vectors with its products, eigenvectors with their copies on the way to
     // the disk.
     bytes + 8 * n * (10 + 2 * tangents + 3 * pairs)

@@ -7,9 +7,9 @@ use super::results::{End, Results};
 use super::run::Analysis;
 use super::slice_request::read_results;
 use super::verdict::{number, random_slice_sentence, short};
-use crate::figure::{Figure, read_json, write_atomic};
 use crate::reading::CriticalKind;
-use crate::report::{Align, Report, Section, Table, write_html};
+use saddlescope_figure::page::{Align, Report, Section, Table, write_html};
+use saddlescope_figure::{Figure, read_json, write_atomic};
 use saddlescope_krylov::Estimate;
 
 fn with_error(e: &Estimate) -> String {
@@ -45,7 +45,7 @@ fn eigen_table(results: &Results) -> Table {
 fn numbers_table(results: &Results) -> Table {
     let mut table = Table::new("The point", &[("quantity", Align::Left), ("value", Align::Right)]);
     let mut row = |name: &str, value: String, note: &str| {
-        table.rows.push(crate::report::Row { cells: vec![name.into(), value], note: note.into() });
+        table.rows.push(saddlescope_figure::page::Row { cells: vec![name.into(), value], note: note.into() });
     };
     row("loss L(θ)", number(results.loss), "");
     if let Some(a) = results.accuracy {
@@ -147,7 +147,10 @@ fn escape_section(results: &Results) -> Option<Section> {
     );
     let mut row = |name: &str, values: [String; 2]| {
         let [before, after] = values;
-        table.rows.push(crate::report::Row { cells: vec![name.into(), before, after], note: String::new() });
+        table.rows.push(saddlescope_figure::page::Row {
+            cells: vec![name.into(), before, after],
+            note: String::new(),
+        });
     };
     row("loss", e.loss.map(number));
     if let Some(l) = e.other_loss {

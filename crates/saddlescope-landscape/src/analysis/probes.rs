@@ -5,8 +5,8 @@
 
 use std::ops::ControlFlow;
 
+use crate::risk::Curvature;
 use saddlescope_krylov::{Estimate, Stream};
-use saddlescope_nn::risk::Curvature;
 use serde::{Deserialize, Serialize};
 
 use super::error::AnalysisError;
@@ -16,10 +16,10 @@ use super::options::AnalysisOptions;
 use super::results::{LayerTrace, PlanesResult, TraceResult};
 use crate::curvature_fit::{CurvatureFit, CurvatureFitOptions, FitInterval, fit_trace};
 use crate::direction::{Direction, Unfiltered, filter_normalize};
-use crate::empirical_risk::{EmpiricalRisk, NearPoint};
+use crate::layout::ParamLayout;
 use crate::numeric::dot;
-use crate::objective::ParamLayout;
 use crate::projection::{Fraction, PlaneHessian, PlaneShape};
+use crate::risk::{Point, Risk};
 
 /// Probes multiplied at a time: they share the primal half of a product.
 const BLOCK: usize = 4;
@@ -49,7 +49,7 @@ pub fn probe(n: usize, seed: u64, i: usize) -> Vec<f64> {
 /// # Errors
 /// Cancelled, or a folder that cannot be written.
 pub fn measure(
-    near: &NearPoint<'_>,
+    near: &dyn Point,
     layout: &ParamLayout,
     options: &AnalysisOptions,
     folder: &RunFolder,
@@ -179,7 +179,7 @@ pub fn filtered_direction(
 /// # Errors
 /// Cancelled, or a folder that cannot be written.
 pub fn filtered_planes(
-    near: &NearPoint<'_>,
+    near: &dyn Point,
     theta: &[f64],
     layout: &ParamLayout,
     options: &AnalysisOptions,
@@ -212,7 +212,7 @@ pub fn filtered_planes(
 /// # Errors
 /// Cancelled, or a folder that cannot be written.
 pub fn fits(
-    risk: &EmpiricalRisk,
+    risk: &dyn Risk,
     theta: &[f64],
     loss: f64,
     options: &AnalysisOptions,

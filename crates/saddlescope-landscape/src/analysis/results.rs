@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use saddlescope_krylov::{Estimate, Status};
 use serde::{Deserialize, Serialize};
 
-use crate::figure::floats;
 use crate::reading::CriticalKind;
+use saddlescope_figure::floats;
 
 /// Version of the layout of `results.json`.
 pub const SCHEMA: u32 = 1;

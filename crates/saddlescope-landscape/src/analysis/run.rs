@@ -17,7 +17,6 @@ use super::slices::{Cut, NamedSurface};
 use super::subject::Subject;
 use super::{density, eigen, escape, figures, files, page, probes, split, verdict};
 use crate::numeric::norm;
-use crate::objective::Objective;
 use crate::projection::saddle_probability_closed_form;
 
 /// What an analysis leaves in memory besides the files.
@@ -38,7 +37,7 @@ pub type MemoryLimit = Option<usize>;
 /// # Errors
 /// Cancelled (everything finished is saved), a folder of something else, or a model that fails its own checks.
 pub fn analyze(
-    subject: &Subject,
+    subject: &Subject<'_>,
     options: &AnalysisOptions,
     memory: MemoryLimit,
     out: &std::path::Path,
@@ -52,27 +51,29 @@ pub fn analyze(
         monitor.note("continuing the analysis in that folder");
     }
     let theta = subject.theta();
-    let risk = &subject.risk;
+    let risk = subject.risk();
     let layout = risk.layout().clone();
-    let other = subject.other.as_ref().map(|(_, r)| r);
-    let near = risk.near_keeping(theta, plan.keep);
+    let other = subject.other.map(|s| s.risk);
+    let point = risk.at(theta, plan.keep)?;
+    let near = &*point;
+    let precision = risk.offers().precision;
 
-    let (check, cost) = checks(subject, &near, options, &plan, &folder, monitor)?;
+    let (check, cost) = checks(subject, near, options, &plan, &folder, monitor)?;
 
     let mut gradient = vec![0.0; theta.len()];
-    let here = risk.gradient(theta, &mut gradient);
+    let here = risk.gradient(theta, &mut gradient)?;
     let gradient_norm = norm(&gradient);
-    let there = other.map(|r| r.evaluate(theta));
+    let there = other.map(|r| r.evaluate(theta)).transpose()?;
 
     let stage = if options.largest + options.smallest > 0 {
-        Some(eigen::eigenpairs(&near, risk.dtype(), options, &plan, &folder, monitor)?)
+        Some(eigen::eigenpairs(near, precision, options, &plan, &folder, monitor)?)
     } else {
         None
     };
     let stage = stage.as_ref();
 
     let measured = if options.probes > 0 {
-        Some(probes::measure(&near, &layout, options, &folder, monitor)?)
+        Some(probes::measure(near, &layout, options, &folder, monitor)?)
     } else {
         None
     };
@@ -81,7 +82,7 @@ pub fn analyze(
         fit.map_or((Vec::new(), None), |f| (f.per_probe, f.warning.map(|w| w.to_string())));
     let trace = measured.as_ref().map(|m| probes::trace(m, &curvatures, warning));
     let planes = measured.as_ref().map(probes::planes);
-    let density = density::density(&near, stage, options, &plan, &folder, monitor)?;
+    let density = density::density(near, stage, options, &plan, &folder, monitor)?;
     let probability = match &density {
         Some(d) if planes.is_some() => {
             Some(density::saddle_probability(stage, d, theta.len(), options.seed)?)
@@ -90,12 +91,12 @@ pub fn analyze(
     };
     let parts = match stage {
         Some(stage) if options.split => {
-            split::split(&near, risk.dtype(), stage, options, &plan, &folder, monitor)?
+            split::split(near, precision, stage, options, &plan, &folder, monitor)?
         }
         _ => None,
     };
     let filtered = if options.filtered_planes > 0 {
-        Some(probes::filtered_planes(&near, theta, &layout, options, &folder, monitor)?)
+        Some(probes::filtered_planes(near, theta, &layout, options, &folder, monitor)?)
     } else {
         None
     };
@@ -103,8 +104,7 @@ pub fn analyze(
         Some(stage) if options.escape => escape::search(risk, other, theta, stage, &folder, monitor)?,
         _ => None,
     };
-    let known =
-        Known { subject, near: &near, stage, gradient: &gradient, loss: here.loss, escape: escape.as_ref() };
+    let known = Known { subject, near, stage, gradient: &gradient, loss: here.loss, escape: escape.as_ref() };
     let (cuts, surfaces) = draw(&known, options, &folder, monitor)?;
     files::save_directions(&known, options, &folder)?;
 
@@ -118,7 +118,7 @@ pub fn analyze(
     let results = Results {
         schema: SCHEMA,
         verb: options.verb.clone(),
-        model: subject.model.network.name.clone(),
+        model: subject.model.clone(),
         loss: here.loss,
         accuracy: here.accuracy(),
         other_loss: there.as_ref().map(|e| e.loss),
@@ -197,14 +197,11 @@ fn surface_result(named: &NamedSurface) -> SurfaceResult {
 }
 
 /// Everything needed to run it again.
-fn provenance(subject: &Subject, options: &AnalysisOptions) -> BTreeMap<String, Value> {
+fn provenance(subject: &Subject<'_>, options: &AnalysisOptions) -> BTreeMap<String, Value> {
     let mut map = subject.identity();
     map.extend(options.identity());
     map.insert("saddlescope".into(), env!("CARGO_PKG_VERSION").into());
-    map.insert("model.source".into(), subject.model.source.clone().into());
-    let (micro, chunk) = subject.risk.batches();
-    map.insert("micro_batch".into(), micro.into());
-    map.insert("chunk".into(), chunk.into());
-    map.insert("slice_samples".into(), subject.slice_risk().samples().into());
+    map.extend(subject.provenance.clone());
+    map.insert("slice_samples".into(), subject.slice_split().risk.samples().into());
     map
 }

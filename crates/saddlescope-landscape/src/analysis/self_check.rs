@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
+use crate::risk::Curvature;
+use saddlescope_krylov::Precision;
 use saddlescope_krylov::Stream;
-use saddlescope_nn::Dtype;
-use saddlescope_nn::risk::Curvature;
 
 use super::error::AnalysisError;
 use super::escape::moved;
@@ -12,8 +12,8 @@ use super::options::AnalysisOptions;
 use super::results::{Cost, SelfCheck};
 use super::slice_request::SliceRequest;
 use super::subject::Subject;
-use crate::empirical_risk::{EmpiricalRisk, NearPoint};
 use crate::numeric::{dot, norm};
+use crate::risk::{Point, Risk, RiskError};
 
 /// Samples that the derivative check is made on: in f64 even a large network does them in a second.
 const CHECKED_SAMPLES: usize = 16;
@@ -53,22 +53,22 @@ struct Difference {
 /// The difference is only as good as its step: long ones cross kinks of ReLU (in networks with channels that weight
 /// decay has emptied, from 1e-7 on), short ones drown in rounding, ε‖∇L‖/(h‖Hv‖).
 fn difference(
-    risk: &EmpiricalRisk,
+    risk: &dyn Risk,
     theta: &[f64],
     v: &[f64],
     curvature: Curvature,
 ) -> Result<Difference, AnalysisError> {
     let n = theta.len();
     let mut hv = vec![0.0; n];
-    risk.near(theta).product(curvature, v, &mut hv)?;
+    risk.at(theta, 0)?.product(curvature, v, &mut hv)?;
     let length = norm(&hv).max(f64::MIN_POSITIVE);
     let size = norm(theta).max(1.0);
     let (mut plus, mut minus) = (vec![0.0; n], vec![0.0; n]);
     let (mut best, mut smooth_step) = (f64::INFINITY, None);
     for exponent in 2..=11 {
         let h = size * 10_f64.powi(-exponent);
-        risk.gradient(&moved(theta, h, v), &mut plus);
-        risk.gradient(&moved(theta, -h, v), &mut minus);
+        risk.gradient(&moved(theta, h, v), &mut plus)?;
+        risk.gradient(&moved(theta, -h, v), &mut minus)?;
         let squares = plus.iter().zip(&minus).zip(&hv).map(|((p, m), hv)| ((p - m) / (2.0 * h) - hv).powi(2));
         let error = squares.sum::<f64>().sqrt() / length;
         best = best.min(error);
@@ -87,12 +87,13 @@ fn difference(
 /// # Errors
 /// If products are not finite, two evaluations differ, or the product is not the derivative of the gradient.
 pub fn self_check(
-    subject: &Subject,
-    near: &NearPoint<'_>,
+    subject: &Subject<'_>,
+    near: &dyn Point,
     seed: u64,
 ) -> Result<(SelfCheck, f64), AnalysisError> {
     let theta = subject.theta();
     let n = theta.len();
+    let precision = subject.risk().offers().precision;
     let u = direction(theta, seed, "self-check-u", false);
     let v = direction(theta, seed, "self-check-v", false);
     let (mut hu, mut hv, mut again) = (vec![0.0; n], vec![0.0; n], vec![0.0; n]);
@@ -106,15 +107,15 @@ pub fn self_check(
             "a Hessian-vector product is not finite: look for NaN or overflow in the parameters, the data or the loss".into(),
         ));
     }
-    let (first, second) = (subject.risk.evaluate(theta), subject.risk.evaluate(theta));
+    let (first, second) = (subject.risk().evaluate(theta)?, subject.risk().evaluate(theta)?);
     let repeatable = first == second && hv == again;
     if !repeatable {
         return Err(AnalysisError::SelfCheck("two evaluations at the same point gave different bits".into()));
     }
     let asymmetry = (dot(&u, &hv) - dot(&v, &hu)).abs() / norm(&hv).max(f64::MIN_POSITIVE);
-    let eps = match subject.risk.dtype() {
-        Dtype::F32 => f64::from(f32::EPSILON),
-        Dtype::F64 => f64::EPSILON,
+    let eps = match precision {
+        Precision::F32 => f64::from(f32::EPSILON),
+        Precision::F64 => f64::EPSILON,
     };
     let mut warnings = Vec::new();
     if asymmetry > 1e3 * eps {
@@ -123,21 +124,20 @@ pub fn self_check(
         ));
     }
 
-    let few = subject.risk.first_samples(CHECKED_SAMPLES, Dtype::F64)?;
-    let mut found = difference(&few, theta, &v, Curvature::Hessian)?;
-    let rounding_error = match subject.risk.dtype() {
-        Dtype::F64 => None,
-        Dtype::F32 => {
-            let single = subject.risk.first_samples(CHECKED_SAMPLES, Dtype::F32)?;
-            single.near(theta).product(Curvature::Hessian, &v, &mut again)?;
+    let own = subject.risk().first_samples(CHECKED_SAMPLES, Precision::F64)?;
+    let few = own.as_deref().unwrap_or(subject.risk());
+    let mut found = difference(few, theta, &v, Curvature::Hessian)?;
+    let rounding_error = match subject.risk().first_samples(CHECKED_SAMPLES, Precision::F32)? {
+        Some(single) if precision == Precision::F32 => {
+            single.at(theta, 0)?.product(Curvature::Hessian, &v, &mut again)?;
             Some(relative_distance(&again, &found.hv))
         }
+        _ => None,
     };
     if found.error.is_nan() || found.error > ALLOWED {
         // A unit exactly at its kink (a filter of zeros, say) makes the gradient jump at any step; along a direction
         // that leaves zeros alone it does not.
-        let kept =
-            difference(&few, theta, &direction(theta, seed, "self-check-v", true), Curvature::Hessian)?;
+        let kept = difference(few, theta, &direction(theta, seed, "self-check-v", true), Curvature::Hessian)?;
         if kept.error.is_nan() || kept.error > ALLOWED {
             return Err(AnalysisError::SelfCheck(format!(
                 "the product differs from a finite difference of gradients by {:.1e} (allowed {ALLOWED:.0e}), also where zeros stay zero ({:.1e})",
@@ -194,9 +194,14 @@ fn relative_distance(a: &[f64], b: &[f64]) -> f64 {
 }
 
 /// What the analysis will cost, from one product and one evaluation.
-pub fn cost(subject: &Subject, options: &AnalysisOptions, product_seconds: f64, bytes: usize) -> Cost {
+pub fn cost(
+    subject: &Subject<'_>,
+    options: &AnalysisOptions,
+    product_seconds: f64,
+    bytes: usize,
+) -> Result<Cost, RiskError> {
     let start = Instant::now();
-    subject.slice_risk().evaluate(subject.theta());
+    subject.slice_split().risk.evaluate(subject.theta())?;
     let evaluation_seconds = start.elapsed().as_secs_f64();
     let pairs = options.largest + options.smallest;
     // A plain run needs about 45 products for one pair at each end, and some ten more for every further pair.
@@ -219,54 +224,12 @@ pub fn cost(subject: &Subject, options: &AnalysisOptions, product_seconds: f64, 
         both * options.slices.iter().map(points).sum::<usize>()
     };
     let evaluations = drawn + options.probes * options.fit_points + if options.escape { 40 } else { 0 };
-    Cost {
+    Ok(Cost {
         product_seconds,
         evaluation_seconds,
         products,
         evaluations,
         seconds: products as f64 * product_seconds + evaluations as f64 * evaluation_seconds,
         bytes,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use saddlescope_data::{DataSource, Split};
-    use saddlescope_nn::risk::RiskOptions;
-
-    use super::*;
-    use crate::model::{self, Model};
-    use saddlescope_test_support::shared_file;
-
-    fn risk(model: &Model, data: &str, split: Split) -> EmpiricalRisk {
-        let data = data.parse::<DataSource>().unwrap().load(split, Some(0..16), None).unwrap();
-        let objective = model.network.objective(model.default_loss(&data), &data).unwrap();
-        EmpiricalRisk::new(objective, Dtype::F64, RiskOptions::default()).unwrap()
-    }
-
-    #[test]
-    fn the_hessian_passes_and_the_gauss_newton_matrix_in_its_place_does_not() {
-        let model = model::load("digits-mlp", None, None).unwrap();
-        let risk = risk(&model, "digits", Split::Train);
-        let v = direction(&model.theta, 1, "test", false);
-        let right = difference(&risk, &model.theta, &v, Curvature::Hessian).unwrap();
-        assert!(right.error < ALLOWED, "{}", right.error);
-        let wrong = difference(&risk, &model.theta, &v, Curvature::GaussNewton).unwrap();
-        assert!(wrong.error > 100.0 * ALLOWED, "{}", wrong.error);
-    }
-
-    /// Channels of this network that weight decay has emptied put kinks within 1e-5 of the trained point; f32 cannot
-    /// resolve shorter steps.
-    #[test]
-    fn kinks_close_to_a_trained_network_do_not_fail_it() {
-        let Some(weights) = shared_file("weights/resnet56-option-b.safetensors") else { return };
-        let Some(images) = shared_file("data/cifar-10-batches-bin") else { return };
-        let model = model::load("resnet56-b", Some(&weights), None).unwrap();
-        let risk = risk(&model, &format!("cifar10:{}", images.display()), Split::Test);
-        let v = direction(&model.theta, 1, "test", false);
-        let found = difference(&risk, &model.theta, &v, Curvature::Hessian).unwrap();
-        assert!(found.error < ALLOWED, "{}", found.error);
-        let step = found.smooth_step.unwrap();
-        assert!(step < 1e-3, "{step}");
-    }
+    })
 }

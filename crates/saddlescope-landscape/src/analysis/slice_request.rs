@@ -12,11 +12,11 @@ use super::folder::FolderError;
 use super::options::AnalysisOptions;
 use super::probes::filtered_direction;
 use super::results::{End, Results};
-use super::subject::Subject;
+use super::subject::{Subject, hex};
 use super::verdict::number;
 use crate::axis::Axis;
 use crate::direction::{Direction, Origin};
-use crate::objective::{Objective, ParamLayout};
+use crate::layout::ParamLayout;
 
 /// One slice: a cut along one direction or a surface over two.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -85,7 +85,7 @@ impl GivenDirection {
     fn new(name: String, vector: Vec<f64>, origin: Origin) -> Self {
         let mut hash = Sha256::new();
         vector.iter().for_each(|x| hash.update(x.to_le_bytes()));
-        let sha256 = hash.finalize().iter().map(|b| format!("{b:02x}")).collect();
+        let sha256 = hex(&hash.finalize());
         Self { name, sha256, vector, origin }
     }
 
@@ -223,7 +223,7 @@ impl DirectionRequest {
     /// An eigenvector that was not found, a direction of no use (zero, not finite).
     pub fn resolve(
         &self,
-        subject: &Subject,
+        subject: &Subject<'_>,
         stage: Option<&EigenStage>,
         options: &AnalysisOptions,
     ) -> Result<NamedDirection, AnalysisError> {
@@ -242,7 +242,7 @@ impl DirectionRequest {
                 filtered: false,
             }),
             Self::Filtered { stream } => Ok(NamedDirection {
-                direction: filtered_direction(theta, subject.risk.layout(), options, *stream)?,
+                direction: filtered_direction(theta, subject.risk().layout(), options, *stream)?,
                 label: "random, filter-normalised".into(),
                 words: "random direction, filter-normalised".into(),
                 filtered: true,

@@ -2,7 +2,6 @@
 
 use std::ops::ControlFlow;
 
-use saddlescope_nn::risk::Evaluation;
 use serde::{Deserialize, Serialize};
 
 use super::error::AnalysisError;
@@ -12,12 +11,12 @@ use super::rows::{RowLog, fingerprint};
 use super::subject::Subject;
 use crate::axis::Axis;
 use crate::direction::Direction;
-use crate::empirical_risk::EmpiricalRisk;
-use crate::evaluation::{Measurement, Threading};
-use crate::figure::{Grid, floats};
+use crate::evaluation::Threading;
 use crate::plane::{Line, Plane};
 use crate::presentation::{accuracy_grid, surface_grid};
+use crate::risk::Risk;
 use crate::surface::{Surface, SurfaceOutcome, evaluate_surface};
+use saddlescope_figure::{Grid, floats};
 
 /// A surface with what its axes are.
 #[derive(Clone, Debug)]
@@ -75,10 +74,6 @@ pub struct Cut {
     pub other_loss: Option<Vec<f64>>,
 }
 
-fn measurement(e: Evaluation) -> Measurement {
-    Measurement { loss: e.loss, accuracy: e.accuracy() }
-}
-
 /// Half-width at which the quadratic model changes the loss by `change`: √(2·change/|λ|).
 pub fn radius(change: f64, curvature: f64) -> f64 {
     let r = (2.0 * change / curvature.abs()).sqrt();
@@ -105,35 +100,27 @@ pub fn symmetric_axis(radius: f64, points: usize) -> Result<Axis, AnalysisError>
 /// Cancelled, or a folder that cannot be written.
 pub fn surface(
     name: &str,
-    risk: &EmpiricalRisk,
+    risk: &dyn Risk,
     plane: &Plane,
     axes: [Axis; 2],
     folder: &RunFolder,
     monitor: &mut dyn Monitor,
 ) -> Result<Surface, AnalysisError> {
     let [a, b] = axes;
-    let with_accuracy = risk.has_accuracy();
+    let with_accuracy = risk.offers().accuracy;
     let path = folder.work(&format!("surface-{name}.rows"));
     let (mut log, finished) = RowLog::open(&path, b.count(), with_accuracy, fingerprint(plane, [&a, &b]))?;
     monitor.begin(&format!("surface {name}"), Some(a.count() as u64));
     monitor.advance((finished.loss.len() / b.count()) as u64, "");
     let mut failure: Option<AnalysisError> = None;
-    let outcome = evaluate_surface(
-        plane,
-        a,
-        b,
-        finished,
-        Threading::Sequential,
-        &|theta| measurement(risk.evaluate(theta)),
-        &mut |row| {
-            if let Err(source) = log.push(row.loss, row.accuracy) {
-                failure = Some(FolderError::Io { path: path.clone(), source }.into());
-                return ControlFlow::Break(());
-            }
-            monitor.advance(row.index as u64 + 1, "");
-            if monitor.cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        },
-    )?;
+    let outcome = evaluate_surface(plane, a, b, finished, Threading::Sequential, risk, &mut |row| {
+        if let Err(source) = log.push(row.loss, row.accuracy) {
+            failure = Some(FolderError::Io { path: path.clone(), source }.into());
+            return ControlFlow::Break(());
+        }
+        monitor.advance(row.index as u64 + 1, "");
+        if monitor.cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?;
     if let Some(error) = failure {
         return Err(error);
     }
@@ -168,7 +155,7 @@ pub struct CutRequest {
 /// Cancelled, or a folder that cannot be written.
 pub fn cut(
     request: &CutRequest,
-    subject: &Subject,
+    subject: &Subject<'_>,
     folder: &RunFolder,
     monitor: &mut dyn Monitor,
 ) -> Result<Cut, AnalysisError> {
@@ -176,7 +163,7 @@ pub fn cut(
     if let Some(cut) = folder.load::<Cut>(&stage)? {
         return Ok(cut);
     }
-    let (risk, other) = (subject.slice_risk(), subject.other.as_ref().map(|(_, r)| r));
+    let (risk, other) = (subject.slice_split().risk, subject.other.map(|s| s.risk));
     monitor.begin(&format!("cut {}", request.name), Some(request.axis.count() as u64));
     let line = Line::new(subject.theta().to_vec(), request.direction.clone())?;
     let mut moved = vec![0.0; subject.theta().len()];
@@ -186,9 +173,9 @@ pub fn cut(
             return Err(AnalysisError::Cancelled);
         }
         line.point(alpha, &mut moved);
-        loss.push(risk.evaluate(&moved).loss);
+        loss.push(risk.evaluate(&moved)?.loss);
         if let (Some(risk), Some(values)) = (other, &mut other_loss) {
-            values.push(risk.evaluate(&moved).loss);
+            values.push(risk.evaluate(&moved)?.loss);
         }
         monitor.advance(i as u64 + 1, "");
     }

@@ -1,27 +1,28 @@
 //! Where negative curvature comes from: H = G + R with the generalised Gauss–Newton matrix G and the rest R.
 
+use crate::risk::Curvature;
+use saddlescope_krylov::Precision;
 use saddlescope_krylov::{ExtremeEigen, Progress, Wanted, extreme_eigenpairs};
-use saddlescope_nn::Dtype;
-use saddlescope_nn::risk::Curvature;
 use std::ops::ControlFlow;
 
 use super::eigen::EigenStage;
 use super::error::AnalysisError;
 use super::folder::RunFolder;
 use super::journal::Journal;
-use super::memory::{MemoryPlan, precision};
+use super::memory::MemoryPlan;
 use super::monitor::Monitor;
 use super::options::AnalysisOptions;
 use super::results::{PartEigenvalue, SplitResult};
-use crate::empirical_risk::NearPoint;
+use crate::curvature_operator::CurvatureOperator;
+use crate::risk::Point;
 
 /// Finds the extreme eigenvalues of G and of R, and both quadratic forms at the Hessian's extreme eigenvectors.
 ///
 /// # Errors
 /// Cancelled, or a folder that cannot be written.
 pub fn split(
-    near: &NearPoint<'_>,
-    dtype: Dtype,
+    near: &dyn Point,
+    precision: Precision,
     stage: &EigenStage,
     options: &AnalysisOptions,
     plan: &MemoryPlan,
@@ -46,14 +47,14 @@ pub fn split(
     let mut products = 4;
     let mut solve = |curvature: Curvature, wanted: Wanted, start: Vec<Vec<f64>>, name: &str| {
         monitor.begin(name, None);
-        let operator = near.operator(curvature);
+        let operator = CurvatureOperator::new(near, curvature);
         let log = format!("split-{curvature:?}.products");
         let journal = Journal::open(&operator, &folder.work(&log))?;
         let eigen = ExtremeEigen {
             wanted,
             tolerance: options.tolerance.max(1e-2),
             max_products: options.max_products,
-            precision: precision(dtype),
+            precision,
             basis_limit: plan.basis_limit(),
             seed: options.seed,
             start,

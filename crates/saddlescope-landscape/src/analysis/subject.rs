@@ -1,73 +1,118 @@
-//! What is analysed: a model at its trained point, with the risk on the samples chosen and on the other split.
+//! What is analysed: a risk at a point θ, with the risks on other samples that slices are also drawn on.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::empirical_risk::EmpiricalRisk;
-use crate::model::Model;
+use crate::layout::ParamLayout;
+use crate::risk::Risk;
 
-/// A model with its risk on the samples of the analysis and, where there is one, on the other split.
-pub struct Subject {
-    /// The model.
-    pub model: Model,
-    /// The risk whose curvature is analysed.
-    pub risk: EmpiricalRisk,
-    /// The samples of `risk` in words, for example `train`.
-    pub split: String,
-    /// The risk on fewer of those samples, for surfaces; `None`: `risk` itself.
-    pub slices: Option<EmpiricalRisk>,
-    /// The risk on other samples, for slices and for the escape.
-    pub other: Option<(String, EmpiricalRisk)>,
-    /// What else the results depend on: data fingerprints, loss, batch-norm mode.
-    pub identity: BTreeMap<String, Value>,
+/// A named set of samples with the risk on it.
+#[derive(Clone, Copy)]
+pub struct Split<'a> {
+    /// Its name in words, for example `train`.
+    pub name: &'a str,
+    /// The risk on these samples.
+    pub risk: &'a dyn Risk,
 }
 
-impl Subject {
+/// A point θ of a risk and, where there are any, the same loss on other samples.
+pub struct Subject<'a> {
+    /// Name of the model, for titles.
+    pub model: String,
+    /// θ.
+    pub theta: Vec<f64>,
+    /// The risk whose curvature is analysed.
+    pub main: Split<'a>,
+    /// The risk on fewer of those samples, for cuts and surfaces; `None`: that of `main`.
+    pub slices: Option<&'a dyn Risk>,
+    /// The risk on other samples, for cuts, surfaces and the escape.
+    pub other: Option<Split<'a>>,
+    /// SHA-256 of θ and of whatever else belongs to the weights (running statistics).
+    pub weights: String,
+    /// What else a reader should know, by name; no result depends on it.
+    pub provenance: BTreeMap<String, Value>,
+}
+
+impl<'a> Subject<'a> {
+    /// A point of a risk. The samples are called `train`; the fields say more where there is more to say.
+    pub fn new(model: impl Into<String>, theta: Vec<f64>, risk: &'a dyn Risk) -> Self {
+        let mut hash = WeightsHash::new(risk.layout());
+        hash.values(&theta);
+        Self {
+            model: model.into(),
+            weights: hash.finish(),
+            theta,
+            main: Split { name: "train", risk },
+            slices: None,
+            other: None,
+            provenance: BTreeMap::new(),
+        }
+    }
+
     /// θ.
     pub fn theta(&self) -> &[f64] {
-        &self.model.theta
+        &self.theta
     }
 
-    /// The risk that surfaces are made of.
-    pub fn slice_risk(&self) -> &EmpiricalRisk {
-        self.slices.as_ref().unwrap_or(&self.risk)
+    /// The risk whose curvature is analysed.
+    pub fn risk(&self) -> &'a dyn Risk {
+        self.main.risk
     }
 
-    /// Everything about the subject that results depend on.
+    /// The samples that cuts and surfaces are drawn on.
+    pub fn slice_split(&self) -> Split<'a> {
+        Split { name: self.main.name, risk: self.slices.unwrap_or(self.main.risk) }
+    }
+
+    /// Everything about θ and the risk of `main` that results depend on.
     pub fn identity(&self) -> BTreeMap<String, Value> {
-        let mut identity = self.identity.clone();
+        let mut identity = self.main.risk.identity();
         let mut put = |name: &str, value: Value| {
             identity.insert(name.into(), value);
         };
-        put("model", self.model.network.name.clone().into());
-        put("parameters", self.model.theta.len().into());
-        put("weights.sha256", fingerprint(&self.model).into());
-        put("samples", self.risk.samples().into());
-        put("split", self.split.clone().into());
-        put("dtype", self.risk.dtype().to_string().into());
+        put("model", self.model.clone().into());
+        put("parameters", self.theta.len().into());
+        put("weights.sha256", self.weights.clone().into());
+        put("samples", self.main.risk.samples().into());
+        put("split", self.main.name.into());
         put("engine", env!("CARGO_PKG_VERSION").into());
         identity
     }
 }
 
-/// SHA-256 over names, shapes and values of parameters and buffers.
-pub fn fingerprint(model: &Model) -> String {
-    let mut hash = Sha256::new();
-    let graph = &model.network.graph;
-    for parameter in graph.parameters() {
-        hash.update(parameter.name.as_bytes());
-        hash.update(format!("{:?}", parameter.shape).as_bytes());
-    }
-    for value in &model.theta {
-        hash.update(value.to_le_bytes());
-    }
-    for buffer in graph.buffers() {
-        hash.update(buffer.name.as_bytes());
-        for value in &buffer.values {
-            hash.update(value.to_le_bytes());
+/// SHA-256 over names and shapes of the tensors of θ, then over values.
+pub struct WeightsHash(Sha256);
+
+impl WeightsHash {
+    /// Begins with names and shapes.
+    pub fn new(layout: &ParamLayout) -> Self {
+        let mut hash = Sha256::new();
+        for block in &layout.blocks {
+            hash.update(block.name.as_bytes());
+            hash.update(format!("{:?}", block.shape).as_bytes());
         }
+        Self(hash)
     }
-    hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
+
+    /// Adds values.
+    pub fn values(&mut self, values: &[f64]) {
+        values.iter().for_each(|value| self.0.update(value.to_le_bytes()));
+    }
+
+    /// Adds the name of something that belongs to the weights without being a parameter.
+    pub fn name(&mut self, name: &str) {
+        self.0.update(name.as_bytes());
+    }
+
+    /// The hash in hexadecimal digits.
+    pub fn finish(self) -> String {
+        hex(&self.0.finalize())
+    }
+}
+
+/// Bytes in hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }

@@ -1,7 +1,7 @@
 //! Himmelblau's function: four minima, four saddles, one maximum.
 
-use super::{KnownCriticalPoint, apply_dense, multiplicities};
-use crate::{Objective, ParamLayout, Point};
+use super::{ClosedForm, KnownCriticalPoint, apply_dense, multiplicities};
+use crate::ParamLayout;
 
 /// L(x, y) = (x² + y − 11)² + (x + y² − 7)².
 ///
@@ -25,8 +25,8 @@ impl Default for Himmelblau {
     }
 }
 
-impl Objective for Himmelblau {
-    fn layout(&self) -> &ParamLayout {
+impl ClosedForm for Himmelblau {
+    fn theta_layout(&self) -> &ParamLayout {
         &self.layout
     }
 
@@ -35,8 +35,21 @@ impl Objective for Himmelblau {
         (x * x + y - 11.0).powi(2) + (x + y * y - 7.0).powi(2)
     }
 
-    fn at<'a>(&'a self, theta: &[f64]) -> Box<dyn Point + 'a> {
-        Box::new(HimmelblauPoint { value: self.value(theta), x: theta[0], y: theta[1] })
+    fn gradient_at(&self, theta: &[f64], grad: &mut [f64]) {
+        let (x, y) = (theta[0], theta[1]);
+        let (p, q) = (x * x + y - 11.0, x + y * y - 7.0);
+        grad[0] = 4.0 * x * p + 2.0 * q;
+        grad[1] = 2.0 * p + 4.0 * y * q;
+    }
+
+    fn hessian_product(&self, theta: &[f64], vs: &[f64], hvs: &mut [f64]) {
+        let (x, y) = (theta[0], theta[1]);
+        let mixed = 4.0 * (x + y);
+        apply_dense(
+            &[[12.0 * x * x + 4.0 * y - 42.0, mixed], [mixed, 12.0 * y * y + 4.0 * x - 26.0]],
+            vs,
+            hvs,
+        );
     }
 }
 
@@ -49,34 +62,5 @@ impl KnownCriticalPoint for Himmelblau {
         // The Hessian at (3, 2) is [[74, 20], [20, 34]]: eigenvalues 54 ± 20√2.
         let spread = 20.0 * std::f64::consts::SQRT_2;
         multiplicities(vec![54.0 - spread, 54.0 + spread])
-    }
-}
-
-struct HimmelblauPoint {
-    value: f64,
-    x: f64,
-    y: f64,
-}
-
-impl Point for HimmelblauPoint {
-    fn value(&self) -> f64 {
-        self.value
-    }
-
-    fn gradient(&self, grad: &mut [f64]) {
-        let (x, y) = (self.x, self.y);
-        let (p, q) = (x * x + y - 11.0, x + y * y - 7.0);
-        grad[0] = 4.0 * x * p + 2.0 * q;
-        grad[1] = 2.0 * p + 4.0 * y * q;
-    }
-
-    fn hvp(&self, vs: &[f64], hvs: &mut [f64]) {
-        let (x, y) = (self.x, self.y);
-        let mixed = 4.0 * (x + y);
-        apply_dense(
-            &[[12.0 * x * x + 4.0 * y - 42.0, mixed], [mixed, 12.0 * y * y + 4.0 * x - 26.0]],
-            vs,
-            hvs,
-        );
     }
 }

@@ -1,22 +1,24 @@
-//! Objectives whose Hessian is known in closed form: the paper's two losses, quadratics with a prescribed
+//! Losses whose Hessian is known in closed form: the paper's two losses, quadratics with a prescribed
 //! spectrum, and classical test functions.
 
+mod closed_form;
 mod himmelblau;
 mod monkey_saddle;
 mod quadratic;
 mod rosenbrock;
 mod signed_squares;
 
+pub use closed_form::ClosedForm;
 pub use himmelblau::Himmelblau;
 pub use monkey_saddle::MonkeySaddle;
 pub use quadratic::Quadratic;
 pub use rosenbrock::Rosenbrock;
 pub use signed_squares::SignedSquares;
 
-use crate::Objective;
+use crate::risk::Risk;
 
-/// An objective with a critical point (∇L = 0) known in closed form.
-pub trait KnownCriticalPoint: Objective {
+/// A loss with a critical point (∇L = 0) known in closed form.
+pub trait KnownCriticalPoint: ClosedForm + Risk {
     /// θ* with ∇L(θ*) = 0, of length N.
     fn critical_point(&self) -> Vec<f64>;
 
@@ -45,7 +47,7 @@ pub trait KnownCriticalPoint: Objective {
     }
 }
 
-/// Why an analytic objective cannot be made.
+/// Why an analytic loss cannot be made.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AnalyticError {

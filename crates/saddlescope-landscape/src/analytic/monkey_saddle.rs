@@ -1,7 +1,7 @@
 //! The monkey saddle: a critical point whose Hessian says nothing.
 
-use super::{KnownCriticalPoint, apply_dense};
-use crate::{Objective, ParamLayout, Point};
+use super::{ClosedForm, KnownCriticalPoint, apply_dense};
+use crate::ParamLayout;
 
 /// L(x, y) = x³ − 3xy². At the critical point (0, 0) the Hessian is zero: degenerate, neither a minimum nor
 /// a maximum, although no curvature shows it.
@@ -23,8 +23,8 @@ impl Default for MonkeySaddle {
     }
 }
 
-impl Objective for MonkeySaddle {
-    fn layout(&self) -> &ParamLayout {
+impl ClosedForm for MonkeySaddle {
+    fn theta_layout(&self) -> &ParamLayout {
         &self.layout
     }
 
@@ -33,8 +33,14 @@ impl Objective for MonkeySaddle {
         x * (x * x - 3.0 * y * y)
     }
 
-    fn at<'a>(&'a self, theta: &[f64]) -> Box<dyn Point + 'a> {
-        Box::new(MonkeySaddlePoint { x: theta[0], y: theta[1] })
+    fn gradient_at(&self, theta: &[f64], grad: &mut [f64]) {
+        grad[0] = 3.0 * (theta[0] * theta[0] - theta[1] * theta[1]);
+        grad[1] = -6.0 * theta[0] * theta[1];
+    }
+
+    fn hessian_product(&self, theta: &[f64], vs: &[f64], hvs: &mut [f64]) {
+        let (x, y) = (theta[0], theta[1]);
+        apply_dense(&[[6.0 * x, -6.0 * y], [-6.0 * y, -6.0 * x]], vs, hvs);
     }
 }
 
@@ -45,26 +51,5 @@ impl KnownCriticalPoint for MonkeySaddle {
 
     fn curvatures(&self) -> Vec<(f64, usize)> {
         vec![(0.0, 2)]
-    }
-}
-
-struct MonkeySaddlePoint {
-    x: f64,
-    y: f64,
-}
-
-impl Point for MonkeySaddlePoint {
-    fn value(&self) -> f64 {
-        self.x * (self.x * self.x - 3.0 * self.y * self.y)
-    }
-
-    fn gradient(&self, grad: &mut [f64]) {
-        grad[0] = 3.0 * (self.x * self.x - self.y * self.y);
-        grad[1] = -6.0 * self.x * self.y;
-    }
-
-    fn hvp(&self, vs: &[f64], hvs: &mut [f64]) {
-        let (x, y) = (self.x, self.y);
-        apply_dense(&[[6.0 * x, -6.0 * y], [-6.0 * y, -6.0 * x]], vs, hvs);
     }
 }

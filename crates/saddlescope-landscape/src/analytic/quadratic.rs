@@ -1,9 +1,9 @@
 //! Quadratics with a prescribed spectrum.
 
-use super::{AnalyticError, KnownCriticalPoint, multiplicities};
+use super::{AnalyticError, ClosedForm, KnownCriticalPoint, multiplicities};
+use crate::ParamLayout;
 use crate::numeric::{add_scaled, dot, norm};
 use crate::random;
-use crate::{Objective, ParamLayout, Point};
 
 /// L(θ) = ½ (θ − c)ᵀ H (θ − c) with H = Q diag(λ) Qᵀ.
 ///
@@ -112,8 +112,8 @@ fn check_finite(what: &'static str, values: &[f64]) -> Result<(), AnalyticError>
     }
 }
 
-impl Objective for Quadratic {
-    fn layout(&self) -> &ParamLayout {
+impl ClosedForm for Quadratic {
+    fn theta_layout(&self) -> &ParamLayout {
         &self.layout
     }
 
@@ -125,8 +125,15 @@ impl Objective for Quadratic {
         0.5 * dot(&rotated, &weighted)
     }
 
-    fn at<'a>(&'a self, theta: &[f64]) -> Box<dyn Point + 'a> {
-        Box::new(QuadraticPoint { quadratic: self, theta: theta.to_vec() })
+    fn gradient_at(&self, theta: &[f64], grad: &mut [f64]) {
+        self.apply(&self.displacement(theta), grad);
+    }
+
+    fn hessian_product(&self, theta: &[f64], vs: &[f64], hvs: &mut [f64]) {
+        let n = theta.len();
+        for (v, hv) in vs.chunks_exact(n).zip(hvs.chunks_exact_mut(n)) {
+            self.apply(v, hv);
+        }
     }
 }
 
@@ -137,27 +144,5 @@ impl KnownCriticalPoint for Quadratic {
 
     fn curvatures(&self) -> Vec<(f64, usize)> {
         multiplicities(self.eigenvalues.clone())
-    }
-}
-
-struct QuadraticPoint<'a> {
-    quadratic: &'a Quadratic,
-    theta: Vec<f64>,
-}
-
-impl Point for QuadraticPoint<'_> {
-    fn value(&self) -> f64 {
-        self.quadratic.value(&self.theta)
-    }
-
-    fn gradient(&self, grad: &mut [f64]) {
-        self.quadratic.apply(&self.quadratic.displacement(&self.theta), grad);
-    }
-
-    fn hvp(&self, vs: &[f64], hvs: &mut [f64]) {
-        let n = self.theta.len();
-        for (v, hv) in vs.chunks_exact(n).zip(hvs.chunks_exact_mut(n)) {
-            self.quadratic.apply(v, hv);
-        }
     }
 }

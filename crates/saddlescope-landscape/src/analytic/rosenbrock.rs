@@ -1,7 +1,7 @@
 //! Rosenbrock's curved valley.
 
-use super::{AnalyticError, KnownCriticalPoint, multiplicities};
-use crate::{Objective, ParamLayout, Point};
+use super::{AnalyticError, ClosedForm, KnownCriticalPoint, multiplicities};
+use crate::ParamLayout;
 use nalgebra::DMatrix;
 
 /// L(θ) = Σᵢ 100 (θᵢ₊₁ − θᵢ²)² + (1 − θᵢ)², minimum 0 at (1, …, 1).
@@ -42,8 +42,8 @@ impl Rosenbrock {
     }
 }
 
-impl Objective for Rosenbrock {
-    fn layout(&self) -> &ParamLayout {
+impl ClosedForm for Rosenbrock {
+    fn theta_layout(&self) -> &ParamLayout {
         &self.layout
     }
 
@@ -51,19 +51,37 @@ impl Objective for Rosenbrock {
         theta.windows(2).map(|w| 100.0 * (w[1] - w[0] * w[0]).powi(2) + (1.0 - w[0]).powi(2)).sum()
     }
 
-    fn at<'a>(&'a self, theta: &[f64]) -> Box<dyn Point + 'a> {
+    fn gradient_at(&self, theta: &[f64], grad: &mut [f64]) {
+        grad.fill(0.0);
+        for i in 0..theta.len() - 1 {
+            let gap = theta[i + 1] - theta[i] * theta[i];
+            grad[i] += -400.0 * theta[i] * gap - 2.0 * (1.0 - theta[i]);
+            grad[i + 1] += 200.0 * gap;
+        }
+    }
+
+    fn hessian_product(&self, theta: &[f64], vs: &[f64], hvs: &mut [f64]) {
+        let n = theta.len();
         let (diagonal, off) = Self::hessian(theta);
-        Box::new(RosenbrockPoint { value: self.value(theta), theta: theta.to_vec(), diagonal, off })
+        for (v, hv) in vs.chunks_exact(n).zip(hvs.chunks_exact_mut(n)) {
+            for i in 0..n {
+                hv[i] = diagonal[i] * v[i];
+            }
+            for i in 0..n - 1 {
+                hv[i] += off[i] * v[i + 1];
+                hv[i + 1] += off[i] * v[i];
+            }
+        }
     }
 }
 
 impl KnownCriticalPoint for Rosenbrock {
     fn critical_point(&self) -> Vec<f64> {
-        vec![1.0; self.dim()]
+        vec![1.0; self.layout.len()]
     }
 
     fn curvatures(&self) -> Vec<(f64, usize)> {
-        let n = self.dim();
+        let n = self.layout.len();
         let (diagonal, off) = Self::hessian(&self.critical_point());
         let mut matrix = DMatrix::zeros(n, n);
         for i in 0..n {
@@ -74,40 +92,5 @@ impl KnownCriticalPoint for Rosenbrock {
             matrix[(i + 1, i)] = off[i];
         }
         multiplicities(matrix.symmetric_eigenvalues().iter().copied().collect())
-    }
-}
-
-struct RosenbrockPoint {
-    value: f64,
-    theta: Vec<f64>,
-    diagonal: Vec<f64>,
-    off: Vec<f64>,
-}
-
-impl Point for RosenbrockPoint {
-    fn value(&self) -> f64 {
-        self.value
-    }
-
-    fn gradient(&self, grad: &mut [f64]) {
-        grad.fill(0.0);
-        for i in 0..self.theta.len() - 1 {
-            let gap = self.theta[i + 1] - self.theta[i] * self.theta[i];
-            grad[i] += -400.0 * self.theta[i] * gap - 2.0 * (1.0 - self.theta[i]);
-            grad[i + 1] += 200.0 * gap;
-        }
-    }
-
-    fn hvp(&self, vs: &[f64], hvs: &mut [f64]) {
-        let n = self.theta.len();
-        for (v, hv) in vs.chunks_exact(n).zip(hvs.chunks_exact_mut(n)) {
-            for i in 0..n {
-                hv[i] = self.diagonal[i] * v[i];
-            }
-            for i in 0..n - 1 {
-                hv[i] += self.off[i] * v[i + 1];
-                hv[i + 1] += self.off[i] * v[i];
-            }
-        }
     }
 }

@@ -1,8 +1,8 @@
 //! The paper's two losses, (2.23) and (2.28): one formula.
 
-use super::{AnalyticError, KnownCriticalPoint};
+use super::{AnalyticError, ClosedForm, KnownCriticalPoint};
+use crate::ParamLayout;
 use crate::numeric::dot;
-use crate::{Objective, ParamLayout, Point};
 
 /// L(θ) = ½ θ₂ₙ₊₁ (Σᵢ₌₁..ñ θᵢ² − Σᵢ₌ñ₊₁..₂ₙ θᵢ²), N = 2n + 1 coordinates.
 ///
@@ -76,8 +76,8 @@ impl SignedSquares {
     }
 }
 
-impl Objective for SignedSquares {
-    fn layout(&self) -> &ParamLayout {
+impl ClosedForm for SignedSquares {
+    fn theta_layout(&self) -> &ParamLayout {
         &self.layout
     }
 
@@ -85,8 +85,31 @@ impl Objective for SignedSquares {
         0.5 * theta[2 * self.n] * self.signed_dot(theta, theta)
     }
 
-    fn at<'a>(&'a self, theta: &[f64]) -> Box<dyn Point + 'a> {
-        Box::new(SignedSquaresPoint { loss: self, theta: theta.to_vec() })
+    fn gradient_at(&self, theta: &[f64], grad: &mut [f64]) {
+        let (split, end) = (self.n_tilde, 2 * self.n);
+        let scale = theta[end];
+        for (g, t) in grad[..split].iter_mut().zip(&theta[..split]) {
+            *g = scale * t;
+        }
+        for (g, t) in grad[split..end].iter_mut().zip(&theta[split..end]) {
+            *g = -scale * t;
+        }
+        grad[end] = 0.5 * self.signed_dot(theta, theta);
+    }
+
+    fn hessian_product(&self, theta: &[f64], vs: &[f64], hvs: &mut [f64]) {
+        let (split, end) = (self.n_tilde, 2 * self.n);
+        let scale = theta[end];
+        for (v, hv) in vs.chunks_exact(end + 1).zip(hvs.chunks_exact_mut(end + 1)) {
+            let last = v[end];
+            for ((h, x), t) in hv[..split].iter_mut().zip(&v[..split]).zip(&theta[..split]) {
+                *h = scale * x + last * t;
+            }
+            for ((h, x), t) in hv[split..end].iter_mut().zip(&v[split..end]).zip(&theta[split..end]) {
+                *h = -(scale * x + last * t);
+            }
+            hv[end] = self.signed_dot(theta, v);
+        }
     }
 }
 
@@ -100,43 +123,5 @@ impl KnownCriticalPoint for SignedSquares {
             .into_iter()
             .filter(|(_, count)| *count > 0)
             .collect()
-    }
-}
-
-struct SignedSquaresPoint<'a> {
-    loss: &'a SignedSquares,
-    theta: Vec<f64>,
-}
-
-impl Point for SignedSquaresPoint<'_> {
-    fn value(&self) -> f64 {
-        self.loss.value(&self.theta)
-    }
-
-    fn gradient(&self, grad: &mut [f64]) {
-        let (split, end) = (self.loss.n_tilde, 2 * self.loss.n);
-        let scale = self.theta[end];
-        for (g, t) in grad[..split].iter_mut().zip(&self.theta[..split]) {
-            *g = scale * t;
-        }
-        for (g, t) in grad[split..end].iter_mut().zip(&self.theta[split..end]) {
-            *g = -scale * t;
-        }
-        grad[end] = 0.5 * self.loss.signed_dot(&self.theta, &self.theta);
-    }
-
-    fn hvp(&self, vs: &[f64], hvs: &mut [f64]) {
-        let (split, end) = (self.loss.n_tilde, 2 * self.loss.n);
-        let scale = self.theta[end];
-        for (v, hv) in vs.chunks_exact(end + 1).zip(hvs.chunks_exact_mut(end + 1)) {
-            let last = v[end];
-            for ((h, x), t) in hv[..split].iter_mut().zip(&v[..split]).zip(&self.theta[..split]) {
-                *h = scale * x + last * t;
-            }
-            for ((h, x), t) in hv[split..end].iter_mut().zip(&v[split..end]).zip(&self.theta[split..end]) {
-                *h = -(scale * x + last * t);
-            }
-            hv[end] = self.loss.signed_dot(&self.theta, v);
-        }
     }
 }

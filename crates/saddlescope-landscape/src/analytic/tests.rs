@@ -1,5 +1,5 @@
 use super::*;
-use crate::{CheckOptions, check_objective, random};
+use crate::{CheckOptions, Curvature, check_risk, random};
 use nalgebra::DMatrix;
 
 fn all() -> Vec<(&'static str, Box<dyn KnownCriticalPoint>)> {
@@ -27,7 +27,7 @@ fn every_objective_passes_the_conformance_kit_at_its_critical_point_and_elsewher
         random::fill_normal(5, 0, &mut shift);
         elsewhere.iter_mut().zip(&shift).for_each(|(x, s)| *x += 0.5 * s);
         for theta in [critical, elsewhere] {
-            check_objective(&*objective, &theta, &CheckOptions::default())
+            check_risk(&*objective, &theta, &CheckOptions::default())
                 .unwrap_or_else(|error| panic!("{name}: {error}"));
         }
     }
@@ -37,7 +37,7 @@ fn every_objective_passes_the_conformance_kit_at_its_critical_point_and_elsewher
 fn the_gradient_vanishes_at_the_critical_point() {
     for (name, objective) in all() {
         let mut gradient = vec![1.0; objective.dim()];
-        objective.at(&objective.critical_point()).gradient(&mut gradient);
+        objective.gradient(&objective.critical_point(), &mut gradient).unwrap();
         // Every term is exactly zero in floating point for these functions.
         assert!(gradient.iter().all(|g| *g == 0.0), "{name}: {gradient:?}");
     }
@@ -50,7 +50,11 @@ fn the_dense_hessian_has_the_stated_curvatures() {
         let mut identity = vec![0.0; n * n];
         (0..n).for_each(|i| identity[i * n + i] = 1.0);
         let mut hessian = vec![0.0; n * n];
-        objective.at(&objective.critical_point()).hvp(&identity, &mut hessian);
+        objective
+            .at(&objective.critical_point(), 0)
+            .unwrap()
+            .product(Curvature::Hessian, &identity, &mut hessian)
+            .unwrap();
         let mut found: Vec<f64> =
             DMatrix::from_row_slice(n, n, &hessian).symmetric_eigenvalues().iter().copied().collect();
         found.sort_by(f64::total_cmp);
@@ -83,21 +87,21 @@ fn the_papers_losses_have_the_papers_numbers() {
 #[test]
 fn eigenvectors_are_eigenvectors() {
     let loss = SignedSquares::new(5, 7).unwrap();
-    let point = loss.at(&loss.critical_point());
+    let point = loss.at(&loss.critical_point(), 0).unwrap();
     let mut product = vec![0.0; 11];
     for (axis, sign) in [(loss.positive_axis(6), 1.0), (loss.negative_axis(2), -1.0)] {
         let axis = axis.unwrap();
-        point.hvp(&axis, &mut product);
+        point.product(Curvature::Hessian, &axis, &mut product).unwrap();
         assert!(product.iter().zip(&axis).all(|(h, v)| *h == sign * v));
     }
     assert!(loss.positive_axis(7).is_none() && loss.negative_axis(3).is_none());
 
     let quadratic = Quadratic::rotated(vec![3.0, -2.0, 0.5, 0.0, 7.0], 9).unwrap();
-    let point = quadratic.at(&quadratic.critical_point());
+    let point = quadratic.at(&quadratic.critical_point(), 0).unwrap();
     for (i, lambda) in quadratic.eigenvalues().iter().enumerate() {
         let vector = quadratic.eigenvector(i).unwrap();
         let mut product = vec![0.0; 5];
-        point.hvp(&vector, &mut product);
+        point.product(Curvature::Hessian, &vector, &mut product).unwrap();
         // Three reflections each way, every one accurate to a few ε.
         assert!(product.iter().zip(&vector).all(|(h, v)| (h - lambda * v).abs() < 1e-14));
     }

@@ -1,5 +1,7 @@
 use super::*;
-use crate::{ParamLayout, Point};
+use crate::ParamLayout;
+use crate::risk::{Evaluation, Offers, Point, Product};
+use saddlescope_krylov::Precision;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// ½ ‖θ‖² with one thing wrong.
@@ -11,36 +13,49 @@ struct Faulty {
 
 struct FaultyPoint<'a>(&'a Faulty, Vec<f64>);
 
-impl Objective for Faulty {
+impl Risk for Faulty {
     fn layout(&self) -> &ParamLayout {
         &self.layout
     }
 
-    fn value(&self, theta: &[f64]) -> f64 {
+    fn offers(&self) -> Offers {
+        Offers {
+            gradient: true,
+            curvatures: vec![Curvature::Hessian],
+            accuracy: false,
+            chunks: false,
+            repeatable: true,
+            precision: Precision::F64,
+        }
+    }
+
+    fn evaluate(&self, theta: &[f64]) -> Result<Evaluation, RiskError> {
         let drift =
             if self.fault == "drift" { self.calls.fetch_add(1, Ordering::Relaxed) as f64 } else { 0.0 };
         let nan = if self.fault == "nan" { f64::NAN } else { 0.0 };
-        0.5 * dot(theta, theta) + drift + nan
+        Ok(Evaluation::of_loss(0.5 * dot(theta, theta) + drift + nan))
     }
 
-    fn at<'a>(&'a self, theta: &[f64]) -> Box<dyn Point + 'a> {
-        Box::new(FaultyPoint(self, theta.to_vec()))
+    fn gradient(&self, theta: &[f64], gradient: &mut [f64]) -> Result<Evaluation, RiskError> {
+        gradient.copy_from_slice(theta);
+        if self.fault == "gradient" {
+            gradient[1] *= 1.001;
+        }
+        let shift = if self.fault == "beside" { 1e-3 } else { 0.0 };
+        Ok(Evaluation::of_loss(self.evaluate(theta)?.loss + shift))
+    }
+
+    fn at<'a>(&'a self, theta: &[f64], _keep: usize) -> Result<Box<dyn Point + 'a>, RiskError> {
+        Ok(Box::new(FaultyPoint(self, theta.to_vec())))
     }
 }
 
 impl Point for FaultyPoint<'_> {
-    fn value(&self) -> f64 {
-        self.0.value(&self.1) + if self.0.fault == "point" { 1e-3 } else { 0.0 }
+    fn dim(&self) -> usize {
+        self.1.len()
     }
 
-    fn gradient(&self, grad: &mut [f64]) {
-        grad.copy_from_slice(&self.1);
-        if self.0.fault == "gradient" {
-            grad[1] *= 1.001;
-        }
-    }
-
-    fn hvp(&self, vs: &[f64], hvs: &mut [f64]) {
+    fn product(&self, _: Curvature, vs: &[f64], hvs: &mut [f64]) -> Result<Product, RiskError> {
         let n = self.1.len();
         for (i, (v, hv)) in vs.chunks_exact(n).zip(hvs.chunks_exact_mut(n)).enumerate() {
             hv.copy_from_slice(v);
@@ -52,20 +67,21 @@ impl Point for FaultyPoint<'_> {
                 _ => {}
             }
         }
+        Ok(Product::default())
     }
 }
 
-fn verdict(fault: &'static str) -> Result<ObjectiveCheck, CheckError> {
+fn verdict(fault: &'static str) -> Result<RiskCheck, CheckError> {
     let mut layout = ParamLayout::flat(5);
     if fault == "layout" {
         layout.blocks[0].shape = vec![2, 2];
     }
     let faulty = Faulty { layout, fault, calls: AtomicUsize::new(0) };
-    check_objective(&faulty, &[0.3, -1.0, 2.0, 0.5, 0.1], &CheckOptions::default())
+    check_risk(&faulty, &[0.3, -1.0, 2.0, 0.5, 0.1], &CheckOptions::default())
 }
 
 #[test]
-fn a_correct_objective_passes_with_small_errors() {
+fn a_correct_risk_passes_with_small_errors() {
     let report = verdict("none").unwrap();
     // A quadratic has no truncation error: ε/step ≈ 1e-11 remains.
     assert!(report.gradient < 1e-10 && report.hessian < 1e-10);
@@ -82,17 +98,17 @@ fn every_fault_is_found_by_its_own_check() {
     named("hessian", "product against differences");
     named("symmetry", "⟨u, Hv⟩");
     named("block", "block");
-    named("point", "value of the point");
+    named("beside", "value beside the gradient");
     assert!(matches!(verdict("drift"), Err(CheckError::NotRepeatable { .. })));
     assert!(matches!(verdict("nan"), Err(CheckError::NotFinite { .. })));
     assert!(matches!(verdict("layout"), Err(CheckError::Layout { .. })));
 }
 
 #[test]
-fn wrong_lengths_and_empty_objectives_are_refused() {
+fn wrong_lengths_and_empty_risks_are_refused() {
     let faulty = Faulty { layout: ParamLayout::flat(5), fault: "none", calls: AtomicUsize::new(0) };
     let options = CheckOptions::default();
-    assert!(matches!(check_objective(&faulty, &[1.0], &options), Err(CheckError::Theta(_))));
+    assert!(matches!(check_risk(&faulty, &[1.0], &options), Err(CheckError::Risk(RiskError::Theta { .. }))));
     let empty = Faulty { layout: ParamLayout::flat(0), fault: "none", calls: AtomicUsize::new(0) };
-    assert!(matches!(check_objective(&empty, &[], &options), Err(CheckError::Empty)));
+    assert!(matches!(check_risk(&empty, &[], &options), Err(CheckError::Empty)));
 }

@@ -2,7 +2,8 @@
 
 use super::{CurvatureFitError, CurvatureFitOptions};
 use crate::numeric::{add_scaled, norm};
-use crate::{Objective, random};
+use crate::random;
+use crate::risk::{Risk, RiskError};
 
 /// Lines that are looked at.
 const LINES: usize = 4;
@@ -11,7 +12,7 @@ const STEPS: usize = 40;
 
 /// √(2ΔL/|κ|) for the largest |κ| along the first lines, and how many evaluations that took.
 pub(super) fn half_width(
-    objective: &dyn Objective,
+    risk: &dyn Risk,
     theta: &[f64],
     options: &CurvatureFitOptions,
     loss_change: f64,
@@ -20,7 +21,7 @@ pub(super) fn half_width(
         return Err(CurvatureFitError::LossChange { found: loss_change });
     }
     let mut evaluations = 1;
-    let center = objective.value(theta);
+    let center = risk.evaluate(theta)?.loss;
     let mut smallest = f64::INFINITY;
     let mut eta = vec![0.0; theta.len()];
     let mut moved = vec![0.0; theta.len()];
@@ -29,12 +30,12 @@ pub(super) fn half_width(
         let mut value = |alpha: f64| {
             moved.copy_from_slice(theta);
             add_scaled(&mut moved, alpha, &eta);
-            objective.value(&moved)
+            Ok::<f64, RiskError>(risk.evaluate(&moved)?.loss)
         };
         let mut alpha = 1e-3 * (1.0 + norm(theta)) / norm(&eta);
         for _ in 0..STEPS {
             // ½ κ α² by a second difference.
-            let change = 0.5 * (value(alpha) + value(-alpha)) - center;
+            let change = 0.5 * (value(alpha)? + value(-alpha)?) - center;
             evaluations += 2;
             let size = change.abs();
             if !size.is_finite() {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::HessianOperator;
+use crate::CurvatureOperator;
 use crate::analytic::{KnownCriticalPoint, Quadratic, Rosenbrock, SignedSquares};
 use saddlescope_krylov::{Probes, TraceOptions, hutchinson};
 
@@ -20,7 +20,8 @@ fn figure_4_fits_agree_with_hutchinson_on_the_same_vectors_probe_by_probe() {
             &loss,
             CurvatureFitOptions { probes, seed: 4, threading: Threading::Spread, ..Default::default() },
         );
-        let hessian = HessianOperator::new(&loss, &loss.critical_point()).unwrap();
+        let at = loss.at(&loss.critical_point(), 0).unwrap();
+        let hessian = CurvatureOperator::hessian(&*at);
         let options = TraceOptions { max_products: probes, seed: 4, ..Default::default() };
         let reference = hutchinson(&hessian, Probes::Gaussian, &options, &mut ()).unwrap();
         for (a, b) in found.per_probe.iter().zip(&reference.per_probe) {
@@ -49,7 +50,8 @@ fn a_quadratic_gives_exact_curvatures_also_away_from_its_critical_point() {
     ] {
         let options = CurvatureFitOptions { probes: 20, interval, ..Default::default() };
         let found = fit_trace(&quadratic, &theta, &options, &mut go_on).unwrap();
-        let hessian = HessianOperator::new(&quadratic, &theta).unwrap();
+        let at = quadratic.at(&theta, 0).unwrap();
+        let hessian = CurvatureOperator::hessian(&*at);
         let options = TraceOptions { max_products: 20, ..Default::default() };
         let reference = hutchinson(&hessian, Probes::Gaussian, &options, &mut ()).unwrap();
         for (a, b) in found.per_probe.iter().zip(&reference.per_probe) {
@@ -125,7 +127,10 @@ fn impossible_fits_are_refused() {
     };
     let theta = loss.critical_point();
     let points = |lo, hi, count| FitInterval::Points { lo, hi, count };
-    assert!(matches!(run(&theta[1..], points(-1.0, 1.0, 5)), CurvatureFitError::Theta(_)));
+    assert!(matches!(
+        run(&theta[1..], points(-1.0, 1.0, 5)),
+        CurvatureFitError::Risk(RiskError::Theta { .. })
+    ));
     assert!(matches!(run(&theta, points(-1.0, 1.0, 2)), CurvatureFitError::Points { count: 2 }));
     assert!(matches!(run(&theta, points(1.0, -1.0, 5)), CurvatureFitError::Axis(_)));
     let auto = |loss_change| FitInterval::FromCurvature { loss_change, count: 5 };

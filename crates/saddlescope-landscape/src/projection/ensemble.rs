@@ -3,7 +3,8 @@
 use super::{Fraction, Histogram, HistogramError, Normal, PlaneHessian, PlaneShape};
 use crate::evaluation::{Threading, in_batches};
 use crate::numeric::dot;
-use crate::{Point, random};
+use crate::random;
+use crate::risk::{Curvature, Point, RiskError};
 use saddlescope_krylov::Estimate;
 use std::ops::ControlFlow;
 
@@ -19,11 +20,14 @@ pub struct EnsembleOptions {
 }
 
 /// Why an ensemble cannot be drawn.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EnsembleError {
+    /// A product failed.
+    #[error(transparent)]
+    Risk(#[from] RiskError),
     /// No parameters.
-    #[error("the objective has no parameters")]
+    #[error("the risk has no parameters")]
     Empty,
     /// More directions than dimensions, or none.
     #[error("{k} random directions in {n} dimensions; expected 1 ≤ k ≤ {n}")]
@@ -58,7 +62,7 @@ const BLOCK_NUMBERS: usize = 16 * 1024;
 /// are then returned. Results have the same bits on any number of threads.
 ///
 /// # Errors
-/// n < 2.
+/// n < 2, or a product that fails.
 pub fn sample_planes(
     point: &dyn Point,
     n: usize,
@@ -85,14 +89,28 @@ pub fn sample_planes(
         planes: Vec::with_capacity(options.draws),
         image_norms: Vec::with_capacity(options.draws),
     };
+    let mut failure: Option<RiskError> = None;
     in_batches(blocks, options.threading, buffers, project, &mut |results| {
-        for (plane, image_norm) in results.into_iter().flatten() {
-            ensemble.planes.push(plane);
-            ensemble.image_norms.push(image_norm);
+        for result in results {
+            match result {
+                Ok(block) => {
+                    for (plane, image_norm) in block {
+                        ensemble.planes.push(plane);
+                        ensemble.image_norms.push(image_norm);
+                    }
+                }
+                Err(error) => {
+                    failure = Some(error);
+                    return ControlFlow::Break(());
+                }
+            }
         }
         on_progress(ensemble.planes.len())
     });
-    Ok(ensemble)
+    match failure {
+        Some(error) => Err(error.into()),
+        None => Ok(ensemble),
+    }
 }
 
 /// Planes `first..first + count`: directions, products, A, B, C and ½ (‖Hη‖² + ‖Hδ‖²).
@@ -103,14 +121,14 @@ fn project_block(
     first: usize,
     count: usize,
     (directions, products): &mut (Vec<f64>, Vec<f64>),
-) -> Vec<(PlaneHessian, f64)> {
+) -> Result<Vec<(PlaneHessian, f64)>, RiskError> {
     let directions = &mut directions[..2 * count * n];
     let products = &mut products[..2 * count * n];
     for (i, direction) in directions.chunks_exact_mut(n).enumerate() {
         random::fill_normal(seed, (2 * first + i) as u64, direction);
     }
-    point.hvp(directions, products);
-    directions
+    point.product(Curvature::Hessian, directions, products)?;
+    Ok(directions
         .chunks_exact(2 * n)
         .zip(products.chunks_exact(2 * n))
         .map(|(pair, images)| {
@@ -119,7 +137,7 @@ fn project_block(
             let plane = PlaneHessian { a: dot(eta, h_eta), b: dot(eta, h_delta), c: dot(delta, h_delta) };
             (plane, 0.5 * dot(images, images))
         })
-        .collect()
+        .collect())
 }
 
 impl PlaneEnsemble {

@@ -3,7 +3,8 @@
 use super::EnsembleError;
 use crate::evaluation::Threading;
 use crate::numeric::dot;
-use crate::{Point, random};
+use crate::random;
+use crate::risk::{Curvature, Point, RiskError};
 use nalgebra::DMatrix;
 use rayon::prelude::*;
 
@@ -30,7 +31,7 @@ impl SubspaceHessian {
 /// Direction j of draw d is the stream kd + j of `seed`; the results have the same bits on any number of threads.
 ///
 /// # Errors
-/// k = 0 or k > n.
+/// k = 0 or k > n, or a product that fails.
 pub fn sample_subspaces(
     point: &dyn Point,
     n: usize,
@@ -50,16 +51,17 @@ pub fn sample_subspaces(
         for (j, direction) in directions.chunks_exact_mut(n).enumerate() {
             random::fill_normal(seed, (draw * k + j) as u64, direction);
         }
-        point.hvp(directions, products);
-        project(n, k, directions, products)
+        point.product(Curvature::Hessian, directions, products)?;
+        Ok(project(n, k, directions, products))
     };
-    Ok(match threading {
+    let found: Result<Vec<SubspaceHessian>, RiskError> = match threading {
         Threading::Spread => (0..draws).into_par_iter().map_init(buffers, one).collect(),
         Threading::Sequential => {
             let mut scratch = buffers();
             (0..draws).map(|draw| one(&mut scratch, draw)).collect()
         }
-    })
+    };
+    Ok(found?)
 }
 
 fn project(n: usize, k: usize, directions: &[f64], products: &[f64]) -> SubspaceHessian {

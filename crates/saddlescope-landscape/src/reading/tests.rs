@@ -90,7 +90,10 @@ fn readings_are_stopped_and_refused_with_a_reason() {
     let theta = loss.critical_point();
     let options = ReadingOptions::default();
     assert!(matches!(read_point(&loss, &theta, &options, &mut Stop), Err(ReadingError::Stopped)));
-    assert!(matches!(read_point(&loss, &theta[1..], &options, &mut ()), Err(ReadingError::Theta(_))));
+    assert!(matches!(
+        read_point(&loss, &theta[1..], &options, &mut ()),
+        Err(ReadingError::Risk(RiskError::Theta { .. }))
+    ));
     let single = Quadratic::diagonal(vec![1.0]).unwrap();
     assert!(matches!(read_point(&single, &[0.0], &options, &mut ()), Err(ReadingError::Planes(_))));
 }

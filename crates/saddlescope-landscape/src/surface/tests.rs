@@ -1,6 +1,6 @@
 use super::*;
-use crate::analytic::{KnownCriticalPoint, Quadratic, SignedSquares};
-use crate::{Direction, Objective, Origin, PlaneError, loss_of};
+use crate::analytic::{ClosedForm, KnownCriticalPoint, Quadratic, SignedSquares};
+use crate::{Direction, Evaluation, FnRisk, Origin, PlaneError};
 
 fn plane() -> (SignedSquares, Plane) {
     let loss = SignedSquares::new(4, 6).unwrap();
@@ -25,15 +25,8 @@ fn complete(outcome: SurfaceOutcome) -> Surface {
 fn a_non_square_grid_has_each_value_in_its_place() {
     let (loss, plane) = plane();
     let (a, b) = (Axis::parse("-1:2:4").unwrap(), Axis::parse("0:1:3").unwrap());
-    let outcome = evaluate_surface(
-        &plane,
-        a,
-        b,
-        FinishedRows::default(),
-        Threading::Spread,
-        &loss_of(&loss),
-        &mut keep_going,
-    );
+    let outcome =
+        evaluate_surface(&plane, a, b, FinishedRows::default(), Threading::Spread, &loss, &mut keep_going);
     let surface = complete(outcome.unwrap());
     assert_eq!(surface.loss.len(), 12);
     let mut theta = vec![0.0; 9];
@@ -54,7 +47,7 @@ fn stopping_and_continuing_gives_the_same_bits_on_any_number_of_threads() {
     let (loss, plane) = plane();
     let (a, b) = (Axis::parse("-1:1:7").unwrap(), Axis::parse("-1:1:5").unwrap());
     let run = |finished, threading, on_row: &mut dyn FnMut(SurfaceRow<'_>) -> ControlFlow<()>| {
-        evaluate_surface(&plane, a, b, finished, threading, &loss_of(&loss), on_row).unwrap()
+        evaluate_surface(&plane, a, b, finished, threading, &loss, on_row).unwrap()
     };
     let whole = complete(run(FinishedRows::default(), Threading::Sequential, &mut keep_going));
     for threads in [1, 3] {
@@ -89,17 +82,17 @@ fn nan_stays_and_the_minimum_looks_past_it() {
     };
     let plane = Plane::new(vec![0.0, 0.0], axis(0), axis(1)).unwrap();
     let (a, b) = (Axis::parse("-1:1:5").unwrap(), Axis::parse("-2:2:3").unwrap());
-    let measure = |theta: &[f64]| {
+    let risk = FnRisk::fallible(2, |theta| {
         let loss = if theta == [0.0, 0.0] { f64::NAN } else { quadratic.value(theta) };
-        Measurement { loss, accuracy: Some(0.25) }
-    };
+        Ok(Evaluation { correct: Some((1, 4)), ..Evaluation::of_loss(loss) })
+    });
     let outcome = evaluate_surface(
         &plane,
         a,
         b,
         FinishedRows::default(),
         Threading::Sequential,
-        &measure,
+        &risk,
         &mut keep_going,
     );
     let surface = complete(outcome.unwrap());
@@ -117,7 +110,7 @@ fn bad_requests_are_refused() {
     let (loss, plane) = plane();
     let (a, b) = (Axis::parse("-1:1:4").unwrap(), Axis::parse("-1:1:3").unwrap());
     let run = |a, b, finished| {
-        evaluate_surface(&plane, a, b, finished, Threading::Sequential, &loss_of(&loss), &mut keep_going)
+        evaluate_surface(&plane, a, b, finished, Threading::Sequential, &loss, &mut keep_going)
     };
     let rows = |n, accuracy: Option<usize>| FinishedRows {
         loss: vec![0.0; n],
@@ -129,7 +122,10 @@ fn bad_requests_are_refused() {
     assert!(matches!(run(a, b, rows(3, Some(3))), Err(SurfaceError::Row(_))));
     let long = Axis::parse("0:1:1000000").unwrap();
     assert!(matches!(run(long, long, rows(0, None)), Err(SurfaceError::TooLarge { .. })));
-    let mixed = |theta: &[f64]| Measurement { loss: 0.0, accuracy: (theta[0] > 0.0).then_some(1.0) };
+    let dim = plane.center().len();
+    let mixed = FnRisk::fallible(dim, |theta| {
+        Ok(Evaluation { correct: (theta[0] > 0.0).then_some((1, 1)), ..Evaluation::of_loss(0.0) })
+    });
     let outcome = evaluate_surface(
         &plane,
         a,
@@ -139,7 +135,7 @@ fn bad_requests_are_refused() {
         &mixed,
         &mut keep_going,
     );
-    assert_eq!(outcome, Err(SurfaceError::Row(RowError)));
+    assert_eq!(outcome, Err(SurfaceError::Row(RowError::SomeAccuracies)));
 }
 
 #[test]

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use super::draft::{Draft, DraftId};
 use super::symbol::{Both, Known, PROBES, Symbol, Tensor, identity, inverse, reorder};
-use saddlescope_nn::graph::{DataInput, ParameterKind};
 use crate::element::ElementType;
 use crate::error::OpError;
 use crate::eval::Budget;
 use crate::value::{Data, Value};
+use saddlescope_nn::graph::{DataInput, ParameterKind};
 use saddlescope_nn::op::{AnyOp, numel};
 use saddlescope_nn::ops;
 

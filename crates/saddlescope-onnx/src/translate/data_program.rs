@@ -6,13 +6,13 @@ use std::rc::Rc;
 use super::builder::{Feed, ZEROS};
 use super::symbol::{Known, PROBES, Symbol};
 use super::walk::{Step, Walker};
-use saddlescope_data::{Dataset, InputTensor, Targets};
 use crate::element::ElementType;
 use crate::error::{OnnxError, OpError};
 use crate::eval::{self, Budget};
 use crate::interpret;
 use crate::node::Node;
 use crate::value::{Data, Value, numel};
+use saddlescope_data::{Dataset, InputTensor, Targets};
 
 /// Samples that are computed at once.
 const CHUNK: usize = 64;

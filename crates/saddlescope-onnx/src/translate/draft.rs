@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::symbol::{Both, PROBES};
-use saddlescope_nn::graph::{Buffer, DataInput, Graph, Parameter, ParameterKind, ValueId};
 use crate::error::OpError;
+use saddlescope_nn::graph::{Buffer, DataInput, Graph, Parameter, ParameterKind, ValueId};
 use saddlescope_nn::op::AnyOp;
 
 /// Most numbers of one value of the engine for the larger probe batch.

@@ -5,8 +5,6 @@
 
 use super::symbol::{Known, Symbol, inverse};
 use super::walk::{Walker, find, weight_symbol};
-use saddlescope_nn::execute::{Execution, Prepared, Workspace};
-use saddlescope_nn::graph::{Graph, ValueId};
 use crate::element::ElementType;
 use crate::error::{OnnxError, OpError};
 use crate::eval::{self, Budget};
@@ -14,6 +12,8 @@ use crate::interpret::{self, Environment, failed};
 use crate::model::Model;
 use crate::node::Node;
 use crate::value::Value;
+use saddlescope_nn::execute::{Execution, Prepared, Workspace};
+use saddlescope_nn::graph::{Graph, ValueId};
 use saddlescope_nn::op::{Element, numel};
 use saddlescope_nn::plan::{Pass, Plan};
 

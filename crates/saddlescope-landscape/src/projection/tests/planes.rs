@@ -3,7 +3,7 @@
 use crate::Threading;
 use crate::analytic::{KnownCriticalPoint, Quadratic, SignedSquares};
 use crate::projection::*;
-use crate::{Direction, Objective};
+use crate::{Curvature, Direction, Risk};
 use nalgebra::Matrix2;
 use std::ops::ControlFlow;
 
@@ -16,7 +16,7 @@ pub(super) fn options(draws: usize, seed: u64) -> EnsembleOptions {
 }
 
 pub(super) fn ensemble(objective: &dyn KnownCriticalPoint, draws: usize, seed: u64) -> PlaneEnsemble {
-    let point = objective.at(&objective.critical_point());
+    let point = objective.at(&objective.critical_point(), 0).unwrap();
     sample_planes(&*point, objective.dim(), options(draws, seed), &mut go_on).unwrap()
 }
 
@@ -47,13 +47,13 @@ fn shapes_follow_the_signs() {
 fn a_plane_is_the_projection_on_its_two_streams() {
     let quadratic = Quadratic::rotated(vec![4.0, -3.0, 1.0, 0.5, -0.25], 1).unwrap();
     let found = ensemble(&quadratic, 40, 6);
-    let point = quadratic.at(&quadratic.critical_point());
+    let point = quadratic.at(&quadratic.critical_point(), 0).unwrap();
     for (d, plane) in found.planes.iter().enumerate() {
         let stream = |i: usize| Direction::random(5, 6, (2 * d + i) as u64).unwrap().into_vector();
         let (eta, delta) = (stream(0), stream(1));
         let product = |v: &[f64]| {
             let mut hv = vec![0.0; 5];
-            point.hvp(v, &mut hv);
+            point.product(Curvature::Hessian, v, &mut hv).unwrap();
             hv
         };
         let dot = |x: &[f64], y: &[f64]| x.iter().zip(y).map(|(a, b)| a * b).sum::<f64>();
@@ -70,7 +70,7 @@ fn a_plane_is_the_projection_on_its_two_streams() {
 #[test]
 fn the_same_seed_gives_the_same_bits_on_any_number_of_threads() {
     let loss = SignedSquares::new(50, 60).unwrap();
-    let point = loss.at(&loss.critical_point());
+    let point = loss.at(&loss.critical_point(), 0).unwrap();
     let run = |threading| {
         let options = EnsembleOptions { draws: 777, seed: 3, threading };
         sample_planes(&*point, loss.dim(), options, &mut go_on).unwrap()
@@ -87,7 +87,7 @@ fn the_same_seed_gives_the_same_bits_on_any_number_of_threads() {
 #[test]
 fn a_stopped_ensemble_is_the_beginning_of_the_whole() {
     let loss = SignedSquares::balanced(2000).unwrap();
-    let point = loss.at(&loss.critical_point());
+    let point = loss.at(&loss.critical_point(), 0).unwrap();
     let whole = ensemble(&loss, 600, 1);
     let mut told = 0;
     let stopped = sample_planes(&*point, loss.dim(), options(600, 1), &mut |done| {
@@ -171,7 +171,7 @@ fn tilde_curvatures_tend_to_the_trace_and_averaged_curvatures_do_not() {
 #[test]
 fn projections_on_more_directions_agree_with_planes_and_interlace() {
     let quadratic = Quadratic::rotated((0..12).map(|i| f64::from(i) - 4.0).collect(), 2).unwrap();
-    let point = quadratic.at(&quadratic.critical_point());
+    let point = quadratic.at(&quadratic.critical_point(), 0).unwrap();
     let pairs = sample_subspaces(&*point, 12, 2, 30, 9, Threading::Spread).unwrap();
     for (pair, plane) in pairs.iter().zip(ensemble(&quadratic, 30, 9).planes) {
         let curvatures = plane.curvatures();
@@ -193,7 +193,7 @@ fn projections_on_more_directions_agree_with_planes_and_interlace() {
 #[test]
 fn impossible_ensembles_are_refused() {
     let loss = SignedSquares::balanced(1).unwrap();
-    let point = loss.at(&loss.critical_point());
+    let point = loss.at(&loss.critical_point(), 0).unwrap();
     let many = sample_subspaces(&*point, 3, 4, 1, 0, Threading::Sequential);
     assert_eq!(many, Err(EnsembleError::Directions { k: 4, n: 3 }));
     let none = sample_subspaces(&*point, 3, 0, 1, 0, Threading::Sequential);

@@ -1,4 +1,4 @@
-//! The objective L(θ): what every analysis of this crate looks at.
+//! The named tensors that make up the flat parameter vector θ.
 
 use std::ops::Range;
 
@@ -63,35 +63,4 @@ impl ParamLayout {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
-}
-
-/// A scalar loss L: ℝᴺ → ℝ with the data held fixed.
-///
-/// Evaluations never change θ and give the same bits when repeated.
-pub trait Objective: Sync {
-    /// The named blocks of θ.
-    fn layout(&self) -> &ParamLayout;
-
-    /// N, the number of parameters.
-    fn dim(&self) -> usize {
-        self.layout().len()
-    }
-
-    /// L(θ). NaN and infinities are returned as they are.
-    fn value(&self, theta: &[f64]) -> f64;
-
-    /// The objective near one θ.
-    fn at<'a>(&'a self, theta: &[f64]) -> Box<dyn Point + 'a>;
-}
-
-/// An objective near one θ; owns whatever the products there can share.
-pub trait Point: Sync {
-    /// L(θ).
-    fn value(&self) -> f64;
-
-    /// ∇L(θ) into `grad`, of length N.
-    fn gradient(&self, grad: &mut [f64]);
-
-    /// Hessian-vector products H v for a block of vectors stored one after the other (k × N).
-    fn hvp(&self, vs: &[f64], hvs: &mut [f64]);
 }

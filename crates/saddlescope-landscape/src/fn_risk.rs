@@ -1,0 +1,229 @@
+//! A risk made of closures: for anything that is not a network of an engine that we know.
+
+use std::collections::BTreeMap;
+
+use saddlescope_krylov::Precision;
+use serde_json::Value;
+
+use crate::layout::ParamLayout;
+use crate::risk::{Curvature, Evaluation, Offers, Point, Product, Risk, RiskError, check_theta};
+
+type Loss<'a> = Box<dyn Fn(&[f64]) -> Result<Evaluation, RiskError> + Sync + 'a>;
+type Gradient<'a> = Box<dyn Fn(&[f64], &mut [f64]) -> Result<(), RiskError> + Sync + 'a>;
+type Products<'a> =
+    Box<dyn Fn(&[f64], Curvature, &[f64], &mut [f64]) -> Result<Product, RiskError> + Sync + 'a>;
+
+/// A loss given by closures.
+///
+/// Only the loss itself is required; what is not given is not offered, and an analysis leaves out what needs it.
+///
+/// ```
+/// use saddlescope_landscape::{Curvature, FnRisk, Risk};
+///
+/// // L(x, y) = x² − y².
+/// let risk = FnRisk::new(2, |t| t[0] * t[0] - t[1] * t[1])
+///     .with_gradient(|t, g| {
+///         g[0] = 2.0 * t[0];
+///         g[1] = -2.0 * t[1];
+///     })
+///     .with_hessian(|_, v, hv| {
+///         hv[0] = 2.0 * v[0];
+///         hv[1] = -2.0 * v[1];
+///     });
+/// let mut hv = [0.0; 2];
+/// risk.at(&[0.0, 0.0], 0)?.product(Curvature::Hessian, &[1.0, 1.0], &mut hv)?;
+/// assert_eq!(hv, [2.0, -2.0]);
+/// # Ok::<(), saddlescope_landscape::RiskError>(())
+/// ```
+pub struct FnRisk<'a> {
+    layout: ParamLayout,
+    samples: usize,
+    offers: Offers,
+    loss: Loss<'a>,
+    gradient: Option<Gradient<'a>>,
+    products: Option<Products<'a>>,
+    identity: BTreeMap<String, Value>,
+}
+
+impl<'a> FnRisk<'a> {
+    /// A function of `dim` parameters.
+    pub fn new(dim: usize, loss: impl Fn(&[f64]) -> f64 + Sync + 'a) -> Self {
+        Self::fallible(dim, move |theta| Ok(Evaluation::of_loss(loss(theta))))
+    }
+
+    /// A function whose evaluations can fail, or carry an accuracy and the parts of chunks of samples (declare these with
+    /// [`FnRisk::with_accuracy`] and [`FnRisk::with_chunks`]).
+    pub fn fallible(dim: usize, loss: impl Fn(&[f64]) -> Result<Evaluation, RiskError> + Sync + 'a) -> Self {
+        Self {
+            layout: ParamLayout::flat(dim),
+            samples: 1,
+            offers: Offers {
+                gradient: false,
+                curvatures: Vec::new(),
+                accuracy: false,
+                chunks: false,
+                repeatable: true,
+                precision: Precision::F64,
+            },
+            loss: Box::new(loss),
+            gradient: None,
+            products: None,
+            identity: BTreeMap::new(),
+        }
+    }
+
+    /// The gradient: receives θ and writes ∇L(θ).
+    #[must_use]
+    pub fn with_gradient(self, gradient: impl Fn(&[f64], &mut [f64]) + Sync + 'a) -> Self {
+        self.with_fallible_gradient(move |theta, out| {
+            gradient(theta, out);
+            Ok(())
+        })
+    }
+
+    /// A gradient that can fail.
+    #[must_use]
+    pub fn with_fallible_gradient(
+        mut self,
+        gradient: impl Fn(&[f64], &mut [f64]) -> Result<(), RiskError> + Sync + 'a,
+    ) -> Self {
+        self.gradient = Some(Box::new(gradient));
+        self.offers.gradient = true;
+        self
+    }
+
+    /// Hessian-vector products: receives θ and one vector v and writes H(θ) v.
+    #[must_use]
+    pub fn with_hessian(self, product: impl Fn(&[f64], &[f64], &mut [f64]) + Sync + 'a) -> Self {
+        self.with_products(&[Curvature::Hessian], move |theta, _, vs, out| {
+            let n = theta.len().max(1);
+            for (v, av) in vs.chunks_exact(n).zip(out.chunks_exact_mut(n)) {
+                product(theta, v, av);
+            }
+            Ok(Product::default())
+        })
+    }
+
+    /// Products with the curvature matrices listed: receives θ, which matrix, and a block of vectors stored one after the other.
+    #[must_use]
+    pub fn with_products(
+        mut self,
+        curvatures: &[Curvature],
+        products: impl Fn(&[f64], Curvature, &[f64], &mut [f64]) -> Result<Product, RiskError> + Sync + 'a,
+    ) -> Self {
+        self.offers.curvatures = curvatures.to_vec();
+        self.products = Some(Box::new(products));
+        self
+    }
+
+    /// Names, shapes and kinds of the tensors of θ. Filter normalisation needs them.
+    ///
+    /// # Errors
+    /// A layout of another number of parameters.
+    pub fn with_layout(mut self, layout: ParamLayout) -> Result<Self, RiskError> {
+        if layout.len() != self.layout.len() {
+            return Err(RiskError::Theta { found: layout.len(), expected: self.layout.len() });
+        }
+        self.layout = layout;
+        Ok(self)
+    }
+
+    /// The number of samples that the loss is a mean over.
+    #[must_use]
+    pub fn with_samples(mut self, samples: usize) -> Self {
+        self.samples = samples;
+        self
+    }
+
+    /// Declares that evaluations count correct predictions.
+    #[must_use]
+    pub fn with_accuracy(mut self) -> Self {
+        self.offers.accuracy = true;
+        self
+    }
+
+    /// Declares that evaluations and products carry the parts of every chunk of samples.
+    #[must_use]
+    pub fn with_chunks(mut self) -> Self {
+        self.offers.chunks = true;
+        self
+    }
+
+    /// The number type of the computation behind the closures; f64 unless this says otherwise.
+    #[must_use]
+    pub fn with_precision(mut self, precision: Precision) -> Self {
+        self.offers.precision = precision;
+        self
+    }
+
+    /// Declares that repeated calls may differ in their last bits.
+    #[must_use]
+    pub fn not_repeatable(mut self) -> Self {
+        self.offers.repeatable = false;
+        self
+    }
+
+    /// Something that results depend on, for the record of a folder: a version, a fingerprint of the data.
+    #[must_use]
+    pub fn with_identity(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.identity.insert(name.into(), value.into());
+        self
+    }
+}
+
+impl Risk for FnRisk<'_> {
+    fn layout(&self) -> &ParamLayout {
+        &self.layout
+    }
+
+    fn samples(&self) -> usize {
+        self.samples
+    }
+
+    fn offers(&self) -> Offers {
+        self.offers.clone()
+    }
+
+    fn evaluate(&self, theta: &[f64]) -> Result<Evaluation, RiskError> {
+        check_theta(self, theta)?;
+        (self.loss)(theta)
+    }
+
+    fn gradient(&self, theta: &[f64], gradient: &mut [f64]) -> Result<Evaluation, RiskError> {
+        check_theta(self, theta)?;
+        let Some(compute) = &self.gradient else {
+            return Err(RiskError::NotOffered { what: "a gradient".into() });
+        };
+        compute(theta, gradient)?;
+        (self.loss)(theta)
+    }
+
+    fn at<'b>(&'b self, theta: &[f64], _keep_bytes: usize) -> Result<Box<dyn Point + 'b>, RiskError> {
+        check_theta(self, theta)?;
+        Ok(Box::new(FnPoint { risk: self, theta: theta.to_vec() }))
+    }
+
+    fn identity(&self) -> BTreeMap<String, Value> {
+        self.identity.clone()
+    }
+}
+
+struct FnPoint<'b, 'a> {
+    risk: &'b FnRisk<'a>,
+    theta: Vec<f64>,
+}
+
+impl Point for FnPoint<'_, '_> {
+    fn dim(&self) -> usize {
+        self.theta.len()
+    }
+
+    fn product(&self, curvature: Curvature, vs: &[f64], out: &mut [f64]) -> Result<Product, RiskError> {
+        match &self.risk.products {
+            Some(products) if self.risk.offers.product(curvature) => {
+                products(&self.theta, curvature, vs, out)
+            }
+            _ => Err(RiskError::not_offered(curvature)),
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! The loss of a network on a data set, computed by our engine, as a [`Risk`]: the only module that sees both.
+
+use std::collections::BTreeMap;
+
+use saddlescope_krylov::Precision;
+use saddlescope_landscape::{
+    Curvature, Evaluation, MemoryEstimate, Offers, ParamBlock, ParamKind, ParamLayout, Point, Product, Risk,
+    RiskError, check_theta,
+};
+use saddlescope_nn::Dtype;
+use saddlescope_nn::graph::{Graph, ParameterKind};
+use saddlescope_nn::op::numel;
+use saddlescope_nn::risk::{self, RiskOptions, RiskPoint};
+use serde_json::Value;
+
+/// The empirical risk of a network, computed in f32 or f64.
+pub struct NetworkRisk {
+    inner: Inner,
+    layout: ParamLayout,
+    identity: BTreeMap<String, Value>,
+}
+
+enum Inner {
+    F32(risk::Risk<f32>),
+    F64(risk::Risk<f64>),
+}
+
+macro_rules! with_inner {
+    ($self:expr, $risk:ident => $body:expr) => {
+        match &$self.inner {
+            Inner::F32($risk) => $body,
+            Inner::F64($risk) => $body,
+        }
+    };
+}
+
+impl NetworkRisk {
+    /// Binds a network with loss and data to the engine.
+    ///
+    /// # Errors
+    /// If the data do not fit the graph.
+    pub fn new(
+        objective: risk::Objective,
+        dtype: Dtype,
+        options: RiskOptions,
+    ) -> Result<Self, risk::RiskError> {
+        let layout = layout(&objective.graph);
+        let inner = match dtype {
+            Dtype::F32 => Inner::F32(risk::Risk::new(objective, options)?),
+            Dtype::F64 => Inner::F64(risk::Risk::new(objective, options)?),
+        };
+        Ok(Self { inner, layout, identity: BTreeMap::new() })
+    }
+
+    /// Says what else results depend on: data, loss, mode of batch norm.
+    #[must_use]
+    pub fn with_identity(mut self, identity: BTreeMap<String, Value>) -> Self {
+        self.identity = identity;
+        self
+    }
+
+    /// Number type of the engine.
+    pub fn dtype(&self) -> Dtype {
+        match self.inner {
+            Inner::F32(_) => Dtype::F32,
+            Inner::F64(_) => Dtype::F64,
+        }
+    }
+
+    /// Samples of a micro-batch and of a chunk.
+    pub fn batches(&self) -> (usize, usize) {
+        with_inner!(self, r => r.batches())
+    }
+}
+
+fn evaluation(found: risk::Evaluation) -> Evaluation {
+    Evaluation { correct: found.correct, ..Evaluation::of_loss(found.loss) }
+}
+
+impl Risk for NetworkRisk {
+    fn layout(&self) -> &ParamLayout {
+        &self.layout
+    }
+
+    fn samples(&self) -> usize {
+        with_inner!(self, r => r.objective().samples)
+    }
+
+    fn offers(&self) -> Offers {
+        let per_sample = with_inner!(self, r => r.has_per_sample_loss());
+        let mut curvatures = vec![
+            Curvature::Hessian,
+            Curvature::GaussNewton,
+            Curvature::Residual,
+            Curvature::OutputJacobianGram,
+        ];
+        if per_sample {
+            curvatures.push(Curvature::PerSampleGradientFisher);
+        }
+        Offers {
+            gradient: true,
+            curvatures,
+            accuracy: with_inner!(self, r => r.objective().labels.is_some()),
+            chunks: true,
+            repeatable: true,
+            precision: match self.dtype() {
+                Dtype::F32 => Precision::F32,
+                Dtype::F64 => Precision::F64,
+            },
+        }
+    }
+
+    fn evaluate(&self, theta: &[f64]) -> Result<Evaluation, RiskError> {
+        check_theta(self, theta)?;
+        Ok(evaluation(with_inner!(self, r => r.evaluate(theta))))
+    }
+
+    fn gradient(&self, theta: &[f64], gradient: &mut [f64]) -> Result<Evaluation, RiskError> {
+        check_theta(self, theta)?;
+        Ok(evaluation(with_inner!(self, r => r.gradient(theta, gradient))))
+    }
+
+    fn at<'a>(&'a self, theta: &[f64], keep_bytes: usize) -> Result<Box<dyn Point + 'a>, RiskError> {
+        check_theta(self, theta)?;
+        Ok(match &self.inner {
+            Inner::F32(r) => {
+                Box::new(NetworkPoint { dim: theta.len(), inner: r.at_keeping(theta, keep_bytes) })
+            }
+            Inner::F64(r) => {
+                Box::new(NetworkPoint { dim: theta.len(), inner: r.at_keeping(theta, keep_bytes) })
+            }
+        })
+    }
+
+    fn memory(&self, tangents: usize) -> MemoryEstimate {
+        let (found, threads) = with_inner!(self, r => (r.memory(tangents), r.threads()));
+        MemoryEstimate {
+            fixed: found.shared + threads * found.per_thread,
+            data: found.data,
+            keep: found.all_primals,
+        }
+    }
+
+    fn first_samples(
+        &self,
+        samples: usize,
+        precision: Precision,
+    ) -> Result<Option<Box<dyn Risk + '_>>, RiskError> {
+        let (objective, threads) =
+            with_inner!(self, r => (r.objective().first_samples(samples), r.options().threads));
+        let dtype = match precision {
+            Precision::F32 => Dtype::F32,
+            Precision::F64 => Dtype::F64,
+        };
+        let options = RiskOptions { threads, micro_batch: None, keep_bytes: 0 };
+        Ok(Some(Box::new(Self::new(objective, dtype, options).map_err(RiskError::failed)?)))
+    }
+
+    fn identity(&self) -> BTreeMap<String, Value> {
+        let mut identity = self.identity.clone();
+        identity.insert("dtype".into(), self.dtype().to_string().into());
+        identity
+    }
+}
+
+struct NetworkPoint<'a, T> {
+    dim: usize,
+    inner: RiskPoint<'a, T>,
+}
+
+impl<T: saddlescope_nn::op::Element> Point for NetworkPoint<'_, T> {
+    fn dim(&self) -> usize {
+        self.dim
+    }
+
+    fn product(&self, curvature: Curvature, vs: &[f64], out: &mut [f64]) -> Result<Product, RiskError> {
+        let matrix = match curvature {
+            Curvature::Hessian => risk::Curvature::Hessian,
+            Curvature::GaussNewton => risk::Curvature::GaussNewton,
+            Curvature::Residual => risk::Curvature::Residual,
+            Curvature::PerSampleGradientFisher => risk::Curvature::PerSampleGradientFisher,
+            Curvature::OutputJacobianGram => risk::Curvature::OutputJacobianGram,
+        };
+        let report = self.inner.product(matrix, vs, out).map_err(RiskError::failed)?;
+        Ok(Product { quotients: report.quotients, chunk_samples: report.chunk_samples })
+    }
+}
+
+/// The named blocks of a graph's parameters.
+pub fn layout(graph: &Graph) -> ParamLayout {
+    let blocks = (graph.parameters().iter().zip(graph.parameter_ranges()))
+        .map(|(p, range)| {
+            debug_assert_eq!(numel(&p.shape), range.len());
+            let kind = match p.kind {
+                ParameterKind::ConvFilter => ParamKind::ConvFilter,
+                ParameterKind::LinearWeight => ParamKind::LinearWeight,
+                ParameterKind::LinearWeightTransposed => ParamKind::LinearWeightTransposed,
+                ParameterKind::Bias => ParamKind::Bias,
+                ParameterKind::Normalization => ParamKind::Normalization,
+                ParameterKind::Embedding => ParamKind::Embedding,
+                ParameterKind::Other => ParamKind::Other,
+            };
+            ParamBlock { name: p.name.clone(), shape: p.shape.clone(), range, kind }
+        })
+        .collect();
+    ParamLayout { blocks }
+}

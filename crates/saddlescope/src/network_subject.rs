@@ -1,0 +1,58 @@
+//! A network at its trained point with the risks on the samples chosen, ready for an analysis.
+
+use std::collections::BTreeMap;
+
+use saddlescope_landscape::Risk;
+use saddlescope_landscape::analysis::{Split, Subject, WeightsHash};
+use serde_json::Value;
+
+use crate::model::Model;
+use crate::network_risk::{NetworkRisk, layout};
+
+/// A model with its risk on the samples of the analysis and, where there is one, on the other split.
+pub struct NetworkSubject {
+    /// The model.
+    pub model: Model,
+    /// The risk whose curvature is analysed.
+    pub risk: NetworkRisk,
+    /// The samples of `risk` in words, for example `train`.
+    pub split: String,
+    /// The risk on fewer of those samples, for cuts and surfaces; `None`: `risk` itself.
+    pub slices: Option<NetworkRisk>,
+    /// The risk on other samples, for slices and for the escape.
+    pub other: Option<(String, NetworkRisk)>,
+}
+
+impl NetworkSubject {
+    /// What an analysis takes.
+    pub fn subject(&self) -> Subject<'_> {
+        let (micro, chunk) = self.risk.batches();
+        let provenance: BTreeMap<String, Value> = [
+            ("model.source".to_string(), self.model.source.clone().into()),
+            ("micro_batch".to_string(), micro.into()),
+            ("chunk".to_string(), chunk.into()),
+        ]
+        .into();
+        Subject {
+            model: self.model.network.name.clone(),
+            theta: self.model.theta.clone(),
+            main: Split { name: &self.split, risk: &self.risk },
+            slices: self.slices.as_ref().map(|r| r as &dyn Risk),
+            other: self.other.as_ref().map(|(name, risk)| Split { name, risk }),
+            weights: weights_fingerprint(&self.model),
+            provenance,
+        }
+    }
+}
+
+/// SHA-256 over names, shapes and values of parameters and buffers.
+pub fn weights_fingerprint(model: &Model) -> String {
+    let graph = &model.network.graph;
+    let mut hash = WeightsHash::new(&layout(graph));
+    hash.values(&model.theta);
+    for buffer in graph.buffers() {
+        hash.name(&buffer.name);
+        hash.values(&buffer.values);
+    }
+    hash.finish()
+}
