@@ -1,7 +1,7 @@
 //! Options of the verbs that solve for extreme eigenvalues.
 
 use clap::Args;
-use saddlescope::analysis::{AnalysisOptions, EigenMethod};
+use saddlescope::analysis::{EigenMethod, EigenpairOptions};
 
 use crate::failure::Failure;
 use crate::run::{between, positive};
@@ -18,7 +18,7 @@ pub struct EigenArguments {
     smallest: usize,
 
     /// Residual allowed, relative to each |λ|.
-    #[arg(long, default_value_t = 1e-3)]
+    #[arg(long, default_value_t = 1e-3, allow_hyphen_values = true)]
     tol: f64,
 
     /// Most products of the eigenvalue solve.
@@ -31,15 +31,14 @@ pub struct EigenArguments {
 }
 
 impl EigenArguments {
-    /// Other options with these put in. `least`: the fewest eigenvalues allowed at each end.
-    pub fn put_in(&self, others: AnalysisOptions, least: usize) -> Result<AnalysisOptions, Failure> {
-        Ok(AnalysisOptions {
+    /// The options of the stage. `least`: the fewest eigenvalues allowed at each end.
+    pub fn checked(&self, least: usize) -> Result<EigenpairOptions, Failure> {
+        Ok(EigenpairOptions {
             largest: between("--largest", self.largest, least, 100)?,
             smallest: between("--smallest", self.smallest, least, 100)?,
             tolerance: positive("--tol", self.tol)?,
-            max_products: self.max_products,
+            max_products: between("--max-products", self.max_products, 1, 10_000_000)?,
             method: if self.method == "algorithm1" { EigenMethod::Algorithm1 } else { EigenMethod::Lanczos },
-            ..others
         })
     }
 }

@@ -1,11 +1,11 @@
-//! Progress of an analysis: a bar on a terminal, plain lines elsewhere.
+//! Progress of an analysis: on a terminal one bar over all stages with the time left, elsewhere plain lines.
 
 use std::io::IsTerminal;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use saddlescope::analysis::Monitor;
+use saddlescope::analysis::{Cost, Fate, Monitor, PlannedStage};
 
 use crate::{interrupt, terminal};
 
@@ -16,10 +16,15 @@ pub struct Progress {
     steps: Option<u64>,
     started: Instant,
     last_line: Instant,
+    /// Seconds that each planned stage is expected to take, in order; the stages that are finished are taken off.
+    expected: Vec<(String, f64)>,
+    finished: f64,
 }
 
 /// Between plain lines of one stage.
 const PERIOD: Duration = Duration::from_secs(15);
+/// Positions of the overall bar.
+const LENGTH: u64 = 1000;
 
 impl Progress {
     /// Nothing shown yet.
@@ -30,45 +35,118 @@ impl Progress {
             steps: None,
             started: Instant::now(),
             last_line: Instant::now(),
+            expected: Vec::new(),
+            finished: 0.0,
         }
     }
 
     fn line(&self, text: &str) {
         // Nothing is left to do when standard error cannot be written.
-        let _ = terminal::note(text);
+        let _ = match &self.bar {
+            Some(bar) => bar.suspend(|| terminal::note(text)),
+            None => terminal::note(text),
+        };
+    }
+
+    /// Seconds of all planned stages.
+    fn whole(&self) -> f64 {
+        self.finished + self.expected.iter().map(|(_, seconds)| seconds).sum::<f64>()
+    }
+
+    /// Moves the overall bar: `share` of the first expected stage is done.
+    fn place(&self, share: f64, note: &str) {
+        let Some(bar) = &self.bar else { return };
+        let current = self.expected.first().map_or(0.0, |(_, seconds)| *seconds);
+        let (whole, done) = (self.whole(), self.finished + share.min(1.0) * current);
+        let left = (whole - done).max(0.0);
+        bar.set_position(if whole > 0.0 { (LENGTH as f64 * done / whole) as u64 } else { 0 });
+        bar.set_message(format!("{} left  {} {note}", duration(left), self.stage));
+    }
+}
+
+/// Seconds in words.
+pub fn duration(seconds: f64) -> String {
+    match seconds {
+        s if s < 10.0 => format!("{s:.1} s"),
+        s if s < 120.0 => format!("{s:.0} s"),
+        s if s < 7200.0 => format!("{:.0} min", s / 60.0),
+        s => format!("{:.1} h", s / 3600.0),
+    }
+}
+
+/// What a fate is called in tables.
+pub fn fate(fate: Fate) -> &'static str {
+    match fate {
+        Fate::Reused => "reused",
+        Fate::Continued => "continued",
+        Fate::ToDo => "to do",
     }
 }
 
 impl Monitor for Progress {
-    fn begin(&mut self, stage: &str, steps: Option<u64>) {
-        self.stage = stage.into();
-        self.steps = steps;
-        self.started = Instant::now();
-        self.last_line = Instant::now();
-        if std::io::stderr().is_terminal() {
-            let (bar, template) = match steps {
-                Some(n) => (ProgressBar::new(n), "{prefix}: {bar:30} {pos}/{len}, {eta} left  {wide_msg}"),
-                None => (ProgressBar::new_spinner(), "{prefix}: {pos} in {elapsed}  {wide_msg}"),
-            };
-            let style =
-                ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-            self.bar = Some(bar.with_style(style).with_prefix(stage.to_string()));
-        } else {
-            self.line(&format!("{stage} …"));
+    fn plan(&mut self, stages: &[PlannedStage], cost: &Cost) {
+        self.line("  stage                       state       products  evaluations       time");
+        let mut total = 0.0;
+        for stage in stages {
+            let seconds = stage.seconds(cost);
+            total += seconds;
+            self.line(&format!(
+                "  {:<27} {:<10} {:>9} {:>12} {:>10}",
+                stage.name,
+                fate(stage.fate),
+                stage.forecast.products,
+                stage.forecast.evaluations,
+                if stage.fate == Fate::Reused { "-".into() } else { duration(seconds) },
+            ));
+        }
+        self.line(&format!(
+            "  {} to compute, at {} a product and {} an evaluation; about {} MiB of memory",
+            duration(total),
+            duration_fine(cost.product_seconds),
+            duration_fine(cost.evaluation_seconds),
+            cost.bytes >> 20
+        ));
+        self.expected = (stages.iter())
+            .filter(|s| s.fate != Fate::Reused)
+            .map(|s| (s.name.clone(), s.seconds(cost)))
+            .collect();
+        if std::io::stderr().is_terminal() && !self.expected.is_empty() {
+            let style = ProgressStyle::with_template("{bar:30} {percent:>3} %  {wide_msg}")
+                .unwrap_or_else(|_| ProgressStyle::default_bar());
+            self.bar = Some(ProgressBar::new(LENGTH).with_style(style));
         }
     }
 
+    fn begin(&mut self, stage: &str, steps: Option<u64>) {
+        // A stage says how many steps it has after it has begun.
+        if self.stage != stage {
+            self.started = Instant::now();
+            self.last_line = Instant::now();
+            if self.bar.is_none() {
+                self.line(&format!("{stage} …"));
+            }
+        }
+        self.stage = stage.into();
+        self.steps = steps;
+        self.place(0.0, "");
+    }
+
     fn advance(&mut self, done: u64, note: &str) {
-        if let Some(bar) = &self.bar {
-            bar.set_position(done);
-            bar.set_message(note.to_string());
-        } else if self.last_line.elapsed() >= PERIOD {
+        let share = match self.steps {
+            Some(steps) if steps > 0 => done as f64 / steps as f64,
+            _ => {
+                let expected = self.expected.first().map_or(0.0, |(_, s)| *s);
+                if expected > 0.0 { self.started.elapsed().as_secs_f64() / expected } else { 0.0 }
+            }
+        };
+        self.place(share.min(0.99), note);
+        if self.bar.is_none() && self.last_line.elapsed() >= PERIOD {
             self.last_line = Instant::now();
             let of = self.steps.map_or(String::new(), |n| format!("/{n}"));
             let left = match self.steps {
                 Some(n) if done > 0 && n > done => {
                     let seconds = self.started.elapsed().as_secs_f64() / done as f64 * (n - done) as f64;
-                    format!(", {seconds:.0} s left")
+                    format!(", {} left", duration(seconds))
                 }
                 _ => String::new(),
             };
@@ -77,25 +155,33 @@ impl Monitor for Progress {
     }
 
     fn end(&mut self, note: &str) {
-        if let Some(bar) = self.bar.take() {
+        let separator = if note.is_empty() { "" } else { ": " };
+        let seconds = self.started.elapsed().as_secs_f64();
+        self.line(&format!("{} done in {seconds:.1} s{separator}{note}", self.stage));
+    }
+
+    fn finished(&mut self, stage: &str) {
+        if let Some(place) = self.expected.iter().position(|(name, _)| name == stage) {
+            let (_, seconds) = self.expected.remove(place);
+            self.finished += seconds;
+        }
+        if self.expected.is_empty()
+            && let Some(bar) = self.bar.take()
+        {
             bar.finish_and_clear();
         }
-        let separator = if note.is_empty() { "" } else { ": " };
-        self.line(&format!(
-            "{} done in {:.1} s{separator}{note}",
-            self.stage,
-            self.started.elapsed().as_secs_f64()
-        ));
     }
 
     fn note(&mut self, text: &str) {
-        match &self.bar {
-            Some(bar) => bar.suspend(|| self.line(text)),
-            None => self.line(text),
-        }
+        self.line(text);
     }
 
     fn cancelled(&self) -> bool {
         interrupt::flag().load(Ordering::Relaxed)
     }
+}
+
+/// Seconds of one product or evaluation.
+fn duration_fine(seconds: f64) -> String {
+    if seconds < 1.0 { format!("{:.2} ms", 1e3 * seconds) } else { format!("{seconds:.2} s") }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use saddlescope::analysis::{
-    Analysis, AnalysisError, AnalysisOptions, Estimate, PlanesResult, Results, analyze,
+    Analysis, AnalysisError, Estimate, Folder, PlanesResult, Results, Selection, analyze,
 };
 
 use saddlescope::NetworkSubject;
@@ -24,6 +24,10 @@ pub struct RunArguments {
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
 
+    /// Start over: delete what earlier commands kept in the folder.
+    #[arg(long)]
+    pub force: bool,
+
     /// Seed of every random number.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
@@ -39,14 +43,13 @@ impl RunArguments {
         Ok(subject)
     }
 
-    /// Computes what the options ask for, shows progress, and says where the results are.
-    pub fn carry_out(
-        &self,
-        subject: &NetworkSubject,
-        options: &AnalysisOptions,
-    ) -> Result<Analysis, Failure> {
+    /// Computes what the selection asks for, shows progress, and says where the results are.
+    pub fn carry_out(&self, subject: &NetworkSubject, selection: &Selection) -> Result<Analysis, Failure> {
         let memory = self.subject.memory.map(|mib| mib << 20);
-        analyze(&subject.subject(), options, memory, &self.out, &mut Progress::new()).map_err(failure)
+        if self.force {
+            Folder::start_over(&self.out).map_err(|e| failure(e.into()))?;
+        }
+        analyze(&subject.subject(), selection, memory, &self.out, &mut Progress::new()).map_err(failure)
     }
 
     /// Says where the results are.
@@ -103,11 +106,11 @@ pub fn print_eigenpairs(results: &Results) -> Result<(), Failure> {
     terminal::print("\n  end        λ                residual     ± over data")?;
     for p in &results.eigenpairs {
         terminal::print(format!(
-            "  {:<9} {:>14.6} {:>12.2e} {:>12.2e}{}",
+            "  {:<9} {:>14.6} {:>12.2e} {:>12}{}",
             format!("{:?}", p.end).to_lowercase(),
             p.value,
             p.residual,
-            p.std_error,
+            p.std_error.map_or("unknown".into(), |e| format!("{e:.2e}")),
             if p.converged { "" } else { "  NOT CONVERGED" }
         ))?;
     }
@@ -117,8 +120,10 @@ pub fn print_eigenpairs(results: &Results) -> Result<(), Failure> {
 /// A quantity with its standard error.
 pub fn print_estimate(name: &str, e: &Estimate) -> Result<(), Failure> {
     Ok(terminal::print(format!(
-        "  {name:<44} {:>14.6e} ± {:.1e}   ({} samples)",
-        e.value, e.std_error, e.samples
+        "  {name:<44} {:>14.6e} ± {}   ({} samples)",
+        e.value,
+        e.known_error().map_or("unknown".into(), |error| format!("{error:.1e}")),
+        e.samples
     ))?)
 }
 

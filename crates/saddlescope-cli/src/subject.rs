@@ -162,16 +162,12 @@ impl SubjectArguments {
         identity.insert("normalization".into(), data.normalization().to_string().into());
         identity.insert("loss".into(), loss.name().into());
         identity.insert("batch_norm".into(), self.batch_norm.clone().into());
-        identity.insert("slice_samples".into(), slice_count.into());
-        if let Some(mib) = self.memory {
-            // The size of a basis decides when a solve restarts.
-            identity.insert("memory_mib".into(), mib.into());
-        }
         let risk = self.risk(&model, loss, &data, true)?;
         let coupled = self.batch_norm == "train";
         let slices = if slice_count < data.samples() && !coupled {
             let few = data.select(0..slice_count).map_err(bad("--slice-samples"))?;
-            Some(self.risk(&model, loss, &few, false)?)
+            let of = [("data.sha256".to_string(), few.fingerprint().into())].into();
+            Some(self.risk(&model, loss, &few, false)?.with_identity(of))
         } else {
             None
         };
@@ -183,8 +179,8 @@ impl SubjectArguments {
         };
         let other = match other {
             Some(data) => {
-                identity.insert("other.sha256".into(), data.fingerprint().into());
-                Some((other_name.to_string(), self.risk(&model, loss, &data, false)?))
+                let of = [("data.sha256".to_string(), data.fingerprint().into())].into();
+                Some((other_name.to_string(), self.risk(&model, loss, &data, false)?.with_identity(of)))
             }
             None => None,
         };

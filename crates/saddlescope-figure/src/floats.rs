@@ -114,3 +114,62 @@ pub mod pairs {
         pairs.into_iter().map(|[a, b]| Ok([a.value()?, b.value()?])).collect()
     }
 }
+
+/// The same for a pair of numbers.
+pub mod pair {
+    use super::{In, Out};
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    /// Writes; errors are those of the serializer.
+    #[allow(clippy::missing_errors_doc)]
+    pub fn serialize<S: Serializer>(value: &[f64; 2], serializer: S) -> Result<S::Ok, S::Error> {
+        value.map(Out).serialize(serializer)
+    }
+
+    /// Reads; anything that is not written like this is an error.
+    #[allow(clippy::missing_errors_doc)]
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[f64; 2], D::Error> {
+        let [a, b] = <[In; 2]>::deserialize(deserializer)?;
+        Ok([a.value()?, b.value()?])
+    }
+}
+
+/// The same for a pair that may be absent. Absent is a missing key; use with `default` and `skip_serializing_if`.
+pub mod optional_pair {
+    use serde::{Deserializer, Serializer};
+
+    /// Writes; errors are those of the serializer.
+    #[allow(clippy::missing_errors_doc)]
+    pub fn serialize<S: Serializer>(value: &Option<[f64; 2]>, serializer: S) -> Result<S::Ok, S::Error> {
+        match value {
+            Some(value) => super::pair::serialize(value, serializer),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    /// Reads; anything that is not written like this is an error.
+    #[allow(clippy::missing_errors_doc)]
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<[f64; 2]>, D::Error> {
+        super::pair::deserialize(deserializer).map(Some)
+    }
+}
+
+/// The same for a number that may be absent. Absent is a missing key; use with `default` and `skip_serializing_if`.
+pub mod optional_scalar {
+    use serde::{Deserializer, Serializer};
+
+    /// Writes; errors are those of the serializer.
+    #[allow(clippy::missing_errors_doc)]
+    pub fn serialize<S: Serializer>(value: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
+        match value {
+            Some(value) => super::scalar::serialize(value, serializer),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    /// Reads; anything that is not written like this is an error.
+    #[allow(clippy::missing_errors_doc)]
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+        super::scalar::deserialize(deserializer).map(Some)
+    }
+}

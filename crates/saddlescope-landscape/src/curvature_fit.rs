@@ -10,7 +10,8 @@ use crate::evaluation::{Threading, in_batches};
 use crate::numeric::add_scaled;
 use crate::risk::{Risk, RiskError, check_theta};
 use crate::{Axis, AxisError, random};
-use polynomials::{Fit, QuadraticFit};
+pub use polynomials::LineFit;
+use polynomials::QuadraticFit;
 use saddlescope_krylov::Estimate;
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
@@ -74,6 +75,12 @@ pub struct CurvatureFit {
     pub axis: Axis,
     /// Number of loss evaluations, those for the choice of the interval included.
     pub evaluations: usize,
+    /// What each line's fit found, for more lines later.
+    pub lines: Vec<LineFit>,
+    /// Evaluations that the choice of the interval took.
+    pub interval_evaluations: usize,
+    /// The share of what is not quadratic above which a warning is given.
+    pub tolerance: f64,
     /// What the loss holds beside parabolas on this interval.
     pub content: FitContent,
     /// Why the trace should not be trusted, if there is a reason.
@@ -164,25 +171,42 @@ pub fn fit_trace(
     options: &CurvatureFitOptions,
     on_progress: &mut dyn FnMut(usize) -> ControlFlow<()>,
 ) -> Result<CurvatureFit, CurvatureFitError> {
+    continue_fit_trace(risk, theta, options, None, on_progress)
+}
+
+/// [`fit_trace`] going on from the lines of an earlier fit of the same θ, seed and interval. The result is bitwise that of
+/// one fit of all lines.
+///
+/// # Errors
+/// As [`fit_trace`].
+pub fn continue_fit_trace(
+    risk: &dyn Risk,
+    theta: &[f64],
+    options: &CurvatureFitOptions,
+    finished: Option<CurvatureFit>,
+    on_progress: &mut dyn FnMut(usize) -> ControlFlow<()>,
+) -> Result<CurvatureFit, CurvatureFitError> {
     check_theta(risk, theta)?;
     let n = theta.len();
     if n == 0 {
         return Err(CurvatureFitError::Empty);
     }
-    let (axis, spent) = match options.interval {
-        FitInterval::Points { lo, hi, count } => (Axis::new(lo, hi, count)?, 0),
-        FitInterval::FromCurvature { loss_change, count } => {
-            let (half_width, spent) = interval::half_width(risk, theta, options, loss_change)?;
-            (Axis::symmetric(half_width, count)?, spent)
-        }
+    // The interval is chosen from the first lines: with fewer lines than those it may be another.
+    let finished = finished.filter(|f| f.lines.len() >= interval::LINES.min(options.probes));
+    let (axis, spent) = match (&finished, options.interval) {
+        (Some(before), _) => (before.axis, before.interval_evaluations),
+        (None, wanted) => choose_axis(risk, theta, options, wanted)?,
     };
     if axis.count() < 3 {
         return Err(CurvatureFitError::Points { count: axis.count() });
     }
     let alphas = axis.values();
     let fit = QuadraticFit::new(&alphas);
+    let mut fits: Vec<LineFit> = finished.map_or_else(Vec::new, |f| f.lines);
+    fits.truncate(options.probes);
+    let done = fits.len();
     let line = |(eta, moved): &mut (Vec<f64>, Vec<f64>), probe: usize| {
-        random::fill_probe(options.seed, probe as u64, eta);
+        random::fill_probe(options.seed, (done + probe) as u64, eta);
         let losses = alphas
             .iter()
             .map(|&alpha| {
@@ -193,30 +217,58 @@ pub fn fit_trace(
             .collect::<Result<Vec<f64>, RiskError>>()?;
         Ok(fit.apply(&losses))
     };
-    let mut fits: Vec<Fit> = Vec::with_capacity(options.probes);
     let mut failure: Option<RiskError> = None;
-    in_batches(options.probes, options.threading, || (vec![0.0; n], vec![0.0; n]), line, &mut |batch| {
-        for result in batch {
-            match result {
-                Ok(one) => fits.push(one),
-                Err(error) => {
-                    failure = Some(error);
-                    return ControlFlow::Break(());
+    in_batches(
+        options.probes - done,
+        options.threading,
+        || (vec![0.0; n], vec![0.0; n]),
+        line,
+        &mut |batch| {
+            for result in batch {
+                match result {
+                    Ok(one) => fits.push(one),
+                    Err(error) => {
+                        failure = Some(error);
+                        return ControlFlow::Break(());
+                    }
                 }
             }
-        }
-        on_progress(fits.len())
-    });
+            on_progress(fits.len())
+        },
+    );
     if let Some(error) = failure {
         return Err(error.into());
     }
-    let evaluations = spent + fits.len() * alphas.len();
-    Ok(summarize(&fits, axis, evaluations, options.tolerance))
+    Ok(summarize(fits, axis, spent, options.tolerance))
 }
 
-fn summarize(fits: &[Fit], axis: Axis, evaluations: usize, tolerance: f64) -> CurvatureFit {
+fn choose_axis(
+    risk: &dyn Risk,
+    theta: &[f64],
+    options: &CurvatureFitOptions,
+    interval: FitInterval,
+) -> Result<(Axis, usize), CurvatureFitError> {
+    match interval {
+        FitInterval::Points { lo, hi, count } => Ok((Axis::new(lo, hi, count)?, 0)),
+        FitInterval::FromCurvature { loss_change, count } => {
+            let (half_width, spent) = interval::half_width(risk, theta, options, loss_change)?;
+            Ok((Axis::symmetric(half_width, count)?, spent))
+        }
+    }
+}
+
+impl CurvatureFit {
+    /// What the first `lines` lines alone say.
+    #[must_use]
+    pub fn first(mut self, lines: usize) -> Self {
+        self.lines.truncate(lines);
+        summarize(self.lines, self.axis, self.interval_evaluations, self.tolerance)
+    }
+}
+
+fn summarize(fits: Vec<LineFit>, axis: Axis, interval_evaluations: usize, tolerance: f64) -> CurvatureFit {
     let per_probe: Vec<f64> = fits.iter().map(|fit| fit.curvature).collect();
-    let energy = |part: fn(&Fit) -> f64| fits.iter().map(part).sum::<f64>();
+    let energy = |part: fn(&LineFit) -> f64| fits.iter().map(part).sum::<f64>();
     let quadratic = energy(|fit| fit.quadratic_energy);
     let amplitude = |part: f64| if part == 0.0 { 0.0 } else { (part / quadratic).sqrt() };
     let content = FitContent {
@@ -237,9 +289,12 @@ fn summarize(fits: &[Fit], axis: Axis, evaluations: usize, tolerance: f64) -> Cu
         fit_errors: fits.iter().map(|fit| fit.std_error).collect(),
         per_probe,
         axis,
-        evaluations,
+        evaluations: interval_evaluations + fits.len() * axis.count(),
         content,
         warning,
+        lines: fits,
+        interval_evaluations,
+        tolerance,
     }
 }
 

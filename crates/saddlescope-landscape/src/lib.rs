@@ -25,7 +25,8 @@ mod surface;
 pub use axis::{Axis, AxisError, LONGEST_AXIS};
 pub use check::{CheckError, CheckOptions, RiskCheck, check_risk};
 pub use curvature_fit::{
-    CurvatureFit, CurvatureFitError, CurvatureFitOptions, FitContent, FitInterval, FitWarning, fit_trace,
+    CurvatureFit, CurvatureFitError, CurvatureFitOptions, FitContent, FitInterval, FitWarning, LineFit,
+    continue_fit_trace, fit_trace,
 };
 pub use curvature_operator::CurvatureOperator;
 pub use direction::{

@@ -3,7 +3,7 @@
 use super::network::{NetworkLandscape, PaperNetwork};
 use super::{Comparison, FigureResult, Finding, Measured};
 use saddlescope_figure::{Figure, Inset, Levels, Scale, Surface3d};
-use saddlescope_landscape::analysis::slices::NamedSurface;
+use saddlescope_landscape::analysis::NamedSurface;
 use saddlescope_landscape::analysis::{EigenpairResult, largest, smallest};
 use saddlescope_landscape::presentation::{heat_map, range_and_scale};
 
@@ -99,7 +99,11 @@ fn numbers(landscape: &NetworkLandscape) -> Vec<Comparison> {
                 "Sec. 3.2",
                 format!("{quantity} of {title}"),
                 printed,
-                Measured { value: p.value, std_error: p.std_error, samples: landscape.samples },
+                Measured {
+                    value: p.value,
+                    std_error: p.std_error.unwrap_or(f64::INFINITY),
+                    samples: landscape.samples,
+                },
                 format!(
                     "true residual {:.1e}{}; error: over the images; ‖∇L‖ = {:.3}",
                     p.residual,

@@ -1,19 +1,15 @@
 //! What Figures 5 to 7 show of one trained network: its extreme eigenpairs, and surfaces along their eigenvectors and
 //! along random, filter-normalised directions.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::{PaperError, PaperFigure};
 use saddlescope_landscape::Axis;
-use saddlescope_landscape::Plane;
-use saddlescope_landscape::analysis::slice_request::DirectionRequest;
-use saddlescope_landscape::analysis::slices::{self, NamedSurface};
 use saddlescope_landscape::analysis::{
-    AnalysisError, AnalysisOptions, EigenResult, EigenStage, End, MemoryPlan, Monitor, RunFolder, Split,
-    Subject, eigenpairs,
+    AnalysisError, DirectionRequest, EigenResult, EigenpairOptions, EigenpairResult, End, Monitor,
+    NamedSurface, Results, Selection, SliceRequest, Subject, compute, largest, radius, smallest,
 };
-use saddlescope_landscape::norm;
+
+use crate::{PaperError, PaperFigure};
 
 /// A network of the paper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -115,18 +111,22 @@ impl NetworkLandscape {
     }
 }
 
-/// A surface to evaluate: its name without the split, plane, half-widths, and split with its risk.
-type Wanted<'a> = (&'a str, &'a Plane, [f64; 2], Split<'a>);
-
 /// Half-widths along the directions of λ_max and λ_min at which the quadratic model changes the loss by so many times
 /// the loss at the point: our weights have other curvatures than the paper's, so its ranges would not show the same.
-fn radii(stage: &EigenStage, loss: f64, changes: [f64; 2]) -> [f64; 2] {
-    let curvature = |end| stage.pair(end, 1).map_or(0.0, |(p, _)| p.value);
+fn radii(results: &Results, changes: [f64; 2]) -> [f64; 2] {
+    let value = |pair: Option<&EigenpairResult>| pair.map_or(0.0, |p| p.value);
     [
-        slices::radius(changes[0] * loss, curvature(End::Largest)),
-        slices::radius(changes[1] * loss, curvature(End::Smallest)),
+        radius(changes[0] * results.loss, value(largest(&results.eigenpairs))),
+        radius(changes[1] * results.loss, value(smallest(&results.eigenpairs))),
     ]
 }
+
+const HESSIAN: [DirectionRequest; 2] = [
+    DirectionRequest::Eigenvector { end: End::Largest, index: 1 },
+    DirectionRequest::Eigenvector { end: End::Smallest, index: 1 },
+];
+const RANDOM: [DirectionRequest; 2] =
+    [DirectionRequest::Filtered { stream: 0 }, DirectionRequest::Filtered { stream: 1 }];
 
 /// Finds the eigenpairs and evaluates the surfaces wanted; continues what the folder holds.
 ///
@@ -139,87 +139,60 @@ pub fn network_landscape(
     dir: &Path,
     monitor: &mut dyn Monitor,
 ) -> Result<NetworkLandscape, PaperError> {
-    let options = AnalysisOptions {
+    let pairs = EigenpairOptions {
         largest: 1,
         smallest: 1,
         tolerance: settings.tolerance,
-        seed: settings.seed,
-        grid: settings.grid,
-        ..AnalysisOptions::default()
+        ..EigenpairOptions::default()
     };
-    let mut identity: BTreeMap<_, _> = subject.identity();
-    identity.insert("grid".into(), settings.grid.into());
-    identity.insert("seed".into(), settings.seed.into());
-    identity.insert("tolerance".into(), settings.tolerance.into());
-    let folder = RunFolder::open(dir, &identity).map_err(AnalysisError::from)?;
-    let theta = subject.theta();
-    let risk = subject.risk();
-    let memory = MemoryPlan::new(subject, &options, None)?;
-    let stage = {
-        let near = risk.at(theta, memory.keep).map_err(AnalysisError::from)?;
-        eigenpairs(&*near, risk.offers().precision, &options, &memory, &folder, monitor)?
+    let mut selection =
+        Selection { seed: settings.seed, eigenpairs: Some(pairs), ..Selection::nothing("paper") };
+    let results = compute(subject, &selection, None, dir, monitor)?.results;
+    let Some(eigen) = results.eigen.clone() else {
+        return Err(PaperError::Analysis(AnalysisError::Other("no eigenpairs were found".into())));
     };
-    let mut gradient = vec![0.0; theta.len()];
-    let here = risk.gradient(theta, &mut gradient).map_err(AnalysisError::from)?;
-
-    let direction = |request: DirectionRequest| request.resolve(subject, Some(&stage), &options);
-    let largest = direction(DirectionRequest::Eigenvector { end: End::Largest, index: 1 })?;
-    let smallest = direction(DirectionRequest::Eigenvector { end: End::Smallest, index: 1 })?;
-    let eta = direction(DirectionRequest::Filtered { stream: 0 })?;
-    let delta = direction(DirectionRequest::Filtered { stream: 1 })?;
-    let words = [[largest.words, smallest.words], [eta.words, delta.words]];
-    let hessian = Plane::new(theta.to_vec(), largest.direction, smallest.direction)?;
-    let random = Plane::new(theta.to_vec(), eta.direction, delta.direction)?;
-    let own = subject.slice_split();
-    let other = subject.other;
+    let mut request = |name: &str, directions: [DirectionRequest; 2], radii: [f64; 2], other: bool| {
+        let points = settings.grid | 1;
+        let axes = radii.map(|r| Axis::new(-r, r, points));
+        let [a, b] = axes;
+        selection.slices.requests.push(SliceRequest {
+            name: name.into(),
+            directions: directions.to_vec(),
+            axes: vec![Some(a?), Some(b?)],
+            other,
+        });
+        Ok::<(), PaperError>(())
+    };
     let close = network.close_radius();
-    let inset = radii(&stage, here.loss, [0.15, 0.5]);
-    let map = radii(&stage, here.loss, [1.0, 2.0]);
-    let mut wanted: Vec<Wanted<'_>> = Vec::new();
     if settings.surfaces {
-        wanted.push(("hessian-close", &hessian, [close; 2], own));
-        wanted.push(("random-close", &random, [close; 2], own));
-        wanted.push(("hessian-wide", &hessian, [1.0; 2], own));
-        wanted.push(("random-wide", &random, [1.0; 2], own));
-        wanted.push(("hessian-inset", &hessian, inset, own));
+        request("hessian-close", HESSIAN, [close; 2], false)?;
+        request("random-close", RANDOM, [close; 2], false)?;
+        request("hessian-wide", HESSIAN, [1.0; 2], false)?;
+        request("random-wide", RANDOM, [1.0; 2], false)?;
+        request("hessian-inset", HESSIAN, radii(&results, [0.15, 0.5]), false)?;
     }
     if settings.heat_maps {
-        for splits in [Some(own), other].into_iter().flatten() {
-            wanted.push(("random-map", &random, [1.0; 2], splits));
-            wanted.push(("hessian-map", &hessian, map, splits));
-        }
+        request("random-map", RANDOM, [1.0; 2], true)?;
+        request("hessian-map", HESSIAN, radii(&results, [1.0, 2.0]), true)?;
     }
-    let mut surfaces = Vec::new();
-    for (name, plane, radii, Split { name: split, risk }) in wanted {
-        let axes: [Axis; 2] = [
-            slices::symmetric_axis(radii[0], settings.grid)?,
-            slices::symmetric_axis(radii[1], settings.grid)?,
-        ];
-        let name = format!("{name}-{split}");
-        let surface = slices::surface(&name, risk, plane, axes, &folder, monitor)?;
-        let is_random = name.starts_with("random");
-        let labels = if is_random {
-            ["$\\alpha$", "$\\beta$"]
+    let mut surfaces = compute(subject, &selection, None, dir, monitor)?.surfaces;
+    for surface in &mut surfaces {
+        let random = surface.name.starts_with("random");
+        surface.heading = if random { "Random directions".into() } else { "Hessian directions".into() };
+        surface.zoom = surface.name.starts_with("hessian-inset");
+        surface.labels = if random {
+            ["$\\alpha$".into(), "$\\beta$".into()]
         } else {
-            ["$\\alpha$ ($\\lambda_{max}$)", "$\\beta$ ($\\lambda_{min}$)"]
+            ["$\\alpha$ ($\\lambda_{max}$)".into(), "$\\beta$ ($\\lambda_{min}$)".into()]
         };
-        surfaces.push(NamedSurface {
-            split: split.into(),
-            directions: words[usize::from(is_random)].clone(),
-            labels: labels.map(String::from),
-            heading: if is_random { "Random directions".into() } else { "Hessian directions".into() },
-            zoom: name.starts_with("hessian-inset"),
-            name,
-            surface,
-        });
     }
     Ok(NetworkLandscape {
         network,
-        gradient_norm: norm(&gradient),
-        samples: risk.samples(),
+        gradient_norm: results.gradient_norm.unwrap_or(f64::NAN),
+        samples: results.samples,
         slice_samples: subject.slice_split().risk.samples(),
-        splits: [own.name.into(), other.map_or_else(String::new, |s| s.name.into())],
-        eigen: stage.result,
+        splits: [subject.main.name.into(), subject.other.map_or_else(String::new, |s| s.name.into())],
+        eigen,
         surfaces,
     })
 }

@@ -1,7 +1,10 @@
 //! `saddlescope analyze`: the main job.
 
 use clap::Args;
-use saddlescope::analysis::AnalysisOptions;
+use saddlescope::analysis::{
+    CutOptions, DensityStageOptions, FitOptions, RandomDirectionOptions, Selection, SliceOptions,
+    SplitOptions, SurfaceOptions,
+};
 
 use crate::eigen_arguments::EigenArguments;
 use crate::failure::Failure;
@@ -53,7 +56,7 @@ pub struct Arguments {
     no_escape: bool,
 }
 
-fn options(a: &Arguments) -> Result<AnalysisOptions, Failure> {
+fn selection(a: &Arguments) -> Result<Selection, Failure> {
     let hessian_radius = match a.range.as_slice() {
         [] => None,
         [r] => Some([positive("--range", *r)?; 2]),
@@ -62,27 +65,33 @@ fn options(a: &Arguments) -> Result<AnalysisOptions, Failure> {
             return Err(Failure::bad_input(format!("--range: {} numbers, expected one or two", more.len())));
         }
     };
-    let others = AnalysisOptions {
-        probes: between("--probes", a.probes, 2, 100_000)?,
-        density_probes: a.density_probes,
-        density_steps: between("--density-steps", a.density_steps, 2, 10_000)?,
-        split: !a.no_split,
-        grid: between("--grid", a.grid, 0, 2001)?,
-        hessian_radius,
-        random_radius: positive("--random-range", a.random_range)?,
-        keep_biases: a.keep_biases,
-        escape: !a.no_escape,
+    let grid = between("--grid", a.grid, 0, 2001)?;
+    let steps = between("--density-steps", a.density_steps, 2, 10_000)?;
+    Ok(Selection {
+        verb: "analyze".into(),
         seed: a.run.seed,
-        ..AnalysisOptions::default()
-    };
-    a.eigen.put_in(others, 1)
+        eigenpairs: Some(a.eigen.checked(1)?),
+        probes: Some(between("--probes", a.probes, 2, 100_000)?),
+        fits: Some(FitOptions { points: 7, radius: None }),
+        density: (a.density_probes > 0).then_some(DensityStageOptions { probes: a.density_probes, steps }),
+        split: (!a.no_split).then(SplitOptions::default),
+        filtered_planes: Some(4),
+        escape: !a.no_escape,
+        cuts: Some(CutOptions { points: 41, hessian_radius }),
+        surfaces: (grid > 0).then_some(SurfaceOptions { grid, hessian_radius }),
+        slices: SliceOptions::default(),
+        random: RandomDirectionOptions {
+            keep_biases: a.keep_biases,
+            radius: positive("--random-range", a.random_range)?,
+        },
+    })
 }
 
 /// Checks the arguments and analyses.
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
-    let options = options(&arguments)?;
+    let selection = selection(&arguments)?;
     let subject = arguments.run.load(true)?;
-    let analysis = arguments.run.carry_out(&subject, &options)?;
+    let analysis = arguments.run.carry_out(&subject, &selection)?;
     print_verdict(&analysis.results)?;
     print_eigenpairs(&analysis.results)?;
     arguments.run.print_places()

@@ -1,7 +1,7 @@
 //! `saddlescope density`: the spectral density of the Hessian.
 
 use clap::Args;
-use saddlescope::analysis::AnalysisOptions;
+use saddlescope::analysis::{DensityStageOptions, Selection};
 
 use crate::failure::Failure;
 use crate::run::{RunArguments, between, print_estimate};
@@ -24,14 +24,16 @@ pub struct Arguments {
 
 /// Checks the arguments, estimates, and prints.
 pub fn run(a: Arguments) -> Result<(), Failure> {
-    let options = AnalysisOptions {
-        density_probes: between("--probes", a.probes, 1, 10_000)?,
-        density_steps: between("--steps", a.steps, 2, 10_000)?,
+    let selection = Selection {
+        density: Some(DensityStageOptions {
+            probes: between("--probes", a.probes, 1, 10_000)?,
+            steps: between("--steps", a.steps, 2, 10_000)?,
+        }),
         seed: a.run.seed,
-        ..AnalysisOptions::nothing("density")
+        ..Selection::nothing("density")
     };
     let subject = a.run.load(false)?;
-    let analysis = a.run.carry_out(&subject, &options)?;
+    let analysis = a.run.carry_out(&subject, &selection)?;
     terminal::print("")?;
     if let Some(d) = &analysis.results.density {
         let low = d.nodes.iter().copied().fold(f64::INFINITY, f64::min);

@@ -1,7 +1,7 @@
 //! `saddlescope eigs`: extreme eigenvalues of the Hessian.
 
 use clap::Args;
-use saddlescope::analysis::AnalysisOptions;
+use saddlescope::analysis::Selection;
 
 use crate::eigen_arguments::EigenArguments;
 use crate::failure::Failure;
@@ -20,13 +20,13 @@ pub struct Arguments {
 
 /// Checks the arguments, solves, and prints the pairs.
 pub fn run(a: Arguments) -> Result<(), Failure> {
-    let others = AnalysisOptions { seed: a.run.seed, ..AnalysisOptions::nothing("eigs") };
-    let options = a.eigen.put_in(others, 0)?;
-    if options.largest + options.smallest == 0 {
+    let pairs = a.eigen.checked(0)?;
+    if pairs.largest + pairs.smallest == 0 {
         return Err(Failure::bad_input("--largest 0 --smallest 0: no eigenvalue is asked for"));
     }
+    let selection = Selection { seed: a.run.seed, eigenpairs: Some(pairs), ..Selection::nothing("eigs") };
     let subject = a.run.load(false)?;
-    let analysis = a.run.carry_out(&subject, &options)?;
+    let analysis = a.run.carry_out(&subject, &selection)?;
     let results = &analysis.results;
     print_verdict(results)?;
     print_eigenpairs(results)?;

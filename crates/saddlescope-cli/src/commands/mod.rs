@@ -10,6 +10,7 @@ mod paper_networks;
 mod project;
 mod report;
 mod slice;
+mod status;
 mod trace;
 mod train;
 
@@ -37,6 +38,8 @@ pub enum Command {
     Report(report::Arguments),
     /// Cuts and surfaces of the loss along directions of your choice.
     Slice(Box<slice::Arguments>),
+    /// What a folder remembers: its stages with state, cost, and what each result depends on.
+    Status(status::Arguments),
     /// Trace of the Hessian by Hutchinson's estimator and by curvature fits, tensor by tensor.
     Trace(Box<trace::Arguments>),
     /// Train a network by stochastic gradient descent.
@@ -55,6 +58,7 @@ impl Command {
             Self::Trace(arguments) => trace::run(*arguments),
             Self::Escape(arguments) => escape::run(*arguments),
             Self::Info(arguments) => info::run(arguments),
+            Self::Status(arguments) => status::run(arguments),
             Self::Report(arguments) => report::run(arguments),
             Self::Paper(arguments) => paper::run(arguments),
             Self::Train(arguments) => train::run(*arguments),

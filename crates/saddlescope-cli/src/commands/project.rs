@@ -1,7 +1,9 @@
 //! `saddlescope project`: what random planes through the point would say.
 
 use clap::Args;
-use saddlescope::analysis::AnalysisOptions;
+use saddlescope::analysis::{
+    DensityStageOptions, EigenpairOptions, RandomDirectionOptions, Selection, or_unknown,
+};
 
 use crate::failure::Failure;
 use crate::run::{RunArguments, between, positive, print_eigenpairs, print_planes, print_verdict};
@@ -38,7 +40,7 @@ pub struct Arguments {
     no_truth: bool,
 
     /// Residual allowed at the extreme eigenvalues, relative to each |λ|.
-    #[arg(long, default_value_t = 1e-3)]
+    #[arg(long, default_value_t = 1e-3, allow_hyphen_values = true)]
     tol: f64,
 }
 
@@ -47,21 +49,24 @@ pub fn run(a: Arguments) -> Result<(), Failure> {
     if a.filtered_planes != 0 {
         between("--filtered-planes", a.filtered_planes, 2, 50_000)?;
     }
-    let ends = usize::from(!a.no_truth);
-    let options = AnalysisOptions {
-        largest: ends,
-        smallest: ends,
-        tolerance: positive("--tol", a.tol)?,
-        probes: 2 * between("--planes", a.planes, 2, 50_000)?,
-        filtered_planes: a.filtered_planes,
-        keep_biases: a.keep_biases,
-        density_probes: a.density_probes,
-        density_steps: between("--density-steps", a.density_steps, 2, 10_000)?,
+    let tolerance = positive("--tol", a.tol)?;
+    let steps = between("--density-steps", a.density_steps, 2, 10_000)?;
+    let selection = Selection {
+        eigenpairs: (!a.no_truth).then(|| EigenpairOptions {
+            largest: 1,
+            smallest: 1,
+            tolerance,
+            ..EigenpairOptions::default()
+        }),
+        probes: Some(2 * between("--planes", a.planes, 2, 50_000)?),
+        filtered_planes: (a.filtered_planes > 0).then_some(a.filtered_planes),
+        random: RandomDirectionOptions { keep_biases: a.keep_biases, ..RandomDirectionOptions::default() },
+        density: (a.density_probes > 0).then_some(DensityStageOptions { probes: a.density_probes, steps }),
         seed: a.run.seed,
-        ..AnalysisOptions::nothing("project")
+        ..Selection::nothing("project")
     };
     let subject = a.run.load(false)?;
-    let analysis = a.run.carry_out(&subject, &options)?;
+    let analysis = a.run.carry_out(&subject, &selection)?;
     let r = &analysis.results;
     print_verdict(r)?;
     if !r.eigenpairs.is_empty() {
@@ -76,9 +81,9 @@ pub fn run(a: Arguments) -> Result<(), Failure> {
     }
     if let Some(p) = &r.saddle_probability {
         terminal::print(format!(
-            "  chance that a Gaussian plane shows a saddle, from the spectrum: {:.4} ± {:.4} % ({} planes sampled)",
+            "  chance that a Gaussian plane shows a saddle, from the spectrum: {:.4} ± {} % ({} planes sampled)",
             100.0 * p.value,
-            100.0 * p.std_error,
+            or_unknown(p.known_error().map(|e| 100.0 * e)),
             p.samples
         ))?;
     }

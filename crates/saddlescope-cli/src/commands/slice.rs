@@ -4,7 +4,10 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use saddlescope::Axis;
-use saddlescope::analysis::{AnalysisOptions, DirectionRequest, End, GivenDirection, SliceRequest};
+use saddlescope::analysis::{
+    DirectionRequest, EigenpairOptions, End, GivenDirection, RandomDirectionOptions, Selection, SliceOptions,
+    SliceRequest,
+};
 use saddlescope::{NetworkSubject, Risk, weights_fingerprint};
 
 use crate::failure::Failure;
@@ -44,7 +47,7 @@ pub struct Arguments {
     keep_biases: bool,
 
     /// Residual allowed at eigenvectors computed here, relative to each |λ|.
-    #[arg(long, default_value_t = 1e-3)]
+    #[arg(long, default_value_t = 1e-3, allow_hyphen_values = true)]
     tol: f64,
 }
 
@@ -155,19 +158,22 @@ pub fn run(a: Arguments) -> Result<(), Failure> {
         let axes = if parts.len() == 1 { vec![alpha] } else { vec![alpha, beta] };
         let directions =
             (parts.into_iter()).map(|w| resolve(w, a.from.as_deref(), &subject)).collect::<Result<_, _>>()?;
-        slices.push(SliceRequest { name, directions, axes });
+        slices.push(SliceRequest { name, directions, axes, other: true });
     }
-    let options = AnalysisOptions {
+    let pairs = EigenpairOptions {
         largest: needed(&slices, End::Largest),
         smallest: needed(&slices, End::Smallest),
         tolerance,
-        grid,
-        keep_biases: a.keep_biases,
-        slices,
-        seed: a.run.seed,
-        ..AnalysisOptions::nothing("slice")
+        ..EigenpairOptions::default()
     };
-    let analysis = a.run.carry_out(&subject, &options)?;
+    let selection = Selection {
+        eigenpairs: (pairs.largest + pairs.smallest > 0).then_some(pairs),
+        slices: SliceOptions { requests: slices, grid },
+        random: RandomDirectionOptions { keep_biases: a.keep_biases, ..RandomDirectionOptions::default() },
+        seed: a.run.seed,
+        ..Selection::nothing("slice")
+    };
+    let analysis = a.run.carry_out(&subject, &selection)?;
     let r = &analysis.results;
     if !r.eigenpairs.is_empty() {
         print_eigenpairs(r)?;

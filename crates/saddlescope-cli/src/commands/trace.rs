@@ -1,7 +1,7 @@
 //! `saddlescope trace`: the trace of the Hessian, two ways on the same vectors.
 
 use clap::Args;
-use saddlescope::analysis::AnalysisOptions;
+use saddlescope::analysis::{FitOptions, Selection};
 
 use crate::failure::Failure;
 use crate::run::{RunArguments, between, positive, print_estimate};
@@ -31,15 +31,15 @@ pub fn run(a: Arguments) -> Result<(), Failure> {
     if a.fit_points != 0 {
         between("--fit-points", a.fit_points, 3, 10_001)?;
     }
-    let options = AnalysisOptions {
-        probes: between("--probes", a.probes, 2, 100_000)?,
-        fit_points: a.fit_points,
-        fit_radius: a.fit_range.map(|r| positive("--fit-range", r)).transpose()?,
+    let radius = a.fit_range.map(|r| positive("--fit-range", r)).transpose()?;
+    let selection = Selection {
+        probes: Some(between("--probes", a.probes, 2, 100_000)?),
+        fits: (a.fit_points > 0).then_some(FitOptions { points: a.fit_points, radius }),
         seed: a.run.seed,
-        ..AnalysisOptions::nothing("trace")
+        ..Selection::nothing("trace")
     };
     let subject = a.run.load(false)?;
-    let analysis = a.run.carry_out(&subject, &options)?;
+    let analysis = a.run.carry_out(&subject, &selection)?;
     let results = &analysis.results;
     terminal::print("")?;
     if let Some(trace) = &results.trace {

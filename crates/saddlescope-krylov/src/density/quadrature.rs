@@ -20,6 +20,8 @@ pub enum ProbeKind {
 /// Options of [`spectral_density`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DensityOptions {
+    /// Number of the first probe: a run of probes 4 to 8 goes on from one of probes 0 to 4.
+    pub first_probe: usize,
     /// Number of probes: the standard errors shrink with its root.
     pub probes: usize,
     /// Lanczos steps, that is products, of each probe: the resolution grows with it.
@@ -41,6 +43,7 @@ pub struct DensityOptions {
 impl Default for DensityOptions {
     fn default() -> Self {
         Self {
+            first_probe: 0,
             probes: 16,
             steps: 64,
             block_size: 4,
@@ -94,7 +97,7 @@ pub fn spectral_density(
     }
     for first in (0..options.probes).step_by(options.block_size) {
         let mut group: Vec<Recurrence> = (first..options.probes.min(first + options.block_size))
-            .map(|i| Recurrence::start(cols, i, options))
+            .map(|i| Recurrence::start(cols, options.first_probe + i, options))
             .collect();
         for _ in 0..options.steps {
             let products = match advance(operator, &mut group, options) {

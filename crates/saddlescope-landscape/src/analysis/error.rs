@@ -2,9 +2,10 @@
 
 use crate::risk::RiskError;
 use saddlescope_data::weights::WeightsError;
-use saddlescope_krylov::{LanczosError, SnapshotError};
+use saddlescope_krylov::{DensityError, LanczosError, ProductError, SnapshotError};
 
-use super::folder::FolderError;
+use super::store::FolderError;
+use crate::curvature_fit::CurvatureFitError;
 use crate::direction::DirectionError;
 use crate::plane::PlaneError;
 use crate::surface::SurfaceError;
@@ -20,12 +21,18 @@ pub enum AnalysisError {
     /// The folder cannot be used.
     #[error(transparent)]
     Folder(#[from] FolderError),
-    /// The model and the data do not fit.
+    /// The risk could not be evaluated, or a product failed.
     #[error(transparent)]
-    Risk(#[from] RiskError),
+    Risk(RiskError),
     /// The eigenvalue solve was asked for something impossible.
     #[error(transparent)]
-    Lanczos(#[from] LanczosError),
+    Lanczos(LanczosError),
+    /// The spectral density was asked for something impossible.
+    #[error(transparent)]
+    Density(DensityError),
+    /// The curvature fits cannot be made.
+    #[error(transparent)]
+    Fit(CurvatureFitError),
     /// The state of a solve cannot be saved.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
@@ -49,7 +56,7 @@ pub enum AnalysisError {
     SelfCheck(String),
     /// The memory given is not enough.
     #[error(
-        "the analysis needs about {needed_mib} MiB, but --memory allows {allowed_mib} MiB; fewer eigenpairs, fewer --threads, fewer samples or --dtype f32 need less"
+        "the analysis needs about {needed_mib} MiB, but {allowed_mib} MiB are allowed; fewer eigenpairs, fewer threads, fewer samples or single precision need less"
     )]
     Memory {
         /// What is needed.
@@ -68,4 +75,51 @@ pub enum AnalysisError {
     /// Something else, in words.
     #[error("{0}")]
     Other(String),
+}
+
+impl From<RiskError> for AnalysisError {
+    fn from(error: RiskError) -> Self {
+        match error {
+            RiskError::Cancelled => Self::Cancelled,
+            other => Self::Risk(other),
+        }
+    }
+}
+
+/// The error of a risk that comes through a solver is itself again.
+fn of_product(error: ProductError) -> AnalysisError {
+    match error {
+        ProductError::Cancelled => AnalysisError::Cancelled,
+        other => match other.downcast::<RiskError>() {
+            Ok(error) => error.into(),
+            Err(error) => AnalysisError::Risk(RiskError::failed(error)),
+        },
+    }
+}
+
+impl From<LanczosError> for AnalysisError {
+    fn from(error: LanczosError) -> Self {
+        match error {
+            LanczosError::Product(error) => of_product(error),
+            other => Self::Lanczos(other),
+        }
+    }
+}
+
+impl From<DensityError> for AnalysisError {
+    fn from(error: DensityError) -> Self {
+        match error {
+            DensityError::Product(error) => of_product(error),
+            other => Self::Density(other),
+        }
+    }
+}
+
+impl From<CurvatureFitError> for AnalysisError {
+    fn from(error: CurvatureFitError) -> Self {
+        match error {
+            CurvatureFitError::Risk(error) => error.into(),
+            other => Self::Fit(other),
+        }
+    }
 }

@@ -1,10 +1,10 @@
 //! The figures of an analysis, from its results alone.
 
 use super::error::AnalysisError;
-use super::folder::RunFolder;
 use super::results::{Results, largest, smallest};
 use super::run::Analysis;
-use super::slices::{Cut, NamedSurface};
+use super::stages::slices::{Cut, NamedSurface};
+use super::store::Folder;
 use super::verdict::{number, short};
 use crate::presentation::{heat_map, range_and_scale};
 use saddlescope_figure::{
@@ -246,7 +246,7 @@ fn layers(results: &Results) -> Option<Figure> {
     }
     let x: Vec<f64> = (0..results.layers.len()).map(|i| i as f64).collect();
     let y: Vec<f64> = results.layers.iter().map(|l| l.trace.value).collect();
-    let error: Vec<f64> = results.layers.iter().map(|l| l.trace.std_error).collect();
+    let error: Vec<f64> = results.layers.iter().map(|l| l.trace.known_error().unwrap_or(f64::NAN)).collect();
     let panel = Lines {
         x: Axis::linear("tensor, in the order of the network"),
         y: Axis::linear("trace of its block of $H$"),
@@ -285,7 +285,7 @@ pub fn all(analysis: &Analysis) -> Vec<Figure> {
 ///
 /// # Errors
 /// If something cannot be drawn or written.
-pub fn save(analysis: &Analysis, folder: &RunFolder) -> Result<(), AnalysisError> {
+pub fn save(analysis: &Analysis, folder: &Folder) -> Result<(), AnalysisError> {
     let dir = folder.dir().join("figures");
     for figure in all(analysis) {
         save_all(&figure, &dir)?;

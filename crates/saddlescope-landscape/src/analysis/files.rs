@@ -10,14 +10,15 @@
 
 use saddlescope_data::weights::{TensorData, TensorMap};
 
-use super::drawing::Known;
+use super::directions::DirectionRequest;
 use super::error::AnalysisError;
-use super::folder::{FolderError, RunFolder};
-use super::options::AnalysisOptions;
-use super::probes::Probes;
 use super::results::Results;
 use super::run::Analysis;
-use super::slice_request::DirectionRequest;
+use super::selection::Selection;
+use super::stage::Found;
+use super::stages::probes::Probes;
+use super::store::{Folder, FolderError};
+use super::subject::Subject;
 use crate::presentation::surface_grid;
 use saddlescope_figure::{NamedArray, arrays_to_npz, write_atomic, write_obj, write_vtp};
 
@@ -25,33 +26,39 @@ use saddlescope_figure::{NamedArray, arrays_to_npz, write_atomic, write_obj, wri
 ///
 /// # Errors
 /// If the file cannot be written.
-pub fn save_directions(
-    known: &Known<'_>,
-    options: &AnalysisOptions,
-    folder: &RunFolder,
+pub(crate) fn save_directions(
+    subject: &Subject<'_>,
+    selection: &Selection,
+    found: &Found,
+    folder: &Folder,
 ) -> Result<(), AnalysisError> {
     let mut tensors = TensorMap::new();
     let mut put = |name: &str, vector: &[f64]| -> Result<(), AnalysisError> {
-        for block in &known.subject.risk().layout().blocks {
+        for block in &subject.risk().layout().blocks {
             let values = vector[block.range.clone()].iter().map(|&x| x as f32).collect();
             tensors.insert(format!("{name}/{}", block.name), block.shape.clone(), TensorData::F32(values))?;
         }
         Ok(())
     };
-    if let Some(stage) = known.stage {
-        for (pair, vector) in stage.result.pairs.iter().zip(&stage.vectors) {
+    let eigenpairs = found.eigenpairs.as_ref();
+    if let Some(pairs) = eigenpairs {
+        for (pair, vector) in pairs.result.pairs.iter().zip(&pairs.vectors) {
             put(&pair.direction, vector)?;
         }
     }
-    if options.slices.is_empty() && (options.grid > 0 || options.cut_points > 0) {
+    if selection.cuts.is_some() || selection.surfaces.is_some() {
         for stream in 0..2 {
-            let d = DirectionRequest::Filtered { stream }.resolve(known.subject, known.stage, options)?;
+            let d = DirectionRequest::Filtered { stream }.resolve(subject, eigenpairs, selection)?;
             put(&format!("random.{}", stream + 1), d.direction.vector())?;
         }
     }
-    for slice in &options.slices {
+    for slice in &selection.slices.requests {
         for (request, axis) in slice.directions.iter().zip(["alpha", "beta"]) {
-            let d = request.resolve(known.subject, known.stage, options)?;
+            // A slice that an earlier command asked for may have been along a direction from a file.
+            if matches!(request, DirectionRequest::Given(given) if given.vector.is_empty()) {
+                continue;
+            }
+            let d = request.resolve(subject, eigenpairs, selection)?;
             put(&format!("{}.{axis}", slice.name), d.direction.vector())?;
         }
     }
@@ -83,7 +90,7 @@ fn arrays(analysis: &Analysis, probes: Option<&Probes>) -> Vec<(String, Vec<Name
             vec![
                 line("value", &of(|p| p.value)),
                 line("residual", &of(|p| p.residual)),
-                line("std_error", &of(|p| p.std_error)),
+                line("std_error", &of(|p| p.std_error.unwrap_or(f64::NAN))),
             ],
         ));
     }
@@ -155,7 +162,7 @@ fn make(dir: &std::path::Path) -> Result<(), FolderError> {
 ///
 /// # Errors
 /// If something cannot be written.
-pub fn save(analysis: &Analysis, probes: Option<&Probes>, folder: &RunFolder) -> Result<(), AnalysisError> {
+pub fn save(analysis: &Analysis, probes: Option<&Probes>, folder: &Folder) -> Result<(), AnalysisError> {
     let dir = folder.dir().join("arrays");
     make(&dir)?;
     for (name, content) in arrays(analysis, probes) {

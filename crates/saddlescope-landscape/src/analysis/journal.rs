@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 
 use saddlescope_krylov::{LinearOperator, ProductError, SymmetricOperator};
 
-use super::folder::FolderError;
+use super::store::FolderError;
 
 /// An operator whose products are kept.
 pub struct Journal<'a> {

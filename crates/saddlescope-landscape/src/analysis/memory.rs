@@ -4,7 +4,7 @@
 use saddlescope_krylov::{BasisLimit, ExtremeEigen, Precision, Wanted};
 
 use super::error::AnalysisError;
-use super::options::AnalysisOptions;
+use super::selection::Selection;
 use super::subject::Subject;
 use crate::risk::Risk;
 
@@ -35,20 +35,20 @@ impl MemoryPlan {
     /// A limit below what the run needs.
     pub fn new(
         subject: &Subject<'_>,
-        options: &AnalysisOptions,
+        selection: &Selection,
         limit: Option<usize>,
     ) -> Result<Self, AnalysisError> {
         let n = subject.theta().len();
-        let fixed = fixed(subject, options);
+        let fixed = fixed(subject, selection);
         let precision = subject.risk().offers().precision;
-        let solves = options.largest + options.smallest > 0 || options.density_probes > 0;
+        let solves = selection.pairs() > 0 || selection.density.is_some();
         let whole = if solves { VECTORS.min(n) * n * precision.bytes() } else { 0 };
         let primals = subject.risk().memory(1).keep;
         let Some(limit) = limit else {
             let keep = KEEP.min(primals);
             return Ok(Self { basis: whole, keep, total: fixed + whole + keep });
         };
-        let least = if solves { least_basis(n, options, precision) } else { 0 };
+        let least = if solves { least_basis(n, selection, precision) } else { 0 };
         let basis = whole.min(limit / 3).max(least);
         let needed = fixed + basis;
         if needed > limit {
@@ -73,8 +73,8 @@ impl MemoryPlan {
 
 /// The smallest basis with which the solves work at all, with some room so that they do not crawl: twice the pairs and
 /// eight vectors more.
-fn least_basis(n: usize, options: &AnalysisOptions, precision: Precision) -> usize {
-    let pairs = (options.largest + options.smallest).max(2);
+fn least_basis(n: usize, selection: &Selection, precision: Precision) -> usize {
+    let pairs = selection.pairs().max(2);
     let eigen = ExtremeEigen {
         wanted: Wanted::Ends { largest: pairs, smallest: 0 },
         basis_limit: BasisLimit::Vectors(2 * pairs + 8),
@@ -85,11 +85,12 @@ fn least_basis(n: usize, options: &AnalysisOptions, precision: Precision) -> usi
 }
 
 /// What is needed whatever else is: program, data, workspaces of all threads, vectors in flight.
-fn fixed(subject: &Subject<'_>, options: &AnalysisOptions) -> usize {
+fn fixed(subject: &Subject<'_>, selection: &Selection) -> usize {
     let n = subject.theta().len();
-    let pairs = options.largest + options.smallest;
+    let pairs = selection.pairs();
     // Vectors multiplied at a time.
-    let tangents = if options.probes > 0 || options.density_probes > 1 { 4 } else { 2 };
+    let several = selection.probes.is_some() || selection.density.as_ref().is_some_and(|d| d.probes > 1);
+    let tangents = if several { 4 } else { 2 };
     let engine = |risk: &dyn Risk, tangents: usize| {
         let m = risk.memory(tangents);
         // The data as loaded and as bound.

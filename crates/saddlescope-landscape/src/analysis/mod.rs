@@ -1,46 +1,42 @@
-//! The main job: what does the landscape around this network really look like?
+//! The main job: what does the landscape around this point really look like?
 //!
-//! [`analyze`] goes through the stages in order: self-check, extreme eigenpairs, random probes, spectral density, the
-//! two parts of the Hessian, random planes, cuts and surfaces, the escape along negative curvature. Each stage keeps its
-//! result in the run's folder, so that the same call continues where an earlier one was stopped, to the same bits. What
-//! the options do not ask for is left out: the smaller verbs are analyses of one part.
+//! [`analyze`] runs a [`Selection`] of stages: self-check, point, extreme eigenpairs, random probes, curvature fits,
+//! spectral density, the two parts of the Hessian, random planes, the escape along negative curvature, cuts and surfaces.
+//! Each stage keeps its result in the folder under a key of exactly what it depends on; what is there already is read, what
+//! was begun is continued, and a resumed run is bitwise identical to an uninterrupted one.
 
-mod checks;
-mod density;
-mod drawing;
-mod eigen;
+mod directions;
 mod error;
-mod escape;
 mod figures;
 mod files;
-mod folder;
 mod journal;
 mod memory;
 mod monitor;
-mod options;
 mod page;
-mod probes;
 mod results;
 mod rows;
 mod run;
-mod self_check;
-pub mod slice_request;
-pub mod slices;
-mod split;
+mod selection;
+mod stage;
+mod stages;
+mod store;
 mod subject;
 mod verdict;
 
-pub use eigen::{EigenStage, eigenpairs, weighted_std_error};
+pub use directions::{DirectionRequest, GivenDirection, SliceRequest, read_results};
 pub use error::AnalysisError;
-pub use escape::{escaped_weights, moved, search as escape_search};
-pub use folder::{FolderError, Identity, RunFolder};
 pub use memory::MemoryPlan;
 pub use monitor::Monitor;
-pub use options::{AnalysisOptions, EigenMethod};
 pub use page::rebuild_report;
 pub use results::*;
-pub use run::{Analysis, analyze};
+pub use run::{Analysis, MemoryLimit, analyze, compute};
 pub use saddlescope_krylov::Estimate;
-pub use slice_request::{DirectionRequest, GivenDirection, SliceRequest};
-pub use slices::{Cut, NamedSurface};
+pub use selection::*;
+pub use stage::{Fate, Forecast, PlannedStage};
+pub use stages::eigenpairs::weighted_std_error;
+pub use stages::escape::{escaped_weights, moved};
+pub use stages::self_check::{ALLOWED as DERIVATIVE_TOLERANCE, Difference, product_against_difference};
+pub use stages::slices::{Cut, NamedSurface, radius};
+pub use store::{Dependencies, Folder, FolderError, Record, Spent, State};
 pub use subject::{Split, Subject, WeightsHash};
+pub use verdict::{CRITICAL_SHARE, number, or_unknown, short, with_error};

@@ -1,5 +1,8 @@
 //! What a long computation tells whoever watches it.
 
+use super::results::Cost;
+use super::stage::PlannedStage;
+
 /// Watches an analysis; may ask it to stop.
 pub trait Monitor {
     /// A stage begins: what it does and of how many steps it consists, if that is known.
@@ -13,6 +16,12 @@ pub trait Monitor {
 
     /// Something a reader should know.
     fn note(&mut self, text: &str);
+
+    /// What each stage will do, before anything is computed, and what it will cost in all.
+    fn plan(&mut self, _stages: &[PlannedStage], _cost: &Cost) {}
+
+    /// The stage of that name is finished: computed, read from the folder, or left out because nothing called for it.
+    fn finished(&mut self, _stage: &str) {}
 
     /// Whether to stop as soon as what is finished has been saved.
     fn cancelled(&self) -> bool;

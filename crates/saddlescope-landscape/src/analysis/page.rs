@@ -1,20 +1,14 @@
 //! The report of an analysis: computes nothing, says what was found.
 
+use super::directions::read_results;
 use super::error::AnalysisError;
 use super::figures;
-use super::folder::{FolderError, RunFolder};
-use super::results::{End, Results};
+use super::results::{End, HessianSigns, Results};
 use super::run::Analysis;
-use super::slice_request::read_results;
-use super::verdict::{number, random_slice_sentence, short};
-use crate::reading::CriticalKind;
+use super::store::{Folder, FolderError};
+use super::verdict::{number, or_unknown, random_slice_sentence, short, with_error};
 use saddlescope_figure::page::{Align, Report, Section, Table, write_html};
 use saddlescope_figure::{Figure, read_json, write_atomic};
-use saddlescope_krylov::Estimate;
-
-fn with_error(e: &Estimate) -> String {
-    format!("{} ± {}", number(e.value), short(e.std_error))
-}
 
 fn eigen_table(results: &Results) -> Table {
     let mut table = Table::new(
@@ -35,7 +29,7 @@ fn eigen_table(results: &Results) -> Table {
             number(pair.value),
             short(pair.residual),
             format!("[{}, {}]", number(pair.interval[0]), number(pair.interval[1])),
-            short(pair.std_error),
+            or_unknown(pair.std_error),
             if pair.converged { "yes".into() } else { "no".to_string() },
         ]);
     }
@@ -57,7 +51,9 @@ fn numbers_table(results: &Results) -> Table {
     if let Some(a) = results.other_accuracy {
         row("accuracy on the other split", format!("{:.2} %", 100.0 * a), "");
     }
-    row("gradient norm ‖∇L‖", short(results.gradient_norm), "");
+    if let Some(norm) = results.gradient_norm {
+        row("gradient norm ‖∇L‖", short(norm), "");
+    }
     row("parameters N", results.parameters.to_string(), "");
     row("samples", results.samples.to_string(), "");
     if let Some(trace) = &results.trace {
@@ -68,7 +64,7 @@ fn numbers_table(results: &Results) -> Table {
         }
     }
     if let Some(mean) = &results.mean_curvature {
-        row("mean curvature tr H / N (2.20)", format!("{:.3e} ± {:.1e}", mean.value, mean.std_error), "");
+        row("mean curvature tr H / N (2.20)", with_error(mean), "");
     }
     if let Some(norm) = &results.frobenius_norm {
         row("Frobenius norm ‖H‖", with_error(norm), "from the same products");
@@ -76,7 +72,10 @@ fn numbers_table(results: &Results) -> Table {
     if let Some(density) = &results.density {
         row(
             "negative eigenvalues, clearly",
-            format!("{:.0} ± {:.0}", density.clearly_negative.value, density.clearly_negative.std_error),
+            match density.clearly_negative.known_error() {
+                Some(error) => format!("{:.0} ± {error:.0}", density.clearly_negative.value),
+                None => format!("{:.0} (error unknown: one probe)", density.clearly_negative.value),
+            },
             &format!("below −{} (0.1 % of ‖H‖₂), from the density", short(density.threshold)),
         );
     }
@@ -237,8 +236,8 @@ pub fn report(results: &Results, figures: Vec<Figure>) -> Report {
     if !landscape.is_empty() {
         let mut look = Section::new("The landscape");
         if results.verb == "analyze" {
-            look = look.paragraph(match results.kind {
-                Some(CriticalKind::Saddle) => {
+            look = look.paragraph(match results.hessian_signs {
+                Some(HessianSigns::Indefinite) => {
                     "Both surfaces show the same loss around the same point. The left plane contains the directions in which \
                      the loss curves most, up and down; the right one is what is usually drawn."
                 }
@@ -272,6 +271,12 @@ pub fn report(results: &Results, figures: Vec<Figure>) -> Report {
     sections.extend(escape_section(results));
     sections.extend(layers_section(results, take(LAYERS)));
 
+    if !results.not_offered.is_empty() {
+        sections.push(Section::new("What this loss does not offer").paragraph(format!(
+            "Left out, because the engine behind this loss does not offer it: {}.",
+            results.not_offered.join("; ")
+        )));
+    }
     let mut checks = Section::new("Checks").paragraph(results.self_check.sentence());
     for warning in &results.self_check.warnings {
         checks = checks.paragraph(format!("Warning: {warning}"));
@@ -293,10 +298,10 @@ pub fn report(results: &Results, figures: Vec<Figure>) -> Report {
 ///
 /// # Errors
 /// If something cannot be drawn or written.
-pub fn save(analysis: &Analysis, folder: &RunFolder) -> Result<(), AnalysisError> {
+pub fn save(analysis: &Analysis, folder: &Folder) -> Result<(), AnalysisError> {
     let path = folder.dir().join("results.json");
     let mut json = serde_json::to_vec_pretty(&analysis.results)
-        .map_err(|source| FolderError::Json { path: path.clone(), source })?;
+        .map_err(|e| FolderError::Damaged { path: path.clone(), problem: e.to_string() })?;
     json.push(b'\n');
     write_atomic(&path, &json)?;
     write_html(&report(&analysis.results, figures::all(analysis)), &folder.dir().join("report.html"))?;

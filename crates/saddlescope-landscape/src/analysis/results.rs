@@ -11,7 +11,7 @@ use crate::reading::CriticalKind;
 use saddlescope_figure::floats;
 
 /// Version of the layout of `results.json`.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// Which end of the spectrum a pair was asked for at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,11 +35,11 @@ pub struct EigenpairResult {
     #[serde(with = "floats::scalar")]
     pub residual: f64,
     /// [λ − residual, λ + residual]: holds an eigenvalue of H.
+    #[serde(with = "floats::pair")]
     pub interval: [f64; 2],
     /// Standard error of λ over the data: what other samples from the same source would change, from the Rayleigh
-    /// quotients vᵀH_b v of chunks of samples.
-    #[serde(with = "floats::scalar")]
-    pub std_error: f64,
+    /// quotients vᵀH_b v of chunks of samples; `None` where it is not known (fewer than two chunks).
+    pub std_error: Option<f64>,
     /// Whether the residual is within the tolerance asked for.
     pub converged: bool,
     /// Name of the vector in `directions.safetensors`.
@@ -58,9 +58,47 @@ pub struct EigenResult {
     /// Operator products used.
     pub products: usize,
     /// Which method.
-    pub method: super::options::EigenMethod,
+    pub method: super::selection::EigenMethod,
     /// Algorithm 1 only: what was found about condition (B.1).
     pub condition_b1: Option<String>,
+}
+
+/// The signs of the Hessian, as far as certified eigenvalues tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HessianSigns {
+    /// Certainly eigenvalues of both signs.
+    Indefinite,
+    /// All eigenvalues certainly positive.
+    Positive,
+    /// All eigenvalues certainly negative.
+    Negative,
+    /// An extreme eigenvalue cannot be told from zero.
+    Degenerate,
+    /// The solve did not converge.
+    Undecided,
+}
+
+/// How far from critical (∇L = 0) a point is, by what steps would change the loss to second order.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Criticality {
+    /// ‖∇L‖²/(2 max|λ|): what a gradient step of length 1/max|λ| lowers the loss by (descent lemma), in units of the loss.
+    #[serde(with = "floats::scalar")]
+    pub gradient_change: f64,
+    /// Signed Newton steps −gᵀv/λ along the unit eigenvectors of λ_max and λ_min, in units of θ: where the quadratic model
+    /// is stationary.
+    #[serde(with = "floats::pair")]
+    pub newton_steps: [f64; 2],
+    /// ½ (gᵀv)²/|λ| along both: by how much those steps change the quadratic model, in units of the loss.
+    #[serde(with = "floats::pair")]
+    pub newton_changes: [f64; 2],
+    /// Distance to the smallest loss found along the eigenvector of λ_min, if it was looked for.
+    pub escape_distance: Option<f64>,
+    /// Largest change with which the point counts as critical: 1e-4 of the loss.
+    #[serde(with = "floats::scalar")]
+    pub allowed: f64,
+    /// Whether all changes are within that.
+    pub critical: bool,
 }
 
 /// The pair of the largest eigenvalue among `pairs` (largest first).
@@ -85,11 +123,13 @@ pub struct TraceResult {
     /// ‖Hz‖² averaged: tr H² = ‖H‖²_F.
     pub trace_of_square: Estimate,
     /// Running means after each probe: Hutchinson.
+    #[serde(with = "floats")]
     pub running_hutchinson: Vec<f64>,
     /// Their standard errors (null for the first).
     #[serde(with = "floats")]
     pub running_hutchinson_error: Vec<f64>,
     /// Running means after each probe: curvature fits.
+    #[serde(with = "floats")]
     pub running_fit: Vec<f64>,
 }
 
@@ -108,6 +148,7 @@ pub struct LayerTrace {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PlanesResult {
     /// κ₋ and κ₊ of each plane, for unit coordinates along the directions as drawn.
+    #[serde(with = "floats::pairs")]
     pub curvatures: Vec<[f64; 2]>,
     /// How many look like a minimum, a saddle, a maximum (exactly flat ones count as none).
     pub minima: usize,
@@ -120,6 +161,7 @@ pub struct PlanesResult {
     /// Mean of κ₊ over the planes.
     pub kappa_plus: Estimate,
     /// 95 % interval (Wilson) of the probability that such a plane shows a saddle.
+    #[serde(with = "floats::pair")]
     pub saddle_interval: [f64; 2],
 }
 
@@ -127,23 +169,29 @@ pub struct PlanesResult {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DensityResult {
     /// Places λ.
+    #[serde(with = "floats")]
     pub at: Vec<f64>,
     /// Density (mean over probes), per unit of λ, integrating to 1.
+    #[serde(with = "floats")]
     pub density: Vec<f64>,
-    /// Its standard error over probes.
+    /// Its standard error over probes; null with one probe.
     #[serde(with = "floats")]
     pub std_error: Vec<f64>,
     /// Width of the smoothing Gaussian.
+    #[serde(with = "floats::scalar")]
     pub width: f64,
     /// Nodes of the quadrature, all probes together, and their weights (summing to 1).
+    #[serde(with = "floats")]
     pub nodes: Vec<f64>,
     /// Weights of the nodes.
+    #[serde(with = "floats")]
     pub weights: Vec<f64>,
     /// Estimated number of negative eigenvalues.
     pub index: Estimate,
     /// Estimated number of eigenvalues below −ε‖H‖ that are clearly negative, with that ε‖H‖.
     pub clearly_negative: Estimate,
     /// The threshold ε‖H‖.
+    #[serde(with = "floats::scalar")]
     pub threshold: f64,
     /// Operator products used.
     pub products: usize,
@@ -159,8 +207,10 @@ pub struct SplitResult {
     /// Smallest eigenvalue of R.
     pub residual_smallest: PartEigenvalue,
     /// vᵀGv and vᵀRv for v the Hessian's eigenvector of λmin.
+    #[serde(with = "floats::pair")]
     pub at_lambda_min: [f64; 2],
     /// The same for λmax.
+    #[serde(with = "floats::pair")]
     pub at_lambda_max: [f64; 2],
     /// Operator products used.
     pub products: usize,
@@ -236,10 +286,13 @@ pub struct SurfaceResult {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EscapeResult {
     /// Distance gone along the unit eigenvector of λmin (its sign says which way).
+    #[serde(with = "floats::scalar")]
     pub step: f64,
     /// Loss before and after, on the samples of the analysis.
+    #[serde(with = "floats::pair")]
     pub loss: [f64; 2],
     /// Loss before and after on the other split, if there is one.
+    #[serde(default, with = "floats::optional_pair", skip_serializing_if = "Option::is_none")]
     pub other_loss: Option<[f64; 2]>,
     /// Accuracy before and after.
     pub accuracy: Option<[f64; 2]>,
@@ -251,20 +304,27 @@ pub struct EscapeResult {
 }
 
 /// What the tool checked about itself on this model.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SelfCheck {
-    /// Relative difference of H v to a central difference of gradients along a random v, both in f64.
-    pub finite_difference_error: f64,
+    /// Relative difference of H v to a central difference of gradients along a random v; `None` where products or
+    /// gradients are not offered.
+    #[serde(default, with = "floats::optional_scalar", skip_serializing_if = "Option::is_none")]
+    pub finite_difference_error: Option<f64>,
     /// What is allowed there.
+    #[serde(with = "floats::scalar")]
     pub finite_difference_allowed: f64,
     /// Number of samples it was checked on.
     pub finite_difference_samples: usize,
+    /// Number type that it was computed in: f64 where the engine can.
+    pub finite_difference_precision: String,
     /// The longest step along v at which the difference still agreed: beyond it kinks or third derivatives count.
     pub smooth_step: Option<f64>,
-    /// Relative difference of a product in f32 to the same product in f64; `None` if the analysis is in f64.
+    /// Relative difference of a product in f32 to the same product in f64; `None` if the analysis is in f64, or only in f32.
+    #[serde(default, with = "floats::optional_scalar", skip_serializing_if = "Option::is_none")]
     pub rounding_error: Option<f64>,
-    /// |⟨u, Hv⟩ − ⟨v, Hu⟩| relative to ‖u‖‖Hv‖.
-    pub asymmetry: f64,
+    /// |⟨u, Hv⟩ − ⟨v, Hu⟩| relative to ‖u‖‖Hv‖; `None` where no products are offered.
+    #[serde(default, with = "floats::optional_scalar", skip_serializing_if = "Option::is_none")]
+    pub asymmetry: Option<f64>,
     /// Whether two evaluations of loss and product gave the same bits.
     pub repeatable: bool,
     /// Warnings in words.
@@ -272,7 +332,7 @@ pub struct SelfCheck {
 }
 
 /// What it costs.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Cost {
     /// Seconds of one Hessian-vector product.
     pub product_seconds: f64,
@@ -303,17 +363,24 @@ pub struct Results {
     /// Share of correct answers.
     pub accuracy: Option<f64>,
     /// The same on the other split.
+    #[serde(default, with = "floats::optional_scalar", skip_serializing_if = "Option::is_none")]
     pub other_loss: Option<f64>,
     /// The same on the other split.
     pub other_accuracy: Option<f64>,
-    /// ‖∇L(θ)‖₂.
-    #[serde(with = "floats::scalar")]
-    pub gradient_norm: f64,
+    /// ‖∇L(θ)‖₂; `None` where no gradient is offered.
+    #[serde(default, with = "floats::optional_scalar", skip_serializing_if = "Option::is_none")]
+    pub gradient_norm: Option<f64>,
     /// N.
     pub parameters: usize,
     /// Samples the loss is a mean over.
     pub samples: usize,
-    /// Kind of point, where both ends of the spectrum are known.
+    /// Signs of the Hessian at θ, where both ends of the spectrum are known.
+    #[serde(default)]
+    pub hessian_signs: Option<HessianSigns>,
+    /// How far from critical θ is, in units of the loss.
+    #[serde(default)]
+    pub criticality: Option<Criticality>,
+    /// Kind of critical point; `None` where θ is not critical to within the stated tolerance.
     pub kind: Option<CriticalKind>,
     /// The verdict in sentences.
     pub verdict: Vec<String>,
@@ -340,6 +407,7 @@ pub struct Results {
     /// Probability that a random Gaussian plane shows a saddle, sampled from top eigenvalues and density.
     pub saddle_probability: Option<Estimate>,
     /// The same by the closed form exp(−(tr H)²/(4 tr H²))/√2.
+    #[serde(default, with = "floats::optional_scalar", skip_serializing_if = "Option::is_none")]
     pub saddle_probability_closed_form: Option<f64>,
     /// Spectral density.
     pub density: Option<DensityResult>,
@@ -355,6 +423,12 @@ pub struct Results {
     pub self_check: SelfCheck,
     /// What was expected to be needed.
     pub cost: Cost,
+    /// What the risk does not offer, so that it was left out, in words.
+    #[serde(default)]
+    pub not_offered: Vec<String>,
+    /// Key of each stage's kept result (`kept/STAGE-KEY.msgpack`).
+    #[serde(default)]
+    pub stages: BTreeMap<String, String>,
     /// Everything needed to run it again.
     pub provenance: BTreeMap<String, serde_json::Value>,
 }

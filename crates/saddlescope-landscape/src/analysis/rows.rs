@@ -5,7 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-use super::folder::FolderError;
+use super::store::FolderError;
 use crate::axis::Axis;
 use crate::plane::Plane;
 use crate::surface::FinishedRows;

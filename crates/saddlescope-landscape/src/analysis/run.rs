@@ -1,23 +1,34 @@
-//! The stages in order.
+//! An analysis: the stages of a selection in order, and what comes of them.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
+use saddlescope_figure::write_atomic;
 use saddlescope_krylov::Estimate;
 use serde_json::Value;
 
-use super::checks::checks;
-use super::drawing::{Known, draw};
 use super::error::AnalysisError;
-use super::folder::RunFolder;
 use super::memory::MemoryPlan;
 use super::monitor::Monitor;
-use super::options::AnalysisOptions;
-use super::results::{CutResult, MinimumResult, Results, SCHEMA, SurfaceResult};
-use super::slices::{Cut, NamedSurface};
+use super::results::{Cost, CutResult, MinimumResult, Results, SCHEMA, SurfaceResult};
+use super::selection::Selection;
+use super::stage::{AnyStage, Env, Fate, Found, Keys, PlannedStage};
+use super::stages::density::{self, DensityStage};
+use super::stages::eigenpairs::EigenpairsStage;
+use super::stages::escape::EscapeStage;
+use super::stages::filtered_planes::FilteredPlanesStage;
+use super::stages::fits::FitsStage;
+use super::stages::planes::slice_stages;
+use super::stages::point::PointStage;
+use super::stages::probes::{self, ProbesStage};
+use super::stages::self_check::SelfCheckStage;
+use super::stages::slices::{Cut, NamedSurface};
+use super::stages::split::SplitStage;
+use super::store::{Dependencies, Folder, FolderError};
 use super::subject::Subject;
-use super::{density, eigen, escape, figures, files, page, probes, split, verdict};
-use crate::numeric::norm;
-use crate::projection::saddle_probability_closed_form;
+use super::{figures, files, page, verdict};
+use crate::projection::{PlaneHessian, saddle_probability_closed_form};
+use crate::risk::{Curvature, Offers, Risk, check_theta};
 
 /// What an analysis leaves in memory besides the files.
 pub struct Analysis {
@@ -27,139 +38,335 @@ pub struct Analysis {
     pub cuts: Vec<Cut>,
     /// The surfaces.
     pub surfaces: Vec<NamedSurface>,
+    /// The eigenvectors, in the order of `results.eigenpairs`.
+    pub eigenvectors: Vec<Vec<f64>>,
 }
 
 /// Bytes that the analysis may use, if limited.
 pub type MemoryLimit = Option<usize>;
 
-/// Does what the options ask for, in a folder; continues what is there.
+/// Does what the selection asks for in a folder, and writes results, figures and report.
+///
+/// Stages that the folder has are read, those that were begun are continued, and the rest is computed. The report also shows
+/// what earlier commands found in the same folder.
 ///
 /// # Errors
-/// Cancelled (everything finished is saved), a folder of something else, or a model that fails its own checks.
+/// Cancelled (everything finished is saved), a folder of something else, or a risk that fails its own checks.
 pub fn analyze(
     subject: &Subject<'_>,
-    options: &AnalysisOptions,
+    selection: &Selection,
     memory: MemoryLimit,
-    out: &std::path::Path,
+    out: &Path,
     monitor: &mut dyn Monitor,
 ) -> Result<Analysis, AnalysisError> {
-    let plan = MemoryPlan::new(subject, options, memory)?;
-    let mut identity = subject.identity();
-    identity.extend(options.identity());
-    let folder = RunFolder::open(out, &identity)?;
+    let (asked, plan) = planned(subject, selection, memory)?;
+    let folder = open(subject, out, monitor)?;
+    let earlier = earlier_selection(&folder)?;
+    let all = earlier.as_ref().map_or_else(|| selection.clone(), |e| selection.with_earlier(e));
+    let (found, results, shown) = run_stages(subject, &asked, &all, &plan, &folder, monitor)?;
+    let probes = found.probes.clone();
+    files::save_directions(subject, &shown, &found, &folder)?;
+    let analysis = finish(found, results);
+    figures::save(&analysis, &folder)?;
+    files::save(&analysis, probes.as_ref(), &folder)?;
+    page::save(&analysis, &folder)?;
+    save_selection(&folder, &shown)?;
+    Ok(analysis)
+}
+
+/// [`analyze`] without results, figures and report on disk: stages are kept in the folder as there.
+///
+/// # Errors
+/// As [`analyze`].
+pub fn compute(
+    subject: &Subject<'_>,
+    selection: &Selection,
+    memory: MemoryLimit,
+    out: &Path,
+    monitor: &mut dyn Monitor,
+) -> Result<Analysis, AnalysisError> {
+    let (asked, plan) = planned(subject, selection, memory)?;
+    let folder = open(subject, out, monitor)?;
+    let (found, results, _) = run_stages(subject, &asked, selection, &plan, &folder, monitor)?;
+    Ok(finish(found, results))
+}
+
+fn open(subject: &Subject<'_>, out: &Path, monitor: &mut dyn Monitor) -> Result<Folder, AnalysisError> {
+    let folder = Folder::open(out, &subject.identity())?;
     if folder.resumed() {
-        monitor.note("continuing the analysis in that folder");
+        monitor.note("going on with the results in that folder");
     }
-    let theta = subject.theta();
-    let risk = subject.risk();
-    let layout = risk.layout().clone();
-    let other = subject.other.map(|s| s.risk);
-    let point = risk.at(theta, plan.keep)?;
-    let near = &*point;
-    let precision = risk.offers().precision;
+    Ok(folder)
+}
 
-    let (check, cost) = checks(subject, near, options, &plan, &folder, monitor)?;
+/// What can be computed of a selection, and how memory is shared out; refused before anything is written.
+fn planned(
+    subject: &Subject<'_>,
+    selection: &Selection,
+    memory: MemoryLimit,
+) -> Result<((Selection, Vec<String>), MemoryPlan), AnalysisError> {
+    check_theta(subject.risk(), subject.theta())?;
+    let asked = offered(selection, &subject.risk().offers());
+    let plan = MemoryPlan::new(subject, &asked.0, memory)?;
+    Ok((asked, plan))
+}
 
-    let mut gradient = vec![0.0; theta.len()];
-    let here = risk.gradient(theta, &mut gradient)?;
-    let gradient_norm = norm(&gradient);
-    let there = other.map(|r| r.evaluate(theta)).transpose()?;
+fn finish(found: Found, results: Results) -> Analysis {
+    Analysis {
+        results,
+        cuts: found.cuts,
+        surfaces: found.surfaces,
+        eigenvectors: found.eigenpairs.map_or_else(Vec::new, |e| e.vectors),
+    }
+}
 
-    let stage = if options.largest + options.smallest > 0 {
-        Some(eigen::eigenpairs(near, precision, options, &plan, &folder, monitor)?)
-    } else {
-        None
+const SELECTION: &str = "selection.json";
+
+fn earlier_selection(folder: &Folder) -> Result<Option<Selection>, AnalysisError> {
+    let path = folder.dir().join(SELECTION);
+    match std::fs::read(&path) {
+        // A selection of another version of the program is of no use, and nothing is lost without it.
+        Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(FolderError::Io { path, source }.into()),
+    }
+}
+
+fn save_selection(folder: &Folder, selection: &Selection) -> Result<(), AnalysisError> {
+    let path = folder.dir().join(SELECTION);
+    let json = serde_json::to_vec_pretty(selection)
+        .map_err(|e| FolderError::Damaged { path: path.clone(), problem: e.to_string() })?;
+    write_atomic(&path, &json)?;
+    Ok(())
+}
+
+/// The selection without what the risk does not offer, and what was left out.
+fn offered(selection: &Selection, offers: &Offers) -> (Selection, Vec<String>) {
+    let mut left = selection.clone();
+    let mut out = Vec::new();
+    if !offers.product(Curvature::Hessian) {
+        let asked = left.eigenpairs.take().is_some()
+            | left.probes.take().is_some()
+            | left.density.take().is_some()
+            | left.filtered_planes.take().is_some();
+        left.fits = None;
+        if asked {
+            out.push("products with the Hessian, and so eigenpairs, trace and density".into());
+        }
+    }
+    let parts = offers.product(Curvature::GaussNewton) && offers.product(Curvature::Residual);
+    if !parts && left.split.take().is_some() && left.eigenpairs.is_some() {
+        out.push("products with the Gauss–Newton matrix, and so the split H = G + R".into());
+    }
+    if !offers.gradient {
+        out.push("a gradient, and so whether the point is critical".into());
+    }
+    if !offers.chunks && left.eigenpairs.is_some() {
+        out.push("the parts of groups of samples, and so errors over the data".into());
+    }
+    (left, out)
+}
+
+/// All stages of a selection, in order.
+fn stages(selection: &Selection, env: &Env<'_>) -> (Vec<Box<dyn AnyStage>>, Keys) {
+    let basis = env.plan.basis;
+    let identity = |risk: &dyn Risk, name: &str| -> Value {
+        let mut of: Dependencies = risk.identity();
+        of.insert("samples".into(), risk.samples().into());
+        of.insert("split".into(), name.into());
+        serde_json::to_value(of).unwrap_or_default()
     };
-    let stage = stage.as_ref();
-
-    let measured = if options.probes > 0 {
-        Some(probes::measure(near, &layout, options, &folder, monitor)?)
-    } else {
-        None
+    let split = env.subject.slice_split();
+    let mut keys = Keys {
+        slices: identity(split.risk, split.name),
+        other: env.subject.other.map_or(Value::Null, |s| identity(s.risk, s.name)),
+        ..Keys::default()
     };
-    let fit = probes::fits(risk, theta, here.loss, options, &folder, monitor)?;
-    let (curvatures, warning) =
-        fit.map_or((Vec::new(), None), |f| (f.per_probe, f.warning.map(|w| w.to_string())));
-    let trace = measured.as_ref().map(|m| probes::trace(m, &curvatures, warning));
-    let planes = measured.as_ref().map(probes::planes);
-    let density = density::density(near, stage, options, &plan, &folder, monitor)?;
+    let mut stages: Vec<Box<dyn AnyStage>> = vec![Box::new(SelfCheckStage), Box::new(PointStage)];
+    if let Some(options) = selection.eigenpairs.clone().filter(|_| selection.pairs() > 0) {
+        let stage = EigenpairsStage { options, basis };
+        keys.eigenpairs = Some(AnyStage::slot(&stage, env, &keys).key().into());
+        stages.push(Box::new(stage));
+    }
+    if selection.probe_count() > 0 {
+        stages.push(Box::new(ProbesStage { wanted: selection.probe_count() }));
+        if let Some(options) = selection.fits.clone() {
+            stages.push(Box::new(FitsStage { options, probes: selection.probe_count() }));
+        }
+    }
+    if let Some(options) = selection.density.clone().filter(|d| d.probes > 0) {
+        stages.push(Box::new(DensityStage { options, basis }));
+    }
+    if let Some(options) = selection.split.clone().filter(|_| keys.eigenpairs.is_some()) {
+        stages.push(Box::new(SplitStage { options, basis }));
+    }
+    if let Some(wanted) = selection.filtered_planes.filter(|n| *n > 0) {
+        let keep_biases = selection.random.keep_biases;
+        stages.push(Box::new(FilteredPlanesStage { wanted, keep_biases }));
+    }
+    if selection.escape && keys.eigenpairs.is_some() {
+        keys.escape = Some(AnyStage::slot(&EscapeStage, env, &keys).key().into());
+        stages.push(Box::new(EscapeStage));
+    }
+    stages.extend(slice_stages(selection, env));
+    (stages, keys)
+}
+
+/// Runs what `asked` asks for and reads what `all` adds to it. Returns what was found, the results, and the selection that
+/// the results show.
+fn run_stages(
+    subject: &Subject<'_>,
+    (asked, not_offered): &(Selection, Vec<String>),
+    all: &Selection,
+    plan: &MemoryPlan,
+    folder: &Folder,
+    monitor: &mut dyn Monitor,
+) -> Result<(Found, Results, Selection), AnalysisError> {
+    let offers = subject.risk().offers();
+    let (all, _) = offered(all, &offers);
+    let env = Env::new(subject, &all, plan, folder);
+    let (wanted, wanted_keys) = stages(asked, &env);
+    let (stages, keys) = stages(&all, &env);
+    let mine: Vec<_> = wanted.iter().map(|s| s.slot(&env, &wanted_keys).file("msgpack")).collect();
+
+    let mut found = Found::default();
+    let mut kept = BTreeMap::new();
+    let mut cost = None;
+    for (i, stage) in stages.iter().enumerate() {
+        let slot = stage.slot(&env, &keys);
+        let only_kept = !mine.contains(&slot.file("msgpack"));
+        stage.run(&env, &keys, &mut found, only_kept, monitor)?;
+        if slot.state()?.is_some() {
+            let (name, key) = slot.name();
+            kept.insert(name.to_string(), key.to_string());
+        }
+        if i == 0 {
+            // The self-check comes first: it says how long a product takes.
+            let plans: Vec<PlannedStage> =
+                wanted.iter().map(|s| s.plan(&env, &wanted_keys)).collect::<Result<_, _>>()?;
+            let expected = cost_of(&plans, &found, plan.total);
+            for warning in found.self_check.iter().flat_map(|c| &c.check.warnings) {
+                monitor.note(&format!("warning: {warning}"));
+            }
+            monitor.plan(&plans, &expected);
+            cost = Some(expected);
+        }
+    }
+    let cost = cost.unwrap_or_default();
+    let results = results(subject, &all, &found, cost, kept, not_offered.clone())?;
+    drop(stages);
+    Ok((found, results, all.clone()))
+}
+
+/// What the stages asked for cost when computed from nothing.
+fn cost_of(plans: &[PlannedStage], found: &Found, bytes: usize) -> Cost {
+    let (product_seconds, evaluation_seconds) =
+        found.self_check.as_ref().map_or((0.0, 0.0), |c| (c.product_seconds, c.evaluation_seconds));
+    let products = plans.iter().map(|p| p.forecast.products).sum();
+    let evaluations = plans.iter().map(|p| p.forecast.evaluations).sum();
+    Cost {
+        product_seconds,
+        evaluation_seconds,
+        products,
+        evaluations,
+        seconds: products as f64 * product_seconds + evaluations as f64 * evaluation_seconds,
+        bytes,
+    }
+}
+
+impl PlannedStage {
+    /// Seconds that the stage will take, by the times that the self-check measured; 0 for a stage that is reused.
+    pub fn seconds(&self, cost: &Cost) -> f64 {
+        let whole = self.forecast.products as f64 * cost.product_seconds
+            + self.forecast.evaluations as f64 * cost.evaluation_seconds;
+        match self.fate {
+            Fate::Reused => 0.0,
+            Fate::Continued => (whole - self.spent.seconds).max(0.0),
+            Fate::ToDo => whole,
+        }
+    }
+}
+
+fn results(
+    subject: &Subject<'_>,
+    selection: &Selection,
+    found: &Found,
+    cost: Cost,
+    stages: BTreeMap<String, String>,
+    not_offered: Vec<String>,
+) -> Result<Results, AnalysisError> {
+    let n = subject.theta().len();
+    let point = found.point()?;
+    let check = found.self_check.as_ref().map(|c| c.check.clone()).unwrap_or_default();
+    let eigenpairs = found.eigenpairs.as_ref();
+    let (curvatures, warning) = found
+        .fits
+        .as_ref()
+        .map_or((Vec::new(), None), |f| (f.per_probe.clone(), f.warning.as_ref().map(ToString::to_string)));
+    let trace = found.probes.as_ref().map(|m| probes::trace(m, &curvatures, warning));
+    let planes = found.probes.as_ref().map(probes::planes);
+    let density = found.density.as_ref().and_then(|d| density::curve(d, eigenpairs, n));
     let probability = match &density {
-        Some(d) if planes.is_some() => {
-            Some(density::saddle_probability(stage, d, theta.len(), options.seed)?)
-        }
+        Some(d) if planes.is_some() => Some(density::saddle_probability(eigenpairs, d, n, selection.seed)?),
         _ => None,
     };
-    let parts = match stage {
-        Some(stage) if options.split => {
-            split::split(near, precision, stage, options, &plan, &folder, monitor)?
-        }
-        _ => None,
-    };
-    let filtered = if options.filtered_planes > 0 {
-        Some(probes::filtered_planes(near, theta, &layout, options, &folder, monitor)?)
-    } else {
-        None
-    };
-    let escape = match stage {
-        Some(stage) if options.escape => escape::search(risk, other, theta, stage, &folder, monitor)?,
-        _ => None,
-    };
-    let known = Known { subject, near, stage, gradient: &gradient, loss: here.loss, escape: escape.as_ref() };
-    let (cuts, surfaces) = draw(&known, options, &folder, monitor)?;
-    files::save_directions(&known, options, &folder)?;
-
-    let eigen = stage.map(|s| s.result.clone());
-    let verdict = verdict::sentences(
-        eigen.as_ref(),
-        gradient_norm,
-        trace.as_ref(),
-        planes.as_ref().map(|p| (p, probability.map(|p| p.value))),
-    );
-    let results = Results {
+    let filtered = found.filtered_planes.as_ref().map(|planes| {
+        let planes: Vec<PlaneHessian> = planes.iter().map(|&[a, b, c]| PlaneHessian { a, b, c }).collect();
+        probes::count(&planes)
+    });
+    let eigen = eigenpairs.map(|e| e.result.clone());
+    let signs = eigen.as_ref().and_then(|e| verdict::signs(&e.pairs));
+    let criticality =
+        eigenpairs.and_then(|e| verdict::criticality(point.loss, &point.gradient, e, found.escape.as_ref()));
+    let sentences = verdict::sentences(&verdict::Findings {
+        eigen: eigen.as_ref(),
+        signs,
+        loss: point.loss,
+        gradient_norm: point.gradient_norm,
+        criticality: criticality.as_ref(),
+        trace: trace.as_ref(),
+        planes: planes.as_ref().map(|p| (p, probability.map(|p| p.value))),
+    });
+    Ok(Results {
         schema: SCHEMA,
-        verb: options.verb.clone(),
+        verb: selection.verb.clone(),
         model: subject.model.clone(),
-        loss: here.loss,
-        accuracy: here.accuracy(),
-        other_loss: there.as_ref().map(|e| e.loss),
-        other_accuracy: there.as_ref().and_then(|e| e.accuracy()),
-        gradient_norm,
-        parameters: theta.len(),
-        samples: risk.samples(),
-        kind: eigen.as_ref().and_then(|e| verdict::kind(&e.pairs)),
-        verdict,
+        loss: point.loss,
+        accuracy: point.accuracy,
+        other_loss: point.other.map(|(loss, _)| loss),
+        other_accuracy: point.other.and_then(|(_, accuracy)| accuracy),
+        gradient_norm: point.gradient_norm,
+        parameters: n,
+        samples: subject.risk().samples(),
+        hessian_signs: signs,
+        kind: verdict::kind(signs, criticality.as_ref()),
+        criticality,
+        verdict: sentences,
         status: eigen.as_ref().map(|e| e.status),
         matvecs: eigen.as_ref().map_or(0, |e| e.products),
         eigenpairs: eigen.as_ref().map_or(Vec::new(), |e| e.pairs.clone()),
         eigen,
-        mean_curvature: trace.as_ref().map(|t| scaled(&t.hutchinson, 1.0 / theta.len() as f64)),
+        mean_curvature: trace.as_ref().map(|t| t.hutchinson.scaled(1.0 / n as f64)),
         saddle_probability_closed_form: trace
             .as_ref()
             .map(|t| saddle_probability_closed_form(t.hutchinson.value, t.trace_of_square.value)),
         frobenius_norm: trace.as_ref().map(|t| root(&t.trace_of_square)),
         trace,
-        layers: measured.as_ref().map_or(Vec::new(), |m| probes::layers(m, &layout)),
+        layers: found.probes.as_ref().map_or(Vec::new(), |m| probes::layers(m, subject.risk().layout())),
         random_planes: planes,
         filtered_planes: filtered,
         saddle_probability: probability,
         density,
-        split: parts,
-        cuts: cuts.iter().map(cut_result).collect(),
-        surfaces: surfaces.iter().map(surface_result).collect(),
-        escape,
+        split: found.split.clone(),
+        cuts: found.cuts.iter().map(cut_result).collect(),
+        surfaces: found.surfaces.iter().map(surface_result).collect(),
+        escape: found.escape.clone(),
         self_check: check,
         cost,
-        provenance: provenance(subject, options),
-    };
-    let analysis = Analysis { results, cuts, surfaces };
-    figures::save(&analysis, &folder)?;
-    files::save(&analysis, measured.as_ref(), &folder)?;
-    page::save(&analysis, &folder)?;
-    Ok(analysis)
-}
-
-fn scaled(e: &Estimate, factor: f64) -> Estimate {
-    Estimate { value: e.value * factor, std_error: e.std_error * factor, samples: e.samples }
+        not_offered,
+        stages,
+        provenance: provenance(subject, selection),
+    })
 }
 
 /// √ of an estimate; its error to first order.
@@ -197,9 +404,11 @@ fn surface_result(named: &NamedSurface) -> SurfaceResult {
 }
 
 /// Everything needed to run it again.
-fn provenance(subject: &Subject<'_>, options: &AnalysisOptions) -> BTreeMap<String, Value> {
+fn provenance(subject: &Subject<'_>, selection: &Selection) -> BTreeMap<String, Value> {
     let mut map = subject.identity();
-    map.extend(options.identity());
+    if let Ok(Value::Object(options)) = serde_json::to_value(selection) {
+        map.extend(options.into_iter().map(|(k, v)| (format!("option.{k}"), v)));
+    }
     map.insert("saddlescope".into(), env!("CARGO_PKG_VERSION").into());
     map.extend(subject.provenance.clone());
     map.insert("slice_samples".into(), subject.slice_split().risk.samples().into());

@@ -254,6 +254,11 @@ impl Slot {
         &self.key
     }
 
+    /// Name of the stage, and the key.
+    pub fn name(&self) -> (&str, &str) {
+        (&self.stage, &self.key)
+    }
+
     /// What the result depends on.
     pub fn of(&self) -> &Dependencies {
         &self.of
@@ -262,6 +267,21 @@ impl Slot {
     /// A file that belongs to the result.
     pub fn file(&self, ending: &str) -> PathBuf {
         self.kept.join(format!("{}-{}.{ending}", self.stage, self.key))
+    }
+
+    /// Whether any file belongs to the result.
+    ///
+    /// # Errors
+    /// If the folder cannot be read.
+    pub fn has_files(&self) -> Result<bool, FolderError> {
+        let prefix = format!("{}-{}.", self.stage, self.key);
+        for entry in fs::read_dir(&self.kept).map_err(io_error(&self.kept))? {
+            let entry = entry.map_err(io_error(&self.kept))?;
+            if entry.file_name().to_string_lossy().starts_with(&prefix) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The kept result, if there is one.
@@ -323,12 +343,8 @@ fn remove(path: &Path) -> Result<(), FolderError> {
 /// The operating system gives the lock back when the process ends, however it ends.
 fn lock(dir: &Path) -> Result<File, FolderError> {
     let path = dir.join("lock");
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .map_err(io_error(&path))?;
+    let file =
+        File::options().create(true).truncate(false).write(true).open(&path).map_err(io_error(&path))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(FolderError::Locked { dir: dir.into() }),

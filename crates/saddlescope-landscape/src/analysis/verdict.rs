@@ -1,18 +1,77 @@
-//! The verdict: what kind of point θ is, in two or three sentences that a supervisor understands.
+//! The verdict: what is known about the point, in a few sentences that a supervisor understands.
 
-use super::results::{EigenResult, EigenpairResult, PlanesResult, TraceResult, largest, smallest};
+use saddlescope_krylov::Estimate;
+
+use super::results::{
+    Criticality, EigenResult, EigenpairResult, EscapeResult, HessianSigns, PlanesResult, TraceResult,
+    largest, smallest,
+};
+use super::stages::eigenpairs::Eigenpairs;
+use crate::numeric::dot;
 use crate::reading::{CriticalKind, ExtremeCurvature, classify};
 
-/// The kind of point, from the extreme eigenvalues alone.
-pub fn kind(pairs: &[EigenpairResult]) -> Option<CriticalKind> {
+/// A point counts as critical if neither a gradient step nor a Newton step along an extreme eigenvector would change the
+/// loss by more than this share of it, to second order.
+pub const CRITICAL_SHARE: f64 = 1e-4;
+
+/// The signs of the Hessian, from the extreme eigenvalues alone.
+pub fn signs(pairs: &[EigenpairResult]) -> Option<HessianSigns> {
     let curvature = |p: &EigenpairResult| ExtremeCurvature {
         value: p.value,
         residual: p.residual,
         converged: p.converged,
     };
     let (top, bottom) = (largest(pairs).map(curvature)?, smallest(pairs).map(curvature)?);
-    // The point need not be critical: the kind is that of the local quadratic. Whatever exceeds its residual counts.
-    Some(classify(0.0, f64::INFINITY, Some(bottom), Some(top), 0.0).kind)
+    // Whatever exceeds its residual counts; the gradient is another question.
+    Some(match classify(0.0, f64::INFINITY, Some(bottom), Some(top), 0.0).kind {
+        CriticalKind::Saddle => HessianSigns::Indefinite,
+        CriticalKind::Minimum => HessianSigns::Positive,
+        CriticalKind::Maximum => HessianSigns::Negative,
+        CriticalKind::Degenerate => HessianSigns::Degenerate,
+        CriticalKind::Undecided => HessianSigns::Undecided,
+    })
+}
+
+/// How far from critical the point is, in units of the loss.
+pub(crate) fn criticality(
+    loss: f64,
+    gradient: &[f64],
+    eigenpairs: &Eigenpairs,
+    escape: Option<&EscapeResult>,
+) -> Option<Criticality> {
+    let ends = [eigenpairs.largest(), eigenpairs.smallest()];
+    let steepest = ends.iter().flatten().map(|(p, _)| p.value.abs()).fold(0.0, f64::max);
+    if gradient.is_empty() || steepest == 0.0 || ends.iter().any(Option::is_none) {
+        return None;
+    }
+    let step =
+        |end: Option<(&EigenpairResult, &[f64])>| end.map_or(0.0, |(p, v)| -dot(gradient, v) / p.value);
+    let newton_steps = ends.map(step);
+    // ½ (gᵀv)²/|λ| = ½ |λ| step².
+    let gain = |i: usize| 0.5 * ends[i].map_or(0.0, |(p, _)| p.value.abs()) * newton_steps[i].powi(2);
+    let newton_changes = [gain(0), gain(1)];
+    let gradient_change = dot(gradient, gradient) / (2.0 * steepest);
+    let allowed = CRITICAL_SHARE * loss.abs();
+    Some(Criticality {
+        gradient_change,
+        newton_steps,
+        newton_changes,
+        escape_distance: escape.map(|e| e.step.abs()),
+        allowed,
+        critical: newton_changes.iter().chain([&gradient_change]).all(|x| *x <= allowed),
+    })
+}
+
+/// The kind of critical point; `None` where the point is not critical.
+pub fn kind(signs: Option<HessianSigns>, criticality: Option<&Criticality>) -> Option<CriticalKind> {
+    criticality.filter(|c| c.critical)?;
+    Some(match signs? {
+        HessianSigns::Indefinite => CriticalKind::Saddle,
+        HessianSigns::Positive => CriticalKind::Minimum,
+        HessianSigns::Negative => CriticalKind::Maximum,
+        HessianSigns::Degenerate => CriticalKind::Degenerate,
+        HessianSigns::Undecided => CriticalKind::Undecided,
+    })
 }
 
 /// What the random slices would have said.
@@ -32,17 +91,30 @@ pub fn random_slice_sentence(planes: &PlanesResult, probability: Option<f64>, wh
     }
 }
 
+/// What the verdict is made from.
+pub struct Findings<'a> {
+    /// The eigenvalue stage.
+    pub eigen: Option<&'a EigenResult>,
+    /// Signs of the Hessian.
+    pub signs: Option<HessianSigns>,
+    /// L(θ).
+    pub loss: f64,
+    /// ‖∇L‖, where it is known.
+    pub gradient_norm: Option<f64>,
+    /// How far from critical.
+    pub criticality: Option<&'a Criticality>,
+    /// Trace estimates.
+    pub trace: Option<&'a TraceResult>,
+    /// What random planes showed, and the chance that one shows a saddle.
+    pub planes: Option<(&'a PlanesResult, Option<f64>)>,
+}
+
 /// The verdict in sentences.
-pub fn sentences(
-    eigen: Option<&EigenResult>,
-    gradient_norm: f64,
-    trace: Option<&TraceResult>,
-    planes: Option<(&PlanesResult, Option<f64>)>,
-) -> Vec<String> {
+pub fn sentences(found: &Findings<'_>) -> Vec<String> {
     let mut out = Vec::new();
-    let pairs = eigen.map_or(&[][..], |e| &e.pairs);
+    let pairs = found.eigen.map_or(&[][..], |e| &e.pairs);
     let (top, bottom) = (largest(pairs), smallest(pairs));
-    if let (Some(eigen), Some(kind), Some(top), Some(bottom)) = (eigen, kind(pairs), top, bottom) {
+    if let (Some(eigen), Some(signs), Some(top), Some(bottom)) = (found.eigen, found.signs, top, bottom) {
         let numbers = format!(
             "λ_max = {} ± {}, λ_min = {} ± {} (true residuals)",
             number(top.value),
@@ -50,57 +122,99 @@ pub fn sentences(
             number(bottom.value),
             short(bottom.residual)
         );
-        out.push(match kind {
-            CriticalKind::Saddle => format!(
-                "The Hessian has both signs here: this point is a saddle, not a minimum. {numbers}; each interval leaves out zero."
-            ),
-            CriticalKind::Minimum => {
-                format!("The smallest eigenvalue of the Hessian is certainly positive: the loss is convex here. {numbers}.")
+        out.push(match signs {
+            HessianSigns::Indefinite => {
+                format!("The Hessian is indefinite here: {numbers}; each interval excludes zero.")
             }
-            CriticalKind::Maximum => {
-                format!("The largest eigenvalue of the Hessian is certainly negative: the loss is concave here. {numbers}.")
+            HessianSigns::Positive => {
+                format!("The Hessian is positive definite here: its smallest eigenvalue is certainly positive. {numbers}.")
             }
-            CriticalKind::Degenerate => {
-                format!("An extreme eigenvalue cannot be told from zero: the point is degenerate to this precision. {numbers}.")
+            HessianSigns::Negative => {
+                format!("The Hessian is negative definite here: its largest eigenvalue is certainly negative. {numbers}.")
             }
-            CriticalKind::Undecided => format!(
-                "The eigenvalue solve did not reach its tolerance, so the kind of point is not certain: {}. {numbers}.",
+            HessianSigns::Degenerate => {
+                format!("An extreme eigenvalue of the Hessian cannot be told from zero to this precision. {numbers}.")
+            }
+            HessianSigns::Undecided => format!(
+                "The signs of the Hessian are not certain, because the eigenvalue solve did not reach its tolerance: {}. {numbers}.",
                 eigen.message
             ),
         });
-        if kind == CriticalKind::Saddle {
-            let sigma = if bottom.std_error > 0.0 { -bottom.value / bottom.std_error } else { f64::INFINITY };
-            if sigma.is_finite() && sigma < 3.0 {
-                out.push(format!(
-                    "Over the data the negative curvature is only {sigma:.1} standard errors below zero: other samples may not show it."
-                ));
+        if signs == HessianSigns::Indefinite {
+            match bottom.std_error {
+                Some(error) if error > 0.0 && -bottom.value < 3.0 * error => out.push(format!(
+                    "Over the data the negative curvature is only {:.1} standard errors below zero: other samples may not show it.",
+                    -bottom.value / error
+                )),
+                Some(_) => {}
+                None => out.push(
+                    "How much λ_min would change with other samples is not known: there are too few groups of samples to tell."
+                        .into(),
+                ),
             }
         }
     }
-    if let Some(trace) = trace.filter(|_| eigen.is_none()) {
-        let e = trace.hutchinson;
-        out.push(format!(
-            "The trace of the Hessian is {} ± {} (standard error over {} probes).",
-            number(e.value),
-            short(e.std_error),
-            e.samples
-        ));
+    out.extend(critical_sentence(found));
+    if let Some(trace) = found.trace.filter(|_| found.eigen.is_none()) {
+        out.push(format!("The trace of the Hessian is {}.", with_error(&trace.hutchinson)));
     }
-    if let Some((planes, probability)) = planes {
+    if let Some((planes, probability)) = found.planes {
         out.push(capitalised(&random_slice_sentence(planes, probability, "random slices")));
     }
-    if gradient_norm > 0.0 && gradient_norm.is_finite() {
-        let newton = bottom.map_or(0.0, |b| b.value.abs().max(1e-30));
-        if gradient_norm > newton {
-            out.push(format!(
-                "The gradient is not zero (norm {}): training has not come to rest, and these are the curvatures at a point on the way.",
-                short(gradient_norm)
-            ));
-        } else {
-            out.push(format!("The gradient has norm {}.", short(gradient_norm)));
-        }
-    }
     out
+}
+
+/// Whether the point is critical, and so a minimum or a saddle at all.
+fn critical_sentence(found: &Findings<'_>) -> Option<String> {
+    let norm = found.gradient_norm?;
+    let Some(c) = found.criticality else {
+        return Some(format!("The gradient has norm {}.", short(norm)));
+    };
+    let share = |x: f64| match 100.0 * x / found.loss.abs() {
+        p if p.is_finite() => format!("{} ({} % of it)", short(x), short(p)),
+        _ => short(x),
+    };
+    if c.critical {
+        let kind = match found.signs {
+            Some(HessianSigns::Indefinite) => "a saddle",
+            Some(HessianSigns::Positive) => "a minimum",
+            Some(HessianSigns::Negative) => "a maximum",
+            _ => "critical, and second derivatives do not say more",
+        };
+        return Some(format!(
+            "The point is {kind}: its gradient (norm {}) is zero to the stated tolerance, since a gradient step would lower the loss by about {} only.",
+            short(norm),
+            share(c.gradient_change)
+        ));
+    }
+    let mut text = format!(
+        "The point is not critical (‖∇L‖ = {}): one gradient step of length 1/|λ| would lower the loss by about {}",
+        short(norm),
+        share(c.gradient_change)
+    );
+    let newton = c.newton_steps[1].abs();
+    match c.escape_distance.filter(|d| *d > 0.0) {
+        Some(distance) => text.push_str(&format!(
+            "; along λ_min the quadratic model is stationary {} away, where the smallest loss found along it lies {} away.",
+            short(newton),
+            short(distance)
+        )),
+        None => text.push_str("; what is said here holds at this point, not at a minimum or saddle nearby."),
+    }
+    Some(text)
+}
+
+/// An estimate with its standard error, or with the word that none is known.
+pub fn with_error(e: &Estimate) -> String {
+    match e.known_error() {
+        Some(error) => format!("{} ± {}", number(e.value), short(error)),
+        None => format!("{} (error unknown: {} sample)", number(e.value), e.samples),
+    }
+}
+
+/// A number that may not be known.
+pub fn or_unknown(x: Option<f64>) -> String {
+    x.map_or("unknown".into(), short)
 }
 
 fn capitalised(text: &str) -> String {

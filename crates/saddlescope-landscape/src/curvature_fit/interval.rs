@@ -6,7 +6,7 @@ use crate::random;
 use crate::risk::{Risk, RiskError};
 
 /// Lines that are looked at.
-const LINES: usize = 4;
+pub(super) const LINES: usize = 4;
 /// Steps of the search on each line; each brings the change of the loss closer by a factor or settles it.
 const STEPS: usize = 40;
 

@@ -1,5 +1,7 @@
 //! Least squares on orthogonal polynomials: the quadratic part, and what it leaves.
 
+use serde::{Deserialize, Serialize};
+
 /// Polynomials of degree 0 to 4, orthonormal over the points of a line.
 pub(super) struct QuadraticFit {
     /// Values at the points, one polynomial a degree; fewer than five when there are fewer points.
@@ -9,12 +11,17 @@ pub(super) struct QuadraticFit {
 }
 
 /// One line's fit. Energies are sums of squares over the points.
-pub(super) struct Fit {
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LineFit {
+    /// Curvature at the middle of the line.
     pub curvature: f64,
     /// Standard error of the curvature from the residuals; NaN when the fit has no degree of freedom left.
     pub std_error: f64,
+    /// Σ over the points of the squared quadratic part.
     pub quadratic_energy: f64,
+    /// Of the cubic part.
     pub cubic_energy: f64,
+    /// Of the quartic part.
     pub quartic_energy: f64,
     /// Of everything beyond the quadratic; 0 when it is no more than rounding.
     pub residual_energy: f64,
@@ -53,7 +60,7 @@ impl QuadraticFit {
     }
 
     /// Fits the losses at the points.
-    pub fn apply(&self, losses: &[f64]) -> Fit {
+    pub fn apply(&self, losses: &[f64]) -> LineFit {
         let count = losses.len();
         // The curvature does not see a constant; taking it away keeps rounding small when the loss is large.
         let offset = losses[count / 2];
@@ -72,7 +79,7 @@ impl QuadraticFit {
             0..=3 => f64::NAN,
             _ => self.curvature.abs() * (energy / (count - 3) as f64).sqrt(),
         };
-        Fit {
+        LineFit {
             curvature: self.curvature * coefficients[2],
             std_error,
             quadratic_energy: coefficients[2] * coefficients[2],

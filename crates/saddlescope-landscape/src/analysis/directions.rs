@@ -3,15 +3,15 @@
 use std::path::Path;
 
 use saddlescope_data::weights::TensorMap;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::eigen::EigenStage;
 use super::error::AnalysisError;
-use super::folder::FolderError;
-use super::options::AnalysisOptions;
-use super::probes::filtered_direction;
 use super::results::{End, Results};
+use super::selection::Selection;
+use super::stages::eigenpairs::Eigenpairs;
+use super::stages::filtered_planes::filtered_direction;
+use super::store::FolderError;
 use super::subject::{Subject, hex};
 use super::verdict::number;
 use crate::axis::Axis;
@@ -19,7 +19,7 @@ use crate::direction::{Direction, Origin};
 use crate::layout::ParamLayout;
 
 /// One slice: a cut along one direction or a surface over two.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SliceRequest {
     /// Name, also of its files.
     pub name: String,
@@ -27,10 +27,12 @@ pub struct SliceRequest {
     pub directions: Vec<DirectionRequest>,
     /// The axis of each direction; `None`: from the curvature, or [−1, 1] for filter-normalised directions.
     pub axes: Vec<Option<Axis>>,
+    /// Whether a surface is also drawn on the other samples, where there are any. Cuts always are.
+    pub other: bool,
 }
 
 /// One direction.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DirectionRequest {
     /// An eigenvector of the Hessian, computed here: the `index`-th (from 1) at one end.
@@ -55,7 +57,7 @@ pub enum DirectionRequest {
 }
 
 /// A direction from a file; the record keeps its name and fingerprint.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GivenDirection {
     /// Where it is from, in words.
     pub name: String,
@@ -65,7 +67,7 @@ pub struct GivenDirection {
     #[serde(skip)]
     pub vector: Vec<f64>,
     /// What is known of it.
-    #[serde(skip)]
+    #[serde(skip, default = "given")]
     pub origin: Origin,
 }
 
@@ -79,6 +81,10 @@ pub struct NamedDirection {
     pub words: String,
     /// Whether its length is that of θ's filters.
     pub filtered: bool,
+}
+
+fn given() -> Origin {
+    Origin::Given
 }
 
 impl GivenDirection {
@@ -168,7 +174,7 @@ impl GivenDirection {
 pub fn read_results(folder: &Path) -> Result<Results, FolderError> {
     let path = folder.join("results.json");
     let bytes = std::fs::read(&path).map_err(|source| FolderError::Io { path: path.clone(), source })?;
-    serde_json::from_slice(&bytes).map_err(|source| FolderError::Json { path, source })
+    serde_json::from_slice(&bytes).map_err(|e| FolderError::Damaged { path, problem: e.to_string() })
 }
 
 /// What directions a file has, for an error.
@@ -194,11 +200,11 @@ fn eigen_label(end: End, value: f64, converged: bool) -> String {
 /// # Errors
 /// If the vector is not finite.
 pub fn eigen_direction(
-    stage: &EigenStage,
+    eigenpairs: &Eigenpairs,
     end: End,
     index: usize,
 ) -> Result<Option<NamedDirection>, AnalysisError> {
-    let Some((pair, vector)) = stage.pair(end, index) else { return Ok(None) };
+    let Some((pair, vector)) = eigenpairs.pair(end, index) else { return Ok(None) };
     let origin =
         Origin::Eigenvector { value: pair.value, residual: pair.residual, converged: pair.converged };
     let words = match (end, index) {
@@ -224,25 +230,25 @@ impl DirectionRequest {
     pub fn resolve(
         &self,
         subject: &Subject<'_>,
-        stage: Option<&EigenStage>,
-        options: &AnalysisOptions,
+        eigenpairs: Option<&Eigenpairs>,
+        selection: &Selection,
     ) -> Result<NamedDirection, AnalysisError> {
         let theta = subject.theta();
         match self {
             Self::Eigenvector { end, index } => {
-                let found = stage.map(|s| eigen_direction(s, *end, *index)).transpose()?.flatten();
+                let found = eigenpairs.map(|s| eigen_direction(s, *end, *index)).transpose()?.flatten();
                 found.ok_or_else(|| {
                     AnalysisError::Other(format!("the eigenvalue solve found no pair number {index} there"))
                 })
             }
             Self::Random { stream } => Ok(NamedDirection {
-                direction: Direction::random(theta.len(), options.seed, *stream)?.unit(),
+                direction: Direction::random(theta.len(), selection.seed, *stream)?.unit(),
                 label: "random".into(),
                 words: "random direction".into(),
                 filtered: false,
             }),
             Self::Filtered { stream } => Ok(NamedDirection {
-                direction: filtered_direction(theta, subject.risk().layout(), options, *stream)?,
+                direction: filtered_direction(theta, subject.risk().layout(), selection, *stream)?,
                 label: "random, filter-normalised".into(),
                 words: "random direction, filter-normalised".into(),
                 filtered: true,

@@ -1,0 +1,214 @@
+//! What to compute: a selection of stages with their options. `None` means that a stage is not asked for.
+
+use serde::{Deserialize, Serialize};
+
+use super::directions::SliceRequest;
+
+/// How the extreme eigenpairs are found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EigenMethod {
+    /// Both ends from one Krylov space (thick-restart Lanczos).
+    Lanczos,
+    /// The paper's Algorithm 1: largest magnitude, then the shifted operator.
+    Algorithm1,
+}
+
+/// Options of the eigenpairs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EigenpairOptions {
+    /// How many at the upper end.
+    pub largest: usize,
+    /// How many at the lower end.
+    pub smallest: usize,
+    /// Residual allowed, relative to each |λ|.
+    pub tolerance: f64,
+    /// At most this many products.
+    pub max_products: usize,
+    /// How the pairs are found.
+    pub method: EigenMethod,
+}
+
+impl Default for EigenpairOptions {
+    fn default() -> Self {
+        Self { largest: 3, smallest: 3, tolerance: 1e-3, max_products: 500, method: EigenMethod::Lanczos }
+    }
+}
+
+/// Options of the curvature fits along the probes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FitOptions {
+    /// Points on each line, at least 3.
+    pub points: usize,
+    /// Half-width of the lines; `None`: from the curvature.
+    pub radius: Option<f64>,
+}
+
+/// Options of the spectral density.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DensityStageOptions {
+    /// Number of random probes.
+    pub probes: usize,
+    /// Lanczos steps of each.
+    pub steps: usize,
+}
+
+/// Options of the split H = G + R.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SplitOptions {
+    /// Residual allowed, relative to each |λ|.
+    pub tolerance: f64,
+    /// At most this many products for each part.
+    pub max_products: usize,
+}
+
+impl Default for SplitOptions {
+    fn default() -> Self {
+        Self { tolerance: 1e-2, max_products: 500 }
+    }
+}
+
+/// How filter-normalised random directions are made, and how far planes and lines along them reach.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RandomDirectionOptions {
+    /// Whether they keep their components at biases and normalisation parameters.
+    pub keep_biases: bool,
+    /// Half-width of axes along them, in filter norms.
+    pub radius: f64,
+}
+
+impl Default for RandomDirectionOptions {
+    fn default() -> Self {
+        Self { keep_biases: false, radius: 1.0 }
+    }
+}
+
+/// Options of the usual cuts: along both extreme eigenvectors and along a random direction.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CutOptions {
+    /// Points of each cut.
+    pub points: usize,
+    /// Half-widths along λ_max and λ_min; `None`: from the curvature.
+    pub hessian_radius: Option<[f64; 2]>,
+}
+
+/// Options of the usual surfaces: the plane of the extreme eigenvectors, a random plane, and a neighbourhood.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SurfaceOptions {
+    /// Points along each side.
+    pub grid: usize,
+    /// Half-widths along λ_max and λ_min; `None`: from the curvature.
+    pub hessian_radius: Option<[f64; 2]>,
+}
+
+/// Cuts and surfaces along directions of the caller's choice.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SliceOptions {
+    /// The slices.
+    pub requests: Vec<SliceRequest>,
+    /// Points along axes that are not given.
+    pub grid: usize,
+}
+
+/// A selection of stages with their options. Self-check and point (loss, accuracy, gradient) belong to every selection.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Selection {
+    /// Name of the verb, for the record.
+    pub verb: String,
+    /// Seed of every random number.
+    pub seed: u64,
+    /// Extreme eigenpairs of the Hessian.
+    pub eigenpairs: Option<EigenpairOptions>,
+    /// Number of Gaussian probes for trace, norm, layers and random planes (even; rounded up).
+    pub probes: Option<usize>,
+    /// Curvature fits along the probes; nothing without probes.
+    pub fits: Option<FitOptions>,
+    /// Spectral density.
+    pub density: Option<DensityStageOptions>,
+    /// Extreme eigenvalues of G and H − G; needs both ends of the spectrum.
+    pub split: Option<SplitOptions>,
+    /// Number of filter-normalised random planes whose curvature is measured.
+    pub filtered_planes: Option<usize>,
+    /// The search along negative curvature; needs λ_min.
+    pub escape: bool,
+    /// The usual cuts.
+    pub cuts: Option<CutOptions>,
+    /// The usual surfaces.
+    pub surfaces: Option<SurfaceOptions>,
+    /// Slices along chosen directions.
+    pub slices: SliceOptions,
+    /// How random directions are made.
+    pub random: RandomDirectionOptions,
+}
+
+impl Default for Selection {
+    /// The main job: every stage with its default options.
+    fn default() -> Self {
+        Self {
+            verb: "analyze".into(),
+            seed: 0,
+            eigenpairs: Some(EigenpairOptions::default()),
+            probes: Some(16),
+            fits: Some(FitOptions { points: 7, radius: None }),
+            density: Some(DensityStageOptions { probes: 2, steps: 32 }),
+            split: Some(SplitOptions::default()),
+            filtered_planes: Some(4),
+            escape: true,
+            cuts: Some(CutOptions { points: 41, hessian_radius: None }),
+            surfaces: Some(SurfaceOptions { grid: 25, hessian_radius: None }),
+            slices: SliceOptions::default(),
+            random: RandomDirectionOptions::default(),
+        }
+    }
+}
+
+impl Selection {
+    /// No stage but self-check and point. A verb adds what it is for.
+    pub fn nothing(verb: &str) -> Self {
+        Self {
+            verb: verb.into(),
+            eigenpairs: None,
+            probes: None,
+            fits: None,
+            density: None,
+            split: None,
+            filtered_planes: None,
+            escape: false,
+            cuts: None,
+            surfaces: None,
+            ..Self::default()
+        }
+    }
+
+    /// Number of probes asked for: even, since two make a random plane.
+    pub fn probe_count(&self) -> usize {
+        self.probes.unwrap_or(0).next_multiple_of(2)
+    }
+
+    /// How many eigenpairs are asked for at both ends together.
+    pub fn pairs(&self) -> usize {
+        self.eigenpairs.as_ref().map_or(0, |e| e.largest + e.smallest)
+    }
+
+    /// This selection with the stages of an earlier one where it asks for nothing itself. The folder's report shows both.
+    #[must_use]
+    pub fn with_earlier(&self, earlier: &Self) -> Self {
+        let mut all = self.clone();
+        if earlier.seed != self.seed {
+            return all;
+        }
+        all.eigenpairs = all.eigenpairs.or_else(|| earlier.eigenpairs.clone());
+        all.probes = all.probes.or(earlier.probes);
+        all.fits = all.fits.or_else(|| earlier.fits.clone());
+        all.density = all.density.or_else(|| earlier.density.clone());
+        all.split = all.split.or_else(|| earlier.split.clone());
+        all.filtered_planes = all.filtered_planes.or(earlier.filtered_planes);
+        all.escape |= earlier.escape;
+        all.cuts = all.cuts.or_else(|| earlier.cuts.clone());
+        all.surfaces = all.surfaces.or_else(|| earlier.surfaces.clone());
+        if all.slices.requests.is_empty() {
+            all.slices = earlier.slices.clone();
+        }
+        all
+    }
+}

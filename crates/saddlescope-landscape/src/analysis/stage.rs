@@ -1,0 +1,328 @@
+//! What a stage is, and how it is run: read where the folder has its result, continued or computed where it has not.
+
+use std::cell::{Cell, OnceCell};
+use std::time::Instant;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::error::AnalysisError;
+use super::memory::MemoryPlan;
+use super::monitor::Monitor;
+use super::results::{EscapeResult, SplitResult};
+use super::selection::Selection;
+use super::stages::density::Quadratures;
+use super::stages::eigenpairs::Eigenpairs;
+use super::stages::point::PointValues;
+use super::stages::probes::Probes;
+use super::stages::self_check::Checked;
+use super::stages::slices::{Cut, NamedSurface};
+use super::store::{Dependencies, Folder, FolderError, Slot, Spent, State};
+use super::subject::Subject;
+use crate::curvature_fit::CurvatureFit;
+use crate::risk::{Curvature, Evaluation, Point, Product, Risk, RiskError};
+
+/// One part of an analysis.
+pub(crate) trait Stage {
+    /// What it finds.
+    type Output: Serialize + DeserializeOwned;
+
+    /// Its name: in file names, tables and messages.
+    fn name(&self) -> String;
+
+    /// What it does, for the progress line.
+    fn title(&self) -> String;
+
+    /// Exactly what its result depends on besides the folder's subject; the keys of stages that it uses among it.
+    fn dependencies(&self, keys: &Keys) -> Dependencies;
+
+    /// What it will cost, computed from nothing.
+    fn forecast(&self, env: &Env<'_>) -> Forecast;
+
+    /// Whether it can be computed from what was found: a stage may need another that found nothing.
+    fn applies(&self, _found: &Found) -> bool {
+        true
+    }
+
+    /// Whether a finished result has all that is asked for; else it is continued.
+    fn suffices(&self, _kept: &Self::Output) -> bool {
+        true
+    }
+
+    /// Computes the result, going on from what is kept.
+    fn compute(&self, at: &mut At<'_, '_>, kept: Option<Self::Output>)
+    -> Result<Self::Output, AnalysisError>;
+
+    /// Puts the result where later stages and the report look for it.
+    fn file(&self, output: Self::Output, slot: &Slot, found: &mut Found) -> Result<(), AnalysisError>;
+}
+
+/// What a stage costs when computed from nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forecast {
+    /// Products with a curvature matrix.
+    pub products: usize,
+    /// Evaluations of the loss on the samples of slices.
+    pub evaluations: usize,
+}
+
+/// Keys of the stages that others depend on.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Keys {
+    /// Of the eigenpairs, if they are asked for.
+    pub eigenpairs: Option<String>,
+    /// Of the escape, if it is asked for.
+    pub escape: Option<String>,
+    /// The identity of the samples that slices are drawn on.
+    pub slices: Value,
+    /// The identity of the other samples; null where there are none.
+    pub other: Value,
+}
+
+impl Keys {
+    /// The key of the eigenpairs as a dependency.
+    pub fn put_eigenpairs(&self, of: &mut Dependencies) {
+        of.insert("stage.eigenpairs".into(), self.eigenpairs.clone().into());
+    }
+}
+
+/// What the stages found so far.
+#[derive(Default)]
+pub(crate) struct Found {
+    pub self_check: Option<Checked>,
+    pub point: Option<PointValues>,
+    pub eigenpairs: Option<Eigenpairs>,
+    pub probes: Option<Probes>,
+    pub fits: Option<CurvatureFit>,
+    pub density: Option<Quadratures>,
+    pub split: Option<SplitResult>,
+    pub filtered_planes: Option<Vec<[f64; 3]>>,
+    pub escape: Option<EscapeResult>,
+    pub cuts: Vec<Cut>,
+    pub surfaces: Vec<NamedSurface>,
+}
+
+impl Found {
+    /// The point, which every other stage may use.
+    ///
+    /// # Errors
+    /// Before the point was computed: a fault in the order of stages.
+    pub fn point(&self) -> Result<&PointValues, AnalysisError> {
+        self.point.as_ref().ok_or_else(|| AnalysisError::Other("the point was not computed first".into()))
+    }
+}
+
+/// What all stages of a run share.
+pub(crate) struct Env<'a> {
+    pub subject: &'a Subject<'a>,
+    pub selection: &'a Selection,
+    pub plan: &'a MemoryPlan,
+    pub folder: &'a Folder,
+    point: OnceCell<Box<dyn Point + 'a>>,
+    products: Cell<usize>,
+    evaluations: Cell<usize>,
+}
+
+impl<'a> Env<'a> {
+    pub fn new(
+        subject: &'a Subject<'a>,
+        selection: &'a Selection,
+        plan: &'a MemoryPlan,
+        folder: &'a Folder,
+    ) -> Self {
+        Self {
+            subject,
+            selection,
+            plan,
+            folder,
+            point: OnceCell::new(),
+            products: Cell::new(0),
+            evaluations: Cell::new(0),
+        }
+    }
+
+    /// The risk near θ; set up when it is first needed.
+    pub fn point(&self) -> Result<&dyn Point, RiskError> {
+        if self.point.get().is_none() {
+            let point = self.subject.risk().at(self.subject.theta(), self.plan.keep)?;
+            // Nothing else can have set it in between: a run has one thread of stages.
+            let _ = self.point.set(point);
+        }
+        match self.point.get() {
+            Some(point) => Ok(&**point),
+            None => Err(RiskError::failed("the point could not be set up")),
+        }
+    }
+
+    /// A block product at θ, counted.
+    pub fn product(&self, curvature: Curvature, vs: &[f64], out: &mut [f64]) -> Result<Product, RiskError> {
+        let product = self.point()?.product(curvature, vs, out)?;
+        self.count_products(vs.len() / self.subject.theta().len().max(1));
+        Ok(product)
+    }
+
+    /// Products that were made elsewhere.
+    pub fn count_products(&self, products: usize) {
+        self.products.set(self.products.get() + products);
+    }
+
+    /// An evaluation, counted.
+    pub fn evaluate(&self, risk: &dyn Risk, theta: &[f64]) -> Result<Evaluation, RiskError> {
+        self.count_evaluations(1);
+        risk.evaluate(theta)
+    }
+
+    /// Evaluations that were made elsewhere.
+    pub fn count_evaluations(&self, evaluations: usize) {
+        self.evaluations.set(self.evaluations.get() + evaluations);
+    }
+}
+
+/// Where a stage stands while it is computed.
+pub(crate) struct At<'e, 'a> {
+    pub env: &'e Env<'a>,
+    pub found: &'e Found,
+    pub slot: &'e Slot,
+    pub monitor: &'e mut dyn Monitor,
+    began: Instant,
+    before: Spent,
+    products: usize,
+    evaluations: usize,
+}
+
+impl At<'_, '_> {
+    /// Keeps a beginning that a later run goes on from.
+    pub fn keep<T: Serialize>(&self, beginning: &T) -> Result<(), FolderError> {
+        self.slot.save(State::Partial, self.spent(), beginning)
+    }
+
+    /// What the stage cost so far, earlier runs included.
+    pub fn spent(&self) -> Spent {
+        Spent {
+            seconds: self.before.seconds + self.began.elapsed().as_secs_f64(),
+            products: self.before.products + self.env.products.get() - self.products,
+            evaluations: self.before.evaluations + self.env.evaluations.get() - self.evaluations,
+        }
+    }
+
+    /// An error if whoever watches wants to stop.
+    pub fn check(&self) -> Result<(), AnalysisError> {
+        if self.monitor.cancelled() { Err(AnalysisError::Cancelled) } else { Ok(()) }
+    }
+}
+
+/// What will happen to a stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fate {
+    /// Read from the folder.
+    Reused,
+    /// Begun earlier, and gone on with.
+    Continued,
+    /// Computed from nothing.
+    ToDo,
+}
+
+/// A row of the table that is shown before anything is computed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlannedStage {
+    /// Its name.
+    pub name: String,
+    /// What will happen to it.
+    pub fate: Fate,
+    /// What it costs from nothing.
+    pub forecast: Forecast,
+    /// What earlier runs spent on it.
+    pub spent: Spent,
+}
+
+/// Any stage, whatever it finds.
+pub(crate) trait AnyStage {
+    /// The slot of its result.
+    fn slot(&self, env: &Env<'_>, keys: &Keys) -> Slot;
+
+    /// What will happen to it.
+    fn plan(&self, env: &Env<'_>, keys: &Keys) -> Result<PlannedStage, AnalysisError>;
+
+    /// Reads, continues or computes it. `only_kept`: nothing is computed; a stage that is not kept is left out.
+    fn run(
+        &self,
+        env: &Env<'_>,
+        keys: &Keys,
+        found: &mut Found,
+        only_kept: bool,
+        monitor: &mut dyn Monitor,
+    ) -> Result<(), AnalysisError>;
+}
+
+impl<S: Stage> AnyStage for S {
+    fn slot(&self, env: &Env<'_>, keys: &Keys) -> Slot {
+        let mut of = self.dependencies(keys);
+        of.insert("seed".into(), env.selection.seed.into());
+        env.folder.slot(&self.name(), of)
+    }
+
+    fn plan(&self, env: &Env<'_>, keys: &Keys) -> Result<PlannedStage, AnalysisError> {
+        let slot = AnyStage::slot(self, env, keys);
+        let kept = slot.load::<S::Output>()?;
+        let fate = match &kept {
+            Some(r) if r.state == State::Complete && self.suffices(&r.result) => Fate::Reused,
+            Some(_) => Fate::Continued,
+            // A stage that was stopped before its first result leaves a log.
+            None if slot.has_files()? => Fate::Continued,
+            None => Fate::ToDo,
+        };
+        let spent = kept.map_or(Spent::default(), |r| r.spent);
+        Ok(PlannedStage { name: self.name(), fate, forecast: self.forecast(env), spent })
+    }
+
+    fn run(
+        &self,
+        env: &Env<'_>,
+        keys: &Keys,
+        found: &mut Found,
+        only_kept: bool,
+        monitor: &mut dyn Monitor,
+    ) -> Result<(), AnalysisError> {
+        let slot = AnyStage::slot(self, env, keys);
+        let kept = slot.load::<S::Output>()?;
+        let done =
+            |r: &super::store::Record<S::Output>| r.state == State::Complete && self.suffices(&r.result);
+        if kept.as_ref().is_some_and(done) {
+            if let Some(record) = kept {
+                self.file(record.result, &slot, found)?;
+                monitor.finished(&self.name());
+            }
+            return Ok(());
+        }
+        if only_kept || !self.applies(found) {
+            monitor.finished(&self.name());
+            return Ok(());
+        }
+        let (before, kept) = kept.map_or((Spent::default(), None), |r| (r.spent, Some(r.result)));
+        let mut at = At {
+            env,
+            found,
+            slot: &slot,
+            monitor,
+            began: Instant::now(),
+            before,
+            products: env.products.get(),
+            evaluations: env.evaluations.get(),
+        };
+        at.check()?;
+        at.monitor.begin(&self.title(), None);
+        let output = self.compute(&mut at, kept)?;
+        let spent = at.spent();
+        slot.save(State::Complete, spent, &output)?;
+        self.file(output, &slot, found)?;
+        monitor.finished(&self.name());
+        Ok(())
+    }
+}
+
+/// A dependency by name.
+pub(crate) fn of<const N: usize>(pairs: [(&str, Value); N]) -> Dependencies {
+    pairs.into_iter().map(|(name, value)| (name.to_string(), value)).collect()
+}

@@ -1,0 +1,311 @@
+//! Extreme eigenpairs of the Hessian, saved after every product.
+
+use std::fs::File;
+use std::io::BufWriter;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+
+use saddlescope_data::weights::{TensorData, TensorMap};
+use saddlescope_krylov::{
+    Eigenpair, ExtremeEigen, LanczosState, Observer, Precision, Progress, SnapshotWriter, Status,
+    SymmetricOperator, Wanted, algorithm1, extreme_eigenpairs, read_snapshot, resume_extreme_eigenpairs,
+};
+
+use super::super::error::AnalysisError;
+use super::super::journal::Journal;
+use super::super::monitor::Monitor;
+use super::super::results::{EigenResult, EigenpairResult, End};
+use super::super::selection::{EigenMethod, EigenpairOptions};
+use super::super::stage::{At, Env, Forecast, Found, Keys, Stage, of};
+use super::super::store::{Dependencies, FolderError, Slot};
+use crate::curvature_operator::CurvatureOperator;
+use crate::risk::Curvature;
+
+/// The stage's numbers and the eigenvectors, in the order of the pairs.
+#[derive(Clone, Debug)]
+pub struct Eigenpairs {
+    /// Numbers.
+    pub result: EigenResult,
+    /// Unit vectors.
+    pub vectors: Vec<Vec<f64>>,
+}
+
+impl Eigenpairs {
+    /// Number `index` (from 1, the extreme one) at one end, with its vector, if it was found.
+    pub fn pair(&self, end: End, index: usize) -> Option<(&EigenpairResult, &[f64])> {
+        let mut places: Vec<usize> =
+            (0..self.vectors.len()).filter(|&i| self.result.pairs[i].end == end).collect();
+        if end == End::Smallest {
+            places.reverse();
+        }
+        let &i = places.get(index.checked_sub(1)?)?;
+        Some((&self.result.pairs[i], &self.vectors[i]))
+    }
+
+    /// The pair of the largest eigenvalue, if it was asked for.
+    pub fn largest(&self) -> Option<(&EigenpairResult, &[f64])> {
+        self.pair(End::Largest, 1)
+    }
+
+    /// The pair of the smallest eigenvalue, if it was asked for.
+    pub fn smallest(&self) -> Option<(&EigenpairResult, &[f64])> {
+        self.pair(End::Smallest, 1)
+    }
+}
+
+const VECTORS: &str = "safetensors";
+const LOG: &str = "lanczos";
+const PRODUCTS: &str = "products";
+
+/// The stage of the eigenpairs.
+pub(crate) struct EigenpairsStage {
+    /// Which pairs, how exactly, and how.
+    pub options: EigenpairOptions,
+    /// Bytes that the Krylov basis may take: its size decides when a solve restarts.
+    pub basis: usize,
+}
+
+impl EigenpairsStage {
+    fn solve(&self, at: &At<'_, '_>, precision: Precision) -> ExtremeEigen {
+        ExtremeEigen {
+            wanted: Wanted::Ends { largest: self.options.largest, smallest: self.options.smallest },
+            tolerance: self.options.tolerance,
+            max_products: self.options.max_products,
+            precision,
+            seed: at.env.selection.seed,
+            basis_limit: at.env.plan.basis_limit(),
+            ..ExtremeEigen::default()
+        }
+    }
+}
+
+impl Stage for EigenpairsStage {
+    type Output = EigenResult;
+
+    fn name(&self) -> String {
+        "eigenpairs".into()
+    }
+
+    fn title(&self) -> String {
+        "extreme eigenpairs".into()
+    }
+
+    fn dependencies(&self, _keys: &Keys) -> Dependencies {
+        let o = &self.options;
+        of([
+            ("largest", o.largest.into()),
+            ("smallest", o.smallest.into()),
+            ("tolerance", o.tolerance.into()),
+            ("max_products", o.max_products.into()),
+            ("method", serde_json::to_value(o.method).unwrap_or_default()),
+            ("basis_bytes", self.basis.into()),
+        ])
+    }
+
+    fn forecast(&self, _env: &Env<'_>) -> Forecast {
+        // A plain run needs about 45 products for one pair at each end, and some ten more for every further pair; the errors
+        // over the data take one product a pair.
+        let pairs = self.options.largest + self.options.smallest;
+        Forecast { products: (35 + 10 * pairs).min(self.options.max_products) + pairs, evaluations: 0 }
+    }
+
+    fn compute(&self, at: &mut At<'_, '_>, _: Option<EigenResult>) -> Result<EigenResult, AnalysisError> {
+        let offers = at.env.subject.risk().offers();
+        let solve = self.solve(at, offers.precision);
+        let operator = CurvatureOperator::hessian(at.env.point()?);
+        let mut watch = Watch::new(at.slot.file(LOG), at.monitor);
+        let (pairs, ends, status, products, condition) = match self.options.method {
+            EigenMethod::Lanczos => {
+                let log = File::open(at.slot.file(LOG)).ok().and_then(|f| read_snapshot(f).ok());
+                let solution = match log {
+                    Some(state) => resume_extreme_eigenpairs(&operator, &solve, state, &mut watch)?,
+                    None => extreme_eigenpairs(&operator, &solve, &mut watch)?,
+                };
+                let largest = solution.largest().len();
+                let ends: Vec<End> = (0..solution.pairs.len())
+                    .map(|i| if i < largest { End::Largest } else { End::Smallest })
+                    .collect();
+                (solution.pairs, ends, solution.status, solution.products, None)
+            }
+            EigenMethod::Algorithm1 => {
+                let journal = Journal::open(&operator, &at.slot.file(PRODUCTS))?;
+                let outcome = watch.algorithm1(&journal, &solve)?;
+                journal.finish()?;
+                outcome
+            }
+        };
+        if let Some(error) = watch.failure {
+            return Err(error);
+        }
+        if status == Status::Cancelled {
+            return Err(AnalysisError::Cancelled);
+        }
+        at.env.count_products(products);
+        let errors = sampling_errors(at, &pairs)?;
+        // Number 1 is the extreme one at either end.
+        let results: Vec<EigenpairResult> = (pairs.iter().zip(&ends).zip(&errors).enumerate())
+            .map(|(i, ((pair, &end), &std_error))| {
+                let (lo, hi) = pair.interval();
+                let (name, count) = match end {
+                    End::Largest => ("largest", i + 1),
+                    End::Smallest => ("smallest", ends.len() - i),
+                };
+                EigenpairResult {
+                    end,
+                    value: pair.value,
+                    residual: pair.residual,
+                    interval: [lo, hi],
+                    std_error,
+                    converged: pair.converged,
+                    direction: format!("eigenvector.{name}.{count}"),
+                }
+            })
+            .collect();
+        let result = EigenResult {
+            pairs: results,
+            status,
+            message: status.to_string(),
+            products,
+            method: self.options.method,
+            condition_b1: condition,
+        };
+        let mut tensors = TensorMap::new();
+        for (pair, r) in pairs.into_iter().zip(&result.pairs) {
+            tensors.insert(r.direction.clone(), vec![pair.vector.len()], TensorData::F64(pair.vector))?;
+        }
+        tensors.write(&at.slot.file(VECTORS))?;
+        at.monitor.end(&format!("{products} products: {}", result.message));
+        Ok(result)
+    }
+
+    fn file(&self, result: EigenResult, slot: &Slot, found: &mut Found) -> Result<(), AnalysisError> {
+        slot.remove(LOG)?;
+        slot.remove(PRODUCTS)?;
+        let path = slot.file(VECTORS);
+        let tensors = TensorMap::read(&path)?;
+        let vector = |pair: &EigenpairResult| {
+            tensors.get(&pair.direction).map(|t| t.data.to_f64()).ok_or_else(|| AnalysisError::Given {
+                path: path.clone(),
+                problem: format!("no eigenvector `{}`", pair.direction),
+            })
+        };
+        let vectors = result.pairs.iter().map(vector).collect::<Result<_, _>>()?;
+        found.eigenpairs = Some(Eigenpairs { result, vectors });
+        Ok(())
+    }
+}
+
+/// Standard error of each λ over chunks of samples: chunks are independent draws from the source of the data, and
+/// λ ≈ Σ w_c vᵀH_c v with weights w_c = share of the samples. `None` where there are fewer than two chunks.
+fn sampling_errors(at: &At<'_, '_>, pairs: &[Eigenpair]) -> Result<Vec<Option<f64>>, AnalysisError> {
+    if pairs.is_empty() || !at.env.subject.risk().offers().chunks {
+        return Ok(vec![None; pairs.len()]);
+    }
+    let vs: Vec<f64> = pairs.iter().flat_map(|p| p.vector.iter().copied()).collect();
+    let mut out = vec![0.0; vs.len()];
+    let product = at.env.product(Curvature::Hessian, &vs, &mut out)?;
+    let mut errors: Vec<Option<f64>> =
+        product.quotients.iter().map(|q| weighted_std_error(q, &product.chunk_samples)).collect();
+    errors.resize(pairs.len(), None);
+    Ok(errors)
+}
+
+/// Standard error of a weighted mean of independent values whose variances are inverse to their weights; `None` for fewer
+/// than two.
+pub fn weighted_std_error(values: &[f64], weights: &[usize]) -> Option<f64> {
+    let count = values.len();
+    if count < 2 {
+        return None;
+    }
+    let total: f64 = weights.iter().map(|&w| w as f64).sum();
+    let mean: f64 = values.iter().zip(weights).map(|(v, &w)| v * w as f64).sum::<f64>() / total;
+    let spread: f64 = values.iter().zip(weights).map(|(v, &w)| w as f64 * (v - mean).powi(2)).sum();
+    Some((spread / (total * (count - 1) as f64)).sqrt())
+}
+
+/// Passes progress on and saves the solver's state.
+struct Watch<'a> {
+    log: PathBuf,
+    monitor: &'a mut dyn Monitor,
+    writer: Option<SnapshotWriter<BufWriter<File>>>,
+    failure: Option<AnalysisError>,
+}
+
+type Algorithm1Outcome = (Vec<Eigenpair>, Vec<End>, Status, usize, Option<String>);
+
+impl<'a> Watch<'a> {
+    fn new(log: PathBuf, monitor: &'a mut dyn Monitor) -> Self {
+        Self { log, monitor, writer: None, failure: None }
+    }
+
+    fn algorithm1(
+        &mut self,
+        operator: &dyn SymmetricOperator,
+        options: &ExtremeEigen,
+    ) -> Result<Algorithm1Outcome, AnalysisError> {
+        let found = algorithm1(operator, options, &mut |p: &Progress<'_>| self.progress(p))?;
+        let condition = found.condition.map(|c| c.to_string());
+        let (mut pairs, mut ends) = (Vec::new(), Vec::new());
+        for (pair, end) in [(found.maximum(), End::Largest), (found.minimum(), End::Smallest)] {
+            if let Some(pair) = pair {
+                pairs.push(pair.clone());
+                ends.push(end);
+            }
+        }
+        Ok((pairs, ends, found.status, found.products, condition))
+    }
+
+    fn save(&mut self, state: &LanczosState) -> Result<(), AnalysisError> {
+        if let Some(writer) = &mut self.writer {
+            return Ok(writer.write(state)?);
+        }
+        // A new log is written beside the old one and takes its place when it holds a whole state.
+        let new = self.log.with_extension("lanczos-new");
+        let io = |path: &std::path::Path, source| {
+            AnalysisError::Folder(FolderError::Io { path: path.into(), source })
+        };
+        let file = File::create(&new).map_err(|e| io(&new, e))?;
+        let mut writer = SnapshotWriter::new(BufWriter::new(file));
+        writer.write(state)?;
+        std::fs::rename(&new, &self.log).map_err(|e| io(&self.log, e))?;
+        self.writer = Some(writer);
+        Ok(())
+    }
+}
+
+impl Observer for Watch<'_> {
+    fn progress(&mut self, progress: &Progress<'_>) -> ControlFlow<()> {
+        let note = match (progress.ritz.first(), progress.ritz.last()) {
+            (Some(a), Some(b)) => format!(
+                "λ {:.5} … {:.5}, residuals {:.1e} … {:.1e}",
+                a.value, b.value, a.residual_estimate, b.residual_estimate
+            ),
+            _ => String::new(),
+        };
+        self.monitor.advance(progress.products as u64, &note);
+        if self.monitor.cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    fn snapshot(&mut self, state: &LanczosState) -> ControlFlow<()> {
+        match self.save(state) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => {
+                self.failure = Some(error);
+                ControlFlow::Break(())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::weighted_std_error;
+
+    #[test]
+    fn equal_weights_give_the_usual_standard_error() {
+        // Mean of 1, 2, 3, 4: s² = 5/3, standard error √(5/12).
+        let found = weighted_std_error(&[1.0, 2.0, 3.0, 4.0], &[5, 5, 5, 5]);
+        assert!((found.unwrap() - (5.0_f64 / 12.0).sqrt()).abs() < 1e-15);
+        assert_eq!(weighted_std_error(&[1.0], &[5]), None);
+    }
+}

@@ -1,0 +1,168 @@
+//! A line search along negative curvature: how much loss there is to gain, and what other samples say.
+
+use saddlescope_data::weights::TensorMap;
+
+use super::super::directions::read_results;
+use super::super::error::AnalysisError;
+use super::super::monitor::Monitor;
+use super::super::results::{EscapeResult, smallest};
+use super::super::stage::{At, Env, Forecast, Found, Keys, Stage, of};
+use super::super::store::{Dependencies, Slot};
+use super::eigenpairs::Eigenpairs;
+use crate::risk::Evaluation;
+
+/// Factor between steps of the search, and how many there are on each side.
+const FACTOR: f64 = 1.5;
+const STEPS: i32 = 14;
+
+fn move_to(theta: &[f64], step: f64, direction: &[f64], out: &mut [f64]) {
+    for ((o, t), d) in out.iter_mut().zip(theta).zip(direction) {
+        *o = t + step * d;
+    }
+}
+
+/// θ moved by `step` along `direction`.
+pub fn moved(theta: &[f64], step: f64, direction: &[f64]) -> Vec<f64> {
+    let mut out = vec![0.0; theta.len()];
+    move_to(theta, step, direction, &mut out);
+    out
+}
+
+/// The stage of the search: both ways along the eigenvector of λ_min with steps that grow by half, then golden section.
+/// It applies where λ_min is certainly negative.
+pub(crate) struct EscapeStage;
+
+impl Stage for EscapeStage {
+    type Output = EscapeResult;
+
+    fn name(&self) -> String {
+        "escape".into()
+    }
+
+    fn title(&self) -> String {
+        "escape along negative curvature".into()
+    }
+
+    fn dependencies(&self, keys: &Keys) -> Dependencies {
+        let mut of = of([("other", keys.other.clone())]);
+        keys.put_eigenpairs(&mut of);
+        of
+    }
+
+    fn forecast(&self, _env: &Env<'_>) -> Forecast {
+        Forecast { products: 0, evaluations: 40 }
+    }
+
+    fn applies(&self, found: &Found) -> bool {
+        let smallest = found.eigenpairs.as_ref().and_then(Eigenpairs::smallest);
+        smallest.is_some_and(|(p, _)| p.converged && p.interval[1] < 0.0)
+    }
+
+    fn compute(&self, at: &mut At<'_, '_>, _: Option<EscapeResult>) -> Result<EscapeResult, AnalysisError> {
+        let Some((pair, vector)) = at.found.eigenpairs.as_ref().and_then(Eigenpairs::smallest) else {
+            return Err(AnalysisError::Other("the escape needs the smallest eigenvalue".into()));
+        };
+        let (env, monitor) = (at.env, &mut *at.monitor);
+        let (risk, theta) = (env.subject.risk(), env.subject.theta());
+        let mut point = vec![0.0; theta.len()];
+        let mut tried: Vec<[f64; 2]> = Vec::new();
+        let before = at.found.point()?;
+        let (here, accuracy_here, other_here) = (before.loss, before.accuracy, before.other);
+        let mut evaluate = |step: f64, tried: &mut Vec<[f64; 2]>, monitor: &mut dyn Monitor| {
+            if monitor.cancelled() {
+                return Err(AnalysisError::Cancelled);
+            }
+            move_to(theta, step, vector, &mut point);
+            let loss = env.evaluate(risk, &point)?.loss;
+            tried.push([step, loss]);
+            monitor.advance(tried.len() as u64, &format!("step {step:+.3e}, loss {loss:.6}"));
+            Ok(loss)
+        };
+        // Smallest step: where the quadratic model gains 1e-4 of the loss.
+        let scale = (2e-4 * here.abs().max(1e-6) / pair.value.abs()).sqrt();
+        let mut best = (0.0, here);
+        for side in [1.0, -1.0] {
+            let mut last = here;
+            for i in 0..STEPS {
+                let step = side * scale * FACTOR.powi(i);
+                let loss = evaluate(step, &mut tried, monitor)?;
+                if loss < best.1 {
+                    best = (step, loss);
+                }
+                // Once it rises above the start it will not come back soon.
+                let falls = loss < last || loss < here;
+                if !falls {
+                    break;
+                }
+                last = loss;
+            }
+        }
+        if best.0 != 0.0 {
+            let (mut lo, mut hi) = (best.0 / FACTOR, best.0 * FACTOR);
+            let golden = 0.5 * (5.0_f64.sqrt() - 1.0);
+            for _ in 0..8 {
+                let (a, b) = (hi - golden * (hi - lo), lo + golden * (hi - lo));
+                let (la, lb) = (evaluate(a, &mut tried, monitor)?, evaluate(b, &mut tried, monitor)?);
+                for (step, loss) in [(a, la), (b, lb)] {
+                    if loss < best.1 {
+                        best = (step, loss);
+                    }
+                }
+                if la < lb {
+                    hi = b;
+                } else {
+                    lo = a;
+                }
+            }
+        }
+        let point = moved(theta, best.0, vector);
+        let after = env.evaluate(risk, &point)?;
+        let there = env.subject.other.map(|split| env.evaluate(split.risk, &point)).transpose()?;
+        let both = |before: Option<f64>, after: Option<f64>| Some([before?, after?]);
+        let result = EscapeResult {
+            step: best.0,
+            loss: [here, after.loss],
+            other_loss: both(other_here.map(|o| o.0), there.as_ref().map(|e| e.loss)),
+            accuracy: both(accuracy_here, after.accuracy()),
+            other_accuracy: both(other_here.and_then(|o| o.1), there.as_ref().and_then(Evaluation::accuracy)),
+            tried,
+        };
+        monitor.end(&format!("loss {:.6} → {:.6}", result.loss[0], result.loss[1]));
+        Ok(result)
+    }
+
+    fn file(&self, output: EscapeResult, _slot: &Slot, found: &mut Found) -> Result<(), AnalysisError> {
+        found.escape = Some(output);
+        Ok(())
+    }
+}
+
+/// θ moved by the step that a finished analysis found, and what it found. `weights` is the fingerprint of the model.
+///
+/// # Errors
+/// If the folder holds no such analysis, or one of other weights, or one that found no way out.
+pub fn escaped_weights(
+    dir: &std::path::Path,
+    weights: &str,
+    theta: &[f64],
+) -> Result<(Vec<f64>, EscapeResult), AnalysisError> {
+    let path = dir.join("results.json");
+    let results = read_results(dir)?;
+    if let Some(problem) = results.other_weights(weights) {
+        return Err(AnalysisError::Other(format!("{}: {problem}", path.display())));
+    }
+    let Some(escape) = results.escape.filter(|e| e.step != 0.0) else {
+        return Err(AnalysisError::Other(format!("{}: no step lowers the loss", path.display())));
+    };
+    let key = results.stages.get("eigenpairs").map_or("", String::as_str);
+    let vectors = dir.join("kept").join(format!("eigenpairs-{key}.safetensors"));
+    let tensors = TensorMap::read(&vectors)?;
+    let name = smallest(&results.eigenpairs).map_or("", |p| p.direction.as_str());
+    let Some(vector) = tensors.get(name).map(|t| t.data.to_f64()).filter(|v| v.len() == theta.len()) else {
+        return Err(AnalysisError::Other(format!(
+            "{}: the eigenvector {name:?} is not in its folder",
+            path.display()
+        )));
+    };
+    Ok((moved(theta, escape.step, &vector), escape))
+}

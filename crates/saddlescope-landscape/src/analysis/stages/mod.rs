@@ -1,0 +1,13 @@
+//! The stages, one file each.
+
+pub(crate) mod density;
+pub(crate) mod eigenpairs;
+pub(crate) mod escape;
+pub(crate) mod filtered_planes;
+pub(crate) mod fits;
+pub(crate) mod planes;
+pub(crate) mod point;
+pub(crate) mod probes;
+pub(crate) mod self_check;
+pub(crate) mod slices;
+pub(crate) mod split;

@@ -1,0 +1,430 @@
+//! Which planes and cuts are evaluated, and their stages: one for each cut and for each surface on each set of samples.
+
+use std::ops::ControlFlow;
+
+use serde::Serialize;
+
+use super::super::directions::{DirectionRequest, NamedDirection};
+use super::super::error::AnalysisError;
+use super::super::results::End;
+use super::super::rows::{RowLog, fingerprint};
+use super::super::selection::{RandomDirectionOptions, Selection};
+use super::super::stage::{AnyStage, At, Env, Forecast, Found, Keys, Stage, of};
+use super::super::store::{Dependencies, FolderError, Slot};
+use super::super::subject::Split;
+use super::slices::{Cut, NamedSurface, radius, shown_change, symmetric_axis};
+use crate::axis::Axis;
+use crate::direction::Origin;
+use crate::evaluation::Threading;
+use crate::numeric::dot;
+use crate::plane::{Line, Plane};
+use crate::risk::{Curvature, Risk};
+use crate::surface::{SurfaceOutcome, evaluate_surface};
+
+const LARGEST: DirectionRequest = DirectionRequest::Eigenvector { end: End::Largest, index: 1 };
+const SMALLEST: DirectionRequest = DirectionRequest::Eigenvector { end: End::Smallest, index: 1 };
+
+/// Curvature vᵀHv along a direction: λ where the direction is an eigenvector, one product otherwise; NaN without products.
+fn curvature(at: &At<'_, '_>, direction: &NamedDirection) -> Result<f64, AnalysisError> {
+    if let Origin::Eigenvector { value, .. } = direction.direction.origin() {
+        return Ok(*value);
+    }
+    if !at.env.subject.risk().offers().product(Curvature::Hessian) {
+        return Ok(f64::NAN);
+    }
+    let v = direction.direction.vector();
+    let mut hv = vec![0.0; v.len()];
+    at.env.product(Curvature::Hessian, v, &mut hv)?;
+    Ok(dot(v, &hv))
+}
+
+/// How far an axis reaches.
+#[derive(Clone, Debug, Serialize)]
+enum Reach {
+    /// As given.
+    Given(Axis),
+    /// A half-width and a number of points.
+    Radius(f64, usize),
+    /// So far that the quadratic model changes the loss visibly, with a number of points.
+    FromCurvature(usize),
+    /// A random direction reaches a given half-width, any other as far as its curvature says.
+    ByKind { random: f64, points: usize },
+}
+
+impl Reach {
+    fn points(&self) -> usize {
+        match self {
+            Self::Given(axis) => axis.count(),
+            Self::Radius(_, points) | Self::FromCurvature(points) | Self::ByKind { points, .. } => points | 1,
+        }
+    }
+
+    fn axis(&self, at: &At<'_, '_>, direction: &NamedDirection) -> Result<Axis, AnalysisError> {
+        match *self {
+            Self::Given(axis) => Ok(axis),
+            Self::Radius(r, points) => symmetric_axis(r, points),
+            Self::ByKind { random, points } if direction.filtered => symmetric_axis(random, points),
+            Self::FromCurvature(points) | Self::ByKind { points, .. } => {
+                let change = shown_change(at.found.point()?.loss);
+                symmetric_axis(radius(change, curvature(at, direction)?), points)
+            }
+        }
+    }
+}
+
+/// Whether any of the directions is an eigenvector of this run.
+fn uses_eigenpairs(directions: &[DirectionRequest]) -> bool {
+    directions.iter().any(|d| matches!(d, DirectionRequest::Eigenvector { .. }))
+}
+
+/// Whether the eigenvectors that these directions name were found.
+fn have_eigenpairs(directions: &[DirectionRequest], found: &Found) -> bool {
+    directions.iter().all(|d| match d {
+        DirectionRequest::Eigenvector { end, index } => {
+            found.eigenpairs.as_ref().is_some_and(|e| e.pair(*end, *index).is_some())
+        }
+        _ => true,
+    })
+}
+
+/// What slices along these directions depend on.
+fn direction_dependencies(
+    directions: &[DirectionRequest],
+    random: &RandomDirectionOptions,
+    keys: &Keys,
+) -> Dependencies {
+    let mut of = of([
+        ("directions", serde_json::to_value(directions).unwrap_or_default()),
+        ("keep_biases", random.keep_biases.into()),
+    ]);
+    if uses_eigenpairs(directions) {
+        keys.put_eigenpairs(&mut of);
+    }
+    of
+}
+
+/// One cut on the samples of slices and on the other samples.
+struct CutStage {
+    name: String,
+    direction: [DirectionRequest; 1],
+    reach: Reach,
+    random: RandomDirectionOptions,
+}
+
+impl Stage for CutStage {
+    type Output = Cut;
+
+    fn name(&self) -> String {
+        format!("cut-{}", self.name)
+    }
+
+    fn title(&self) -> String {
+        format!("cut {}", self.name)
+    }
+
+    fn dependencies(&self, keys: &Keys) -> Dependencies {
+        let mut of = direction_dependencies(&self.direction, &self.random, keys);
+        of.insert("axis".into(), serde_json::to_value(&self.reach).unwrap_or_default());
+        of.insert("slices".into(), keys.slices.clone());
+        of.insert("other".into(), keys.other.clone());
+        of
+    }
+
+    fn forecast(&self, env: &Env<'_>) -> Forecast {
+        let splits = 1 + usize::from(env.subject.other.is_some());
+        let products = usize::from(!uses_eigenpairs(&self.direction));
+        Forecast { products, evaluations: splits * self.reach.points() }
+    }
+
+    fn applies(&self, found: &Found) -> bool {
+        have_eigenpairs(&self.direction, found)
+    }
+
+    fn compute(&self, at: &mut At<'_, '_>, _: Option<Cut>) -> Result<Cut, AnalysisError> {
+        let env = at.env;
+        let direction =
+            self.direction[0].resolve(env.subject, at.found.eigenpairs.as_ref(), env.selection)?;
+        let curvature = curvature(at, &direction)?;
+        let axis = self.reach.axis(at, &direction)?;
+        let gradient = &at.found.point()?.gradient;
+        let vector = direction.direction.vector();
+        let slope = if gradient.is_empty() { f64::NAN } else { dot(vector, gradient) };
+        at.monitor.begin(&self.title(), Some(axis.count() as u64));
+        let (risk, other) = (env.subject.slice_split().risk, env.subject.other.map(|s| s.risk));
+        let line = Line::new(env.subject.theta().to_vec(), direction.direction)?;
+        let mut moved = vec![0.0; env.subject.theta().len()];
+        let (mut loss, mut other_loss) = (Vec::new(), other.map(|_| Vec::new()));
+        let center = at.found.point()?;
+        for (i, alpha) in axis.values().into_iter().enumerate() {
+            at.check()?;
+            line.point(alpha, &mut moved);
+            // The middle is θ itself, whose loss is known.
+            let here = alpha == 0.0;
+            loss.push(if here { center.slices.0 } else { env.evaluate(risk, &moved)?.loss });
+            if let (Some(risk), Some(values)) = (other, &mut other_loss) {
+                values.push(match center.other {
+                    Some((known, _)) if here => known,
+                    _ => env.evaluate(risk, &moved)?.loss,
+                });
+            }
+            at.monitor.advance(i as u64 + 1, "");
+        }
+        at.monitor.end("");
+        Ok(Cut {
+            name: self.name.clone(),
+            direction: direction.words,
+            curvature,
+            slope,
+            alpha: axis.values(),
+            loss,
+            other_loss,
+        })
+    }
+
+    fn file(&self, output: Cut, _slot: &Slot, found: &mut Found) -> Result<(), AnalysisError> {
+        found.cuts.push(output);
+        Ok(())
+    }
+}
+
+/// How far both axes of a plane reach.
+#[derive(Clone, Debug, Serialize)]
+enum Axes {
+    /// Each by itself.
+    Each([Reach; 2]),
+    /// The plane of the extreme eigenvectors: half-widths or `None` (from the curvatures and the escape), and points.
+    Hessian(Option<[f64; 2]>, usize),
+    /// Its neighbourhood of θ, where both axes change the quadratic model by the same small amount.
+    Neighbourhood(usize),
+}
+
+/// One surface on one set of samples.
+struct SurfaceStage {
+    plane: String,
+    heading: String,
+    directions: [DirectionRequest; 2],
+    axes: Axes,
+    /// Axis labels instead of those of the directions.
+    labels: Option<String>,
+    other: bool,
+    split: String,
+    random: RandomDirectionOptions,
+}
+
+impl SurfaceStage {
+    fn split<'a>(&self, env: &Env<'a>) -> Result<Split<'a>, AnalysisError> {
+        if !self.other {
+            return Ok(env.subject.slice_split());
+        }
+        env.subject.other.ok_or_else(|| AnalysisError::Other("there are no other samples".into()))
+    }
+
+    fn axes(&self, at: &At<'_, '_>, directions: [&NamedDirection; 2]) -> Result<[Axis; 2], AnalysisError> {
+        let change = shown_change(at.found.point()?.loss);
+        let around = |at: &At<'_, '_>, change: f64| -> Result<[f64; 2], AnalysisError> {
+            let [u, v] = directions;
+            Ok([radius(change, curvature(at, u)?), radius(change, curvature(at, v)?)])
+        };
+        let (radii, grid) = match &self.axes {
+            Axes::Each([a, b]) => return Ok([a.axis(at, directions[0])?, b.axis(at, directions[1])?]),
+            Axes::Hessian(Some(radii), grid) => (*radii, *grid),
+            Axes::Hessian(None, grid) => {
+                let mut radii = around(at, change)?;
+                if let Some(e) = &at.found.escape {
+                    // The smallest loss along negative curvature should lie well inside the picture.
+                    radii[1] = radii[1].max(1.6 * e.step.abs());
+                }
+                (radii, *grid)
+            }
+            Axes::Neighbourhood(grid) => (around(at, 0.05 * change)?, *grid),
+        };
+        Ok([symmetric_axis(radii[0], grid)?, symmetric_axis(radii[1], grid)?])
+    }
+}
+
+const ROWS: &str = "rows";
+
+impl Stage for SurfaceStage {
+    type Output = NamedSurface;
+
+    fn name(&self) -> String {
+        format!("surface-{}-{}", self.plane, self.split)
+    }
+
+    fn title(&self) -> String {
+        format!("surface {}-{}", self.plane, self.split)
+    }
+
+    fn dependencies(&self, keys: &Keys) -> Dependencies {
+        let mut of = direction_dependencies(&self.directions, &self.random, keys);
+        of.insert("axes".into(), serde_json::to_value(&self.axes).unwrap_or_default());
+        of.insert("samples".into(), if self.other { keys.other.clone() } else { keys.slices.clone() });
+        if matches!(self.axes, Axes::Hessian(None, _)) {
+            of.insert("stage.escape".into(), keys.escape.clone().into());
+        }
+        of
+    }
+
+    fn forecast(&self, _env: &Env<'_>) -> Forecast {
+        let points = match &self.axes {
+            Axes::Each([a, b]) => a.points() * b.points(),
+            Axes::Hessian(_, grid) | Axes::Neighbourhood(grid) => (grid | 1) * (grid | 1),
+        };
+        Forecast { products: 0, evaluations: points }
+    }
+
+    fn applies(&self, found: &Found) -> bool {
+        have_eigenpairs(&self.directions, found)
+    }
+
+    fn compute(&self, at: &mut At<'_, '_>, _: Option<NamedSurface>) -> Result<NamedSurface, AnalysisError> {
+        let env = at.env;
+        let [u, v] = &self.directions;
+        let found = at.found.eigenpairs.as_ref();
+        let (u, v) =
+            (u.resolve(env.subject, found, env.selection)?, v.resolve(env.subject, found, env.selection)?);
+        let axes = self.axes(at, [&u, &v])?;
+        let label = |own: &str| self.labels.clone().unwrap_or_else(|| own.to_string());
+        let labels = [format!("$\\alpha$ ({})", label(&u.label)), format!("$\\beta$ ({})", label(&v.label))];
+        let words = [u.words, v.words];
+        let plane = Plane::new(env.subject.theta().to_vec(), u.direction, v.direction)?;
+        let split = self.split(env)?;
+        let surface = evaluate(at, &self.title(), split.risk, &plane, axes)?;
+        Ok(NamedSurface {
+            name: format!("{}-{}", self.plane, self.split),
+            split: self.split.clone(),
+            directions: words,
+            labels,
+            heading: self.heading.clone(),
+            zoom: matches!(self.axes, Axes::Neighbourhood(_)),
+            surface,
+        })
+    }
+
+    fn file(&self, output: NamedSurface, slot: &Slot, found: &mut Found) -> Result<(), AnalysisError> {
+        slot.remove(ROWS)?;
+        found.surfaces.push(output);
+        Ok(())
+    }
+}
+
+/// Evaluates a surface row by row, going on from the rows that are on disk.
+fn evaluate(
+    at: &mut At<'_, '_>,
+    title: &str,
+    risk: &dyn Risk,
+    plane: &Plane,
+    axes: [Axis; 2],
+) -> Result<crate::surface::Surface, AnalysisError> {
+    let [a, b] = axes;
+    let path = at.slot.file(ROWS);
+    let accuracy = risk.offers().accuracy;
+    let (mut log, finished) = RowLog::open(&path, b.count(), accuracy, fingerprint(plane, [&a, &b]))?;
+    at.monitor.begin(title, Some(a.count() as u64));
+    at.monitor.advance((finished.loss.len() / b.count()) as u64, "");
+    let mut failure: Option<AnalysisError> = None;
+    let (env, monitor) = (at.env, &mut *at.monitor);
+    let outcome = evaluate_surface(plane, a, b, finished, Threading::Sequential, risk, &mut |row| {
+        env.count_evaluations(row.loss.len());
+        if let Err(source) = log.push(row.loss, row.accuracy) {
+            failure = Some(FolderError::Io { path: path.clone(), source }.into());
+            return ControlFlow::Break(());
+        }
+        monitor.advance(row.index as u64 + 1, "");
+        if monitor.cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?;
+    if let Some(error) = failure {
+        return Err(error);
+    }
+    match outcome {
+        SurfaceOutcome::Complete(surface) => {
+            at.monitor.end("");
+            Ok(surface)
+        }
+        SurfaceOutcome::Stopped(_) => Err(AnalysisError::Cancelled),
+    }
+}
+
+/// The stages of all cuts and surfaces that a selection asks for.
+pub(crate) fn slice_stages(selection: &Selection, env: &Env<'_>) -> Vec<Box<dyn AnyStage>> {
+    let mut stages: Vec<Box<dyn AnyStage>> = Vec::new();
+    let random = &selection.random;
+    let both = selection.eigenpairs.as_ref().is_some_and(|e| e.largest > 0 && e.smallest > 0);
+    let cut = |name: &str, direction: DirectionRequest, reach: Reach| {
+        Box::new(CutStage { name: name.into(), direction: [direction], reach, random: random.clone() })
+    };
+    if let Some(cuts) = &selection.cuts {
+        let reach = |place: usize| match cuts.hessian_radius {
+            Some(r) => Reach::Radius(r[place], cuts.points),
+            None => Reach::FromCurvature(cuts.points),
+        };
+        if let Some(pairs) = &selection.eigenpairs {
+            if pairs.largest > 0 {
+                stages.push(cut("lambda-max", LARGEST, reach(0)));
+            }
+            if pairs.smallest > 0 {
+                stages.push(cut("lambda-min", SMALLEST, reach(1)));
+            }
+        }
+        let direction = DirectionRequest::Filtered { stream: 0 };
+        stages.push(cut("random", direction, Reach::Radius(random.radius, cuts.points)));
+    }
+    for request in &selection.slices.requests {
+        if let [direction] = request.directions.as_slice() {
+            let reach = reach_of(selection, request.axes.first().copied().flatten());
+            stages.push(cut(&request.name, direction.clone(), reach));
+        }
+    }
+    let mut splits = vec![(false, env.subject.main.name)];
+    splits.extend(env.subject.other.map(|s| (true, s.name)));
+    let surface =
+        |plane: &str, heading: &str, directions: [DirectionRequest; 2], axes: Axes, split: (bool, &str)| {
+            SurfaceStage {
+                plane: plane.into(),
+                heading: heading.into(),
+                labels: (heading == RANDOM).then(|| "random".into()),
+                directions,
+                axes,
+                other: split.0,
+                split: split.1.into(),
+                random: random.clone(),
+            }
+        };
+    for &split in &splits {
+        if let Some(surfaces) = &selection.surfaces {
+            if both {
+                let axes = Axes::Hessian(surfaces.hessian_radius, surfaces.grid);
+                stages.push(Box::new(surface("hessian", HESSIAN, [LARGEST, SMALLEST], axes, split)));
+            }
+            let reach = Reach::Radius(random.radius, surfaces.grid);
+            let axes = Axes::Each([reach.clone(), reach]);
+            let directions = [0, 1].map(|stream| DirectionRequest::Filtered { stream });
+            stages.push(Box::new(surface("random", RANDOM, directions, axes, split)));
+        }
+        for request in &selection.slices.requests {
+            if let [u, v] = request.directions.as_slice()
+                && (request.other || !split.0)
+            {
+                let reach = |i: usize| reach_of(selection, request.axes.get(i).copied().flatten());
+                let axes = Axes::Each([reach(0), reach(1)]);
+                let directions = [u.clone(), v.clone()];
+                stages.push(Box::new(surface(&request.name, &request.name, directions, axes, split)));
+            }
+        }
+    }
+    if let Some(surfaces) = selection.surfaces.as_ref().filter(|_| both) {
+        let axes = Axes::Neighbourhood(surfaces.grid);
+        stages.push(Box::new(surface("hessian-zoom", HESSIAN, [LARGEST, SMALLEST], axes, splits[0])));
+    }
+    stages
+}
+
+const HESSIAN: &str = "Hessian directions";
+const RANDOM: &str = "Random directions";
+
+fn reach_of(selection: &Selection, given: Option<Axis>) -> Reach {
+    match given {
+        Some(axis) => Reach::Given(axis),
+        None => Reach::ByKind { random: selection.random.radius, points: selection.slices.grid },
+    }
+}

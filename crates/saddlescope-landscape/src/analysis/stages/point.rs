@@ -1,0 +1,104 @@
+//! The point itself: loss, accuracy and gradient at θ.
+
+use saddlescope_data::weights::{TensorData, TensorMap};
+use serde::{Deserialize, Serialize};
+
+use super::super::error::AnalysisError;
+use super::super::stage::{At, Env, Forecast, Found, Keys, Stage, of};
+use super::super::store::{Dependencies, Slot};
+use crate::numeric::norm;
+use crate::risk::Risk;
+
+/// What is known of θ without a product.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct PointValues {
+    /// L(θ).
+    pub loss: f64,
+    /// Share of correct predictions.
+    pub accuracy: Option<f64>,
+    /// Loss and accuracy on the samples of slices (those of the analysis, or the first of them).
+    pub slices: (f64, Option<f64>),
+    /// Loss and accuracy on the other samples, if there are any.
+    pub other: Option<(f64, Option<f64>)>,
+    /// ‖∇L(θ)‖, where a gradient is offered.
+    pub gradient_norm: Option<f64>,
+    /// ∇L(θ); empty where none is offered. Kept in a file of its own.
+    #[serde(skip)]
+    pub gradient: Vec<f64>,
+}
+
+/// Evaluates loss, accuracy and gradient, once.
+pub(crate) struct PointStage;
+
+const GRADIENT: &str = "safetensors";
+
+impl Stage for PointStage {
+    type Output = PointValues;
+
+    fn name(&self) -> String {
+        "point".into()
+    }
+
+    fn title(&self) -> String {
+        "loss and gradient".into()
+    }
+
+    fn dependencies(&self, keys: &Keys) -> Dependencies {
+        of([("slices", keys.slices.clone()), ("other", keys.other.clone())])
+    }
+
+    fn forecast(&self, env: &Env<'_>) -> Forecast {
+        // A gradient takes about three evaluations.
+        let gradient = if env.subject.risk().offers().gradient { 3 } else { 1 };
+        Forecast { products: 0, evaluations: gradient + usize::from(env.subject.other.is_some()) }
+    }
+
+    fn compute(&self, at: &mut At<'_, '_>, _: Option<PointValues>) -> Result<PointValues, AnalysisError> {
+        let (subject, theta) = (at.env.subject, at.env.subject.theta());
+        let mut gradient = Vec::new();
+        let here = if subject.risk().offers().gradient {
+            gradient = vec![0.0; theta.len()];
+            at.env.count_evaluations(1);
+            subject.risk().gradient(theta, &mut gradient)?
+        } else {
+            at.env.evaluate(subject.risk(), theta)?
+        };
+        let both = |risk: &dyn Risk| -> Result<(f64, Option<f64>), AnalysisError> {
+            let e = at.env.evaluate(risk, theta)?;
+            Ok((e.loss, e.accuracy()))
+        };
+        let slices = match subject.slices {
+            Some(risk) => both(risk)?,
+            None => (here.loss, here.accuracy()),
+        };
+        let other = subject.other.map(|split| both(split.risk)).transpose()?;
+        if !gradient.is_empty() {
+            let mut tensors = TensorMap::new();
+            tensors.insert("gradient", vec![gradient.len()], TensorData::F64(gradient.clone()))?;
+            tensors.write(&at.slot.file(GRADIENT))?;
+        }
+        at.monitor.end(&format!("loss {:.6}", here.loss));
+        Ok(PointValues {
+            loss: here.loss,
+            accuracy: here.accuracy(),
+            slices,
+            other,
+            gradient_norm: (!gradient.is_empty()).then(|| norm(&gradient)),
+            gradient,
+        })
+    }
+
+    fn file(&self, mut output: PointValues, slot: &Slot, found: &mut Found) -> Result<(), AnalysisError> {
+        if output.gradient.is_empty() && output.gradient_norm.is_some() {
+            let path = slot.file(GRADIENT);
+            let tensors = TensorMap::read(&path)?;
+            let gradient = tensors.get("gradient").map(|t| t.data.to_f64());
+            output.gradient = gradient.ok_or_else(|| AnalysisError::Given {
+                path,
+                problem: "no tensor `gradient`; expected the gradient at θ".into(),
+            })?;
+        }
+        found.point = Some(output);
+        Ok(())
+    }
+}

@@ -1,0 +1,289 @@
+//! What the tool checks about itself on the user's own model, and what a product costs.
+
+use std::time::Instant;
+
+use saddlescope_krylov::{Precision, Stream};
+use serde::{Deserialize, Serialize};
+
+use super::super::error::AnalysisError;
+use super::super::results::SelfCheck;
+use super::super::stage::{At, Env, Forecast, Found, Keys, Stage, of};
+use super::super::store::{Dependencies, Slot};
+use super::escape::moved;
+use crate::numeric::{dot, norm};
+use crate::risk::{Curvature, Risk, RiskError};
+
+/// Samples that the derivative check is made on: in f64 even a large network does them in a second.
+const CHECKED_SAMPLES: usize = 16;
+/// Largest relative difference allowed between product and central difference, both in f64: truncation and rounding
+/// leave 1e-6 or less at the best step, a wrong derivative is off by a factor.
+pub const ALLOWED: f64 = 1e-4;
+/// Largest relative difference allowed between a product in f32 and the same in f64. Rounding of 1e-7 is amplified by
+/// some hundred layers and by cancellation; beyond 1e-2 eigenvalues would be wrong in their second digit.
+const ALLOWED_ROUNDING: f64 = 1e-2;
+
+/// A random direction of length 1; `relative`: every entry scaled by the parameter's size, so that parameters that are
+/// zero stay zero and units that are off stay off.
+fn direction(theta: &[f64], seed: u64, label: &str, relative: bool) -> Vec<f64> {
+    let mut v = vec![0.0; theta.len()];
+    Stream::new(seed, label, 0).fill_normal(&mut v);
+    if relative {
+        v.iter_mut().zip(theta).for_each(|(v, t)| *v *= t.abs());
+    }
+    let length = norm(&v).max(f64::MIN_POSITIVE);
+    v.iter_mut().for_each(|x| *x /= length);
+    v
+}
+
+/// A product beside central differences of gradients along the same direction.
+#[derive(Clone, Debug)]
+pub struct Difference {
+    /// H v.
+    pub hv: Vec<f64>,
+    /// Smallest relative error over the steps tried.
+    pub error: f64,
+    /// The longest step with an error of at most [`ALLOWED`].
+    pub smooth_step: Option<f64>,
+}
+
+/// Compares H v with (∇L(θ + hv) − ∇L(θ − hv)) / 2h for steps h from 1e-2 down to 1e-11 of max(1, ‖θ‖), up to
+/// the first that agrees.
+///
+/// The difference is only as good as its step: long ones cross kinks of ReLU (in networks with channels that weight
+/// decay has emptied, from 1e-7 on), short ones drown in rounding, ε‖∇L‖/(h‖Hv‖).
+///
+/// # Errors
+/// A risk that fails.
+pub fn product_against_difference(
+    risk: &dyn Risk,
+    theta: &[f64],
+    v: &[f64],
+    curvature: Curvature,
+) -> Result<Difference, RiskError> {
+    let n = theta.len();
+    let mut hv = vec![0.0; n];
+    risk.at(theta, 0)?.product(curvature, v, &mut hv)?;
+    let length = norm(&hv).max(f64::MIN_POSITIVE);
+    let size = norm(theta).max(1.0);
+    let (mut plus, mut minus) = (vec![0.0; n], vec![0.0; n]);
+    let (mut best, mut smooth_step) = (f64::INFINITY, None);
+    for exponent in 2..=11 {
+        let h = size * 10_f64.powi(-exponent);
+        risk.gradient(&moved(theta, h, v), &mut plus)?;
+        risk.gradient(&moved(theta, -h, v), &mut minus)?;
+        let squares = plus.iter().zip(&minus).zip(&hv).map(|((p, m), hv)| ((p - m) / (2.0 * h) - hv).powi(2));
+        let error = squares.sum::<f64>().sqrt() / length;
+        best = best.min(error);
+        if error <= ALLOWED {
+            smooth_step = Some(h);
+            break;
+        }
+    }
+    Ok(Difference { hv, error: best, smooth_step })
+}
+
+/// The self-check with the times that it measured on the way.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Checked {
+    pub check: SelfCheck,
+    /// Seconds of one Hessian-vector product; 0 where none are offered.
+    pub product_seconds: f64,
+    /// Seconds of one evaluation on the samples of slices.
+    pub evaluation_seconds: f64,
+}
+
+/// Checks symmetry, repeatability, and the product against a central difference of gradients, and times product and
+/// evaluation.
+///
+/// The finite difference is taken in f64 on the first samples where the engine can do that; a product in f32 is then
+/// compared with the one in f64.
+pub(crate) struct SelfCheckStage;
+
+fn failed(text: impl Into<String>) -> AnalysisError {
+    AnalysisError::SelfCheck(text.into())
+}
+
+/// Symmetry of the products, and whether a product repeats to the bit; seconds of a product.
+struct Products {
+    v: Vec<f64>,
+    asymmetry: f64,
+    same: bool,
+    seconds: f64,
+}
+
+fn products(at: &At<'_, '_>) -> Result<Products, AnalysisError> {
+    let (theta, seed) = (at.env.subject.theta(), at.env.selection.seed);
+    let n = theta.len();
+    let u = direction(theta, seed, "self-check-u", false);
+    let v = direction(theta, seed, "self-check-v", false);
+    let (mut hu, mut hv, mut again) = (vec![0.0; n], vec![0.0; n], vec![0.0; n]);
+    at.env.product(Curvature::Hessian, &u, &mut hu)?;
+    at.env.product(Curvature::Hessian, &v, &mut hv)?;
+    let start = Instant::now();
+    at.env.product(Curvature::Hessian, &v, &mut again)?;
+    let seconds = start.elapsed().as_secs_f64();
+    if hv.iter().any(|x| !x.is_finite()) {
+        return Err(failed(
+            "a Hessian-vector product is not finite: look for NaN or overflow in the parameters, the data or the loss",
+        ));
+    }
+    let asymmetry = (dot(&u, &hv) - dot(&v, &hu)).abs() / norm(&hv).max(f64::MIN_POSITIVE);
+    Ok(Products { v, asymmetry, same: hv == again, seconds })
+}
+
+impl Stage for SelfCheckStage {
+    type Output = Checked;
+
+    fn name(&self) -> String {
+        "self-check".into()
+    }
+
+    fn title(&self) -> String {
+        "self-check on this model".into()
+    }
+
+    fn dependencies(&self, keys: &Keys) -> Dependencies {
+        of([("slices", keys.slices.clone())])
+    }
+
+    fn forecast(&self, _env: &Env<'_>) -> Forecast {
+        Forecast { products: 3, evaluations: 3 }
+    }
+
+    fn compute(&self, at: &mut At<'_, '_>, _: Option<Checked>) -> Result<Checked, AnalysisError> {
+        let subject = at.env.subject;
+        let (theta, offers) = (subject.theta(), subject.risk().offers());
+        let slices = subject.slice_split().risk;
+        let first = at.env.evaluate(slices, theta)?;
+        let start = Instant::now();
+        let second = at.env.evaluate(slices, theta)?;
+        let evaluation_seconds = start.elapsed().as_secs_f64();
+        let mut check = SelfCheck {
+            // NaN is the same as NaN here.
+            repeatable: first.loss.to_bits() == second.loss.to_bits() && first.correct == second.correct,
+            ..SelfCheck::default()
+        };
+        let mut product_seconds = 0.0;
+        if offers.product(Curvature::Hessian) {
+            let products = products(at)?;
+            product_seconds = products.seconds;
+            check.repeatable &= products.same;
+            check.asymmetry = Some(products.asymmetry);
+            let allowed = 1e3 * offers.precision.epsilon();
+            if products.asymmetry > allowed {
+                check.warnings.push(format!(
+                    "products are symmetric only to {:.1e}; eigenvalues below that share of ‖H‖ are not to be trusted",
+                    products.asymmetry
+                ));
+            }
+            if offers.gradient {
+                derivative(at, &products.v, &mut check)?;
+            }
+        }
+        if offers.repeatable && !check.repeatable {
+            return Err(failed("two evaluations at the same point gave different bits"));
+        }
+        at.monitor.end(&check.sentence());
+        Ok(Checked { check, product_seconds, evaluation_seconds })
+    }
+
+    fn file(&self, output: Checked, _slot: &Slot, found: &mut Found) -> Result<(), AnalysisError> {
+        found.self_check = Some(output);
+        Ok(())
+    }
+}
+
+/// The product along v against differences of gradients, in f64 on the first samples where that is offered.
+fn derivative(at: &At<'_, '_>, v: &[f64], check: &mut SelfCheck) -> Result<(), AnalysisError> {
+    let (risk, theta, seed) = (at.env.subject.risk(), at.env.subject.theta(), at.env.selection.seed);
+    let precision = risk.offers().precision;
+    let own = risk.first_samples(CHECKED_SAMPLES, Precision::F64)?;
+    let few = own.as_deref().unwrap_or(risk);
+    let in_f64 = few.offers().precision == Precision::F64;
+    let mut found = product_against_difference(few, theta, v, Curvature::Hessian)?;
+    let single = match precision {
+        Precision::F32 if in_f64 => risk.first_samples(CHECKED_SAMPLES, Precision::F32)?,
+        _ => None,
+    };
+    check.rounding_error = match single {
+        Some(single) => {
+            let mut product = vec![0.0; theta.len()];
+            single.at(theta, 0)?.product(Curvature::Hessian, v, &mut product)?;
+            Some(relative_distance(&product, &found.hv))
+        }
+        None => None,
+    };
+    if found.error.is_nan() || found.error > ALLOWED {
+        // A unit exactly at its kink (a filter of zeros, say) makes the gradient jump at any step; along a direction
+        // that leaves zeros alone it does not.
+        let relative = direction(theta, seed, "self-check-v", true);
+        let kept = product_against_difference(few, theta, &relative, Curvature::Hessian)?;
+        if kept.error.is_nan() || kept.error > ALLOWED {
+            let text = format!(
+                "the product differs from a finite difference of gradients by {:.1e} (allowed {ALLOWED:.0e}), also where zeros stay zero ({:.1e})",
+                found.error, kept.error
+            );
+            if in_f64 {
+                return Err(failed(text));
+            }
+            // In f32 no step is both longer than rounding needs and shorter than the distance to the next kink.
+            check.warnings.push(format!("{text}; in f32 this need not mean that products are wrong"));
+        } else {
+            check.warnings.push(format!(
+                "the gradient jumps at this very point ({:.1e} away from the product along a random direction, {:.1e} along one that leaves zeros alone): units sit exactly at their kink, and the Hessian holds only on their side of it",
+                found.error, kept.error
+            ));
+            found = kept;
+        }
+    }
+    if let Some(error) = check.rounding_error.filter(|e| e.is_nan() || *e > ALLOWED_ROUNDING) {
+        check.warnings.push(format!(
+            "a product in f32 differs from the same in f64 by {error:.1e}: use f64 for eigenvalues below that share of ‖H‖"
+        ));
+    }
+    check.finite_difference_error = Some(found.error);
+    check.finite_difference_allowed = ALLOWED;
+    check.finite_difference_samples = few.samples();
+    check.finite_difference_precision = if in_f64 { "f64" } else { "f32" }.into();
+    check.smooth_step = found.smooth_step;
+    Ok(())
+}
+
+impl SelfCheck {
+    /// What was checked and found, in one sentence.
+    pub fn sentence(&self) -> String {
+        let mut parts = Vec::new();
+        if let Some(error) = self.finite_difference_error {
+            let smooth = self.smooth_step.map_or(String::new(), |h| {
+                format!("; along it the gradient is smooth up to a step of {h:.0e}")
+            });
+            parts.push(format!(
+                "along a random direction the product is within {error:.1e} of a central difference of gradients ({}, {} samples; allowed {:.0e}){smooth}",
+                self.finite_difference_precision, self.finite_difference_samples, self.finite_difference_allowed,
+            ));
+        }
+        if let Some(error) = self.rounding_error {
+            parts.push(format!("a product in f32 is within {error:.1e} of the same in f64"));
+        }
+        if let Some(asymmetry) = self.asymmetry {
+            parts.push(format!("asymmetry {asymmetry:.1e}"));
+        }
+        parts.push(match self.repeatable {
+            true => "repeated evaluations gave the same bits".into(),
+            false => "repeated evaluations differ in their bits, as this engine says they may".into(),
+        });
+        let mut text = parts.join("; ");
+        // The first letter is ASCII whatever was checked.
+        if let Some(first) = text.get_mut(..1) {
+            first.make_ascii_uppercase();
+        }
+        text.push('.');
+        text
+    }
+}
+
+/// ‖a − b‖ / ‖b‖.
+fn relative_distance(a: &[f64], b: &[f64]) -> f64 {
+    let squares = a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f64>();
+    squares.sqrt() / norm(b).max(f64::MIN_POSITIVE)
+}
