@@ -3,11 +3,13 @@
 //! Everything here is single-threaded and depends only on its arguments; threads run different micro-batches.
 
 use std::mem::take;
+use std::time::Instant;
 
 use crate::aligned::AlignedVec;
 use crate::graph::{Graph, Node, Source, ValueId, permuted};
 use crate::op::{Context, Element, Operand, Packed, Slot, numel};
 use crate::plan::Plan;
+use crate::profile::{Phase, Profile};
 use crate::scratch::Scratch;
 
 /// Parameters and buffers in the engine's order of axes, with what the operations prepared of them.
@@ -210,6 +212,8 @@ pub struct Workspace<T> {
     has_dgy: Vec<bool>,
     scratch: Scratch<T>,
     tangents: usize,
+    /// Costs of the operations, while somebody wants to know.
+    pub(crate) profile: Option<Profile>,
 }
 
 /// Primal values y and ȳ of one micro-batch, kept between products at the same θ.
@@ -395,6 +399,29 @@ impl<'a, T: Element> Execution<'a, T> {
         self.tangents.map_or(&[], |t| t.packed[index].as_slice())
     }
 
+    /// Now, if costs are wanted.
+    fn clock(&self) -> Option<Instant> {
+        self.workspace.profile.is_some().then(Instant::now)
+    }
+
+    /// Notes what a pass of a node cost.
+    fn record(&mut self, index: usize, phase: Phase, start: Option<Instant>) {
+        let (Some(start), Some(profile)) = (start, &mut self.workspace.profile) else { return };
+        let node = &self.graph.nodes()[index];
+        let k = self.workspace.tangents as u64;
+        let shapes: Vec<&[usize]> = node.inputs.iter().map(|i| self.plan.shapes[i.0].as_slice()).collect();
+        let output = &self.plan.shapes[node.output.0];
+        let numbers = shapes.iter().map(|s| numel(s)).sum::<usize>() + numel(output);
+        let (flops, passes) = match phase {
+            Phase::Forward | Phase::Around => (1, 1),
+            Phase::Tangent => (2 * k, 1 + k),
+            Phase::Adjoint => (2, 2),
+            Phase::AdjointTangent => (4 * k, 2 * (1 + k)),
+        };
+        let bytes = (numbers * size_of::<T>()) as u64 * passes;
+        profile.record(node.op.name(), phase, start, node.op.flops(&shapes, output) * flops, bytes);
+    }
+
     /// The forward pass, with tangents where the plan carries them.
     pub fn forward(&mut self) {
         for p in 0..self.plan.order.len() {
@@ -422,8 +449,10 @@ impl<'a, T: Element> Execution<'a, T> {
             let mut y = take(&mut self.workspace.primal[slot]);
             let inputs = self.operands(node, index, &[]);
             let c = Context { inputs: &inputs, shape, tangents: 0, y: &[], dy: &[], gy: &[], dgy: &[] };
+            let start = self.clock();
             op.forward(&c, &mut y[..len], &mut scratch);
             drop(inputs);
+            self.record(index, Phase::Forward, start);
             self.workspace.primal[slot] = y;
         }
         if k > 0
@@ -433,8 +462,10 @@ impl<'a, T: Element> Execution<'a, T> {
             let inputs = self.operands(node, index, self.packed_tangents(index));
             let y = &self.workspace.primal[slot][..len];
             let c = Context { inputs: &inputs, shape, tangents: k, y, dy: &[], gy: &[], dgy: &[] };
+            let start = self.clock();
             op.tangent(&c, &mut dy[..k * len], &mut scratch);
             drop(inputs);
+            self.record(index, Phase::Tangent, start);
             self.workspace.tangent[tangent_slot] = dy;
         }
         self.workspace.scratch = scratch;
@@ -591,6 +622,7 @@ impl<'a, T: Element> Execution<'a, T> {
         }
 
         let mut scratch = take(&mut self.workspace.scratch);
+        let start = self.clock();
         {
             let inputs = self.operands(node, index, self.packed_tangents(index));
             let get = |s: Option<usize>, primal: bool, n: usize| -> &[T] {
@@ -623,6 +655,7 @@ impl<'a, T: Element> Execution<'a, T> {
             }
         }
         self.workspace.scratch = scratch;
+        self.record(index, if second { Phase::AdjointTangent } else { Phase::Adjoint }, start);
 
         for t in taken.into_iter().flatten() {
             match t.home {

@@ -9,6 +9,7 @@ pub mod op;
 pub mod ops;
 pub mod parallel;
 pub mod plan;
+pub mod profile;
 pub mod risk;
 pub mod scalar;
 pub mod scratch;

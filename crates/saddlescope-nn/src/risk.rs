@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use crate::execute::{
     Execution, KeptPrimals, ParameterAdjoints, Prepared, PreparedTangents, Sweep, Workspace,
@@ -16,6 +17,7 @@ use crate::op::{Element, numel};
 use crate::ops::loss::is_right;
 use crate::parallel::ordered;
 use crate::plan::{Pass, Plan};
+use crate::profile::{Phase, Profile};
 
 /// How a risk is computed.
 #[derive(Clone, Debug)]
@@ -608,6 +610,29 @@ impl<T: Element> RiskPoint<'_, T> {
         vs: &[f64],
         out: &mut [f64],
     ) -> Result<ProductReport, RiskError> {
+        self.run(curvature, vs, out, None)
+    }
+
+    /// The same product, with what each kind of operation cost. Its bits are those of [`RiskPoint::product`].
+    ///
+    /// # Errors
+    /// As for [`RiskPoint::product`].
+    pub fn profile(&self, curvature: Curvature, vs: &[f64], out: &mut [f64]) -> Result<Profile, RiskError> {
+        let mut profile = Profile::default();
+        let start = Instant::now();
+        self.run(curvature, vs, out, Some(&mut profile))?;
+        profile.wall = start.elapsed().as_secs_f64();
+        Ok(profile)
+    }
+
+    fn run(
+        &self,
+        curvature: Curvature,
+        vs: &[f64],
+        out: &mut [f64],
+        mut profile: Option<&mut Profile>,
+    ) -> Result<ProductReport, RiskError> {
+        let begin = Instant::now();
         let risk = self.risk;
         let graph = &risk.objective.graph;
         let n = risk.dim();
@@ -629,11 +654,19 @@ impl<T: Element> RiskPoint<'_, T> {
             quotients: Vec<f64>,
             hz: Vec<T>,
         }
+        let profiling = profile.is_some();
+        if let Some(profile) = &mut profile {
+            profile.record("(directions prepared)", Phase::Around, begin, 0, 0);
+        }
         let states = ordered(
             risk.options.threads,
             risk.chunks(),
             || State {
-                workspace: risk.borrow_workspace(),
+                workspace: {
+                    let mut workspace = risk.borrow_workspace();
+                    workspace.profile = profiling.then(Profile::default);
+                    workspace
+                },
                 adjoints: ParameterAdjoints::new(graph, k),
                 quotients: vec![0.0; k],
                 hz: Vec::new(),
@@ -672,6 +705,7 @@ impl<T: Element> RiskPoint<'_, T> {
                         );
                     }
                 }
+                let start = Instant::now();
                 state.quotients.fill(0.0);
                 state.adjoints.for_each_written(|i, values| {
                     let directions = &tangents.parameters[i];
@@ -683,8 +717,12 @@ impl<T: Element> RiskPoint<'_, T> {
                             .sum::<f64>();
                     }
                 });
+                if let Some(profile) = &mut state.workspace.profile {
+                    profile.record("(quotients)", Phase::Around, start, 0, 0);
+                }
             },
             |chunk, state| {
+                let start = Instant::now();
                 let samples = (risk.objective.samples - chunk * risk.chunk).min(risk.chunk);
                 let scale = risk.objective.samples as f64 / samples as f64;
                 for (all, q) in quotients.iter_mut().zip(&state.quotients) {
@@ -692,10 +730,22 @@ impl<T: Element> RiskPoint<'_, T> {
                 }
                 chunk_samples.push(samples);
                 sum.add(&state.adjoints);
+                if let Some(profile) = &mut state.workspace.profile {
+                    profile.record("(sums over chunks)", Phase::Around, start, 0, 0);
+                }
             },
         );
-        states.into_iter().for_each(|s| risk.return_workspace(s.workspace));
+        for mut state in states {
+            if let (Some(all), Some(own)) = (&mut profile, state.workspace.profile.take()) {
+                all.merge(&own);
+            }
+            risk.return_workspace(state.workspace);
+        }
+        let end = Instant::now();
         sum.write(graph, out);
+        if let Some(profile) = &mut profile {
+            profile.record("(sums written)", Phase::Around, end, 0, 0);
+        }
         Ok(ProductReport { quotients, chunk_samples })
     }
 
