@@ -8,6 +8,7 @@ use std::time::Instant;
 use crate::aligned::AlignedVec;
 use crate::graph::{Graph, Node, Source, ValueId, permuted};
 use crate::op::{Context, Element, Operand, Packed, Slot, numel};
+use crate::parallel::each;
 use crate::plan::Plan;
 use crate::profile::{Phase, Profile};
 use crate::scratch::Scratch;
@@ -133,21 +134,20 @@ impl<T: Element> Prepared<T> {
 
 impl<T: Element> PreparedTangents<T> {
     /// Prepares a block of k directions (k × N, file order).
-    pub fn new(graph: &Graph, plan: &Plan, directions: &[f64]) -> Self {
+    pub fn new(graph: &Graph, plan: &Plan, directions: &[f64], threads: usize) -> Self {
         let n = graph.parameter_count();
         let count = directions.len().checked_div(n).unwrap_or(0);
-        let parameters: Vec<Vec<T>> = (graph.parameters().iter().zip(graph.parameter_ranges()))
-            .map(|(p, range)| {
-                let len = range.len();
-                let mut value = vec![T::ZERO; count * len];
-                for j in 0..count {
-                    let from = &directions[j * n + range.start..j * n + range.end];
-                    let to = &mut value[j * len..(j + 1) * len];
-                    permute(&p.shape, p.permutation.as_deref(), from, to, T::from_f64);
-                }
-                value
-            })
-            .collect();
+        let mut parameters: Vec<Vec<T>> =
+            graph.parameters().iter().map(|p| vec![T::ZERO; count * numel(&p.shape)]).collect();
+        let items = graph.parameters().iter().zip(graph.parameter_ranges()).zip(&mut parameters).collect();
+        each(threads, items, |((p, range), value)| {
+            let len = range.len();
+            for j in 0..count {
+                let from = &directions[j * n + range.start..j * n + range.end];
+                let to = &mut value[j * len..(j + 1) * len];
+                permute(&p.shape, p.permutation.as_deref(), from, to, T::from_f64);
+            }
+        });
         let mut packed: Vec<Vec<Vec<Packed>>> = Vec::with_capacity(graph.nodes().len());
         packed.resize_with(graph.nodes().len(), Vec::new);
         for &i in &plan.order {
@@ -169,6 +169,7 @@ impl<T: Element> PreparedTangents<T> {
 pub struct ParameterAdjoints<T> {
     pub(crate) values: Vec<AlignedVec<T>>,
     written: Vec<bool>,
+    count: usize,
 }
 
 impl<T: Element> ParameterAdjoints<T> {
@@ -177,7 +178,17 @@ impl<T: Element> ParameterAdjoints<T> {
         let values: Vec<AlignedVec<T>> =
             graph.parameters().iter().map(|p| AlignedVec::zeroed(count * numel(&p.shape))).collect();
         let written = vec![false; values.len()];
-        Self { values, written }
+        Self { values, written, count }
+    }
+
+    /// Adjoints of every parameter.
+    pub(crate) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// The sums of a parameter (count · len), if anything was added.
+    pub(crate) fn written(&self, parameter: usize) -> Option<&[T]> {
+        self.written[parameter].then(|| &*self.values[parameter])
     }
 
     /// Starts a new sum.

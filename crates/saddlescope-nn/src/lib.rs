@@ -1,6 +1,7 @@
 //! Neural networks differentiated twice on the CPU.
 
 pub mod aligned;
+mod elementary;
 pub mod execute;
 pub mod graph;
 pub mod kernels;
@@ -15,6 +16,7 @@ pub mod scalar;
 pub mod scratch;
 pub mod testkit;
 pub mod train;
+pub mod tree;
 pub mod zoo;
 
 pub use scalar::{Dtype, Scalar};

@@ -49,15 +49,21 @@ pub trait Job<T> {
 }
 
 /// A number type that kernels exist for.
-pub trait Element: Sized {
+pub trait Element: Sized + crate::scalar::sealed::Sealed {
     /// Runs a kernel on the given path, or on the portable one if this processor lacks it.
     fn dispatch<J: Job<Self>>(isa: Isa, job: J) -> J::Output;
     /// Numbers per vector on a path.
     fn lanes(isa: Isa) -> usize;
 }
 
+/// What keeps [`Simd`] to the implementations here: `unsafe` code relies on their constants.
+mod sealed {
+    /// Implemented in this file only.
+    pub trait Sealed {}
+}
+
 /// Vector instructions on vectors of `LANES` numbers; a value is proof that the processor has them.
-pub trait Simd: Copy {
+pub trait Simd: Copy + sealed::Sealed {
     /// Number type.
     type T: Scalar;
     /// Vector type.
@@ -166,6 +172,8 @@ impl<T: Scalar, const N: usize> Portable<T, N> {
     }
 }
 
+impl<T, const N: usize> sealed::Sealed for Portable<T, N> {}
+
 impl<T: Scalar, const N: usize> Simd for Portable<T, N> {
     type T = T;
     type V = [T; N];
@@ -228,6 +236,7 @@ impl<T: Scalar, const N: usize> Simd for Portable<T, N> {
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use super::Simd;
+    use super::sealed::Sealed;
     use std::arch::x86_64::*;
 
     /// One number, fused multiplication and addition.
@@ -236,6 +245,8 @@ mod x86 {
 
     macro_rules! fused_tail {
         ($t:ident) => {
+            impl Sealed for Fused1<$t> {}
+
             impl Simd for Fused1<$t> {
                 type T = $t;
                 type V = $t;
@@ -314,6 +325,8 @@ mod x86 {
                     $name(())
                 }
             }
+
+            impl Sealed for $name {}
 
             impl Simd for $name {
                 type T = $t;
