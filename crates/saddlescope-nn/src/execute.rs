@@ -3,11 +3,14 @@
 //! Everything here is single-threaded and depends only on its arguments; threads run different micro-batches.
 
 use std::mem::take;
+use std::time::Instant;
 
 use crate::aligned::AlignedVec;
 use crate::graph::{Graph, Node, Source, ValueId, permuted};
 use crate::op::{Context, Element, Operand, Packed, Slot, numel};
+use crate::parallel::each;
 use crate::plan::Plan;
+use crate::profile::{Phase, Profile};
 use crate::scratch::Scratch;
 
 /// Parameters and buffers in the engine's order of axes, with what the operations prepared of them.
@@ -131,21 +134,20 @@ impl<T: Element> Prepared<T> {
 
 impl<T: Element> PreparedTangents<T> {
     /// Prepares a block of k directions (k × N, file order).
-    pub fn new(graph: &Graph, plan: &Plan, directions: &[f64]) -> Self {
+    pub fn new(graph: &Graph, plan: &Plan, directions: &[f64], threads: usize) -> Self {
         let n = graph.parameter_count();
         let count = directions.len().checked_div(n).unwrap_or(0);
-        let parameters: Vec<Vec<T>> = (graph.parameters().iter().zip(graph.parameter_ranges()))
-            .map(|(p, range)| {
-                let len = range.len();
-                let mut value = vec![T::ZERO; count * len];
-                for j in 0..count {
-                    let from = &directions[j * n + range.start..j * n + range.end];
-                    let to = &mut value[j * len..(j + 1) * len];
-                    permute(&p.shape, p.permutation.as_deref(), from, to, T::from_f64);
-                }
-                value
-            })
-            .collect();
+        let mut parameters: Vec<Vec<T>> =
+            graph.parameters().iter().map(|p| vec![T::ZERO; count * numel(&p.shape)]).collect();
+        let items = graph.parameters().iter().zip(graph.parameter_ranges()).zip(&mut parameters).collect();
+        each(threads, items, |((p, range), value)| {
+            let len = range.len();
+            for j in 0..count {
+                let from = &directions[j * n + range.start..j * n + range.end];
+                let to = &mut value[j * len..(j + 1) * len];
+                permute(&p.shape, p.permutation.as_deref(), from, to, T::from_f64);
+            }
+        });
         let mut packed: Vec<Vec<Vec<Packed>>> = Vec::with_capacity(graph.nodes().len());
         packed.resize_with(graph.nodes().len(), Vec::new);
         for &i in &plan.order {
@@ -167,6 +169,7 @@ impl<T: Element> PreparedTangents<T> {
 pub struct ParameterAdjoints<T> {
     pub(crate) values: Vec<AlignedVec<T>>,
     written: Vec<bool>,
+    count: usize,
 }
 
 impl<T: Element> ParameterAdjoints<T> {
@@ -175,7 +178,17 @@ impl<T: Element> ParameterAdjoints<T> {
         let values: Vec<AlignedVec<T>> =
             graph.parameters().iter().map(|p| AlignedVec::zeroed(count * numel(&p.shape))).collect();
         let written = vec![false; values.len()];
-        Self { values, written }
+        Self { values, written, count }
+    }
+
+    /// Adjoints of every parameter.
+    pub(crate) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// The sums of a parameter (count · len), if anything was added.
+    pub(crate) fn written(&self, parameter: usize) -> Option<&[T]> {
+        self.written[parameter].then(|| &*self.values[parameter])
     }
 
     /// Starts a new sum.
@@ -210,6 +223,8 @@ pub struct Workspace<T> {
     has_dgy: Vec<bool>,
     scratch: Scratch<T>,
     tangents: usize,
+    /// Costs of the operations, while somebody wants to know.
+    pub(crate) profile: Option<Profile>,
 }
 
 /// Primal values y and ȳ of one micro-batch, kept between products at the same θ.
@@ -395,6 +410,29 @@ impl<'a, T: Element> Execution<'a, T> {
         self.tangents.map_or(&[], |t| t.packed[index].as_slice())
     }
 
+    /// Now, if costs are wanted.
+    fn clock(&self) -> Option<Instant> {
+        self.workspace.profile.is_some().then(Instant::now)
+    }
+
+    /// Notes what a pass of a node cost.
+    fn record(&mut self, index: usize, phase: Phase, start: Option<Instant>) {
+        let (Some(start), Some(profile)) = (start, &mut self.workspace.profile) else { return };
+        let node = &self.graph.nodes()[index];
+        let k = self.workspace.tangents as u64;
+        let shapes: Vec<&[usize]> = node.inputs.iter().map(|i| self.plan.shapes[i.0].as_slice()).collect();
+        let output = &self.plan.shapes[node.output.0];
+        let numbers = shapes.iter().map(|s| numel(s)).sum::<usize>() + numel(output);
+        let (flops, passes) = match phase {
+            Phase::Forward | Phase::Around => (1, 1),
+            Phase::Tangent => (2 * k, 1 + k),
+            Phase::Adjoint => (2, 2),
+            Phase::AdjointTangent => (4 * k, 2 * (1 + k)),
+        };
+        let bytes = (numbers * size_of::<T>()) as u64 * passes;
+        profile.record(node.op.name(), phase, start, node.op.flops(&shapes, output) * flops, bytes);
+    }
+
     /// The forward pass, with tangents where the plan carries them.
     pub fn forward(&mut self) {
         for p in 0..self.plan.order.len() {
@@ -422,8 +460,10 @@ impl<'a, T: Element> Execution<'a, T> {
             let mut y = take(&mut self.workspace.primal[slot]);
             let inputs = self.operands(node, index, &[]);
             let c = Context { inputs: &inputs, shape, tangents: 0, y: &[], dy: &[], gy: &[], dgy: &[] };
+            let start = self.clock();
             op.forward(&c, &mut y[..len], &mut scratch);
             drop(inputs);
+            self.record(index, Phase::Forward, start);
             self.workspace.primal[slot] = y;
         }
         if k > 0
@@ -433,8 +473,10 @@ impl<'a, T: Element> Execution<'a, T> {
             let inputs = self.operands(node, index, self.packed_tangents(index));
             let y = &self.workspace.primal[slot][..len];
             let c = Context { inputs: &inputs, shape, tangents: k, y, dy: &[], gy: &[], dgy: &[] };
+            let start = self.clock();
             op.tangent(&c, &mut dy[..k * len], &mut scratch);
             drop(inputs);
+            self.record(index, Phase::Tangent, start);
             self.workspace.tangent[tangent_slot] = dy;
         }
         self.workspace.scratch = scratch;
@@ -591,6 +633,7 @@ impl<'a, T: Element> Execution<'a, T> {
         }
 
         let mut scratch = take(&mut self.workspace.scratch);
+        let start = self.clock();
         {
             let inputs = self.operands(node, index, self.packed_tangents(index));
             let get = |s: Option<usize>, primal: bool, n: usize| -> &[T] {
@@ -623,6 +666,7 @@ impl<'a, T: Element> Execution<'a, T> {
             }
         }
         self.workspace.scratch = scratch;
+        self.record(index, if second { Phase::AdjointTangent } else { Phase::Adjoint }, start);
 
         for t in taken.into_iter().flatten() {
             match t.home {

@@ -62,6 +62,26 @@ pub fn ordered<S: Send>(
     })
 }
 
+/// Calls `work` on every item, on up to `threads` threads, in no particular order.
+pub fn each<I: Send>(threads: usize, items: Vec<I>, work: impl Fn(I) + Sync) {
+    let threads = threads.clamp(1, items.len().max(1));
+    if threads == 1 {
+        items.into_iter().for_each(work);
+        return;
+    }
+    let queue = Mutex::new(items.into_iter());
+    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some(item) = next() {
+                    work(item);
+                }
+            });
+        }
+    });
+}
+
 struct Guard<'a> {
     broken: &'a AtomicBool,
     changed: &'a Condvar,
@@ -87,6 +107,16 @@ mod tests {
             ordered(threads, 100, || 0, |i, s| *s = i * i, |i, s| seen.push((i, *s)));
             assert_eq!(seen, (0..100).map(|i| (i, i * i)).collect::<Vec<_>>());
         }
+    }
+
+    #[test]
+    fn every_item_is_worked_on_once() {
+        for threads in [1, 2, 5] {
+            let mut seen = vec![0; 100];
+            each(threads, seen.iter_mut().enumerate().collect(), |(i, s)| *s += i);
+            assert_eq!(seen, (0..100).collect::<Vec<_>>());
+        }
+        each(3, Vec::<()>::new(), |()| ());
     }
 
     #[test]

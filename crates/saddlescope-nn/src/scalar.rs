@@ -33,7 +33,15 @@ impl Display for Dtype {
     }
 }
 
-/// A real number: `f32` or `f64`.
+/// What keeps [`Scalar`] to the two types that the kernels are written for: their `unsafe` code relies on it.
+pub(crate) mod sealed {
+    /// Implemented for `f32` and `f64` only.
+    pub trait Sealed {}
+    impl Sealed for f32 {}
+    impl Sealed for f64 {}
+}
+
+/// A real number: `f32` or `f64`; nothing else can implement it.
 ///
 /// Methods mean what they mean on `f64`. `PartialOrd` follows IEEE 754, so every comparison with NaN is false;
 /// [`Scalar::max`] and [`Scalar::min`] hand a NaN on, because a NaN in a loss must be seen.
@@ -58,6 +66,7 @@ pub trait Scalar:
     + DivAssign
     + Sum
     + crate::kernels::simd::Element
+    + sealed::Sealed
 {
     /// The number 0.
     const ZERO: Self;
@@ -107,7 +116,7 @@ pub trait Scalar:
 }
 
 macro_rules! scalar {
-    ($t:ident, $dtype:expr, $erf:path) => {
+    ($t:ident, $dtype:expr, $functions:ident, $erf:path) => {
         impl Scalar for $t {
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
@@ -128,7 +137,7 @@ macro_rules! scalar {
             }
             #[inline(always)]
             fn exp(self) -> Self {
-                $t::exp(self)
+                crate::elementary::$functions::exp(self)
             }
             #[inline(always)]
             fn exp_m1(self) -> Self {
@@ -144,7 +153,7 @@ macro_rules! scalar {
             }
             #[inline(always)]
             fn tanh(self) -> Self {
-                $t::tanh(self)
+                crate::elementary::$functions::tanh(self)
             }
             #[inline(always)]
             fn sin(self) -> Self {
@@ -190,8 +199,8 @@ macro_rules! scalar {
     };
 }
 
-scalar!(f32, Dtype::F32, libm::erff);
-scalar!(f64, Dtype::F64, libm::erf);
+scalar!(f32, Dtype::F32, single, crate::elementary::erf_f32);
+scalar!(f64, Dtype::F64, double, libm::erf);
 
 #[cfg(test)]
 mod tests {

@@ -33,6 +33,7 @@ mod filter;
 mod filter_gradient;
 mod gemm;
 mod geometry;
+pub(crate) mod loops;
 mod plan;
 mod scratch;
 #[doc(hidden)]

@@ -14,6 +14,10 @@ pub struct Scratch<T> {
     pub(super) zeros: AlignedVec<T>,
     /// Sums in Winograd's domain.
     pub(super) sums: AlignedVec<T>,
+    /// A strip of the left factor of a matrix product.
+    pub(super) left: AlignedVec<T>,
+    /// Panels of the right factor.
+    pub(super) panels: AlignedVec<T>,
     /// Tiles of the current block of Winograd's algorithm.
     pub(super) segments: Vec<Segment>,
     /// Source and output offset of every pixel of a chunk.
@@ -29,6 +33,8 @@ impl<T> Scratch<T> {
             channels: [AlignedVec::new(), AlignedVec::new()],
             zeros: AlignedVec::new(),
             sums: AlignedVec::new(),
+            left: AlignedVec::new(),
+            panels: AlignedVec::new(),
             segments: Vec::new(),
             offsets: Vec::new(),
         }

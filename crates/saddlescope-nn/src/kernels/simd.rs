@@ -49,15 +49,21 @@ pub trait Job<T> {
 }
 
 /// A number type that kernels exist for.
-pub trait Element: Sized {
+pub trait Element: Sized + crate::scalar::sealed::Sealed {
     /// Runs a kernel on the given path, or on the portable one if this processor lacks it.
     fn dispatch<J: Job<Self>>(isa: Isa, job: J) -> J::Output;
     /// Numbers per vector on a path.
     fn lanes(isa: Isa) -> usize;
 }
 
+/// What keeps [`Simd`] to the implementations here: `unsafe` code relies on their constants.
+mod sealed {
+    /// Implemented in this file only.
+    pub trait Sealed {}
+}
+
 /// Vector instructions on vectors of `LANES` numbers; a value is proof that the processor has them.
-pub trait Simd: Copy {
+pub trait Simd: Copy + sealed::Sealed {
     /// Number type.
     type T: Scalar;
     /// Vector type.
@@ -111,6 +117,19 @@ pub trait Simd: Copy {
     /// `v` in lanes where `y > 0`, else 0.
     fn where_positive(self, y: Self::V, v: Self::V) -> Self::V;
 
+    /// Transposes a square: `to[j * to_step + i] = from[i * step + j]` for i, j < LANES.
+    ///
+    /// # Safety
+    /// `(LANES − 1) · step + LANES <= from.len()`, and the same of `to`.
+    #[inline(always)]
+    unsafe fn transpose(self, from: &[Self::T], step: usize, to: &mut [Self::T], to_step: usize) {
+        for i in 0..Self::LANES {
+            for j in 0..Self::LANES {
+                to[j * to_step + i] = from[i * step + j];
+            }
+        }
+    }
+
     /// All lanes 0.
     #[inline(always)]
     fn zero(self) -> Self::V {
@@ -152,6 +171,8 @@ impl<T: Scalar, const N: usize> Portable<T, N> {
         Portable(std::marker::PhantomData)
     }
 }
+
+impl<T, const N: usize> sealed::Sealed for Portable<T, N> {}
 
 impl<T: Scalar, const N: usize> Simd for Portable<T, N> {
     type T = T;
@@ -215,6 +236,7 @@ impl<T: Scalar, const N: usize> Simd for Portable<T, N> {
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use super::Simd;
+    use super::sealed::Sealed;
     use std::arch::x86_64::*;
 
     /// One number, fused multiplication and addition.
@@ -223,6 +245,8 @@ mod x86 {
 
     macro_rules! fused_tail {
         ($t:ident) => {
+            impl Sealed for Fused1<$t> {}
+
             impl Simd for Fused1<$t> {
                 type T = $t;
                 type V = $t;
@@ -288,7 +312,7 @@ mod x86 {
     macro_rules! x86_simd {
         ($(#[$doc:meta])* $name:ident, $t:ident, $v:ident, $lanes:expr, $registers:expr,
          $set1:ident, $loadu:ident, $storeu:ident, $fmadd:ident, $add:ident, $sub:ident, $mul:ident, $max:ident,
-         |$y:ident, $x:ident| $select:expr) => {
+         |$y:ident, $x:ident| $select:expr $(, { $($more:tt)* })?) => {
             $(#[$doc])*
             #[derive(Clone, Copy)]
             pub struct $name(());
@@ -301,6 +325,8 @@ mod x86 {
                     $name(())
                 }
             }
+
+            impl Sealed for $name {}
 
             impl Simd for $name {
                 type T = $t;
@@ -368,6 +394,7 @@ mod x86 {
                     // SAFETY: `self` proves that the processor has the instructions.
                     unsafe { $select }
                 }
+                $($($more)*)?
             }
         };
     }
@@ -391,7 +418,50 @@ mod x86 {
         Avx512F32, f32, __m512, 16, 32,
         _mm512_set1_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_fmadd_ps, _mm512_add_ps, _mm512_sub_ps,
         _mm512_mul_ps, _mm512_max_ps,
-        |y, x| _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(y, _mm512_set1_ps(0.0)), x)
+        |y, x| _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(y, _mm512_set1_ps(0.0)), x),
+        {
+            #[inline(always)]
+            unsafe fn transpose(self, from: &[f32], step: usize, to: &mut [f32], to_step: usize) {
+                debug_assert!(15 * step + 16 <= from.len() && 15 * to_step + 16 <= to.len());
+                // SAFETY: the caller promises both lengths; `self` proves that the processor has the instructions.
+                unsafe {
+                    let zero = _mm512_set1_ps(0.0);
+                    let mut rows = [zero; 16];
+                    for i in 0..16 {
+                        rows[i] = _mm512_loadu_ps(from.as_ptr().add(i * step));
+                    }
+                    let mut pairs = [zero; 16];
+                    for i in 0..8 {
+                        pairs[2 * i] = _mm512_unpacklo_ps(rows[2 * i], rows[2 * i + 1]);
+                        pairs[2 * i + 1] = _mm512_unpackhi_ps(rows[2 * i], rows[2 * i + 1]);
+                    }
+                    // Block b of fours[4q + c] holds column 4b + c of rows 4q to 4q + 3.
+                    let mut fours = [zero; 16];
+                    for q in 0..4 {
+                        for h in 0..2 {
+                            let a = _mm512_castps_pd(pairs[4 * q + h]);
+                            let b = _mm512_castps_pd(pairs[4 * q + h + 2]);
+                            fours[4 * q + 2 * h] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, b));
+                            fours[4 * q + 2 * h + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, b));
+                        }
+                    }
+                    for c in 0..4 {
+                        let (a, b, d, e) = (fours[c], fours[4 + c], fours[8 + c], fours[12 + c]);
+                        let even = [_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0x88>(d, e)];
+                        let odd = [_mm512_shuffle_f32x4::<0xdd>(a, b), _mm512_shuffle_f32x4::<0xdd>(d, e)];
+                        let out = [
+                            _mm512_shuffle_f32x4::<0x88>(even[0], even[1]),
+                            _mm512_shuffle_f32x4::<0x88>(odd[0], odd[1]),
+                            _mm512_shuffle_f32x4::<0xdd>(even[0], even[1]),
+                            _mm512_shuffle_f32x4::<0xdd>(odd[0], odd[1]),
+                        ];
+                        for b in 0..4 {
+                            _mm512_storeu_ps(to.as_mut_ptr().add((4 * b + c) * to_step), out[b]);
+                        }
+                    }
+                }
+            }
+        }
     );
     x86_simd!(
         /// 8 × f64 with AVX-512F.

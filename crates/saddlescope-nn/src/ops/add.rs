@@ -2,6 +2,8 @@
 
 use super::broadcast::{Runs, broadcast_inputs, broadcast_view};
 use super::strided::{View, copy, walk};
+use crate::kernels::Isa;
+use crate::kernels::loops::vectorised;
 use crate::op::{Context, Op, OpInfo, Reads, ShapeError, Slots};
 use crate::scalar::Scalar;
 use crate::scratch::Scratch;
@@ -13,6 +15,15 @@ pub struct Add;
 /// y = a − b, broadcast (ONNX `Sub`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sub;
+
+vectorised! {
+    /// y = f(a, b).
+    fn both['a, T, F: Fn(T, T) -> T](a: &'a [T], b: &'a [T], y: &'a mut [T], f: F) {
+        for ((y, &a), &b) in y.iter_mut().zip(a).zip(b) {
+            *y = f(a, b);
+        }
+    }
+}
 
 /// y = a ± b.
 fn combine<T: Scalar>(
@@ -30,6 +41,7 @@ fn combine<T: Scalar>(
         let Some(y) = rows.next() else { return };
         let (a, b) = (&a[p as usize..], &b[q as usize..]);
         match runs.steps {
+            [1, 1] if len >= 32 => both(Isa::detect(), &a[..len], &b[..len], y, f),
             [1, 1] => {
                 for ((y, &a), &b) in y.iter_mut().zip(&a[..len]).zip(&b[..len]) {
                     *y = f(a, b);

@@ -2,6 +2,8 @@
 
 use super::broadcast::{Runs, broadcast_inputs};
 use super::strided::{sum_by, walk};
+use crate::kernels::Isa;
+use crate::kernels::loops::vectorised;
 use crate::op::{Context, OpInfo, ShapeError, Slot, Slots, numel};
 use crate::scalar::Scalar;
 use crate::scratch::Scratch;
@@ -47,43 +49,54 @@ impl<'a, T: Scalar, const S: usize> Lane<'a, T, S> {
     }
 }
 
-/// Calls a function for the steps of a run; both 0 is a run of one element.
+/// Calls a function for the steps of a run; both 0 is a run of one element. Short runs are not worth a choice of
+/// instructions.
 macro_rules! by_steps {
-    ($steps:expr, $function:ident($($argument:expr),*)) => {
-        match $steps {
-            [1, 1] => $function::<_, _, 1, 1>($($argument),*),
-            [1, _] => $function::<_, _, 1, 0>($($argument),*),
-            [_, 1] => $function::<_, _, 0, 1>($($argument),*),
-            _ => $function::<_, _, 0, 0>($($argument),*),
+    ($runs:expr, $function:ident($($argument:expr),*)) => {{
+        let isa = if $runs.len < 32 { Isa::Portable } else { Isa::detect() };
+        match $runs.steps {
+            [1, 1] => $function::<_, _, 1, 1>(isa, $($argument),*),
+            [1, _] => $function::<_, _, 1, 0>(isa, $($argument),*),
+            [_, 1] => $function::<_, _, 0, 1>(isa, $($argument),*),
+            _ => $function::<_, _, 0, 0>(isa, $($argument),*),
         }
-    };
+    }};
 }
 
-fn value_run<T: Scalar, O: Binary, const A: usize, const B: usize>(
-    op: &O,
-    [a, b]: [&[T]; 2],
-    [p, q]: [isize; 2],
-    y: &mut [T],
+vectorised! {
+fn value_run['a, T, O: Binary; A, B](
+    op: &'a O,
+    x: [&'a [T]; 2],
+    at: [isize; 2],
+    y: &'a mut [T],
 ) {
+    let [a, b] = x;
+    let [p, q] = at;
     let (a, b) = (Lane::<T, A>::new(a, p, y.len()), Lane::<T, B>::new(b, q, y.len()));
     for (i, y) in y.iter_mut().enumerate() {
         *y = op.value(a.at(i), b.at(i));
     }
 }
+}
 
-fn tangent_run<T: Scalar, O: Binary, const A: usize, const B: usize>(
-    op: &O,
-    [a, b]: [&[T]; 2],
-    [da, db]: [&[T]; 2],
-    [p, q]: [isize; 2],
-    dy: &mut [T],
+vectorised! {
+fn tangent_run['a, T, O: Binary; A, B](
+    op: &'a O,
+    x: [&'a [T]; 2],
+    dx: [&'a [T]; 2],
+    at: [isize; 2],
+    dy: &'a mut [T],
 ) {
+    let [a, b] = x;
+    let [da, db] = dx;
+    let [p, q] = at;
     let n = dy.len();
     let (a, b) = (Lane::<T, A>::new(a, p, n), Lane::<T, B>::new(b, q, n));
     let (da, db) = (Lane::<T, A>::new(da, p, n), Lane::<T, B>::new(db, q, n));
     for (i, dy) in dy.iter_mut().enumerate() {
         *dy = op.tangent(a.at(i), b.at(i), da.at(i), db.at(i));
     }
+}
 }
 
 /// Adds f(i) to the elements of a run of an adjoint, or to its only element if `S` is 0; overwrites unless `add`.
@@ -106,15 +119,18 @@ fn store<T: Scalar, const S: usize>(
     }
 }
 
-fn adjoint_run<T: Scalar, O: Binary, const A: usize, const B: usize>(
-    op: &O,
+vectorised! {
+fn adjoint_run['a, T, O: Binary; A, B](
+    op: &'a O,
     which: usize,
-    [a, b]: [&[T]; 2],
-    [p, q]: [isize; 2],
-    g: &[T],
-    out: &mut [T],
+    x: [&'a [T]; 2],
+    at: [isize; 2],
+    g: &'a [T],
+    out: &'a mut [T],
     add: bool,
 ) {
+    let [a, b] = x;
+    let [p, q] = at;
     let n = g.len();
     let (a, b) = (Lane::<T, A>::new(a, p, n), Lane::<T, B>::new(b, q, n));
     if which == 0 {
@@ -123,17 +139,23 @@ fn adjoint_run<T: Scalar, O: Binary, const A: usize, const B: usize>(
         store::<T, B>(out, q, n, add, |i| op.adjoint_b(a.at(i), b.at(i), g[i]));
     }
 }
+}
 
-fn adjoint_tangent_run<T: Scalar, O: Binary, const A: usize, const B: usize>(
-    op: &O,
+vectorised! {
+fn adjoint_tangent_run['a, T, O: Binary; A, B](
+    op: &'a O,
     which: usize,
-    [a, b]: [&[T]; 2],
-    [da, db]: [&[T]; 2],
-    [p, q]: [isize; 2],
-    [g, dg]: [&[T]; 2],
-    out: &mut [T],
+    x: [&'a [T]; 2],
+    dx: [&'a [T]; 2],
+    at: [isize; 2],
+    gs: [&'a [T]; 2],
+    out: &'a mut [T],
     add: bool,
 ) {
+    let [a, b] = x;
+    let [da, db] = dx;
+    let [p, q] = at;
+    let [g, dg] = gs;
     let n = g.len();
     let dg = &dg[..n];
     let (a, b) = (Lane::<T, A>::new(a, p, n), Lane::<T, B>::new(b, q, n));
@@ -147,6 +169,7 @@ fn adjoint_tangent_run<T: Scalar, O: Binary, const A: usize, const B: usize>(
             op.adjoint_tangent_b(a.at(i), b.at(i), da.at(i), db.at(i), g[i], dg[i])
         });
     }
+}
 }
 
 pub(crate) fn infer(op: &'static str, inputs: &[&[usize]]) -> Result<Vec<usize>, ShapeError> {
@@ -169,7 +192,7 @@ pub(crate) fn forward<O: Binary, T: Scalar>(op: &O, c: &Context<'_, T>, y: &mut 
     let mut rows = y.chunks_exact_mut(runs.len);
     walk(&runs.outer, [0, 0], &mut |at| {
         if let Some(y) = rows.next() {
-            by_steps!(runs.steps, value_run(op, x, at, y));
+            by_steps!(runs, value_run(op, x, at, y));
         }
     });
 }
@@ -188,7 +211,7 @@ pub(crate) fn tangent<O: Binary, T: Scalar>(
         let mut rows = dy.chunks_exact_mut(runs.len);
         walk(&runs.outer, [0, 0], &mut |at| {
             if let Some(dy) = rows.next() {
-                by_steps!(runs.steps, tangent_run(op, x, dx, at, dy));
+                by_steps!(runs, tangent_run(op, x, dx, at, dy));
             }
         });
     }
@@ -209,7 +232,7 @@ pub(crate) fn adjoint<O: Binary, T: Scalar>(op: &O, c: &Context<'_, T>, gx: &mut
         let mut rows = c.gy.chunks_exact(runs.len);
         walk(&runs.outer, [0, 0], &mut |at| {
             if let Some(g) = rows.next() {
-                by_steps!(runs.steps, adjoint_run(op, which, x, at, g, &mut *out, add));
+                by_steps!(runs, adjoint_run(op, which, x, at, g, &mut *out, add));
             }
         });
     }
@@ -233,7 +256,7 @@ pub(crate) fn adjoint_tangent<O: Binary, T: Scalar>(
             let mut rows = c.gy.chunks_exact(runs.len).zip(c.dgy(j).chunks_exact(runs.len));
             walk(&runs.outer, [0, 0], &mut |at| {
                 if let Some((g, dg)) = rows.next() {
-                    by_steps!(runs.steps, adjoint_tangent_run(op, which, x, dx, at, [g, dg], &mut *out, add));
+                    by_steps!(runs, adjoint_tangent_run(op, which, x, dx, at, [g, dg], &mut *out, add));
                 }
             });
         }

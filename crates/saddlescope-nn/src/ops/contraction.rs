@@ -3,6 +3,7 @@
 
 use crate::kernels::matmul;
 use crate::scalar::Scalar;
+use crate::scratch::Scratch;
 
 /// How the elements of one factor's matrices lie: element (i, j) at `i * rows + j * columns`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,17 +50,39 @@ impl Contraction {
     }
 
     /// y = α A B, or y += α A B.
-    pub fn forward<T: Scalar>(&self, a: &[T], b: &[T], y: &mut [T], accumulate: bool) {
+    pub fn forward<T: Scalar>(
+        &self,
+        a: &[T],
+        b: &[T],
+        y: &mut [T],
+        accumulate: bool,
+        scratch: &mut Scratch<T>,
+    ) {
         let shape = [self.m, self.k, self.n];
         for (i, &(at_a, at_b)) in self.batches.iter().enumerate() {
             let y = &mut y[i * self.m * self.n..][..self.m * self.n];
             let out = Strides::row_major(self.n);
-            product(shape, self.alpha, (&a[at_a..], self.a), (&b[at_b..], self.b), (y, out), accumulate);
+            product(
+                shape,
+                self.alpha,
+                (&a[at_a..], self.a),
+                (&b[at_b..], self.b),
+                (y, out),
+                accumulate,
+                scratch,
+            );
         }
     }
 
     /// ā = α ȳ Bᵀ, or ā += α ȳ Bᵀ. Where batches share a matrix A, their contributions add up.
-    pub fn adjoint_a<T: Scalar>(&self, gy: &[T], b: &[T], ga: &mut [T], mut accumulate: bool) {
+    pub fn adjoint_a<T: Scalar>(
+        &self,
+        gy: &[T],
+        b: &[T],
+        ga: &mut [T],
+        mut accumulate: bool,
+        scratch: &mut Scratch<T>,
+    ) {
         if !accumulate && self.batches.len() != 1 {
             ga.fill(T::ZERO);
             accumulate = true;
@@ -68,12 +91,19 @@ impl Contraction {
         for (i, &(at_a, at_b)) in self.batches.iter().enumerate() {
             let gy = (&gy[i * self.m * self.n..], Strides::row_major(self.n));
             let b = (&b[at_b..], self.b.transposed());
-            product(shape, self.alpha, gy, b, (&mut ga[at_a..], self.a), accumulate);
+            product(shape, self.alpha, gy, b, (&mut ga[at_a..], self.a), accumulate, scratch);
         }
     }
 
     /// b̄ = α Aᵀ ȳ, or b̄ += α Aᵀ ȳ. Where batches share a matrix B, their contributions add up.
-    pub fn adjoint_b<T: Scalar>(&self, gy: &[T], a: &[T], gb: &mut [T], mut accumulate: bool) {
+    pub fn adjoint_b<T: Scalar>(
+        &self,
+        gy: &[T],
+        a: &[T],
+        gb: &mut [T],
+        mut accumulate: bool,
+        scratch: &mut Scratch<T>,
+    ) {
         if !accumulate && self.batches.len() != 1 {
             gb.fill(T::ZERO);
             accumulate = true;
@@ -82,7 +112,7 @@ impl Contraction {
         for (i, &(at_a, at_b)) in self.batches.iter().enumerate() {
             let gy = (&gy[i * self.m * self.n..], Strides::row_major(self.n));
             let a = (&a[at_a..], self.a.transposed());
-            product(shape, self.alpha, a, gy, (&mut gb[at_b..], self.b), accumulate);
+            product(shape, self.alpha, a, gy, (&mut gb[at_b..], self.b), accumulate, scratch);
         }
     }
 
@@ -100,15 +130,17 @@ fn product<T: Scalar>(
     (rhs, rs): (&[T], Strides),
     (dst, ds): (&mut [T], Strides),
     accumulate: bool,
+    scratch: &mut Scratch<T>,
 ) {
+    let kernels = &mut scratch.kernels;
     let alpha = T::from_f64(alpha);
     let (l, r) = ([ls.rows, ls.columns], [rs.rows, rs.columns]);
     if ds.columns == 1 {
-        matmul(m, n, k, lhs, l, rhs, r, dst, ds.rows.max(n), alpha, accumulate);
+        matmul(m, n, k, lhs, l, rhs, r, dst, ds.rows.max(n), alpha, accumulate, kernels);
     } else {
         // The transposed result lies row by row: (lhs rhs)ᵀ = rhsᵀ lhsᵀ.
         let (l, r) = ([ls.columns, ls.rows], [rs.columns, rs.rows]);
-        matmul(n, m, k, rhs, r, lhs, l, dst, ds.columns.max(m), alpha, accumulate);
+        matmul(n, m, k, rhs, r, lhs, l, dst, ds.columns.max(m), alpha, accumulate, kernels);
     }
 }
 
@@ -125,7 +157,15 @@ mod tests {
             (Strides::row_major(2).transposed(), Strides::row_major(3).transposed()),
         ] {
             let mut dst = vec![1.0; 8];
-            product([2, 3, 4], 2.0, (&lhs, ls), (&rhs, rs), (&mut dst, Strides::row_major(4)), true);
+            product(
+                [2, 3, 4],
+                2.0,
+                (&lhs, ls),
+                (&rhs, rs),
+                (&mut dst, Strides::row_major(4)),
+                true,
+                &mut Scratch::new(),
+            );
             for i in 0..2 {
                 for j in 0..4 {
                     let sum: f64 = (0..3)
@@ -141,7 +181,7 @@ mod tests {
     fn empty_products_are_zero() {
         let mut dst = vec![f64::NAN; 4];
         let s = Strides::row_major(2);
-        product([2, 0, 2], 1.0, (&[], s), (&[], s), (&mut dst, s), false);
+        product([2, 0, 2], 1.0, (&[], s), (&[], s), (&mut dst, s), false, &mut Scratch::new());
         assert_eq!(dst, [0.0; 4]);
     }
 }

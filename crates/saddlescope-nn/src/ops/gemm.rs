@@ -113,16 +113,16 @@ impl OpInfo for Gemm {
 }
 
 impl<T: Scalar> Op<T> for Gemm {
-    fn forward(&self, c: &Context<'_, T>, y: &mut [T], _scratch: &mut Scratch<T>) {
-        bilinear::forward(&self.of(c), c, y);
+    fn forward(&self, c: &Context<'_, T>, y: &mut [T], scratch: &mut Scratch<T>) {
+        bilinear::forward(&self.of(c), c, y, scratch);
         if c.inputs.len() > 2 {
             let (beta, bias) = (T::from_f64(self.beta), c.x(2));
             each_bias(c, |i, b| y[i] += beta * bias[b]);
         }
     }
 
-    fn tangent(&self, c: &Context<'_, T>, dy: &mut [T], _scratch: &mut Scratch<T>) {
-        bilinear::tangent(&self.of(c), c, dy);
+    fn tangent(&self, c: &Context<'_, T>, dy: &mut [T], scratch: &mut Scratch<T>) {
+        bilinear::tangent(&self.of(c), c, dy, scratch);
         if c.inputs.len() > 2 {
             let beta = T::from_f64(self.beta);
             for j in 0..c.tangents {
@@ -134,16 +134,16 @@ impl<T: Scalar> Op<T> for Gemm {
         }
     }
 
-    fn adjoint(&self, c: &Context<'_, T>, gx: &mut Slots<'_, T>, _scratch: &mut Scratch<T>) {
-        bilinear::adjoint(&self.of(c), c, gx);
+    fn adjoint(&self, c: &Context<'_, T>, gx: &mut Slots<'_, T>, scratch: &mut Scratch<T>) {
+        bilinear::adjoint(&self.of(c), c, gx, scratch);
         if let Some(Some(slot)) = gx.get_mut(2) {
             let (beta, gb) = (T::from_f64(self.beta), slot.add());
             each_bias(c, |i, b| gb[b] += beta * c.gy[i]);
         }
     }
 
-    fn adjoint_tangent(&self, c: &Context<'_, T>, dgx: &mut Slots<'_, T>, _scratch: &mut Scratch<T>) {
-        bilinear::adjoint_tangent(&self.of(c), c, dgx);
+    fn adjoint_tangent(&self, c: &Context<'_, T>, dgx: &mut Slots<'_, T>, scratch: &mut Scratch<T>) {
+        bilinear::adjoint_tangent(&self.of(c), c, dgx, scratch);
         if let Some(Some(slot)) = dgx.get_mut(2) {
             let (beta, len) = (T::from_f64(self.beta), numel(c.inputs[2].shape));
             let dgb = slot.add();

@@ -61,15 +61,15 @@ impl OpInfo for Linear {
 }
 
 impl<T: Scalar> Op<T> for Linear {
-    fn forward(&self, c: &Context<'_, T>, y: &mut [T], _scratch: &mut Scratch<T>) {
-        bilinear::forward(&of(c), c, y);
+    fn forward(&self, c: &Context<'_, T>, y: &mut [T], scratch: &mut Scratch<T>) {
+        bilinear::forward(&of(c), c, y, scratch);
         if c.inputs.len() > 2 {
             rows::add_to_each(y, c.x(2));
         }
     }
 
-    fn tangent(&self, c: &Context<'_, T>, dy: &mut [T], _scratch: &mut Scratch<T>) {
-        bilinear::tangent(&of(c), c, dy);
+    fn tangent(&self, c: &Context<'_, T>, dy: &mut [T], scratch: &mut Scratch<T>) {
+        bilinear::tangent(&of(c), c, dy, scratch);
         if c.inputs.len() > 2 {
             for j in 0..c.tangents {
                 if let Some(db) = c.dx(2, j) {
@@ -79,15 +79,15 @@ impl<T: Scalar> Op<T> for Linear {
         }
     }
 
-    fn adjoint(&self, c: &Context<'_, T>, gx: &mut Slots<'_, T>, _scratch: &mut Scratch<T>) {
-        bilinear::adjoint(&of(c), c, gx);
+    fn adjoint(&self, c: &Context<'_, T>, gx: &mut Slots<'_, T>, scratch: &mut Scratch<T>) {
+        bilinear::adjoint(&of(c), c, gx, scratch);
         if let Some(Some(slot)) = gx.get_mut(2) {
             rows::add_sum(c.gy, slot.add());
         }
     }
 
-    fn adjoint_tangent(&self, c: &Context<'_, T>, dgx: &mut Slots<'_, T>, _scratch: &mut Scratch<T>) {
-        bilinear::adjoint_tangent(&of(c), c, dgx);
+    fn adjoint_tangent(&self, c: &Context<'_, T>, dgx: &mut Slots<'_, T>, scratch: &mut Scratch<T>) {
+        bilinear::adjoint_tangent(&of(c), c, dgx, scratch);
         if let Some(Some(slot)) = dgx.get_mut(2) {
             let out = c.inputs[2].shape[0];
             let sums = slot.add();

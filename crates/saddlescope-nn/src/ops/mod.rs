@@ -49,6 +49,7 @@ mod rows;
 mod slice;
 mod softmax;
 mod standardize;
+mod standardize_lines;
 mod strided;
 mod transpose;
 mod trilu;

@@ -1,14 +1,23 @@
 //! Vectorisable loops over the rows of a row-major matrix, and sums along one row.
 
+use crate::kernels::Isa;
+use crate::kernels::loops::{self, vectorised};
 use crate::scalar::Scalar;
+
+vectorised! {
+    /// Adds `row` to every row of `matrix`.
+    fn add_row['a, T](matrix: &'a mut [T], row: &'a [T]) {
+        for y in matrix.chunks_exact_mut(row.len().max(1)) {
+            for (y, &b) in y.iter_mut().zip(row) {
+                *y += b;
+            }
+        }
+    }
+}
 
 /// Adds `row` to every row of `matrix`.
 pub(super) fn add_to_each<T: Scalar>(matrix: &mut [T], row: &[T]) {
-    for y in matrix.chunks_exact_mut(row.len().max(1)) {
-        for (y, &b) in y.iter_mut().zip(row) {
-            *y += b;
-        }
-    }
+    add_row(Isa::detect(), matrix, row);
 }
 
 /// Rows added up before the sum goes on to the total: keeps rounding errors of long sums small.
@@ -17,17 +26,32 @@ const BLOCK: usize = 32;
 /// Widest block of columns whose partial sums fit on the stack.
 const COLUMNS: usize = 64;
 
+vectorised! {
+    /// sum += the sum of all rows of `matrix`, in blocks of rows.
+    fn add_rows['a, T](matrix: &'a [T], sum: &'a mut [T]) {
+        let width = sum.len();
+        for rows in matrix.chunks(width * BLOCK) {
+            for first in (0..width).step_by(COLUMNS) {
+                let n = COLUMNS.min(width - first);
+                let mut part = [T::ZERO; COLUMNS];
+                for row in rows.chunks_exact(width) {
+                    for (s, &x) in part.iter_mut().zip(&row[first..first + n]) {
+                        *s += x;
+                    }
+                }
+                for (s, &p) in sum[first..first + n].iter_mut().zip(&part) {
+                    *s += p;
+                }
+            }
+        }
+    }
+}
+
 /// sum += the sum of all rows of `matrix`.
 pub(super) fn add_sum<T: Scalar>(matrix: &[T], sum: &mut [T]) {
-    let width = sum.len();
-    if width == 0 {
-        return;
+    if !sum.is_empty() {
+        add_rows(Isa::detect(), matrix, sum);
     }
-    add_sum_of(matrix.len() / width, sum, |row, first, part| {
-        for (s, &x) in part.iter_mut().zip(&matrix[row * width + first..]) {
-            *s += x;
-        }
-    });
 }
 
 /// sum += Σ_rows of what `add(row, first column, part)` adds to `part`, the sums of some neighbouring columns.
@@ -64,11 +88,17 @@ pub(super) fn sum_lanes<T: Scalar>(n: usize, f: impl Fn(usize) -> T) -> T {
     lanes.iter().copied().sum::<T>() + tail
 }
 
+vectorised! {
+    fn dot_product['a, T](a: &'a [T], b: &'a [T], out: &'a mut T) {
+        *out = loops::sum([a, b], |[a, b]| a * b);
+    }
+}
+
 /// Σᵢ aᵢ bᵢ.
-#[inline(always)]
 pub(super) fn dot<T: Scalar>(a: &[T], b: &[T]) -> T {
-    let b = &b[..a.len()];
-    sum_lanes(a.len(), |i| a[i] * b[i])
+    let mut out = T::ZERO;
+    dot_product(Isa::detect(), a, b, &mut out);
+    out
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use super::axes::{accepted_axis, around, resolve_axis, single};
 use super::rows::sum_lanes;
+use crate::kernels::Isa;
+use crate::kernels::loops::{largest as largest_of, sum, vectorised};
 use crate::op::{Context, Op, OpInfo, Reads, ShapeError, Slots};
 use crate::scalar::Scalar;
 use crate::scratch::Scratch;
@@ -52,6 +54,56 @@ fn put<T: Scalar>(out: &mut T, accumulate: bool, value: T) {
     *out = if accumulate { *out + value } else { value };
 }
 
+vectorised! {
+    /// y = softmax(x) of every line of `n`.
+    fn softmax_lines['a, T](n: usize, x: &'a [T], y: &'a mut [T]) {
+        for (x, y) in x.chunks_exact(n).zip(y.chunks_exact_mut(n)) {
+            let largest = largest_of(x);
+            for (y, &x) in y.iter_mut().zip(x) {
+                *y = (x - largest).exp();
+            }
+            let scale = T::ONE / sum([&*y], |[y]| y);
+            for y in y {
+                *y *= scale;
+            }
+        }
+    }
+}
+
+vectorised! {
+    /// out (+)= y (v − Σ y v) of every line of `n`.
+    fn project_lines['a, T](n: usize, y: &'a [T], v: &'a [T], out: &'a mut [T], add: bool) {
+        let lines = y.chunks_exact(n).zip(v.chunks_exact(n));
+        for ((y, v), out) in lines.zip(out.chunks_exact_mut(n)) {
+            let mean = sum([y, v], |[y, v]| y * v);
+            if add {
+                for ((out, &y), &v) in out.iter_mut().zip(y).zip(v) {
+                    *out += y * (v - mean);
+                }
+            } else {
+                for ((out, &y), &v) in out.iter_mut().zip(y).zip(v) {
+                    *out = y * (v - mean);
+                }
+            }
+        }
+    }
+}
+
+vectorised! {
+    /// x̄˙ (+)= ẏ (ȳ − Σ y ȳ) + y (ȳ˙ − Σ (ẏ ȳ + y ȳ˙)) of every line of `n`; `of` holds y, ẏ, ȳ and ȳ˙.
+    fn second_lines['a, T](n: usize, of: [&'a [T]; 4], out: &'a mut [T], add: bool) {
+        for (i, out) in out.chunks_exact_mut(n).enumerate() {
+            let [y, dy, gy, dgy] = of.map(|x| &x[i * n..(i + 1) * n]);
+            let mean = sum([y, gy], |[y, g]| y * g);
+            let dmean = sum([y, dy, gy, dgy], |[y, dy, g, dg]| dy * g + y * dg);
+            for (i, out) in out.iter_mut().enumerate() {
+                let g = dy[i] * (gy[i] - mean) + y[i] * (dgy[i] - dmean);
+                *out = if add { *out + g } else { g };
+            }
+        }
+    }
+}
+
 impl OpInfo for Softmax {
     fn name(&self) -> &'static str {
         "Softmax"
@@ -69,6 +121,13 @@ impl OpInfo for Softmax {
 impl<T: Scalar> Op<T> for Softmax {
     fn forward(&self, c: &Context<'_, T>, y: &mut [T], _scratch: &mut Scratch<T>) {
         let (shape, x) = (lines(self.axis, c), c.x(0));
+        if shape[1] == 0 {
+            return;
+        }
+        if shape[2] == 1 {
+            softmax_lines(Isa::detect(), shape[1], x, y);
+            return;
+        }
         each_line(shape, |first, stride| {
             let largest = largest(x, shape[1], first, stride);
             for i in 0..shape[1] {
@@ -90,6 +149,10 @@ impl<T: Scalar> Op<T> for Softmax {
                 dy.fill(T::ZERO);
                 continue;
             };
+            if shape[2] == 1 {
+                project_lines(Isa::detect(), shape[1].max(1), y, dx, dy, false);
+                continue;
+            }
             each_line(shape, |first, stride| {
                 let mean = sum_lanes(shape[1], |i| y[first + i * stride] * dx[first + i * stride]);
                 for i in 0..shape[1] {
@@ -105,6 +168,10 @@ impl<T: Scalar> Op<T> for Softmax {
         let Some(slot) = &mut gx[0] else { return };
         let (shape, y, gy) = (lines(self.axis, c), c.y, c.gy);
         let (gx, accumulate) = slot.write();
+        if shape[2] == 1 {
+            project_lines(Isa::detect(), shape[1].max(1), y, gy, gx, accumulate);
+            return;
+        }
         each_line(shape, |first, stride| {
             let mean = sum_lanes(shape[1], |i| y[first + i * stride] * gy[first + i * stride]);
             for i in 0..shape[1] {
@@ -121,6 +188,10 @@ impl<T: Scalar> Op<T> for Softmax {
         let (dgx, accumulate) = slot.write();
         for (j, dgx) in dgx.chunks_exact_mut(c.len().max(1)).enumerate() {
             let (dy, dgy) = (c.dy(j), c.dgy(j));
+            if shape[2] == 1 {
+                second_lines(Isa::detect(), shape[1].max(1), [y, dy, gy, dgy], dgx, accumulate);
+                continue;
+            }
             each_line(shape, |first, stride| {
                 let mean = sum_lanes(shape[1], |i| y[first + i * stride] * gy[first + i * stride]);
                 let dmean = sum_lanes(shape[1], |i| {

@@ -16,7 +16,9 @@
 //! (but not the means of products) are 0.
 
 use super::rows::{add_sum, add_sum_of};
+use super::standardize_lines::{self as lines, Lines};
 use crate::aligned::AlignedVec;
+use crate::kernels::Isa;
 use crate::op::Slot;
 use crate::scalar::Scalar;
 use crate::scratch::Scratch;
@@ -72,6 +74,15 @@ fn fill_or_one<T: Scalar>(out: &mut [T], gamma: Option<&[T]>) {
 impl Standardize {
     fn channels(&self) -> usize {
         self.groups * self.width
+    }
+
+    /// Whether every group is one line of memory.
+    fn is_lines(&self) -> bool {
+        self.rows == 1 && self.groups == 1
+    }
+
+    fn lines<'a, T>(&self, gamma: &'a [T]) -> Lines<'a, T> {
+        Lines { width: self.width, eps: self.eps, center: self.center, gamma }
     }
 
     fn block(&self) -> usize {
@@ -182,6 +193,11 @@ impl Standardize {
         if let Some(given) = p.beta {
             beta.copy_from_slice(given);
         }
+        if self.is_lines() {
+            lines::forward(Isa::detect(), self.lines(gamma), x, beta, y);
+            buffers.give(scratch);
+            return;
+        }
         for (x, y) in x.chunks_exact(block).zip(y.chunks_exact_mut(block)) {
             self.statistics(x, mean, r);
             for (x, y) in x.chunks_exact(c).zip(y.chunks_exact_mut(c)) {
@@ -210,6 +226,18 @@ impl Standardize {
         let mut buffers = Channels::<T, 5>::take(scratch, c);
         let [mean, r, gamma, m_dx, m_xdx] = &mut buffers.0;
         fill_or_one(gamma, p.gamma);
+        if let Some(dx) = dx.filter(|_| self.is_lines()) {
+            // The tangents of γ and β take the places of two buffers that lines have no use for.
+            for (to, given) in [(&mut *m_dx, dp.gamma), (&mut *m_xdx, dp.beta)] {
+                match given {
+                    Some(given) => to.copy_from_slice(given),
+                    None => to.fill(T::ZERO),
+                }
+            }
+            lines::tangent(Isa::detect(), self.lines(gamma), x, dx, m_dx, m_xdx, dy);
+            buffers.give(scratch);
+            return;
+        }
         for (b, (x, dy)) in x.chunks_exact(block).zip(dy.chunks_exact_mut(block)).enumerate() {
             self.statistics(x, mean, r);
             match dx {
@@ -259,6 +287,13 @@ impl Standardize {
         let mut buffers = Channels::<T, 5>::take(scratch, c);
         let [mean, r, gamma, m_g, m_gx] = &mut buffers.0;
         fill_or_one(gamma, p.gamma);
+        if self.is_lines() {
+            let (gx, add) = gx.unwrap_or((&mut [], false));
+            let [gamma_sum, beta_sum] = [gamma_sum, beta_sum].map(Option::unwrap_or_default);
+            lines::adjoint(Isa::detect(), self.lines(gamma), x, gy, gx, add, gamma_sum, beta_sum);
+            buffers.give(scratch);
+            return;
+        }
         for (b, (x, gy)) in x.chunks_exact(block).zip(gy.chunks_exact(block)).enumerate() {
             self.statistics(x, mean, r);
             if let Some((gx, accumulate)) = &mut gx {
@@ -313,7 +348,26 @@ impl Standardize {
         if let Some(given) = dp.gamma {
             dgamma.copy_from_slice(given);
         }
-        let zero = scratch.take_zeroed(if dx.is_none() { block } else { 0 });
+        let zeros = if self.is_lines() { x.len() } else { block };
+        let zero = scratch.take_zeroed(if dx.is_none() { zeros } else { 0 });
+        if self.is_lines() {
+            let (gx, add) = gx.unwrap_or((&mut [], false));
+            let [gamma_sum, beta_sum] = [gamma_sum, beta_sum].map(Option::unwrap_or_default);
+            let of = [x, dx.unwrap_or(&zero), gy, dgy];
+            lines::adjoint_tangent(
+                Isa::detect(),
+                self.lines(gamma),
+                of,
+                dgamma,
+                gx,
+                add,
+                gamma_sum,
+                beta_sum,
+            );
+            scratch.give(zero);
+            buffers.give(scratch);
+            return;
+        }
         for (b, (x, gy)) in x.chunks_exact(block).zip(gy.chunks_exact(block)).enumerate() {
             let dgy = &dgy[b * block..(b + 1) * block];
             let dx = match dx {

@@ -3,11 +3,13 @@
 //! The four passes are y = f(x), ẏ = f′ẋ, x̄ += f′ȳ and x̄˙ += f′ȳ˙ + f″ẋȳ. Derivatives are computed once for all
 //! tangents, in blocks that stay in the first-level cache.
 
+use crate::kernels::Isa;
+use crate::kernels::loops::vectorised;
 use crate::op::{Context, OpInfo, ShapeError, Slots};
 use crate::scalar::Scalar;
 
 /// Elements whose derivatives are computed before they are used.
-const BLOCK: usize = 256;
+const BLOCK: usize = 1024;
 
 /// An elementwise function. [`unary_op`] makes it an operation.
 pub(crate) trait Unary: OpInfo {
@@ -34,10 +36,68 @@ fn source<'a, O: Unary, T: Scalar>(c: &Context<'a, T>) -> &'a [T] {
     if O::FROM_OUTPUT { c.y } else { c.x(0) }
 }
 
-pub(crate) fn forward<O: Unary, T: Scalar>(op: &O, c: &Context<'_, T>, y: &mut [T]) {
-    for (y, &x) in y.iter_mut().zip(c.x(0)) {
-        *y = op.value(x);
+vectorised! {
+    /// y = f(x).
+    fn values['a, T, O: Unary](op: &'a O, x: &'a [T], y: &'a mut [T]) {
+        for (y, &x) in y.iter_mut().zip(x) {
+            *y = op.value(x);
+        }
     }
+}
+
+vectorised! {
+    /// slopes = f′.
+    fn first['a, T, O: Unary](op: &'a O, at: &'a [T], slopes: &'a mut [T]) {
+        for (s, &at) in slopes.iter_mut().zip(at) {
+            *s = op.derivatives(at).0;
+        }
+    }
+}
+
+vectorised! {
+    /// slopes = f′, bends = f″ ȳ.
+    fn both['a, T, O: Unary](op: &'a O, at: &'a [T], gy: &'a [T], slopes: &'a mut [T], bends: &'a mut [T]) {
+        for (((s, bend), &at), &gy) in slopes.iter_mut().zip(bends.iter_mut()).zip(at).zip(gy) {
+            let (first, second) = op.derivatives(at);
+            *s = first;
+            *bend = second * gy;
+        }
+    }
+}
+
+vectorised! {
+    /// out (+)= a b.
+    fn multiply['a, T](a: &'a [T], b: &'a [T], out: &'a mut [T], add: bool) {
+        if add {
+            for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
+                *out += a * b;
+            }
+        } else {
+            for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
+                *out = a * b;
+            }
+        }
+    }
+}
+
+vectorised! {
+    /// out (+)= a b + c d.
+    fn multiply_two['a, T](a: &'a [T], b: &'a [T], c: &'a [T], d: &'a [T], out: &'a mut [T], add: bool) {
+        let products = a.iter().zip(b).zip(c.iter().zip(d));
+        if add {
+            for (out, ((&a, &b), (&c, &d))) in out.iter_mut().zip(products) {
+                *out += a * b + c * d;
+            }
+        } else {
+            for (out, ((&a, &b), (&c, &d))) in out.iter_mut().zip(products) {
+                *out = a * b + c * d;
+            }
+        }
+    }
+}
+
+pub(crate) fn forward<O: Unary, T: Scalar>(op: &O, c: &Context<'_, T>, y: &mut [T]) {
+    values(Isa::detect(), op, c.x(0), y);
 }
 
 pub(crate) fn tangent<O: Unary, T: Scalar>(op: &O, c: &Context<'_, T>, dy: &mut [T]) {
@@ -45,19 +105,14 @@ pub(crate) fn tangent<O: Unary, T: Scalar>(op: &O, c: &Context<'_, T>, dy: &mut 
         dy.fill(T::ZERO);
         return;
     };
-    let len = c.len();
+    let (len, isa) = (c.len(), Isa::detect());
     let mut slopes = [T::ZERO; BLOCK];
     for (b, at) in source::<O, T>(c).chunks(BLOCK).enumerate() {
         let slopes = &mut slopes[..at.len()];
-        for (s, &at) in slopes.iter_mut().zip(at) {
-            *s = op.derivatives(at).0;
-        }
+        first(isa, op, at, slopes);
         for j in 0..c.tangents {
-            let start = j * len + b * BLOCK;
-            let dy = &mut dy[start..start + at.len()];
-            for ((dy, &dx), &s) in dy.iter_mut().zip(&dx[start..]).zip(&*slopes) {
-                *dy = s * dx;
-            }
+            let range = j * len + b * BLOCK..j * len + b * BLOCK + at.len();
+            multiply(isa, slopes, &dx[range.clone()], &mut dy[range], false);
         }
     }
 }
@@ -65,41 +120,37 @@ pub(crate) fn tangent<O: Unary, T: Scalar>(op: &O, c: &Context<'_, T>, dy: &mut 
 pub(crate) fn adjoint<O: Unary, T: Scalar>(op: &O, c: &Context<'_, T>, gx: &mut Slots<'_, T>) {
     let Some(slot) = &mut gx[0] else { return };
     let (gx, add) = slot.write();
-    for ((gx, &gy), &at) in gx.iter_mut().zip(c.gy).zip(source::<O, T>(c)) {
-        let g = op.derivatives(at).0 * gy;
-        *gx = if add { *gx + g } else { g };
+    let isa = Isa::detect();
+    let mut slopes = [T::ZERO; BLOCK];
+    for (b, at) in source::<O, T>(c).chunks(BLOCK).enumerate() {
+        let slopes = &mut slopes[..at.len()];
+        first(isa, op, at, slopes);
+        let range = b * BLOCK..b * BLOCK + at.len();
+        multiply(isa, slopes, &c.gy[range.clone()], &mut gx[range], add);
     }
 }
 
 pub(crate) fn adjoint_tangent<O: Unary, T: Scalar>(op: &O, c: &Context<'_, T>, dgx: &mut Slots<'_, T>) {
     let Some(slot) = &mut dgx[0] else { return };
     let (dgx, add) = slot.write();
-    let len = c.len();
+    let (len, isa) = (c.len(), Isa::detect());
     let direction = if O::FROM_OUTPUT { Some(c.dy) } else { c.inputs[0].tangent };
     let direction = direction.filter(|_| O::CURVED);
     let (mut slopes, mut bends) = ([T::ZERO; BLOCK], [T::ZERO; BLOCK]);
     for (b, at) in source::<O, T>(c).chunks(BLOCK).enumerate() {
         let n = at.len();
         let (slopes, bends) = (&mut slopes[..n], &mut bends[..n]);
-        for (((s, bend), &at), &gy) in slopes.iter_mut().zip(&mut *bends).zip(at).zip(&c.gy[b * BLOCK..]) {
-            let (first, second) = op.derivatives(at);
-            *s = first;
-            *bend = if O::CURVED { second * gy } else { T::ZERO };
+        if direction.is_some() {
+            both(isa, op, at, &c.gy[b * BLOCK..b * BLOCK + n], slopes, bends);
+        } else {
+            first(isa, op, at, slopes);
         }
         for j in 0..c.tangents {
-            let start = j * len + b * BLOCK;
-            let (dgx, dgy) = (&mut dgx[start..start + n], &c.dgy[start..start + n]);
-            if let Some(direction) = direction {
-                let direction = &direction[start..start + n];
-                for i in 0..n {
-                    let g = slopes[i] * dgy[i] + bends[i] * direction[i];
-                    dgx[i] = if add { dgx[i] + g } else { g };
-                }
-            } else {
-                for i in 0..n {
-                    let g = slopes[i] * dgy[i];
-                    dgx[i] = if add { dgx[i] + g } else { g };
-                }
+            let range = j * len + b * BLOCK..j * len + b * BLOCK + n;
+            let (dgx, dgy) = (&mut dgx[range.clone()], &c.dgy[range.clone()]);
+            match direction {
+                Some(direction) => multiply_two(isa, slopes, dgy, bends, &direction[range], dgx, add),
+                None => multiply(isa, slopes, dgy, dgx, add),
             }
         }
     }

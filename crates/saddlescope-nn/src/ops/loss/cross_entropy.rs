@@ -1,6 +1,8 @@
 //! Cross-entropy of logits.
 
 use super::{Label, SampleLoss, check_labels, label, loss_op};
+use crate::kernels::Isa;
+use crate::kernels::loops::{LANES, largest, sum, vectorised};
 use crate::op::ShapeError;
 use crate::scalar::Scalar;
 
@@ -15,19 +17,75 @@ use crate::scalar::Scalar;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CrossEntropy;
 
-/// First index of the largest entry.
-fn argmax<T: Scalar>(f: &[T]) -> usize {
-    let mut best = 0;
-    for (i, &x) in f.iter().enumerate() {
-        if x > f[best] {
-            best = i;
-        }
+vectorised! {
+    /// First index of the largest entry; 0 if there is a NaN.
+    fn find_largest['a, T](f: &'a [T], at: &'a mut usize) {
+        let top = largest(f);
+        *at = f.iter().position(|&x| x == top).unwrap_or(0);
     }
-    best
 }
 
-fn sum_except<T: Scalar>(p: &[T], except: usize) -> T {
-    p[..except].iter().copied().sum::<T>() + p[except + 1..].iter().copied().sum::<T>()
+fn argmax<T: Scalar>(f: &[T]) -> usize {
+    let mut at = 0;
+    find_largest(Isa::detect(), f, &mut at);
+    at
+}
+
+vectorised! {
+    /// p = softmax(f); `top` is the place of the largest entry.
+    fn probabilities['a, T](f: &'a [T], top: usize, p: &'a mut [T]) {
+        let largest = f[top];
+        for (p, &x) in p.iter_mut().zip(f) {
+            *p = (x - largest).exp();
+        }
+        let first = p[top];
+        p[top] = T::ZERO;
+        let scale = T::ONE / (first + sum([&*p], |[p]| p));
+        p[top] = first;
+        for p in p {
+            *p *= scale;
+        }
+    }
+}
+
+vectorised! {
+    /// Σ exp(fᵢ − f_top) over i ≠ top.
+    fn sum_of_others['a, T](f: &'a [T], top: usize, out: &'a mut T) {
+        let mut lanes = [T::ZERO; LANES];
+        for (i, chunk) in f.chunks(LANES).enumerate() {
+            let mut e = [T::ZERO; LANES];
+            for (e, &x) in e.iter_mut().zip(chunk) {
+                *e = (x - f[top]).exp();
+            }
+            if i == top / LANES {
+                e[top % LANES] = T::ZERO;
+            }
+            for (lane, e) in lanes.iter_mut().zip(e) {
+                *lane += e;
+            }
+        }
+        *out = sum([&lanes], |[x]| x);
+    }
+}
+
+vectorised! {
+    /// g = p − e_class, with the entry of the class as the sum of the others.
+    fn difference['a, T](p: &'a [T], class: usize, g: &'a mut [T]) {
+        g.copy_from_slice(p);
+        g[class] = T::ZERO;
+        g[class] = -sum([&*g], |[g]| g);
+    }
+}
+
+vectorised! {
+    /// h = (diag p − ppᵀ) v. It does not change when v is shifted; the shift by the entry of the likeliest class avoids
+    /// cancellation where one probability is close to 1.
+    fn covariance['a, T](p: &'a [T], v: &'a [T], shift: T, h: &'a mut [T]) {
+        let mean = sum([p, v], |[p, v]| p * (v - shift));
+        for ((h, &p), &v) in h.iter_mut().zip(p).zip(v) {
+            *h = p * (v - shift - mean);
+        }
+    }
 }
 
 impl SampleLoss for CrossEntropy {
@@ -39,14 +97,7 @@ impl SampleLoss for CrossEntropy {
 
     fn prepare<T: Scalar>(&self, f: &[T], _target: &[T], width: usize, state: &mut [T]) {
         for (f, p) in f.chunks_exact(width).zip(state.chunks_exact_mut(width)) {
-            let top = argmax(f);
-            for (p, &x) in p.iter_mut().zip(f) {
-                *p = (x - f[top]).exp();
-            }
-            let scale = T::ONE / (p[top] + sum_except(p, top));
-            for p in p {
-                *p *= scale;
-            }
+            probabilities(Isa::detect(), f, argmax(f), p);
         }
     }
 
@@ -56,12 +107,8 @@ impl SampleLoss for CrossEntropy {
             match label(t, width) {
                 Label::Class(class) => {
                     let top = argmax(f);
-                    let others: T = f
-                        .iter()
-                        .enumerate()
-                        .filter(|&(i, _)| i != top)
-                        .map(|(_, &x)| (x - f[top]).exp())
-                        .sum();
+                    let mut others = T::ZERO;
+                    sum_of_others(Isa::detect(), f, top, &mut others);
                     total += others.ln_1p() + (f[top] - f[class]);
                 }
                 Label::Ignored => {}
@@ -74,10 +121,7 @@ impl SampleLoss for CrossEntropy {
     fn gradient<T: Scalar>(&self, _f: &[T], target: &[T], width: usize, state: &[T], g: &mut [T]) {
         for ((p, g), &t) in state.chunks_exact(width).zip(g.chunks_exact_mut(width)).zip(target) {
             match label(t, width) {
-                Label::Class(class) => {
-                    g.copy_from_slice(p);
-                    g[class] = -sum_except(p, class);
-                }
+                Label::Class(class) => difference(Isa::detect(), p, class, g),
                 Label::Ignored => g.fill(T::ZERO),
                 Label::Invalid => g.fill(T::from_f64(f64::NAN)),
             }
@@ -88,15 +132,7 @@ impl SampleLoss for CrossEntropy {
         let rows = state.chunks_exact(width).zip(v.chunks_exact(width));
         for (((p, v), h), &t) in rows.zip(h.chunks_exact_mut(width)).zip(target) {
             match label(t, width) {
-                Label::Class(_) => {
-                    // (diag p − ppᵀ) v does not change when v is shifted; the shift avoids cancellation where one
-                    // probability is close to 1.
-                    let shift = v[argmax(p)];
-                    let mean: T = p.iter().zip(v).map(|(&p, &v)| p * (v - shift)).sum();
-                    for ((h, &p), &v) in h.iter_mut().zip(p).zip(v) {
-                        *h = p * (v - shift - mean);
-                    }
-                }
+                Label::Class(_) => covariance(Isa::detect(), p, v, v[argmax(p)], h),
                 Label::Ignored => h.fill(T::ZERO),
                 Label::Invalid => h.fill(T::from_f64(f64::NAN)),
             }

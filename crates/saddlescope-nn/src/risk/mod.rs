@@ -1,21 +1,26 @@
 //! The empirical risk L(θ) = (1/K) Σ ℓ(f(θ; xₛ), yₛ) of a network on a data set, and its exact derivatives.
 //!
 //! The samples are cut into micro-batches, and these into chunks. Chunks are spread over threads and summed in f64
-//! in a fixed order: the number of threads changes no bit of any result.
+//! in the fixed tree of [`tree`](crate::tree): the number of threads changes no bit of any result.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::execute::{
-    Execution, KeptPrimals, ParameterAdjoints, Prepared, PreparedTangents, Sweep, Workspace,
-    for_each_permuted, permute,
-};
-use crate::graph::{Graph, GraphError, ValueId, permuted};
+use crate::execute::{Execution, Prepared, Sweep, Workspace, permute};
+use crate::graph::{Graph, GraphError, ValueId};
 use crate::op::{Element, numel};
 use crate::ops::loss::is_right;
 use crate::parallel::ordered;
 use crate::plan::{Pass, Plan};
+use crate::tree::Tree;
+
+mod batches;
+mod point;
+mod sums;
+
+pub use point::{ProductReport, RiskPoint};
+use sums::{Buffers, Sums};
 
 /// How a risk is computed.
 #[derive(Clone, Debug)]
@@ -201,18 +206,8 @@ pub struct Risk<T> {
     /// For every pass: the plan of a full micro-batch and of the last one.
     plans: BTreeMap<Pass, Plans>,
     workspaces: Mutex<Vec<Workspace<T>>>,
+    buffers: Buffers<T>,
 }
-
-/// What value and tangent of one node's inputs and output may fill: about a core's share of the second and third level
-/// of the cache. Measured on ResNet-56: 2 MiB (4 images at a time) is 1.2 times as fast as 512 KiB (one at a time), because
-/// filters are read less often; see docs/performance.md.
-const CACHE_BYTES: usize = 2 << 20;
-const MAX_MICRO_BATCH: usize = 64;
-/// One image at a time is slower even where two do not fit: DenseNet-121, 6 %.
-const MIN_MICRO_BATCH: usize = 2;
-/// Number of chunks aimed at: enough for load balance and for standard errors over chunks, few enough that adding
-/// their gradients costs little.
-const CHUNKS: usize = 32;
 
 impl<T: Element> Risk<T> {
     /// Binds an objective to memory and threads.
@@ -244,30 +239,12 @@ impl<T: Element> Risk<T> {
             sample_len.push(len);
         }
         let coupled = graph.nodes().iter().any(|n| n.op.couples_samples());
-        let shapes = graph.infer_shapes(1)?;
-        let largest = (graph.nodes().iter())
-            .map(|n| {
-                let inputs: usize = (n.inputs.iter())
-                    .filter(|v| !matches!(graph.source(**v), crate::graph::Source::Parameter(_)))
-                    .map(|v| numel(&shapes[v.0]))
-                    .sum();
-                inputs + numel(&shapes[n.output.0])
-            })
-            .max()
-            .unwrap_or(1);
         let micro = match options.micro_batch {
             _ if coupled => samples,
             Some(m) => m.clamp(1, samples),
-            None => {
-                // Value and tangent of the largest node's inputs and output.
-                let bytes = 2 * largest.max(1) * size_of::<T>();
-                let fitting =
-                    (CACHE_BYTES / bytes).clamp(MIN_MICRO_BATCH, MAX_MICRO_BATCH).min(samples.div_ceil(4));
-                // A power of two divides more numbers of samples.
-                1 << fitting.ilog2()
-            }
+            None => batches::micro_batch(graph, samples, size_of::<T>())?,
         };
-        let chunk = samples.div_ceil(CHUNKS).next_multiple_of(micro).max(micro);
+        let chunk = batches::chunk(samples, micro);
         let found = graph.infer_shapes(micro)?[objective.loss.0].clone();
         let per_sample = match found.as_slice() {
             [n] if *n == micro && (micro > 1 || !is_mean_loss(graph, objective.loss)?) => true,
@@ -301,6 +278,7 @@ impl<T: Element> Risk<T> {
             options,
             plans,
             workspaces: Mutex::new(Vec::new()),
+            buffers: Buffers::new(),
         })
     }
 
@@ -421,7 +399,7 @@ impl<T: Element> Risk<T> {
         let plans = self.plans(Pass::Forward);
         let graph = &self.objective.graph;
         let prepared = Prepared::new(graph, &plans.full, theta);
-        let mut total = Tally::default();
+        let mut total = Tree::default();
         let states = ordered(
             self.options.threads,
             self.chunks(),
@@ -436,10 +414,10 @@ impl<T: Element> Risk<T> {
                     self.account(&execution, start, end, sum);
                 }
             },
-            |_, (_, sum)| total.add(sum),
+            |_, (_, sum)| total.push(0, *sum, Tally::add),
         );
         states.into_iter().for_each(|(w, _)| self.return_workspace(w));
-        self.evaluation(&total)
+        self.evaluation(&total.finish(Tally::add).unwrap_or_default())
     }
 
     /// L(θ), the accuracy, and ∇L(θ) into `gradient` (length N, file order).
@@ -447,12 +425,12 @@ impl<T: Element> Risk<T> {
         let plans = self.plans(Pass::Gradient);
         let graph = &self.objective.graph;
         let prepared = Prepared::new(graph, &plans.full, theta);
-        let mut total = Tally::default();
-        let mut sum = Accumulator::new(graph, 1);
+        let mut total = Tree::default();
+        let mut sum = Sums::new(graph, 1, self.chunks(), &self.buffers);
         let states = ordered(
             self.options.threads,
             self.chunks(),
-            || (self.borrow_workspace(), Tally::default(), ParameterAdjoints::new(graph, 1)),
+            || (self.borrow_workspace(), Tally::default(), self.buffers.take(graph, 1)),
             |chunk, (workspace, tally, adjoints)| {
                 *tally = Tally::default();
                 adjoints.reset();
@@ -468,13 +446,16 @@ impl<T: Element> Risk<T> {
                 }
             },
             |_, (_, tally, adjoints)| {
-                total.add(tally);
-                sum.add(adjoints);
+                total.push(0, *tally, Tally::add);
+                sum.push(std::mem::replace(adjoints, self.buffers.take(graph, 1)));
             },
         );
-        states.into_iter().for_each(|(w, ..)| self.return_workspace(w));
-        sum.write(graph, gradient);
-        self.evaluation(&total)
+        for (workspace, _, adjoints) in states {
+            self.return_workspace(workspace);
+            self.buffers.give(adjoints);
+        }
+        sum.write(self.threads(), gradient);
+        self.evaluation(&total.finish(Tally::add).unwrap_or_default())
     }
 
     /// The risk near θ, ready for products, keeping primal values as the options say.
@@ -489,9 +470,7 @@ impl<T: Element> Risk<T> {
         let each = keep_plan.primal_len() * size_of::<T>();
         let batches = self.objective.samples.div_ceil(self.micro);
         let keep = (keep_bytes / each.max(1)).min(batches);
-        let mut kept = Vec::with_capacity(keep);
-        kept.resize_with(keep, || Mutex::new(None));
-        RiskPoint { risk: self, prepared: Prepared::new(&self.objective.graph, plan, theta), kept }
+        RiskPoint::new(self, Prepared::new(&self.objective.graph, plan, theta), keep)
     }
 }
 
@@ -532,246 +511,11 @@ struct Tally {
 }
 
 impl Tally {
-    fn add(&mut self, other: &Tally) {
-        self.loss += other.loss;
-        self.correct += other.correct;
-        self.counted += other.counted;
-    }
-}
-
-/// Sums over chunks in f64, in the engine's order of axes.
-struct Accumulator {
-    values: Vec<Vec<f64>>,
-}
-
-impl Accumulator {
-    fn new(graph: &Graph, count: usize) -> Self {
-        Self { values: graph.parameters().iter().map(|p| vec![0.0; count * numel(&p.shape)]).collect() }
-    }
-
-    fn add<T: Element>(&mut self, adjoints: &ParameterAdjoints<T>) {
-        adjoints.for_each_written(|i, from| {
-            for (to, x) in self.values[i].iter_mut().zip(from) {
-                *to += x.to_f64();
-            }
-        });
-    }
-
-    /// Writes the sums in file order, one vector of N after the other.
-    fn write(&self, graph: &Graph, out: &mut [f64]) {
-        let n = graph.parameter_count();
-        for ((p, range), values) in graph.parameters().iter().zip(graph.parameter_ranges()).zip(&self.values)
-        {
-            let len = range.len();
-            if len == 0 {
-                continue;
-            }
-            for (j, values) in values.chunks_exact(len).enumerate() {
-                let out = &mut out[j * n + range.start..j * n + range.end];
-                match &p.permutation {
-                    None => out.copy_from_slice(values),
-                    Some(permutation) => {
-                        debug_assert_eq!(permuted(&p.shape, Some(permutation)).len(), p.shape.len());
-                        for_each_permuted(&p.shape, permutation, |engine, file| out[file] = values[engine]);
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// A risk near one θ.
-pub struct RiskPoint<'a, T> {
-    risk: &'a Risk<T>,
-    prepared: Prepared<T>,
-    kept: Vec<Mutex<Option<KeptPrimals<T>>>>,
-}
-
-/// What a block product says besides the product itself.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ProductReport {
-    /// For each vector v: the Rayleigh quotient vᵀ A_c v of every chunk c of samples, scaled so that each estimates
-    /// vᵀ A v (the mean over its own samples instead of all); weights are `chunk_samples`.
-    pub quotients: Vec<Vec<f64>>,
-    /// Number of samples of each chunk.
-    pub chunk_samples: Vec<usize>,
-}
-
-impl<T: Element> RiskPoint<'_, T> {
-    /// Products A v of a block of vectors (k × N, file order) into `out`.
-    ///
-    /// # Errors
-    /// If the product needs per-sample losses and the model has none.
-    pub fn product(
-        &self,
-        curvature: Curvature,
-        vs: &[f64],
-        out: &mut [f64],
-    ) -> Result<ProductReport, RiskError> {
-        let risk = self.risk;
-        let graph = &risk.objective.graph;
-        let n = risk.dim();
-        let k = vs.len().checked_div(n).unwrap_or(0);
-        if curvature == Curvature::PerSampleGradientFisher && !risk.per_sample {
-            return Err(RiskError::NoPerSampleLoss);
-        }
-        let second = matches!(curvature, Curvature::Hessian | Curvature::Residual);
-        let plans = risk.plans(if second { Pass::Hessian } else { Pass::TangentGradient });
-        let keeping = (second && !self.kept.is_empty()).then(|| risk.plans(Pass::HessianKeepingPrimals));
-        let tangents = PreparedTangents::new(graph, &plans.full, vs);
-        // Directions in the engine's order of axes, for the quotients.
-        let mut sum = Accumulator::new(graph, k);
-        let mut quotients = vec![Vec::with_capacity(risk.chunks()); k];
-        let mut chunk_samples = Vec::with_capacity(risk.chunks());
-        struct State<T> {
-            workspace: Workspace<T>,
-            adjoints: ParameterAdjoints<T>,
-            quotients: Vec<f64>,
-            hz: Vec<T>,
-        }
-        let states = ordered(
-            risk.options.threads,
-            risk.chunks(),
-            || State {
-                workspace: risk.borrow_workspace(),
-                adjoints: ParameterAdjoints::new(graph, k),
-                quotients: vec![0.0; k],
-                hz: Vec::new(),
-            },
-            |chunk, state| {
-                if second {
-                    state.adjoints.reset();
-                } else {
-                    state.adjoints.zero();
-                }
-                for (start, end) in risk.micro_batches(chunk) {
-                    let index = start / risk.micro;
-                    let kept = self.kept.get(index);
-                    let plan = match (&keeping, kept) {
-                        (Some(p), Some(_)) => p.get(end - start),
-                        _ => plans.get(end - start),
-                    };
-                    let data = risk.slices(start, end);
-                    let mut execution = Execution::new(
-                        graph,
-                        plan,
-                        &self.prepared,
-                        Some(&tangents),
-                        data,
-                        &mut state.workspace,
-                    );
-                    if second {
-                        self.second_order(&mut execution, curvature, end - start, kept, &mut state.adjoints);
-                    } else {
-                        self.first_order(
-                            &mut execution,
-                            curvature,
-                            end - start,
-                            &mut state.adjoints,
-                            &mut state.hz,
-                        );
-                    }
-                }
-                state.quotients.fill(0.0);
-                state.adjoints.for_each_written(|i, values| {
-                    let directions = &tangents.parameters[i];
-                    let len = values.len() / k.max(1);
-                    for (j, q) in state.quotients.iter_mut().enumerate() {
-                        let range = j * len..(j + 1) * len;
-                        *q += (values[range.clone()].iter().zip(&directions[range]))
-                            .map(|(a, b)| a.to_f64() * b.to_f64())
-                            .sum::<f64>();
-                    }
-                });
-            },
-            |chunk, state| {
-                let samples = (risk.objective.samples - chunk * risk.chunk).min(risk.chunk);
-                let scale = risk.objective.samples as f64 / samples as f64;
-                for (all, q) in quotients.iter_mut().zip(&state.quotients) {
-                    all.push(q * scale);
-                }
-                chunk_samples.push(samples);
-                sum.add(&state.adjoints);
-            },
-        );
-        states.into_iter().for_each(|s| risk.return_workspace(s.workspace));
-        sum.write(graph, out);
-        Ok(ProductReport { quotients, chunk_samples })
-    }
-
-    fn second_order(
-        &self,
-        execution: &mut Execution<'_, T>,
-        curvature: Curvature,
-        batch: usize,
-        kept: Option<&Mutex<Option<KeptPrimals<T>>>>,
-        adjoints: &mut ParameterAdjoints<T>,
-    ) {
-        let loss = self.risk.objective.loss;
-        let linear_at = (curvature == Curvature::Residual).then_some(loss);
-        let seed = self.risk.loss_seed(batch);
-        let Some(kept) = kept else {
-            execution.forward();
-            execution.seed(loss, |_| seed);
-            execution.reverse(Sweep::Hessian { linear_at }, adjoints);
-            return;
-        };
-        let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-        match kept.as_mut() {
-            Some(primals) => {
-                execution.swap_primals(primals);
-                execution.forward_tangents();
-                execution.reverse(Sweep::HessianFromKept { linear_at }, adjoints);
-                execution.swap_primals(primals);
-            }
-            None => {
-                // Buffers of exactly the planned size, not what an earlier plan left in the workspace.
-                let mut primals = KeptPrimals::for_plan(execution.plan);
-                execution.swap_primals(&mut primals);
-                execution.forward();
-                execution.seed(loss, |_| seed);
-                execution.reverse(Sweep::Hessian { linear_at }, adjoints);
-                execution.swap_primals(&mut primals);
-                *kept = Some(primals);
-            }
-        }
-    }
-
-    fn first_order(
-        &self,
-        execution: &mut Execution<'_, T>,
-        curvature: Curvature,
-        batch: usize,
-        adjoints: &mut ParameterAdjoints<T>,
-        seeds: &mut Vec<T>,
-    ) {
-        let (loss, output) = (self.risk.objective.loss, self.risk.objective.output);
-        execution.forward();
-        let k = execution.tangents.map_or(0, |t| t.count);
-        let weight = self.risk.loss_seed(batch);
-        let at = match curvature {
-            Curvature::PerSampleGradientFisher => {
-                seeds.clear();
-                seeds.extend(execution.tangent(loss).iter().map(|&t| t * weight));
-                loss
-            }
-            Curvature::OutputJacobianGram => {
-                let weight = T::from_f64(1.0 / self.risk.objective.samples as f64);
-                seeds.clear();
-                seeds.extend(execution.tangent(output).iter().map(|&t| t * weight));
-                output
-            }
-            _ => {
-                execution.loss_hessian_times_tangent(loss, |_| weight, seeds);
-                output
-            }
-        };
-        let len = seeds.len() / k.max(1);
-        for j in 0..k {
-            let seed = &seeds[j * len..(j + 1) * len];
-            execution.clear_adjoints();
-            execution.seed(at, |i| seed[i]);
-            execution.reverse(Sweep::Gradient { part: j, parts: k }, adjoints);
+    fn add(self, right: Tally) -> Tally {
+        Tally {
+            loss: self.loss + right.loss,
+            correct: self.correct + right.correct,
+            counted: self.counted + right.counted,
         }
     }
 }

@@ -1,0 +1,282 @@
+//! The risk near one θ: products with its curvature matrices.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use super::sums::Sums;
+use super::{Curvature, Risk, RiskError};
+use crate::execute::{
+    Execution, KeptPrimals, ParameterAdjoints, Prepared, PreparedTangents, Sweep, Workspace,
+};
+use crate::kernels::Isa;
+use crate::kernels::loops::{LANES, vectorised};
+use crate::op::Element;
+use crate::parallel::ordered;
+use crate::plan::Pass;
+use crate::profile::{Phase, Profile};
+
+vectorised! {
+    /// out += Σ aᵢ bᵢ in f64.
+    fn add_dot['a, T](a: &'a [T], b: &'a [T], out: &'a mut f64) {
+        let mut lanes = [0.0; LANES];
+        let (chunks, rest) = a.as_chunks::<LANES>();
+        let (other_chunks, other_rest) = b.as_chunks::<LANES>();
+        for (a, b) in chunks.iter().zip(other_chunks) {
+            for l in 0..LANES {
+                lanes[l] += a[l].to_f64() * b[l].to_f64();
+            }
+        }
+        for ((lane, &a), &b) in lanes.iter_mut().zip(rest).zip(other_rest) {
+            *lane += a.to_f64() * b.to_f64();
+        }
+        *out += lanes.iter().sum::<f64>();
+    }
+}
+
+/// A risk near one θ.
+pub struct RiskPoint<'a, T> {
+    risk: &'a Risk<T>,
+    prepared: Prepared<T>,
+    kept: Vec<Mutex<Option<KeptPrimals<T>>>>,
+}
+
+/// What a block product says besides the product itself.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProductReport {
+    /// For each vector v: the Rayleigh quotient vᵀ A_c v of every chunk c of samples, scaled so that each estimates
+    /// vᵀ A v (the mean over its own samples instead of all); weights are `chunk_samples`.
+    pub quotients: Vec<Vec<f64>>,
+    /// Number of samples of each chunk.
+    pub chunk_samples: Vec<usize>,
+}
+
+impl<'a, T: Element> RiskPoint<'a, T> {
+    /// The risk near the θ that was prepared; primal values of the first `keep` micro-batches are kept between products.
+    pub(super) fn new(risk: &'a Risk<T>, prepared: Prepared<T>, keep: usize) -> Self {
+        let mut kept = Vec::with_capacity(keep);
+        kept.resize_with(keep, || Mutex::new(None));
+        Self { risk, prepared, kept }
+    }
+    /// Products A v of a block of vectors (k × N, file order) into `out`.
+    ///
+    /// # Errors
+    /// If the product needs per-sample losses and the model has none.
+    pub fn product(
+        &self,
+        curvature: Curvature,
+        vs: &[f64],
+        out: &mut [f64],
+    ) -> Result<ProductReport, RiskError> {
+        self.run(curvature, vs, out, None)
+    }
+
+    /// The same product, with what each kind of operation cost. Its bits are those of [`RiskPoint::product`].
+    ///
+    /// # Errors
+    /// As for [`RiskPoint::product`].
+    pub fn profile(&self, curvature: Curvature, vs: &[f64], out: &mut [f64]) -> Result<Profile, RiskError> {
+        let mut profile = Profile::default();
+        let start = Instant::now();
+        self.run(curvature, vs, out, Some(&mut profile))?;
+        profile.wall = start.elapsed().as_secs_f64();
+        Ok(profile)
+    }
+
+    fn run(
+        &self,
+        curvature: Curvature,
+        vs: &[f64],
+        out: &mut [f64],
+        mut profile: Option<&mut Profile>,
+    ) -> Result<ProductReport, RiskError> {
+        let begin = Instant::now();
+        let risk = self.risk;
+        let graph = &risk.objective.graph;
+        let n = risk.dim();
+        let k = vs.len().checked_div(n).unwrap_or(0);
+        if curvature == Curvature::PerSampleGradientFisher && !risk.per_sample {
+            return Err(RiskError::NoPerSampleLoss);
+        }
+        let second = matches!(curvature, Curvature::Hessian | Curvature::Residual);
+        let plans = risk.plans(if second { Pass::Hessian } else { Pass::TangentGradient });
+        let keeping = (second && !self.kept.is_empty()).then(|| risk.plans(Pass::HessianKeepingPrimals));
+        let tangents = PreparedTangents::new(graph, &plans.full, vs, risk.threads());
+        let mut sum = Sums::new(graph, k, risk.chunks(), &risk.buffers);
+        let mut quotients = vec![Vec::with_capacity(risk.chunks()); k];
+        let mut chunk_samples = Vec::with_capacity(risk.chunks());
+        struct State<T> {
+            workspace: Workspace<T>,
+            adjoints: ParameterAdjoints<T>,
+            quotients: Vec<f64>,
+            hz: Vec<T>,
+        }
+        let profiling = profile.is_some();
+        if let Some(profile) = &mut profile {
+            profile.record("(directions prepared)", Phase::Around, begin, 0, 0);
+        }
+        let states = ordered(
+            risk.options.threads,
+            risk.chunks(),
+            || State {
+                workspace: {
+                    let mut workspace = risk.borrow_workspace();
+                    workspace.profile = profiling.then(Profile::default);
+                    workspace
+                },
+                adjoints: risk.buffers.take(graph, k),
+                quotients: vec![0.0; k],
+                hz: Vec::new(),
+            },
+            |chunk, state| {
+                if second {
+                    state.adjoints.reset();
+                } else {
+                    state.adjoints.zero();
+                }
+                for (start, end) in risk.micro_batches(chunk) {
+                    let index = start / risk.micro;
+                    let kept = self.kept.get(index);
+                    let plan = match (&keeping, kept) {
+                        (Some(p), Some(_)) => p.get(end - start),
+                        _ => plans.get(end - start),
+                    };
+                    let data = risk.slices(start, end);
+                    let mut execution = Execution::new(
+                        graph,
+                        plan,
+                        &self.prepared,
+                        Some(&tangents),
+                        data,
+                        &mut state.workspace,
+                    );
+                    if second {
+                        self.second_order(&mut execution, curvature, end - start, kept, &mut state.adjoints);
+                    } else {
+                        self.first_order(
+                            &mut execution,
+                            curvature,
+                            end - start,
+                            &mut state.adjoints,
+                            &mut state.hz,
+                        );
+                    }
+                }
+                let start = Instant::now();
+                state.quotients.fill(0.0);
+                state.adjoints.for_each_written(|i, values| {
+                    let directions = &tangents.parameters[i];
+                    let len = values.len() / k.max(1);
+                    for (j, q) in state.quotients.iter_mut().enumerate() {
+                        let range = j * len..(j + 1) * len;
+                        add_dot(Isa::detect(), &values[range.clone()], &directions[range], q);
+                    }
+                });
+                if let Some(profile) = &mut state.workspace.profile {
+                    profile.record("(quotients)", Phase::Around, start, 0, 0);
+                }
+            },
+            |chunk, state| {
+                let start = Instant::now();
+                let samples = (risk.objective.samples - chunk * risk.chunk).min(risk.chunk);
+                let scale = risk.objective.samples as f64 / samples as f64;
+                for (all, q) in quotients.iter_mut().zip(&state.quotients) {
+                    all.push(q * scale);
+                }
+                chunk_samples.push(samples);
+                sum.push(std::mem::replace(&mut state.adjoints, risk.buffers.take(graph, k)));
+                if let Some(profile) = &mut state.workspace.profile {
+                    profile.record("(sums over chunks)", Phase::Around, start, 0, 0);
+                }
+            },
+        );
+        for mut state in states {
+            if let (Some(all), Some(own)) = (&mut profile, state.workspace.profile.take()) {
+                all.merge(&own);
+            }
+            risk.return_workspace(state.workspace);
+            risk.buffers.give(state.adjoints);
+        }
+        let end = Instant::now();
+        sum.write(risk.threads(), out);
+        if let Some(profile) = &mut profile {
+            profile.record("(sums written)", Phase::Around, end, 0, 0);
+        }
+        Ok(ProductReport { quotients, chunk_samples })
+    }
+
+    fn second_order(
+        &self,
+        execution: &mut Execution<'_, T>,
+        curvature: Curvature,
+        batch: usize,
+        kept: Option<&Mutex<Option<KeptPrimals<T>>>>,
+        adjoints: &mut ParameterAdjoints<T>,
+    ) {
+        let loss = self.risk.objective.loss;
+        let linear_at = (curvature == Curvature::Residual).then_some(loss);
+        let seed = self.risk.loss_seed(batch);
+        let Some(kept) = kept else {
+            execution.forward();
+            execution.seed(loss, |_| seed);
+            execution.reverse(Sweep::Hessian { linear_at }, adjoints);
+            return;
+        };
+        let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+        match kept.as_mut() {
+            Some(primals) => {
+                execution.swap_primals(primals);
+                execution.forward_tangents();
+                execution.reverse(Sweep::HessianFromKept { linear_at }, adjoints);
+                execution.swap_primals(primals);
+            }
+            None => {
+                // Buffers of exactly the planned size, not what an earlier plan left in the workspace.
+                let mut primals = KeptPrimals::for_plan(execution.plan);
+                execution.swap_primals(&mut primals);
+                execution.forward();
+                execution.seed(loss, |_| seed);
+                execution.reverse(Sweep::Hessian { linear_at }, adjoints);
+                execution.swap_primals(&mut primals);
+                *kept = Some(primals);
+            }
+        }
+    }
+
+    fn first_order(
+        &self,
+        execution: &mut Execution<'_, T>,
+        curvature: Curvature,
+        batch: usize,
+        adjoints: &mut ParameterAdjoints<T>,
+        seeds: &mut Vec<T>,
+    ) {
+        let (loss, output) = (self.risk.objective.loss, self.risk.objective.output);
+        execution.forward();
+        let k = execution.tangents.map_or(0, |t| t.count);
+        let weight = self.risk.loss_seed(batch);
+        let at = match curvature {
+            Curvature::PerSampleGradientFisher => {
+                seeds.clear();
+                seeds.extend(execution.tangent(loss).iter().map(|&t| t * weight));
+                loss
+            }
+            Curvature::OutputJacobianGram => {
+                let weight = T::from_f64(1.0 / self.risk.objective.samples as f64);
+                seeds.clear();
+                seeds.extend(execution.tangent(output).iter().map(|&t| t * weight));
+                output
+            }
+            _ => {
+                execution.loss_hessian_times_tangent(loss, |_| weight, seeds);
+                output
+            }
+        };
+        let len = seeds.len() / k.max(1);
+        for j in 0..k {
+            let seed = &seeds[j * len..(j + 1) * len];
+            execution.clear_adjoints();
+            execution.seed(at, |i| seed[i]);
+            execution.reverse(Sweep::Gradient { part: j, parts: k }, adjoints);
+        }
+    }
+}
