@@ -82,7 +82,7 @@ impl DominantDirections {
 /// products for their sum. The tolerance is relative to the eigenvalue of A in both.
 ///
 /// # Errors
-/// [`LanczosError`] when the request cannot be carried out.
+/// [`LanczosError`] when the request cannot be carried out or the operator fails.
 pub fn algorithm1(
     operator: &dyn SymmetricOperator,
     options: &ExtremeEigen,

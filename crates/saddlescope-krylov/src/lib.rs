@@ -18,6 +18,9 @@
 //! estimate its standard error. Every product is counted. The same seed gives the same bits on any number of
 //! threads, as long as the operator does.
 //!
+//! An operator may fail ([`ProductError`]): every solver passes its error on unchanged, and takes a product that was
+//! cancelled as a wish to stop.
+//!
 //! ```
 //! use saddlescope_krylov::{ExtremeEigen, FnOperator, extreme_eigenpairs};
 //!
@@ -49,6 +52,7 @@ mod observer;
 mod operator;
 mod operators;
 mod power;
+mod product_error;
 mod projected;
 mod rng;
 pub mod testkit;
@@ -67,5 +71,6 @@ pub use observer::{Observer, Progress, RitzValue};
 pub use operator::{LinearOperator, SymmetricOperator};
 pub use operators::{Counted, DenseOperator, FnOperator, OperatorError, Restricted, Scaled, Shifted, Sum};
 pub use power::{PowerIteration, PowerSolution, power_iteration};
+pub use product_error::ProductError;
 pub use rng::Stream;
 pub use trace::{Probes, TraceError, TraceEstimate, TraceOptions, hutch_plus_plus, hutchinson, xtrace};

@@ -1,5 +1,7 @@
 //! Linear operators known only through their action.
 
+use crate::ProductError;
+
 /// A linear operator A: ℝⁿ → ℝᵐ, known only through its action on vectors.
 ///
 /// Vectors are `f64` slices; a block of k vectors is stored one vector after the other
@@ -12,20 +14,24 @@ pub trait LinearOperator: Sync {
     fn ncols(&self) -> usize;
 
     /// y ← A x, with `x.len() == ncols` and `y.len() == nrows`.
-    fn apply(&self, x: &[f64], y: &mut [f64]);
+    ///
+    /// # Errors
+    /// [`ProductError`] when the product cannot be made; what `y` holds is then of no meaning.
+    fn apply(&self, x: &[f64], y: &mut [f64]) -> Result<(), ProductError>;
 
     /// Y ← A X for a block of vectors stored one after the other.
     ///
     /// The default applies the operator to one vector at a time; operators whose vectors can share work
     /// override it. The result must be that of [`LinearOperator::apply`] up to rounding.
-    fn apply_block(&self, xs: &[f64], ys: &mut [f64]) {
+    ///
+    /// # Errors
+    /// [`ProductError`] when a product cannot be made; what `ys` holds is then of no meaning.
+    fn apply_block(&self, xs: &[f64], ys: &mut [f64]) -> Result<(), ProductError> {
         let (n, m) = (self.ncols(), self.nrows());
         if n == 0 || m == 0 {
-            return;
+            return Ok(());
         }
-        for (x, y) in xs.chunks_exact(n).zip(ys.chunks_exact_mut(m)) {
-            self.apply(x, y);
-        }
+        xs.chunks_exact(n).zip(ys.chunks_exact_mut(m)).try_for_each(|(x, y)| self.apply(x, y))
     }
 }
 
@@ -49,12 +55,12 @@ impl<T: LinearOperator + ?Sized> LinearOperator for &T {
         (**self).ncols()
     }
 
-    fn apply(&self, x: &[f64], y: &mut [f64]) {
-        (**self).apply(x, y);
+    fn apply(&self, x: &[f64], y: &mut [f64]) -> Result<(), ProductError> {
+        (**self).apply(x, y)
     }
 
-    fn apply_block(&self, xs: &[f64], ys: &mut [f64]) {
-        (**self).apply_block(xs, ys);
+    fn apply_block(&self, xs: &[f64], ys: &mut [f64]) -> Result<(), ProductError> {
+        (**self).apply_block(xs, ys)
     }
 }
 

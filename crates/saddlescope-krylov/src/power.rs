@@ -16,7 +16,7 @@
 
 use crate::observer::{Observer, Progress, RitzValue};
 use crate::rng::Stream;
-use crate::{Eigenpair, LanczosError, Status, SymmetricOperator, vector};
+use crate::{Eigenpair, LanczosError, ProductError, Status, SymmetricOperator, vector};
 
 /// Options of [`power_iteration`].
 #[derive(Clone, Debug, PartialEq)]
@@ -40,7 +40,8 @@ impl Default for PowerIteration {
 /// What [`power_iteration`] found.
 #[derive(Clone, Debug)]
 pub struct PowerSolution {
-    /// The last pair, with the residual of the product that gave it; none without a finite product.
+    /// The last pair, with the residual of the product that gave it; none without a finite product, or when a product
+    /// was cancelled.
     pub pair: Option<Eigenpair>,
     /// How it ended.
     pub status: Status,
@@ -51,7 +52,7 @@ pub struct PowerSolution {
 /// The eigenpair of largest magnitude by power iteration.
 ///
 /// # Errors
-/// [`LanczosError`] when the operator is not square or the tolerance is no tolerance.
+/// [`LanczosError`] when the operator is not square or fails, or the tolerance is no tolerance.
 pub fn power_iteration(
     operator: &dyn SymmetricOperator,
     options: &PowerIteration,
@@ -76,7 +77,15 @@ pub fn power_iteration(
     let mut image = vec![0.0; cols];
     let mut last = None;
     while solution.products < options.max_products {
-        operator.apply(&x, &mut image);
+        match operator.apply(&x, &mut image) {
+            Ok(()) => {}
+            Err(ProductError::Cancelled) => {
+                // The vector of the last product has given its place to this one.
+                solution.status = Status::Cancelled;
+                return Ok(solution);
+            }
+            Err(error) => return Err(error.into()),
+        }
         solution.products += 1;
         let size = vector::norm(&image);
         if !size.is_finite() {

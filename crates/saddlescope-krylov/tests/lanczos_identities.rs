@@ -22,7 +22,7 @@ fn identity_errors(a: &dyn SymmetricOperator, state: &LanczosState) -> (f64, f64
     let mut recurrence = 0.0f64;
     for j in 0..m {
         let mut r = vec![0.0; a.dim()];
-        a.apply(&q[j], &mut r);
+        a.apply(&q[j], &mut r).unwrap();
         for i in 0..total {
             let c = if i < m { h[i * m + j] } else { b[(i - m) * m + j] };
             r.iter_mut().zip(&q[i]).for_each(|(r, q)| *r -= c * q);
@@ -242,7 +242,7 @@ fn a_solve_is_also_a_probe_of_the_density() {
     // The start vector's own Rayleigh quotient, exactly; the mean eigenvalue within its fluctuation √(2/n)·σ, σ ≈ 2.8.
     let start = s.state.basis_vector(0).unwrap();
     let mut image = vec![0.0; 500];
-    saddlescope_krylov::LinearOperator::apply(&a, &start, &mut image);
+    saddlescope_krylov::LinearOperator::apply(&a, &start, &mut image).unwrap();
     let rayleigh: f64 = start.iter().zip(&image).map(|(x, y)| x * y).sum();
     assert!((q.integrate(|x| x) - rayleigh).abs() < 1e-12);
     assert!((rayleigh - exact).abs() < 5.0 * 2.8 * (2.0f64 / 500.0).sqrt());

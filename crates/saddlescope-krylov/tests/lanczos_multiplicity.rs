@@ -94,7 +94,7 @@ fn a_single_precision_operator_is_no_obstacle() {
     let exact = PrescribedSpectrum::new(values, 1);
     let noisy = FnOperator::new(n, |x: &[f64], y: &mut [f64]| {
         let x: Vec<f64> = x.iter().map(|x| f64::from(*x as f32)).collect();
-        exact.apply(&x, y);
+        exact.apply(&x, y).unwrap();
         y.iter_mut().for_each(|y| *y = f64::from(*y as f32));
     });
     for precision in [Precision::F32, Precision::F64] {

@@ -13,7 +13,7 @@ fn solve(a: &dyn SymmetricOperator, options: &ExtremeEigen) -> Eigensolution {
     assert!(s.products <= options.max_products);
     for p in s.pairs.iter().filter(|p| p.residual.is_finite()) {
         let mut av = vec![0.0; p.vector.len()];
-        a.apply(&p.vector, &mut av);
+        a.apply(&p.vector, &mut av).unwrap();
         let r: f64 = av.iter().zip(&p.vector).map(|(a, v)| (a - p.value * v).powi(2)).sum::<f64>().sqrt();
         // The same product again: only the order of the sum differs.
         assert!((r - p.residual).abs() <= 1e-12 * (1.0 + p.value.abs()), "residual {} is {r}", p.residual);
@@ -290,7 +290,7 @@ fn a_tolerance_below_rounding_ends_with_advice() {
     let values: Vec<f64> = (0..400).map(|i| (f64::from(i) * 0.1).exp().min(1e6)).collect();
     let a = PrescribedSpectrum::new(values, 14);
     let noise = FnOperator::new(400, |x: &[f64], y: &mut [f64]| {
-        a.apply(x, y);
+        a.apply(x, y).unwrap();
         // A single-precision engine: every entry is rounded.
         y.iter_mut().for_each(|y| *y = f64::from(*y as f32));
     });
@@ -311,7 +311,7 @@ fn impossible_requests() {
     let a = DenseOperator::from_diagonal(&[1.0; 40]);
     let error = |o: ExtremeEigen| extreme_eigenpairs(&a, &o, &mut ()).unwrap_err();
     let base = ExtremeEigen::default();
-    assert_eq!(error(ExtremeEigen::ends(0, 0)), LanczosError::NothingWanted);
+    assert!(matches!(error(ExtremeEigen::ends(0, 0)), LanczosError::NothingWanted));
     assert!(matches!(
         error(ExtremeEigen { tolerance: f64::NAN, ..base.clone() }),
         LanczosError::Tolerance { .. }
@@ -320,9 +320,10 @@ fn impossible_requests() {
         error(ExtremeEigen { tolerance: -1.0, ..base.clone() }),
         LanczosError::Tolerance { .. }
     ));
-    assert_eq!(error(ExtremeEigen { block_size: 0, ..base.clone() }), LanczosError::BlockSize);
+    assert!(matches!(error(ExtremeEigen { block_size: 0, ..base.clone() }), LanczosError::BlockSize));
     let bytes = ExtremeEigen { basis_limit: BasisLimit::Bytes(40 * 8 * 3), ..base.clone() };
-    assert_eq!(error(bytes), LanczosError::BasisTooSmall { given: 3, needed: 6, bytes: 40 * 8 * 6 });
+    let bytes = error(bytes);
+    assert!(matches!(bytes, LanczosError::BasisTooSmall { given: 3, needed: 6, bytes: 1920 }), "{bytes}");
     assert!(matches!(
         error(ExtremeEigen { start: vec![vec![1.0; 3]], ..base.clone() }),
         LanczosError::StartLength { index: 0, found: 3, expected: 40 }

@@ -124,10 +124,10 @@ fn given_vectors_and_block_sizes() {
     let first = hutchinson(&a, Probes::Given(&given), &short, &mut ()).unwrap();
     assert_eq!(first.per_probe[..], expected.per_probe[..7]);
     let wrong = vec![vec![0.0; 50], vec![0.0; 49]];
-    assert_eq!(
-        hutchinson(&a, Probes::Given(&wrong), &options, &mut ()).unwrap_err(),
-        TraceError::ProbeLength { index: 1, found: 49, expected: 50 }
-    );
+    assert!(matches!(
+        hutchinson(&a, Probes::Given(&wrong), &options, &mut ()),
+        Err(TraceError::ProbeLength { index: 1, found: 49, expected: 50 })
+    ));
 }
 
 #[test]

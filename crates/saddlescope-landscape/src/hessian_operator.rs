@@ -1,7 +1,7 @@
 //! The Hessian at a point as a symmetric operator, for every solver of `saddlescope-krylov`.
 
 use crate::{Objective, Point};
-use saddlescope_krylov::{LinearOperator, SymmetricOperator};
+use saddlescope_krylov::{LinearOperator, ProductError, SymmetricOperator};
 
 /// H = ∇∇L(θ), known through Hessian-vector products.
 pub struct HessianOperator<'a> {
@@ -52,12 +52,14 @@ impl LinearOperator for HessianOperator<'_> {
         self.dim
     }
 
-    fn apply(&self, x: &[f64], y: &mut [f64]) {
+    fn apply(&self, x: &[f64], y: &mut [f64]) -> Result<(), ProductError> {
         self.point.hvp(x, y);
+        Ok(())
     }
 
-    fn apply_block(&self, xs: &[f64], ys: &mut [f64]) {
+    fn apply_block(&self, xs: &[f64], ys: &mut [f64]) -> Result<(), ProductError> {
         self.point.hvp(xs, ys);
+        Ok(())
     }
 }
 

@@ -1,8 +1,6 @@
 //! The loss of a network on a data set as an [`Objective`]: the only module that sees both.
 
-use std::sync::Mutex;
-
-use saddlescope_krylov::{LinearOperator, SymmetricOperator};
+use saddlescope_krylov::{LinearOperator, ProductError, SymmetricOperator};
 use saddlescope_nn::Dtype;
 use saddlescope_nn::graph::{Graph, ParameterKind};
 use saddlescope_nn::op::numel;
@@ -169,7 +167,7 @@ impl NearPoint<'_> {
 
     /// One of the curvature matrices as an operator.
     pub fn operator(&self, curvature: Curvature) -> CurvatureOperator<'_> {
-        CurvatureOperator { point: self, curvature, failure: Mutex::new(None) }
+        CurvatureOperator { point: self, curvature }
     }
 }
 
@@ -194,14 +192,6 @@ impl Point for NearPoint<'_> {
 pub struct CurvatureOperator<'a> {
     point: &'a NearPoint<'a>,
     curvature: Curvature,
-    failure: Mutex<Option<RiskError>>,
-}
-
-impl CurvatureOperator<'_> {
-    /// Why products were NaN, if the matrix could not be formed.
-    pub fn failure(&self) -> Option<RiskError> {
-        self.failure.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
-    }
 }
 
 impl LinearOperator for CurvatureOperator<'_> {
@@ -213,15 +203,12 @@ impl LinearOperator for CurvatureOperator<'_> {
         self.point.risk.dim()
     }
 
-    fn apply(&self, x: &[f64], y: &mut [f64]) {
-        self.apply_block(x, y);
+    fn apply(&self, x: &[f64], y: &mut [f64]) -> Result<(), ProductError> {
+        self.apply_block(x, y)
     }
 
-    fn apply_block(&self, xs: &[f64], ys: &mut [f64]) {
-        if let Err(error) = self.point.product(self.curvature, xs, ys) {
-            ys.fill(f64::NAN);
-            *self.failure.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(error);
-        }
+    fn apply_block(&self, xs: &[f64], ys: &mut [f64]) -> Result<(), ProductError> {
+        self.point.product(self.curvature, xs, ys).map(|_| ()).map_err(ProductError::failed)
     }
 }
 

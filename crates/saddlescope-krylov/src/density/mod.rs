@@ -20,14 +20,16 @@
 //! # Ok::<(), saddlescope_krylov::DensityError>(())
 //! ```
 
+use crate::ProductError;
+
 mod quadrature;
 mod spectrum;
 
 pub use quadrature::{DensityOptions, ProbeKind, spectral_density};
 pub use spectrum::{Quadrature, SpectralDensity};
 
-/// A request for a density that cannot be carried out.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+/// A request for a density that cannot be carried out, or a product that failed.
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DensityError {
     /// The operator is not square.
@@ -44,4 +46,7 @@ pub enum DensityError {
         /// Which number.
         what: &'static str,
     },
+    /// The operator could not make a product.
+    #[error(transparent)]
+    Product(#[from] ProductError),
 }

@@ -6,7 +6,7 @@ use super::{DensityError, Quadrature, SpectralDensity};
 use crate::basis::{Basis, Precision};
 use crate::projected::symmetric_eigen;
 use crate::rng::Stream;
-use crate::{Observer, Progress, Status, SymmetricOperator, vector};
+use crate::{Observer, ProductError, Progress, Status, SymmetricOperator, vector};
 
 /// Distribution of the probes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,7 +70,7 @@ impl DensityOptions {
 /// A run that is cancelled returns what it has: probes whose recurrence had begun give a quadrature with fewer nodes.
 ///
 /// # Errors
-/// [`DensityError`] when the request cannot be carried out.
+/// [`DensityError`] when the request cannot be carried out or the operator fails.
 pub fn spectral_density(
     operator: &dyn SymmetricOperator,
     options: &DensityOptions,
@@ -97,7 +97,14 @@ pub fn spectral_density(
             .map(|i| Recurrence::start(cols, i, options))
             .collect();
         for _ in 0..options.steps {
-            let products = advance(operator, &mut group, options);
+            let products = match advance(operator, &mut group, options) {
+                Ok(products) => products,
+                Err(ProductError::Cancelled) => {
+                    density.status = Status::Cancelled;
+                    break;
+                }
+                Err(error) => return Err(error.into()),
+            };
             if products == 0 {
                 break;
             }
@@ -194,7 +201,11 @@ impl Recurrence {
 }
 
 /// One step of every recurrence that has not ended, in one block product. Returns the products made.
-fn advance(operator: &dyn SymmetricOperator, group: &mut [Recurrence], options: &DensityOptions) -> usize {
+fn advance(
+    operator: &dyn SymmetricOperator,
+    group: &mut [Recurrence],
+    options: &DensityOptions,
+) -> Result<usize, ProductError> {
     let mut active: Vec<&mut Recurrence> = group.iter_mut().filter(|r| !r.complete && r.finite).collect();
     let n = operator.ncols();
     let mut xs = vec![0.0; active.len() * n];
@@ -202,12 +213,12 @@ fn advance(operator: &dyn SymmetricOperator, group: &mut [Recurrence], options: 
         r.basis.column(r.basis.len() - 1, x);
     }
     if active.is_empty() {
-        return 0;
+        return Ok(0);
     }
     let mut ws = vec![0.0; xs.len()];
-    operator.apply_block(&xs, &mut ws);
+    operator.apply_block(&xs, &mut ws)?;
     for (r, w) in active.iter_mut().zip(ws.chunks_exact_mut(n)) {
         r.take(w, options.reorthogonalise);
     }
-    active.len()
+    Ok(active.len())
 }

@@ -1,7 +1,9 @@
-//! What can be wrong with a request, found before the first product.
+//! What can be wrong with a request, found before the first product; and an operator that fails.
 
-/// A request that the eigensolver cannot carry out.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+use crate::ProductError;
+
+/// A request that the eigensolver cannot carry out, or a product that failed.
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LanczosError {
     /// The operator is not square.
@@ -64,4 +66,7 @@ pub enum LanczosError {
         /// The value here.
         expected: String,
     },
+    /// The operator could not make a product.
+    #[error(transparent)]
+    Product(#[from] ProductError),
 }

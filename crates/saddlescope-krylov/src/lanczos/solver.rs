@@ -6,7 +6,7 @@ use super::select::{copies_may_be_missing, kept_indices, wanted_indices};
 use super::state::{LanczosState, Ritz};
 use super::{Eigenpair, Eigensolution, ExtremeEigen, LanczosError, Status, Wanted};
 use crate::observer::{Observer, Progress, RitzValue};
-use crate::{SymmetricOperator, vector};
+use crate::{ProductError, SymmetricOperator, vector};
 
 /// Vectors checked at a time: bounds the memory of the final products.
 const CHECK_BLOCK: usize = 4;
@@ -22,8 +22,8 @@ const LOCK: f64 = 1e-2;
 /// The same options give the same bits on any number of threads if the operator does.
 ///
 /// # Errors
-/// [`LanczosError`] when the request cannot be carried out. Running out of products, NaN and cancellation are no
-/// errors: see [`Eigensolution::status`].
+/// [`LanczosError`] when the request cannot be carried out or the operator fails. Running out of products, NaN and
+/// cancellation (by the observer, or by a product that reports it) are no errors: see [`Eigensolution::status`].
 pub fn extreme_eigenpairs(
     operator: &dyn SymmetricOperator,
     options: &ExtremeEigen,
@@ -37,7 +37,7 @@ pub fn extreme_eigenpairs(
 /// products already made are used.
 ///
 /// # Errors
-/// [`LanczosError`] when the request cannot be carried out or the state belongs to another problem.
+/// [`LanczosError`] when the request cannot be carried out, the state belongs to another problem or the operator fails.
 pub fn resume_extreme_eigenpairs(
     operator: &dyn SymmetricOperator,
     options: &ExtremeEigen,
@@ -53,10 +53,10 @@ pub fn resume_extreme_eigenpairs(
     mismatch("precision", format!("{:?}", state.precision()), format!("{:?}", options.precision))?;
     mismatch("block size", state.head.block_size.to_string(), options.block_size.to_string())?;
     mismatch("seed", state.head.seed.to_string(), options.seed.to_string())?;
-    let mut solver = Solver { operator, options, n, shift: 0.0, state, last: Vec::new() };
+    let mut solver = Solver { operator, options, n, shift: 0.0, state, last: Vec::new(), discarded: 0 };
     let floor = options.floor() * solver.state.head.norm;
     solver.state.unlock_above(&|value| (options.tolerance * value.abs()).max(floor));
-    Ok(solver.run(observer))
+    solver.run(observer)
 }
 
 /// As [`extreme_eigenpairs`], for an operator B = A − σI: tolerances are relative to the eigenvalues of A, that is
@@ -70,7 +70,7 @@ pub(crate) fn solve_shifted(
     let n = check_shape(operator)?;
     options.validate(n)?;
     let state = LanczosState::start(n, options);
-    Ok(Solver { operator, options, n, shift, state, last: Vec::new() }.run(observer))
+    Solver { operator, options, n, shift, state, last: Vec::new(), discarded: 0 }.run(observer)
 }
 
 fn check_shape(operator: &dyn SymmetricOperator) -> Result<usize, LanczosError> {
@@ -86,6 +86,8 @@ struct Solver<'a> {
     state: LanczosState,
     /// The wanted Ritz values at the last test.
     last: Vec<RitzValue>,
+    /// Products of a check of the residuals that was cancelled: made, but not in the state that goes on.
+    discarded: usize,
 }
 
 /// What the test of convergence says.
@@ -95,49 +97,54 @@ enum Verdict {
     NonFinite,
 }
 
+/// What came of multiplying the wanted vectors once more.
+enum Checked {
+    Pairs(Vec<Eigenpair>),
+    /// No pairs: a product was cancelled or is not finite.
+    No(Status),
+}
+
 impl Solver<'_> {
-    fn run(mut self, observer: &mut dyn Observer) -> Eigensolution {
+    fn run(mut self, observer: &mut dyn Observer) -> Result<Eigensolution, LanczosError> {
         let wanted = self.options.wanted_in(self.n);
         loop {
             let exhausted = self.state.pending() == 0;
             if exhausted || self.test_is_due() {
                 match self.test(wanted) {
                     Verdict::GoOn => {}
-                    Verdict::NonFinite => return self.finish(Vec::new(), Status::NonFinite),
+                    Verdict::NonFinite => return Ok(self.finish(Vec::new(), Status::NonFinite)),
                     Verdict::Converged(ritz) => {
-                        if let Some(solution) = self.check_and_decide(&ritz, wanted, exhausted, observer) {
-                            return solution;
+                        if let Some(solution) = self.check_and_decide(&ritz, wanted, exhausted, observer)? {
+                            return Ok(solution);
                         }
                         // The true residuals fell short: the state has a tighter goal now.
-                        if let Some(stop) = self.step(wanted, observer) {
-                            return self.stop(stop, wanted, observer);
-                        }
-                        continue;
                     }
                 }
             }
-            if let Some(stop) = self.step(wanted, observer) {
+            if let Some(stop) = self.step(wanted, observer)? {
                 return self.stop(stop, wanted, observer);
             }
         }
     }
 
     /// One product with the pending block, after a restart if there is no room. `Some` when the solve must stop.
-    fn step(&mut self, wanted: Wanted, observer: &mut dyn Observer) -> Option<Status> {
+    fn step(&mut self, wanted: Wanted, observer: &mut dyn Observer) -> Result<Option<Status>, ProductError> {
         let pending = self.state.pending();
         if pending == 0 || self.state.head.products + pending > self.search_budget(wanted) {
-            return Some(Status::MaxMatvecs);
+            return Ok(Some(Status::MaxMatvecs));
         }
         let next = pending.min(self.n - self.state.basis_len());
         if self.state.basis_len() + next > self.options.max_vectors(self.n) && !self.restart(wanted) {
-            return Some(Status::NonFinite);
+            return Ok(Some(Status::NonFinite));
         }
-        let operator = self.operator;
-        if !self.state.expand(&mut |xs, ys| operator.apply_block(xs, ys)) {
-            return Some(Status::NonFinite);
+        match self.state.expand(self.operator) {
+            Ok(true) => {}
+            Ok(false) => return Ok(Some(Status::NonFinite)),
+            Err(ProductError::Cancelled) => return Ok(Some(Status::Cancelled)),
+            Err(error) => return Err(error),
         }
         let cancelled = self.report(observer).is_break() || observer.snapshot(&self.state).is_break();
-        cancelled.then_some(Status::Cancelled)
+        Ok(cancelled.then_some(Status::Cancelled))
     }
 
     fn report(&self, observer: &mut dyn Observer) -> ControlFlow<()> {
@@ -231,36 +238,41 @@ impl Solver<'_> {
         wanted: Wanted,
         exhausted: bool,
         observer: &mut dyn Observer,
-    ) -> Option<Eigensolution> {
-        let Some(pairs) = self.check(ritz, wanted, observer) else {
-            return Some(self.take(Vec::new(), Status::NonFinite));
+    ) -> Result<Option<Eigensolution>, ProductError> {
+        let pairs = match self.check(ritz, wanted, observer)? {
+            Checked::Pairs(pairs) => pairs,
+            Checked::No(status) => return Ok(Some(self.take(Vec::new(), status))),
         };
         let fewer = self.options.wanted_in(self.n) != self.options.wanted;
         if pairs.iter().all(|p| p.converged) {
-            return Some(self.take(pairs, if fewer { Status::InvariantSubspace } else { Status::Converged }));
+            return Ok(Some(
+                self.take(pairs, if fewer { Status::InvariantSubspace } else { Status::Converged }),
+            ));
         }
         let unchecked = pairs.iter().any(|p| p.residual.is_infinite());
         if unchecked || self.state.head.products >= self.search_budget(wanted) {
-            return Some(self.take(pairs, Status::MaxMatvecs));
+            return Ok(Some(self.take(pairs, Status::MaxMatvecs)));
         }
         if exhausted || self.state.head.shortfalls >= MAX_SHORTFALLS {
-            return Some(self.take(pairs, Status::Stagnated));
+            return Ok(Some(self.take(pairs, Status::Stagnated)));
         }
         let worst =
             pairs.iter().map(|p| self.goal(p.value) / p.residual.max(f64::MIN_POSITIVE)).fold(1.0, f64::min);
         self.state.head.shortfalls += 1;
         self.state.head.tighten *= (0.5 * worst).clamp(0.05, 0.5);
-        None
+        Ok(None)
     }
 
-    /// The wanted pairs with true residuals, as far as the budget goes. `None` when a product is not finite.
+    /// The wanted pairs with true residuals, as far as the budget goes. A check that is cancelled leaves the state as
+    /// it was before, so that it can be made again.
     fn check(
         &mut self,
         ritz: &[Ritz],
         wanted: Wanted,
         observer: &mut dyn Observer,
-    ) -> Option<Vec<Eigenpair>> {
+    ) -> Result<Checked, ProductError> {
         let (n, m) = (self.n, self.state.head.expanded);
+        let before = self.state.head.products;
         let mut pairs = Vec::new();
         for group in wanted_indices(ritz, wanted).chunks(CHECK_BLOCK) {
             let s: Vec<f64> = group.iter().flat_map(|&i| ritz[i].coordinates.iter().copied()).collect();
@@ -274,7 +286,15 @@ impl Solver<'_> {
             let count = group.len().min(left);
             let mut images = vec![0.0; count * n];
             if count > 0 {
-                self.operator.apply_block(&vs[..count * n], &mut images);
+                match self.operator.apply_block(&vs[..count * n], &mut images) {
+                    Ok(()) => {}
+                    Err(ProductError::Cancelled) => {
+                        self.discarded += self.state.head.products - before;
+                        self.state.head.products = before;
+                        return Ok(Checked::No(Status::Cancelled));
+                    }
+                    Err(error) => return Err(error),
+                }
                 self.state.head.products += count;
                 // The answer is complete or not: a request to stop is honoured by the caller after it.
                 let _ = self.report(observer);
@@ -289,29 +309,35 @@ impl Solver<'_> {
                     None => (ritz[i].value, f64::INFINITY),
                 };
                 if !value.is_finite() || residual.is_nan() {
-                    return None;
+                    return Ok(Checked::No(Status::NonFinite));
                 }
                 let converged = residual <= self.goal(value);
                 pairs.push(Eigenpair { value, vector: v.to_vec(), residual, converged });
             }
         }
         sort_pairs(&mut pairs, wanted);
-        Some(pairs)
+        Ok(Checked::Pairs(pairs))
     }
 
     /// The end without convergence: the best pairs so far are checked if products are left for that.
-    fn stop(mut self, status: Status, wanted: Wanted, observer: &mut dyn Observer) -> Eigensolution {
+    fn stop(
+        mut self,
+        status: Status,
+        wanted: Wanted,
+        observer: &mut dyn Observer,
+    ) -> Result<Eigensolution, LanczosError> {
         if status != Status::MaxMatvecs || self.state.head.expanded == 0 {
-            return self.finish(Vec::new(), status);
+            return Ok(self.finish(Vec::new(), status));
         }
         let _ = self.test(wanted);
-        match self.state.ritz() {
-            Some(ritz) => match self.check(&ritz, wanted, observer) {
-                Some(pairs) => self.finish(pairs, status),
-                None => self.finish(Vec::new(), Status::NonFinite),
-            },
-            None => self.finish(Vec::new(), Status::NonFinite),
-        }
+        let checked = match self.state.ritz() {
+            Some(ritz) => self.check(&ritz, wanted, observer)?,
+            None => Checked::No(Status::NonFinite),
+        };
+        Ok(match checked {
+            Checked::Pairs(pairs) => self.finish(pairs, status),
+            Checked::No(status) => self.finish(Vec::new(), status),
+        })
     }
 
     fn take(&mut self, pairs: Vec<Eigenpair>, status: Status) -> Eigensolution {
@@ -326,7 +352,7 @@ impl Solver<'_> {
             n_smallest: n_smallest.min(pairs.len()),
             pairs,
             status,
-            products: state.head.products,
+            products: state.head.products + self.discarded,
             restarts: state.head.restarts,
             norm_estimate: state.head.norm,
             ritz: std::mem::take(&mut self.last),

@@ -6,7 +6,7 @@ use crate::basis::Basis;
 use crate::projected::symmetric_eigen;
 use crate::rng::Stream;
 use crate::vector;
-use crate::{ExtremeEigen, Precision, Quadrature, RitzValue};
+use crate::{ExtremeEigen, Precision, ProductError, Quadrature, RitzValue, SymmetricOperator};
 
 /// State of a thick-restart Lanczos solve after some product.
 ///
@@ -205,19 +205,20 @@ impl LanczosState {
 
     /// One step: multiplies the pending block, orthogonalises the images and makes them the next pending block.
     /// False when the operator returned values that are not finite; the state is then unchanged but for the count.
-    pub(crate) fn expand(&mut self, apply: &mut dyn FnMut(&[f64], &mut [f64])) -> bool {
+    /// When it fails, the state is unchanged.
+    pub(crate) fn expand(&mut self, operator: &dyn SymmetricOperator) -> Result<bool, ProductError> {
         let (n, m, p) = (self.dim(), self.head.expanded, self.pending());
         let mut xs = vec![0.0; p * n];
         for (j, x) in xs.chunks_exact_mut(n).enumerate() {
             self.basis.column(m + j, x);
         }
         let mut ws = vec![0.0; p * n];
-        apply(&xs, &mut ws);
+        operator.apply_block(&xs, &mut ws)?;
         drop(xs);
         self.head.products += p;
         let norms: Vec<f64> = ws.chunks_exact(n).map(vector::norm).collect();
         if norms.iter().any(|x| !x.is_finite()) {
-            return false;
+            return Ok(false);
         }
         self.head.norm = norms.iter().fold(self.head.norm, |a, &b| a.max(b));
 
@@ -249,7 +250,7 @@ impl LanczosState {
         if self.decoupled() {
             self.head.invariant += self.head.block_size;
         }
-        true
+        Ok(true)
     }
 
     /// Orthonormalises what is left of the images and appends it; returns R with W = P R, one row (of p entries)

@@ -2,9 +2,9 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::{LinearOperator, SymmetricOperator};
+use crate::{LinearOperator, ProductError, SymmetricOperator};
 
-/// A, counting how often it was applied: a block of k vectors counts as k products.
+/// A, counting how often it was applied: a block of k vectors counts as k products. Products that fail do not count.
 #[derive(Debug)]
 pub struct Counted<A> {
     inner: A,
@@ -44,16 +44,18 @@ impl<A: LinearOperator> LinearOperator for Counted<A> {
         self.inner.ncols()
     }
 
-    fn apply(&self, x: &[f64], y: &mut [f64]) {
+    fn apply(&self, x: &[f64], y: &mut [f64]) -> Result<(), ProductError> {
+        self.inner.apply(x, y)?;
         self.products.fetch_add(1, Ordering::Relaxed);
         self.calls.fetch_add(1, Ordering::Relaxed);
-        self.inner.apply(x, y);
+        Ok(())
     }
 
-    fn apply_block(&self, xs: &[f64], ys: &mut [f64]) {
+    fn apply_block(&self, xs: &[f64], ys: &mut [f64]) -> Result<(), ProductError> {
+        self.inner.apply_block(xs, ys)?;
         self.products.fetch_add(xs.len() / self.ncols().max(1), Ordering::Relaxed);
         self.calls.fetch_add(1, Ordering::Relaxed);
-        self.inner.apply_block(xs, ys);
+        Ok(())
     }
 }
 

@@ -1,7 +1,7 @@
 //! A symmetric matrix kept in memory.
 
 use super::OperatorError;
-use crate::{LinearOperator, SymmetricOperator};
+use crate::{LinearOperator, ProductError, SymmetricOperator};
 
 /// A symmetric matrix with all its entries, for tests and small problems.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,15 +47,18 @@ impl DenseOperator {
     }
 
     /// The matrix of an operator, by applying it to the n unit vectors in one block.
-    pub fn from_operator(operator: &dyn SymmetricOperator) -> Self {
+    ///
+    /// # Errors
+    /// [`ProductError`] when the operator cannot make the products.
+    pub fn from_operator(operator: &dyn SymmetricOperator) -> Result<Self, ProductError> {
         let n = operator.dim();
         let mut identity = vec![0.0; n * n];
         for i in 0..n {
             identity[i * n + i] = 1.0;
         }
         let mut entries = vec![0.0; n * n];
-        operator.apply_block(&identity, &mut entries);
-        Self { n, entries }
+        operator.apply_block(&identity, &mut entries)?;
+        Ok(Self { n, entries })
     }
 
     /// The n² entries, row by row.
@@ -78,13 +81,14 @@ impl LinearOperator for DenseOperator {
         self.n
     }
 
-    fn apply(&self, x: &[f64], y: &mut [f64]) {
+    fn apply(&self, x: &[f64], y: &mut [f64]) -> Result<(), ProductError> {
         if self.n == 0 {
-            return;
+            return Ok(());
         }
         for (y, row) in y.iter_mut().zip(self.entries.chunks_exact(self.n)) {
             *y = crate::vector::dot_chunk(row, x);
         }
+        Ok(())
     }
 }
 

@@ -10,9 +10,10 @@
 //! let counted = Counted::new(&a);
 //! let shifted = Shifted::new(&counted, -2.0);
 //! let mut y = [0.0; 3];
-//! shifted.apply(&[1.0, 1.0, 1.0], &mut y);
+//! shifted.apply(&[1.0, 1.0, 1.0], &mut y)?;
 //! assert_eq!(y, [-1.0, 0.0, 1.0]);
 //! assert_eq!(counted.products(), 1);
+//! # Ok::<(), saddlescope_krylov::ProductError>(())
 //! ```
 
 mod counted;

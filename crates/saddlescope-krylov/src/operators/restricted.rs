@@ -1,7 +1,7 @@
 //! PᵀAP for a set of coordinates.
 
 use super::OperatorError;
-use crate::{LinearOperator, SymmetricOperator};
+use crate::{LinearOperator, ProductError, SymmetricOperator};
 
 /// The principal submatrix of A on a set of coordinates: one layer's block of a Hessian, for example.
 #[derive(Clone, Debug)]
@@ -53,23 +53,24 @@ impl<A: LinearOperator> LinearOperator for Restricted<A> {
         self.coordinates.len()
     }
 
-    fn apply(&self, x: &[f64], y: &mut [f64]) {
-        self.apply_block(x, y);
+    fn apply(&self, x: &[f64], y: &mut [f64]) -> Result<(), ProductError> {
+        self.apply_block(x, y)
     }
 
-    fn apply_block(&self, xs: &[f64], ys: &mut [f64]) {
+    fn apply_block(&self, xs: &[f64], ys: &mut [f64]) -> Result<(), ProductError> {
         let (k, n) = (self.coordinates.len(), self.inner.ncols());
         if k == 0 {
-            return;
+            return Ok(());
         }
         let full: Vec<f64> = xs.chunks_exact(k).flat_map(|x| self.embed(x)).collect();
         let mut image = vec![0.0; full.len()];
-        self.inner.apply_block(&full, &mut image);
+        self.inner.apply_block(&full, &mut image)?;
         for (y, image) in ys.chunks_exact_mut(k).zip(image.chunks_exact(n)) {
             for (y, &i) in y.iter_mut().zip(&self.coordinates) {
                 *y = image[i];
             }
         }
+        Ok(())
     }
 }
 

@@ -1,6 +1,6 @@
 //! cA.
 
-use crate::{LinearOperator, SymmetricOperator};
+use crate::{LinearOperator, ProductError, SymmetricOperator};
 
 /// The operator cA.
 #[derive(Clone, Debug)]
@@ -30,14 +30,16 @@ impl<A: LinearOperator> LinearOperator for Scaled<A> {
         self.inner.ncols()
     }
 
-    fn apply(&self, x: &[f64], y: &mut [f64]) {
-        self.inner.apply(x, y);
+    fn apply(&self, x: &[f64], y: &mut [f64]) -> Result<(), ProductError> {
+        self.inner.apply(x, y)?;
         y.iter_mut().for_each(|y| *y *= self.factor);
+        Ok(())
     }
 
-    fn apply_block(&self, xs: &[f64], ys: &mut [f64]) {
-        self.inner.apply_block(xs, ys);
+    fn apply_block(&self, xs: &[f64], ys: &mut [f64]) -> Result<(), ProductError> {
+        self.inner.apply_block(xs, ys)?;
         ys.iter_mut().for_each(|y| *y *= self.factor);
+        Ok(())
     }
 }
 

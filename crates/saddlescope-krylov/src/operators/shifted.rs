@@ -1,6 +1,6 @@
 //! A + σI.
 
-use crate::{LinearOperator, SymmetricOperator};
+use crate::{LinearOperator, ProductError, SymmetricOperator};
 
 /// The square operator A + σI.
 #[derive(Clone, Debug)]
@@ -38,20 +38,22 @@ impl<A: LinearOperator> LinearOperator for Shifted<A> {
         self.inner.ncols()
     }
 
-    fn apply(&self, x: &[f64], y: &mut [f64]) {
-        self.inner.apply(x, y);
+    fn apply(&self, x: &[f64], y: &mut [f64]) -> Result<(), ProductError> {
+        self.inner.apply(x, y)?;
         add_shift(self.shift, x, y);
+        Ok(())
     }
 
-    fn apply_block(&self, xs: &[f64], ys: &mut [f64]) {
-        self.inner.apply_block(xs, ys);
+    fn apply_block(&self, xs: &[f64], ys: &mut [f64]) -> Result<(), ProductError> {
+        self.inner.apply_block(xs, ys)?;
         let (n, m) = (self.ncols(), self.nrows());
         if n == 0 || m == 0 {
-            return;
+            return Ok(());
         }
         for (x, y) in xs.chunks_exact(n).zip(ys.chunks_exact_mut(m)) {
             add_shift(self.shift, x, y);
         }
+        Ok(())
     }
 }
 

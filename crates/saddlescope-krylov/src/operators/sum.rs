@@ -1,7 +1,7 @@
 //! A + B.
 
 use super::OperatorError;
-use crate::{LinearOperator, SymmetricOperator};
+use crate::{LinearOperator, ProductError, SymmetricOperator};
 
 /// The operator A + B.
 #[derive(Clone, Debug)]
@@ -43,18 +43,20 @@ impl<A: LinearOperator, B: LinearOperator> LinearOperator for Sum<A, B> {
         self.first.ncols()
     }
 
-    fn apply(&self, x: &[f64], y: &mut [f64]) {
+    fn apply(&self, x: &[f64], y: &mut [f64]) -> Result<(), ProductError> {
         let mut z = vec![0.0; y.len()];
-        self.first.apply(x, y);
-        self.second.apply(x, &mut z);
+        self.first.apply(x, y)?;
+        self.second.apply(x, &mut z)?;
         add(y, &z);
+        Ok(())
     }
 
-    fn apply_block(&self, xs: &[f64], ys: &mut [f64]) {
+    fn apply_block(&self, xs: &[f64], ys: &mut [f64]) -> Result<(), ProductError> {
         let mut zs = vec![0.0; ys.len()];
-        self.first.apply_block(xs, ys);
-        self.second.apply_block(xs, &mut zs);
+        self.first.apply_block(xs, ys)?;
+        self.second.apply_block(xs, &mut zs)?;
         add(ys, &zs);
+        Ok(())
     }
 }
 

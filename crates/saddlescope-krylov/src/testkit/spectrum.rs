@@ -2,7 +2,7 @@
 
 use crate::rng::Stream;
 use crate::vector::{axpy, dot};
-use crate::{DenseOperator, LinearOperator, SymmetricOperator};
+use crate::{DenseOperator, LinearOperator, ProductError, SymmetricOperator};
 
 /// The matrix U Λ Uᵀ with given eigenvalues, U a product of random Householder reflections: an operator that costs
 /// O(n) per reflection and product, and whose eigenvectors fill all coordinates.
@@ -47,7 +47,22 @@ impl PrescribedSpectrum {
 
     /// All entries, for comparison with dense methods.
     pub fn dense(&self) -> DenseOperator {
-        DenseOperator::from_operator(self)
+        let n = self.eigenvalues.len();
+        let mut entries = vec![0.0; n * n];
+        let mut unit = vec![0.0; n];
+        for (i, row) in entries.chunks_exact_mut(n.max(1)).enumerate() {
+            unit[i] = 1.0;
+            self.multiply(&unit, row);
+            unit[i] = 0.0;
+        }
+        DenseOperator::from_symmetric_entries(n, entries)
+    }
+
+    fn multiply(&self, x: &[f64], y: &mut [f64]) {
+        y.copy_from_slice(x);
+        self.reflections.iter().rev().for_each(|u| reflect(u, y));
+        y.iter_mut().zip(&self.eigenvalues).for_each(|(y, l)| *y *= l);
+        self.reflections.iter().for_each(|u| reflect(u, y));
     }
 }
 
@@ -64,11 +79,9 @@ impl LinearOperator for PrescribedSpectrum {
         self.eigenvalues.len()
     }
 
-    fn apply(&self, x: &[f64], y: &mut [f64]) {
-        y.copy_from_slice(x);
-        self.reflections.iter().rev().for_each(|u| reflect(u, y));
-        y.iter_mut().zip(&self.eigenvalues).for_each(|(y, l)| *y *= l);
-        self.reflections.iter().for_each(|u| reflect(u, y));
+    fn apply(&self, x: &[f64], y: &mut [f64]) -> Result<(), ProductError> {
+        self.multiply(x, y);
+        Ok(())
     }
 }
 

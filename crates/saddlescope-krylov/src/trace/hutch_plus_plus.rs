@@ -1,7 +1,7 @@
 //! Hutch++: the dominant part of the trace exactly, the rest by Hutchinson.
 
 use super::hutchinson::fill_probe;
-use super::{Probes, TraceError, TraceEstimate, TraceOptions, cancelled, empty_trace};
+use super::{Probes, TraceError, TraceEstimate, TraceOptions, cancelled, empty_trace, made};
 use crate::basis::{Basis, Precision};
 use crate::rng::Stream;
 use crate::{Estimate, Observer, Status, SymmetricOperator, vector};
@@ -12,7 +12,7 @@ use crate::{Estimate, Observer, Status, SymmetricOperator, vector};
 /// The standard error is that of the second part: infinite when the budget leaves fewer than two probes for it.
 ///
 /// # Errors
-/// [`TraceError`] when the request cannot be carried out; the budget must allow three products.
+/// [`TraceError`] when the request cannot be carried out or the operator fails; the budget must allow three products.
 pub fn hutch_plus_plus(
     operator: &dyn SymmetricOperator,
     options: &TraceOptions,
@@ -37,7 +37,10 @@ pub fn hutch_plus_plus(
             Stream::new(options.seed, "sketch", (drawn + i) as u64).fill_normal(z);
         }
         drawn += size;
-        let mut images = run.multiply(&zs);
+        let Some(mut images) = run.multiply(&zs)? else {
+            status = Some(Status::Cancelled);
+            break;
+        };
         images.chunks_exact_mut(n).for_each(|y| orthonormalise_into(&mut basis, y));
         status = run.check(observer, STAGE, options.max_products, unknown);
     }
@@ -49,7 +52,10 @@ pub fn hutch_plus_plus(
         for (i, q) in qs.chunks_exact_mut(n).enumerate() {
             basis.column(done + i, q);
         }
-        let images = run.multiply(&qs);
+        let Some(images) = run.multiply(&qs)? else {
+            status = Some(Status::Cancelled);
+            break;
+        };
         exact += qs.chunks_exact(n).zip(images.chunks_exact(n)).map(|(q, y)| vector::dot(q, y)).sum::<f64>();
         done += size;
         status = run.check(observer, STAGE, options.max_products, unknown);
@@ -65,7 +71,10 @@ pub fn hutch_plus_plus(
             fill_probe(Probes::Rademacher, options.seed, values.len() + i, z);
         }
         basis.project_out(&mut zs);
-        let images = run.multiply(&zs);
+        let Some(images) = run.multiply(&zs)? else {
+            status = Some(Status::Cancelled);
+            break;
+        };
         values.extend(zs.chunks_exact(n).zip(images.chunks_exact(n)).map(|(z, y)| exact + vector::dot(z, y)));
         let estimate = Estimate::from_samples(&values);
         status = if options.reached(&estimate) {
@@ -98,12 +107,15 @@ pub(super) struct Run<'a> {
 }
 
 impl Run<'_> {
-    pub fn multiply(&mut self, xs: &[f64]) -> Vec<f64> {
+    /// The images; `None` when the product was cancelled.
+    pub fn multiply(&mut self, xs: &[f64]) -> Result<Option<Vec<f64>>, TraceError> {
         let mut ys = vec![0.0; xs.len()];
-        self.operator.apply_block(xs, &mut ys);
+        if !made(self.operator.apply_block(xs, &mut ys))? {
+            return Ok(None);
+        }
         self.products += xs.len() / self.n;
         self.finite &= ys.iter().all(|y| y.is_finite());
-        ys
+        Ok(Some(ys))
     }
 
     pub fn check(&self, observer: &mut dyn Observer, stage: &str, max: usize, e: Estimate) -> Option<Status> {

@@ -1,6 +1,6 @@
 //! Hutchinson's estimator: tr A = E\[zᵀAz\] (2.22), and ‖A‖²_F = E‖Az‖² from the same products.
 
-use super::{Probes, TraceError, TraceEstimate, TraceOptions, cancelled, empty_trace};
+use super::{Probes, TraceError, TraceEstimate, TraceOptions, cancelled, empty_trace, made};
 use crate::rng::Stream;
 use crate::{Estimate, Observer, Status, SymmetricOperator, vector};
 
@@ -10,7 +10,7 @@ use crate::{Estimate, Observer, Status, SymmetricOperator, vector};
 /// the block size, so a longer run begins with the numbers of a shorter one.
 ///
 /// # Errors
-/// [`TraceError`] when the request cannot be carried out.
+/// [`TraceError`] when the request cannot be carried out or the operator fails.
 pub fn hutchinson(
     operator: &dyn SymmetricOperator,
     probes: Probes<'_>,
@@ -39,7 +39,10 @@ pub fn hutchinson(
             fill_probe(probes, options.seed, values.len() + i, z);
         }
         let mut images = vec![0.0; size * n];
-        operator.apply_block(&zs, &mut images);
+        if !made(operator.apply_block(&zs, &mut images))? {
+            status = Some(Status::Cancelled);
+            break;
+        }
         for (z, image) in zs.chunks_exact(n).zip(images.chunks_exact(n)) {
             values.push(vector::dot(z, image));
             squares.push(vector::dot(image, image));

@@ -28,7 +28,7 @@ pub use xtrace::xtrace;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Estimate, LinearOperator, Observer, Progress, Status};
+use crate::{Estimate, LinearOperator, Observer, ProductError, Progress, Status};
 
 /// The random vectors of an estimator.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -81,8 +81,8 @@ pub struct TraceEstimate {
 /// Smallest sample whose standard error is believed.
 const MIN_SAMPLES: usize = 8;
 
-/// A request that a trace estimator cannot carry out.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+/// A request that a trace estimator cannot carry out, or a product that failed.
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TraceError {
     /// The operator is not square.
@@ -119,6 +119,9 @@ pub enum TraceError {
         /// The dimension.
         expected: usize,
     },
+    /// The operator could not make a product.
+    #[error(transparent)]
+    Product(#[from] ProductError),
 }
 
 impl TraceOptions {
@@ -162,6 +165,15 @@ fn empty_trace() -> TraceEstimate {
         per_probe_squared: Vec::new(),
         products: 0,
         status: Status::Converged,
+    }
+}
+
+/// Whether a product was made: false when it was cancelled, which is a status and no error.
+fn made(product: Result<(), ProductError>) -> Result<bool, TraceError> {
+    match product {
+        Ok(()) => Ok(true),
+        Err(ProductError::Cancelled) => Ok(false),
+        Err(error) => Err(error.into()),
     }
 }
 

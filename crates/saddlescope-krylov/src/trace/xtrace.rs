@@ -20,7 +20,7 @@ use crate::{Estimate, Observer, Status, SymmetricOperator, vector};
 /// indication, not a bound; it is good when the spectrum decays.
 ///
 /// # Errors
-/// [`TraceError`] when the request cannot be carried out; the budget must allow four products.
+/// [`TraceError`] when the request cannot be carried out or the operator fails; the budget must allow four products.
 pub fn xtrace(
     operator: &dyn SymmetricOperator,
     options: &TraceOptions,
@@ -38,7 +38,10 @@ pub fn xtrace(
     let mut values = Vec::new();
     while x.probes() < probes && status.is_none() {
         let size = options.block_size.min(probes - x.probes());
-        x.add_probes(&mut run, options.seed, size);
+        if !x.add_probes(&mut run, options.seed, size)? {
+            status = Some(Status::Cancelled);
+            break;
+        }
         match if run.finite { x.estimates() } else { None } {
             Some(v) => values = v,
             None => {
@@ -53,7 +56,7 @@ pub fn xtrace(
             run.check(observer, "xtrace", options.max_products, estimate)
         };
     }
-    let trace = if x.basis.len() == n && status != Some(Status::NonFinite) {
+    let trace = if x.h.len() == n && status != Some(Status::NonFinite) {
         // The basis spans the space: the trace is known.
         let value = (0..n).map(|i| x.h[i][i]).sum();
         Estimate { value, std_error: 0.0, samples: values.len() }
@@ -87,16 +90,17 @@ impl XTrace {
         self.r.len()
     }
 
-    fn add_probes(&mut self, run: &mut Run<'_>, seed: u64, size: usize) {
+    /// False when a product was cancelled: the probes that had an estimate before have it still.
+    fn add_probes(&mut self, run: &mut Run<'_>, seed: u64, size: usize) -> Result<bool, TraceError> {
         let n = self.n;
         let mut zs = vec![0.0; size * n];
         for (i, z) in zs.chunks_exact_mut(n).enumerate() {
             Stream::new(seed, "xtrace", (self.probes() + i) as u64).fill_normal(z);
         }
-        let mut images = run.multiply(&zs);
+        let Some(mut images) = run.multiply(&zs)? else { return Ok(false) };
         self.omegas.extend_from_slice(&zs);
         if !run.finite {
-            return;
+            return Ok(true);
         }
         let known = self.basis.len();
         for y in images.chunks_exact_mut(n) {
@@ -111,15 +115,16 @@ impl XTrace {
         }
         let fresh = self.basis.len() - known;
         if fresh == 0 {
-            return;
+            return Ok(true);
         }
         let mut qs = vec![0.0; fresh * n];
         for (i, q) in qs.chunks_exact_mut(n).enumerate() {
             self.basis.column(known + i, q);
         }
-        let images = run.multiply(&qs);
+        let Some(images) = run.multiply(&qs)? else { return Ok(false) };
         let c = self.basis.coefficients(&images);
         self.h.extend(c.chunks_exact(self.basis.len()).map(<[f64]>::to_vec));
+        Ok(true)
     }
 
     /// The estimate of every probe. `None` when a matrix is not finite.

@@ -9,7 +9,7 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use saddlescope_krylov::{LinearOperator, SymmetricOperator};
+use saddlescope_krylov::{LinearOperator, ProductError, SymmetricOperator};
 
 use super::folder::FolderError;
 
@@ -120,16 +120,17 @@ impl LinearOperator for Journal<'_> {
         self.inner.ncols()
     }
 
-    fn apply(&self, x: &[f64], y: &mut [f64]) {
-        self.apply_block(x, y);
+    fn apply(&self, x: &[f64], y: &mut [f64]) -> Result<(), ProductError> {
+        self.apply_block(x, y)
     }
 
-    fn apply_block(&self, xs: &[f64], ys: &mut [f64]) {
+    fn apply_block(&self, xs: &[f64], ys: &mut [f64]) -> Result<(), ProductError> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if !state.replay(xs, ys) {
-            self.inner.apply_block(xs, ys);
+            self.inner.apply_block(xs, ys)?;
             state.record(xs, ys);
         }
+        Ok(())
     }
 }
 
