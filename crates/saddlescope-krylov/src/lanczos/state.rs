@@ -216,14 +216,11 @@ impl LanczosState {
         operator.apply_block(&xs, &mut ws)?;
         drop(xs);
         self.head.products += p;
-        let norms: Vec<f64> = ws.chunks_exact(n).map(vector::norm).collect();
-        if norms.iter().any(|x| !x.is_finite()) {
-            return Ok(false);
-        }
+        let k = m + p;
+        let Some(removed) = self.basis.project_out_images(p, &self.head.b, &mut ws) else { return Ok(false) };
+        let (c, norms) = (removed.coefficients, removed.norms);
         self.head.norm = norms.iter().fold(self.head.norm, |a, &b| a.max(b));
 
-        let k = m + p;
-        let c = self.basis.project_out(&mut ws);
         let mut h = vec![0.0; k * k];
         for i in 0..m {
             h[i * k..i * k + m].copy_from_slice(&self.head.h[i * m..(i + 1) * m]);
