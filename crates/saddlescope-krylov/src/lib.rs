@@ -65,8 +65,9 @@ pub use basis::Precision;
 pub use density::{DensityError, DensityOptions, ProbeKind, Quadrature, SpectralDensity, spectral_density};
 pub use estimate::Estimate;
 pub use lanczos::{
-    BasisLimit, Eigenpair, Eigensolution, ExtremeEigen, LanczosError, LanczosState, SnapshotError,
-    SnapshotWriter, Status, Wanted, extreme_eigenpairs, read_snapshot, resume_extreme_eigenpairs,
+    BasisLimit, Candidate, CannotContinue, Criterion, Eigenpair, Eigensolution, ExtremeEigen, Forecast,
+    LanczosError, LanczosState, SnapshotError, SnapshotWriter, SpectrumEnd, Status, Wanted, WantedPair,
+    extreme_eigenpairs, read_snapshot, resume_extreme_eigenpairs,
 };
 pub use observer::{Observer, Progress, RitzValue};
 pub use operator::{LinearOperator, SymmetricOperator};
