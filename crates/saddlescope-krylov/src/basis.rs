@@ -1,14 +1,15 @@
-//! The vectors of a Krylov basis and the three kernels on them: coefficients, subtraction, rotation.
+//! The vectors of a Krylov basis: storage and orthogonalisation.
 //!
-//! Vectors may be stored in single precision; all arithmetic is in double precision. Kernels walk the rows in
-//! chunks, so that a chunk of all vectors stays in cache while everything is done with it; threads share the
-//! chunks, and partial sums are added in the order of the chunks whichever thread made them.
+//! Vectors may be stored in single precision; all arithmetic is in double precision.
+
+use std::ops::Range;
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::kernels::{self, Scalar};
-use crate::vector::CHUNK;
+use crate::kernels::Scalar;
+use crate::sweep::{Norms, Sums, coefficients, combine, rotate, sweep};
+use crate::vector::{DOT_BLOCK, norm};
 
 /// How the vectors of a Krylov basis are stored. Arithmetic on them is always in double precision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -49,6 +50,20 @@ pub(crate) struct Basis {
     n: usize,
     pub(crate) columns: Columns,
 }
+
+/// What [`Basis::project_out_images`] took away.
+pub(crate) struct Removed {
+    /// The coefficients, as those of [`Basis::coefficients`].
+    pub(crate) coefficients: Vec<f64>,
+    /// ‖w‖ of each image before.
+    pub(crate) norms: Vec<f64>,
+}
+
+/// A correction below this share of what remains has left it orthogonal to rounding.
+const SMALL_CORRECTION: f64 = 0.1;
+
+/// A vector that still loses much in the last pass is made of rounding errors; whoever calls takes it for zero.
+const MOST_PASSES: usize = 3;
 
 /// Runs the same expression on either storage.
 macro_rules! each {
@@ -100,6 +115,10 @@ impl Basis {
         each!(&self.columns, c => widen_column(&c[i], out));
     }
 
+    fn sweep(&self, ws: &mut [f64], minus: (Range<usize>, &[f64]), dots: Range<usize>, norms: Norms) -> Sums {
+        each!(&self.columns, c => sweep(&c[minus.0], minus.1, &c[dots], self.n, ws, norms))
+    }
+
     /// C ← Qᵀ W for a block W of vectors stored one after the other; `c[j * len + i]` = qᵢ · wⱼ.
     pub(crate) fn coefficients(&self, ws: &[f64]) -> Vec<f64> {
         each!(&self.columns, c => coefficients(c, self.n, ws))
@@ -111,13 +130,57 @@ impl Basis {
     /// not needed (Giraud, Langou, Rozložník and van den Eshof 2005). The subtraction of the first pass and the
     /// sums of the second share one sweep over the basis.
     pub(crate) fn project_out(&self, ws: &mut [f64]) -> Vec<f64> {
+        let all = 0..self.len();
         let first = self.coefficients(ws);
         if first.is_empty() {
             return first;
         }
-        let second = each!(&self.columns, c => subtract(c, self.n, &first, ws, true));
-        each!(&self.columns, c => subtract(c, self.n, &second, ws, false));
+        let second = self.sweep(ws, (all.clone(), &first), all.clone(), Norms::No).dots;
+        self.sweep(ws, (all, &second), 0..0, Norms::No);
         first.iter().zip(&second).map(|(a, b)| a + b).collect()
+    }
+
+    /// The images W = A P of the last `pending` columns P, made orthogonal to the basis. `coupling` is what a
+    /// recurrence knows beforehand, Pᵀ A Q for the other columns (pending × the others, row by row). `None` when
+    /// the images are not finite; they are then unchanged but for multiples of basis vectors.
+    ///
+    /// In exact arithmetic the coupling and PᵀAP are all there is to take away. That is done first, with the few
+    /// columns it needs; it is the first pass of Gram–Schmidt, and the only one that cancels much. What rounding
+    /// has left in other columns is small, and one more pass over the whole basis takes it away: two sweeps, sums
+    /// and subtraction. Where it is not small against what remains, the pass is repeated.
+    pub(crate) fn project_out_images(
+        &self,
+        pending: usize,
+        coupling: &[f64],
+        ws: &mut [f64],
+    ) -> Option<Removed> {
+        let k = self.len();
+        let m = k - pending;
+        // The coupling of a recurrence reaches back to the last block, after a restart to all kept columns.
+        let nonzero = |i: &usize| coupling.iter().skip(*i).step_by(m).any(|&b| b != 0.0);
+        let near = (0..m).find(nonzero).unwrap_or(m);
+        let known: Vec<f64> =
+            coupling.chunks_exact(m.max(1)).flat_map(|row| row[near..].iter().copied()).collect();
+        let one = self.sweep(ws, (near..m, &known), m..k, Norms::Before);
+        if one.norms.iter().any(|x| !x.is_finite()) {
+            return None;
+        }
+        let mut removed = Removed { coefficients: vec![0.0; pending * k], norms: one.norms };
+        let mut after = self.sweep(ws, (m..k, &one.dots), 0..k, Norms::No).dots;
+        for (j, c) in removed.coefficients.chunks_exact_mut(k).enumerate() {
+            c[..m].copy_from_slice(coupling.get(j * m..(j + 1) * m).unwrap_or(&[]));
+            c[m..].copy_from_slice(&one.dots[j * pending..(j + 1) * pending]);
+        }
+        for _ in 0..MOST_PASSES {
+            let left = self.sweep(ws, (0..k, &after), 0..0, Norms::After).norms;
+            removed.coefficients.iter_mut().zip(&after).for_each(|(c, a)| *c += a);
+            let small = |(c, left): (&[f64], &f64)| norm(c) <= SMALL_CORRECTION * left;
+            if after.chunks_exact(k).zip(&left).all(small) {
+                break;
+            }
+            after = self.coefficients(ws);
+        }
+        Some(removed)
     }
 
     /// The vectors Σᵢ `s[j * rows + i]` qᵢ over the first `rows` columns, for every j, as f64.
@@ -132,127 +195,19 @@ impl Basis {
 }
 
 fn round_column<T: Scalar>(factor: f64, x: &[f64]) -> Vec<T> {
-    x.iter().map(|&x| T::round(factor * x)).collect()
+    let mut column = vec![T::ZERO; x.len()];
+    column.par_chunks_mut(DOT_BLOCK).zip(x.par_chunks(DOT_BLOCK)).for_each(|(c, x)| {
+        for (c, x) in c.iter_mut().zip(x) {
+            *c = T::round(factor * x);
+        }
+    });
+    column
 }
 
 fn widen_column<T: Scalar>(column: &[T], out: &mut [f64]) {
-    out.par_chunks_mut(CHUNK).zip(column.par_chunks(CHUNK)).for_each(|(o, c)| {
+    out.par_chunks_mut(DOT_BLOCK).zip(column.par_chunks(DOT_BLOCK)).for_each(|(o, c)| {
         for (o, c) in o.iter_mut().zip(c) {
             *o = c.widen();
         }
     });
-}
-
-/// Adds the partial results of all chunks, in their order.
-fn sum_chunks(partial: Vec<Vec<f64>>, len: usize) -> Vec<f64> {
-    let mut sum = vec![0.0; len];
-    for part in partial {
-        for (s, p) in sum.iter_mut().zip(part) {
-            *s += p;
-        }
-    }
-    sum
-}
-
-fn coefficients<T: Scalar>(columns: &[Vec<T>], n: usize, ws: &[f64]) -> Vec<f64> {
-    let (k, p) = (columns.len(), ws.len().checked_div(n).unwrap_or(0));
-    if k == 0 || p == 0 {
-        return Vec::new();
-    }
-    let partial: Vec<Vec<f64>> = (0..n.div_ceil(CHUNK))
-        .into_par_iter()
-        .map(|chunk| {
-            let rows = chunk * CHUNK..((chunk + 1) * CHUNK).min(n);
-            let mut part = Vec::with_capacity(p * k);
-            for j in 0..p {
-                let w = &ws[j * n + rows.start..j * n + rows.end];
-                kernels::dots(columns, rows.start, w, &mut part);
-            }
-            part
-        })
-        .collect();
-    sum_chunks(partial, p * k)
-}
-
-/// Cuts every vector at the same rows: element c holds chunk c of all of them.
-fn by_chunk<T>(vectors: Vec<&mut [T]>, n: usize) -> Vec<Vec<&mut [T]>> {
-    let mut chunks: Vec<Vec<&mut [T]>> =
-        (0..n.div_ceil(CHUNK)).map(|_| Vec::with_capacity(vectors.len())).collect();
-    for v in vectors {
-        for (chunk, part) in chunks.iter_mut().zip(v.chunks_mut(CHUNK)) {
-            chunk.push(part);
-        }
-    }
-    chunks
-}
-
-/// W ← W − Q C; with `again` also returns Qᵀ W of the new W.
-fn subtract<T: Scalar>(columns: &[Vec<T>], n: usize, c: &[f64], ws: &mut [f64], again: bool) -> Vec<f64> {
-    let k = columns.len();
-    let p = c.len() / k;
-    let partial: Vec<Vec<f64>> = by_chunk(ws.chunks_exact_mut(n).collect(), n)
-        .into_par_iter()
-        .enumerate()
-        .map(|(chunk, mut ws)| {
-            let start = chunk * CHUNK;
-            let mut part = Vec::with_capacity(if again { p * k } else { 0 });
-            for (j, w) in ws.iter_mut().enumerate() {
-                kernels::subtract(columns, start, &c[j * k..(j + 1) * k], w);
-                if again {
-                    kernels::dots(columns, start, w, &mut part);
-                }
-            }
-            part
-        })
-        .collect();
-    if again { sum_chunks(partial, p * k) } else { Vec::new() }
-}
-
-fn add_multiple<T: Scalar>(out: &mut [f64], factor: f64, q: &[T]) {
-    if factor != 0.0 {
-        for (o, q) in out.iter_mut().zip(q) {
-            *o += factor * q.widen();
-        }
-    }
-}
-
-fn combine<T: Scalar>(columns: &[Vec<T>], n: usize, s: &[f64]) -> Vec<f64> {
-    let rows = columns.len();
-    let count = s.len().checked_div(rows).unwrap_or(0);
-    let mut out = vec![0.0; count * n];
-    if out.is_empty() {
-        return out;
-    }
-    by_chunk(out.chunks_exact_mut(n).collect(), n).into_par_iter().enumerate().for_each(
-        |(chunk, mut outs)| {
-            for (o, s) in outs.iter_mut().zip(s.chunks_exact(rows)) {
-                let range = chunk * CHUNK..chunk * CHUNK + o.len();
-                for (q, &s) in columns.iter().zip(s) {
-                    add_multiple(o, s, &q[range.clone()]);
-                }
-            }
-        },
-    );
-    out
-}
-
-fn rotate<T: Scalar>(columns: &mut Vec<Vec<T>>, rows: usize, s: &[f64]) {
-    let keep = s.len().checked_div(rows).unwrap_or(0);
-    let n = columns.first().map_or(0, Vec::len);
-    let refs: Vec<&mut [T]> = columns[..rows].iter_mut().map(|c| c.as_mut_slice()).collect();
-    by_chunk(refs, n).into_par_iter().for_each(|mut parts| {
-        let len = parts.first().map_or(0, |p| p.len());
-        let mut fresh = vec![0.0; keep * len];
-        for (o, s) in fresh.chunks_exact_mut(len).zip(s.chunks_exact(rows)) {
-            for (q, &s) in parts.iter().zip(s) {
-                add_multiple(o, s, q);
-            }
-        }
-        for (q, o) in parts.iter_mut().zip(fresh.chunks_exact(len)) {
-            for (q, o) in q.iter_mut().zip(o) {
-                *q = T::round(*o);
-            }
-        }
-    });
-    columns.drain(keep..rows);
 }

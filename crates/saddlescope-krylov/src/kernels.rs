@@ -10,11 +10,14 @@ use crate::vector::reduce;
 pub(crate) trait Scalar: Copy + Send + Sync {
     /// The number as f64.
     fn widen(self) -> f64;
+    /// 0.
+    const ZERO: Self;
     /// The nearest number that can be stored.
     fn round(x: f64) -> Self;
 }
 
 impl Scalar for f32 {
+    const ZERO: Self = 0.0;
     #[inline(always)]
     fn widen(self) -> f64 {
         f64::from(self)
@@ -26,6 +29,7 @@ impl Scalar for f32 {
 }
 
 impl Scalar for f64 {
+    const ZERO: Self = 0.0;
     #[inline(always)]
     fn widen(self) -> f64 {
         self
@@ -62,14 +66,13 @@ fn dot_tile<T: Scalar, const K: usize>(q: [&[T]; K], w: &[f64]) -> [f64; K] {
 }
 
 #[inline(always)]
-fn dots_body<T: Scalar>(columns: &[Vec<T>], start: usize, w: &[f64], out: &mut Vec<f64>) {
-    let rows = start..start + w.len();
+fn dots_body<T: Scalar>(columns: &[&[T]], w: &[f64], out: &mut Vec<f64>) {
     let mut tiles = columns.chunks_exact(TILE);
     for t in &mut tiles {
-        out.extend(dot_tile([0, 1, 2, 3].map(|k: usize| &t[k][rows.clone()]), w));
+        out.extend(dot_tile([t[0], t[1], t[2], t[3]], w));
     }
     for q in tiles.remainder() {
-        out.extend(dot_tile([&q[rows.clone()]], w));
+        out.extend(dot_tile([q], w));
     }
 }
 
@@ -86,14 +89,13 @@ fn subtract_tile<T: Scalar, const K: usize>(q: [&[T]; K], c: [f64; K], w: &mut [
 }
 
 #[inline(always)]
-fn subtract_body<T: Scalar>(columns: &[Vec<T>], start: usize, c: &[f64], w: &mut [f64]) {
-    let range = start..start + w.len();
+fn subtract_body<T: Scalar>(columns: &[&[T]], c: &[f64], w: &mut [f64]) {
     let whole = columns.len() / TILE * TILE;
     for (t, c) in columns[..whole].chunks_exact(TILE).zip(c.chunks_exact(TILE)) {
-        subtract_tile([0, 1, 2, 3].map(|k: usize| &t[k][range.clone()]), [c[0], c[1], c[2], c[3]], w);
+        subtract_tile([t[0], t[1], t[2], t[3]], [c[0], c[1], c[2], c[3]], w);
     }
     for (q, &c) in columns[whole..].iter().zip(&c[whole..]) {
-        subtract_tile([&q[range.clone()]], [c], w);
+        subtract_tile([q], [c], w);
     }
 }
 
@@ -103,50 +105,50 @@ mod avx2 {
     use super::{Scalar, dots_body, subtract_body};
 
     #[target_feature(enable = "avx2")]
-    fn dots_avx2<T: Scalar>(columns: &[Vec<T>], start: usize, w: &[f64], out: &mut Vec<f64>) {
-        dots_body(columns, start, w, out);
+    fn dots_avx2<T: Scalar>(columns: &[&[T]], w: &[f64], out: &mut Vec<f64>) {
+        dots_body(columns, w, out);
     }
 
     #[target_feature(enable = "avx2")]
-    fn subtract_avx2<T: Scalar>(columns: &[Vec<T>], start: usize, c: &[f64], w: &mut [f64]) {
-        subtract_body(columns, start, c, w);
+    fn subtract_avx2<T: Scalar>(columns: &[&[T]], c: &[f64], w: &mut [f64]) {
+        subtract_body(columns, c, w);
     }
 
-    pub(super) fn dots<T: Scalar>(columns: &[Vec<T>], start: usize, w: &[f64], out: &mut Vec<f64>) -> bool {
+    pub(super) fn dots<T: Scalar>(columns: &[&[T]], w: &[f64], out: &mut Vec<f64>) -> bool {
         let found = std::arch::is_x86_feature_detected!("avx2");
         if found {
             // SAFETY: the processor has AVX2, as just detected; nothing else is required of the call.
-            unsafe { dots_avx2(columns, start, w, out) };
+            unsafe { dots_avx2(columns, w, out) };
         }
         found
     }
 
-    pub(super) fn subtract<T: Scalar>(columns: &[Vec<T>], start: usize, c: &[f64], w: &mut [f64]) -> bool {
+    pub(super) fn subtract<T: Scalar>(columns: &[&[T]], c: &[f64], w: &mut [f64]) -> bool {
         let found = std::arch::is_x86_feature_detected!("avx2");
         if found {
             // SAFETY: the processor has AVX2, as just detected; nothing else is required of the call.
-            unsafe { subtract_avx2(columns, start, c, w) };
+            unsafe { subtract_avx2(columns, c, w) };
         }
         found
     }
 }
 
-/// Appends qᵢ · w for every column, over the rows of w, which begin at `start` in the columns.
-pub(crate) fn dots<T: Scalar>(columns: &[Vec<T>], start: usize, w: &[f64], out: &mut Vec<f64>) {
+/// Appends qᵢ · w for every column, all of the length of w.
+pub(crate) fn dots<T: Scalar>(columns: &[&[T]], w: &[f64], out: &mut Vec<f64>) {
     #[cfg(target_arch = "x86_64")]
-    if avx2::dots(columns, start, w, out) {
+    if avx2::dots(columns, w, out) {
         return;
     }
-    dots_body(columns, start, w, out);
+    dots_body(columns, w, out);
 }
 
-/// w ← w − Σ cᵢ qᵢ over the rows of w, which begin at `start` in the columns.
-pub(crate) fn subtract<T: Scalar>(columns: &[Vec<T>], start: usize, c: &[f64], w: &mut [f64]) {
+/// w ← w − Σ cᵢ qᵢ, all columns of the length of w.
+pub(crate) fn subtract<T: Scalar>(columns: &[&[T]], c: &[f64], w: &mut [f64]) {
     #[cfg(target_arch = "x86_64")]
-    if avx2::subtract(columns, start, c, w) {
+    if avx2::subtract(columns, c, w) {
         return;
     }
-    subtract_body(columns, start, c, w);
+    subtract_body(columns, c, w);
 }
 
 #[cfg(test)]
@@ -156,27 +158,28 @@ mod tests {
 
     #[test]
     fn vector_width_does_not_change_the_bits() {
-        for (k, n, start) in [(1, 5, 0), (4, 64, 3), (7, 100, 11), (13, 2048, 1)] {
+        for (k, n) in [(1, 5), (4, 64), (7, 100), (13, 2048)] {
             let columns: Vec<Vec<f32>> = (0..k)
                 .map(|i| {
-                    let mut q = vec![0.0; n + start];
+                    let mut q = vec![0.0; n];
                     Stream::new(1, "q", i).fill_normal_f32(&mut q);
                     q
                 })
                 .collect();
+            let columns: Vec<&[f32]> = columns.iter().map(Vec::as_slice).collect();
             let mut w = vec![0.0; n];
             Stream::new(1, "w", 0).fill_normal(&mut w);
             let (mut c, mut plain) = (Vec::new(), Vec::new());
-            dots(&columns, start, &w, &mut c);
-            dots_body(&columns, start, &w, &mut plain);
+            dots(&columns, &w, &mut c);
+            dots_body(&columns, &w, &mut plain);
             assert_eq!(c, plain);
             let mut v = w.clone();
-            subtract(&columns, start, &c, &mut w);
-            subtract_body(&columns, start, &c, &mut v);
+            subtract(&columns, &c, &mut w);
+            subtract_body(&columns, &c, &mut v);
             assert_eq!(w, v);
-            let exact: f64 = columns[0][start..].iter().zip(&v).map(|(q, w)| f64::from(*q) * w).sum();
+            let exact: f64 = columns[0].iter().zip(&v).map(|(q, w)| f64::from(*q) * w).sum();
             let mut after = Vec::new();
-            dots(&columns, start, &w, &mut after);
+            dots(&columns, &w, &mut after);
             assert!((after[0] - exact).abs() < 1e-9 * (1.0 + exact.abs()));
         }
     }

@@ -55,6 +55,7 @@ mod power;
 mod product_error;
 mod projected;
 mod rng;
+mod sweep;
 pub mod testkit;
 mod trace;
 mod vector;
@@ -64,8 +65,9 @@ pub use basis::Precision;
 pub use density::{DensityError, DensityOptions, ProbeKind, Quadrature, SpectralDensity, spectral_density};
 pub use estimate::Estimate;
 pub use lanczos::{
-    BasisLimit, Eigenpair, Eigensolution, ExtremeEigen, LanczosError, LanczosState, SnapshotError,
-    SnapshotWriter, Status, Wanted, extreme_eigenpairs, read_snapshot, resume_extreme_eigenpairs,
+    BasisLimit, Candidate, CannotContinue, Criterion, Eigenpair, Eigensolution, ExtremeEigen, Forecast,
+    LanczosError, LanczosState, SnapshotError, SnapshotWriter, SpectrumEnd, Status, Wanted, WantedPair,
+    extreme_eigenpairs, read_snapshot, resume_extreme_eigenpairs,
 };
 pub use observer::{Observer, Progress, RitzValue};
 pub use operator::{LinearOperator, SymmetricOperator};
@@ -74,3 +76,4 @@ pub use power::{PowerIteration, PowerSolution, power_iteration};
 pub use product_error::ProductError;
 pub use rng::Stream;
 pub use trace::{Probes, TraceError, TraceEstimate, TraceOptions, hutch_plus_plus, hutchinson, xtrace};
+pub use vector::DOT_BLOCK;

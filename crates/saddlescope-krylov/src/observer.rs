@@ -18,7 +18,7 @@
 
 use std::ops::ControlFlow;
 
-use crate::{Estimate, LanczosState};
+use crate::{Candidate, Estimate, Forecast, LanczosState, ProductError, WantedPair};
 
 /// An approximate eigenvalue with the cheap estimate of its residual.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -40,14 +40,44 @@ pub struct Progress<'a> {
     pub max_products: usize,
     /// Eigensolvers: the wanted Ritz values at the last test of convergence.
     pub ritz: &'a [RitzValue],
+    /// [`extreme_eigenpairs`](crate::extreme_eigenpairs): the same pairs, with their goals and what they still need.
+    pub wanted: &'a [WantedPair],
+    /// [`extreme_eigenpairs`](crate::extreme_eigenpairs): products at the end, from the residuals so far.
+    pub forecast: Forecast,
     /// Estimators: the estimate so far.
     pub estimate: Option<Estimate>,
 }
 
-/// Told about progress; may cancel.
+impl Progress<'_> {
+    /// The wanted pair that keeps the solve going: the one that needs most products, one of which that is not known
+    /// before all others. `None` when every pair has reached its goal.
+    pub fn slowest(&self) -> Option<&WantedPair> {
+        let open = self.wanted.iter().filter(|p| !p.is_settled());
+        open.max_by(|a, b| {
+            let key = |p: &WantedPair| (p.missing.unwrap_or(usize::MAX), p.residual_estimate / p.goal);
+            key(a).0.cmp(&key(b).0).then(key(a).1.total_cmp(&key(b).1))
+        })
+    }
+}
+
+/// Told about progress; may cancel, and may widen tolerances.
 pub trait Observer {
     /// Called after every product or block of products.
     fn progress(&mut self, progress: &Progress<'_>) -> ControlFlow<()>;
+
+    /// Asked by [`extreme_eigenpairs`](crate::extreme_eigenpairs) at every test of convergence, for each wanted pair that
+    /// has not converged: the residual that is small enough for it, if the caller knows. The pair then counts as
+    /// converged at this residual or at what the options say, whichever comes first, and keeps what it was given for
+    /// the rest of the solve, also in a saved state. An answer below what the pair has already changes nothing.
+    ///
+    /// Products of the observer's own are not counted. The answer should depend on the candidate alone, so that a
+    /// resumed solve comes to the same bits.
+    ///
+    /// # Errors
+    /// What the observer's own products report ends the solve, as an error of the operator would.
+    fn residual_allowed(&mut self, _candidate: &Candidate<'_>) -> Result<Option<f64>, ProductError> {
+        Ok(None)
+    }
 
     /// Called after every step of the eigensolver, when its state may be saved. See
     /// [`SnapshotWriter`](crate::SnapshotWriter).

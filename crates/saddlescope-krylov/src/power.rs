@@ -16,7 +16,7 @@
 
 use crate::observer::{Observer, Progress, RitzValue};
 use crate::rng::Stream;
-use crate::{Eigenpair, LanczosError, ProductError, Status, SymmetricOperator, vector};
+use crate::{Criterion, Eigenpair, Forecast, LanczosError, ProductError, Status, SymmetricOperator, vector};
 
 /// Options of [`power_iteration`].
 #[derive(Clone, Debug, PartialEq)]
@@ -96,14 +96,19 @@ pub fn power_iteration(
         let residual = vector::residual_norm(&image, value, &x);
         // The floor is rounding: A's action cannot be known better.
         let goal = (options.tolerance * (value + options.offset).abs()).max(64.0 * f64::EPSILON * size);
+        let relative = options.tolerance * (value + options.offset).abs();
         let converged = residual <= goal;
-        last = Some((value, residual, converged));
+        let criterion =
+            converged.then_some(if residual <= relative { Criterion::Relative } else { Criterion::Floor });
+        last = Some((value, residual, criterion));
         let ritz = [RitzValue { value, residual_estimate: residual }];
         let progress = Progress {
             stage: "power iteration",
             products: solution.products,
             max_products: options.max_products,
             ritz: &ritz,
+            wanted: &[],
+            forecast: Forecast::Unknown,
             estimate: None,
         };
         if converged {
@@ -120,10 +125,11 @@ pub fn power_iteration(
         }
     }
     if solution.status != Status::NonFinite
-        && let Some((value, residual, converged)) = last
+        && let Some((value, residual, criterion)) = last
     {
         vector::fix_sign(&mut x);
-        solution.pair = Some(Eigenpair { value, vector: x, residual, converged });
+        solution.pair =
+            Some(Eigenpair { value, vector: x, residual, converged: criterion.is_some(), criterion });
     }
     Ok(solution)
 }

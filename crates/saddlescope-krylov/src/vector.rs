@@ -1,11 +1,17 @@
 //! Dot products and updates of long vectors: the same bits on any number of threads.
 //!
-//! Every sum runs over fixed chunks, each chunk over fixed lanes, and the chunks are added in their order.
+//! Every sum runs over fixed blocks of entries, each block over fixed lanes, and the sums of the blocks are added in
+//! a fixed binary tree.
 
 use rayon::prelude::*;
 
-/// Entries of a chunk: one chunk of a vector fits the first-level cache, and that of a whole basis the second.
-pub(crate) const CHUNK: usize = 2048;
+/// Entries of a block of a dot product.
+///
+/// Every dot product of this crate over vectors of the operator's dimension is the sum of those of blocks of so many
+/// entries, the last one shorter, in a fixed binary tree: neighbours are added in pairs (0 and 1, 2 and 3, …), the sums
+/// again in pairs, and so on; one without a neighbour goes up unchanged. Whoever holds a run of 2ᵏ blocks that begins
+/// at a multiple of 2ᵏ holds a whole branch of the tree, and can sum it alone to the same bits.
+pub const DOT_BLOCK: usize = 8192;
 
 /// Independent partial sums inside a chunk, so that the compiler may use vector registers.
 const LANES: usize = 8;
@@ -29,11 +35,33 @@ pub(crate) fn reduce(s: [f64; LANES]) -> f64 {
     ((s[0] + s[4]) + (s[1] + s[5])) + ((s[2] + s[6]) + (s[3] + s[7]))
 }
 
+/// Adds the sums of blocks in the tree that [`DOT_BLOCK`] describes.
+pub(crate) fn tree_sum(mut sums: Vec<f64>) -> f64 {
+    while sums.len() > 1 {
+        sums = sums.chunks(2).map(|pair| pair.iter().copied().reduce(|a, b| a + b).unwrap_or(0.0)).collect();
+    }
+    sums.first().copied().unwrap_or(0.0)
+}
+
+/// The same for blocks that have several sums each, all of one length.
+pub(crate) fn tree_sums(mut sums: Vec<Vec<f64>>) -> Vec<f64> {
+    while sums.len() > 1 {
+        let mut level = Vec::with_capacity(sums.len().div_ceil(2));
+        let mut rest = sums.into_iter();
+        while let Some(mut a) = rest.next() {
+            if let Some(b) = rest.next() {
+                a.iter_mut().zip(b).for_each(|(a, b)| *a += b);
+            }
+            level.push(a);
+        }
+        sums = level;
+    }
+    sums.pop().unwrap_or_default()
+}
+
 /// x · y.
 pub(crate) fn dot(x: &[f64], y: &[f64]) -> f64 {
-    let partial: Vec<f64> =
-        x.par_chunks(CHUNK).zip(y.par_chunks(CHUNK)).map(|(x, y)| dot_chunk(x, y)).collect();
-    partial.iter().sum()
+    tree_sum(x.par_chunks(DOT_BLOCK).zip(y.par_chunks(DOT_BLOCK)).map(|(x, y)| dot_chunk(x, y)).collect())
 }
 
 /// ‖x‖₂.
@@ -43,7 +71,7 @@ pub(crate) fn norm(x: &[f64]) -> f64 {
 
 /// y ← y + a x.
 pub(crate) fn axpy(a: f64, x: &[f64], y: &mut [f64]) {
-    y.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(y, x)| {
+    y.par_chunks_mut(DOT_BLOCK).zip(x.par_chunks(DOT_BLOCK)).for_each(|(y, x)| {
         for (y, x) in y.iter_mut().zip(x) {
             *y += a * x;
         }
@@ -52,7 +80,7 @@ pub(crate) fn axpy(a: f64, x: &[f64], y: &mut [f64]) {
 
 /// x ← a x.
 pub(crate) fn scale(a: f64, x: &mut [f64]) {
-    x.par_chunks_mut(CHUNK).for_each(|x| x.iter_mut().for_each(|x| *x *= a));
+    x.par_chunks_mut(DOT_BLOCK).for_each(|x| x.iter_mut().for_each(|x| *x *= a));
 }
 
 /// Makes the entry of largest magnitude (the first of equals) positive, so that an eigenvector has one sign.
@@ -70,10 +98,6 @@ pub(crate) fn fix_sign(x: &mut [f64]) {
 
 /// ‖Av − λv‖₂ for an image Av.
 pub(crate) fn residual_norm(image: &[f64], value: f64, v: &[f64]) -> f64 {
-    let partial: Vec<f64> = image
-        .par_chunks(CHUNK)
-        .zip(v.par_chunks(CHUNK))
-        .map(|(a, v)| a.iter().zip(v).map(|(a, v)| (a - value * v).powi(2)).sum())
-        .collect();
-    partial.iter().sum::<f64>().sqrt()
+    let squares = |(a, v): (&[f64], &[f64])| a.iter().zip(v).map(|(a, v)| (a - value * v).powi(2)).sum();
+    tree_sum(image.par_chunks(DOT_BLOCK).zip(v.par_chunks(DOT_BLOCK)).map(squares).collect()).sqrt()
 }

@@ -6,7 +6,7 @@ use super::{DensityError, Quadrature, SpectralDensity};
 use crate::basis::{Basis, Precision};
 use crate::projected::symmetric_eigen;
 use crate::rng::Stream;
-use crate::{Observer, ProductError, Progress, Status, SymmetricOperator, vector};
+use crate::{Forecast, Observer, ProductError, Progress, Status, SymmetricOperator, vector};
 
 /// Distribution of the probes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,6 +121,8 @@ pub fn spectral_density(
                 products: density.products,
                 max_products: options.max_products(),
                 ritz: &[],
+                wanted: &[],
+                forecast: Forecast::Unknown,
                 estimate: None,
             };
             if observer.progress(&progress).is_break() {

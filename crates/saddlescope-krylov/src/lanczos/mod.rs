@@ -25,6 +25,8 @@
 //! # Ok::<(), saddlescope_krylov::LanczosError>(())
 //! ```
 
+mod candidate;
+mod continuation;
 mod error;
 mod options;
 mod select;
@@ -32,12 +34,16 @@ mod snapshot;
 mod solution;
 mod solver;
 mod state;
+mod trail;
 
+pub use candidate::{Candidate, Forecast, WantedPair};
+pub use continuation::CannotContinue;
 pub use error::LanczosError;
 pub use options::{BasisLimit, ExtremeEigen, Wanted};
 pub use snapshot::{SnapshotError, SnapshotWriter, read_snapshot};
-pub use solution::{Eigenpair, Eigensolution, Status};
+pub use solution::{Criterion, Eigenpair, Eigensolution, Status};
 pub use solver::{extreme_eigenpairs, resume_extreme_eigenpairs};
 pub use state::LanczosState;
+pub use trail::SpectrumEnd;
 
 pub(crate) use solver::solve_shifted;

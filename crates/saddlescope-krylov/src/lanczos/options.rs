@@ -43,8 +43,12 @@ pub struct ExtremeEigen {
     /// A pair has converged when ‖Av − λv‖ ≤ `tolerance`·|λ|, or when it reaches the absolute floor.
     pub tolerance: f64,
     /// The floor, as a multiple of ‖A‖: residuals of this size count as converged whatever λ is. `None` takes a
-    /// small multiple of the rounding unit of the basis (64 ε in double, 4 ε in single precision).
+    /// small multiple of the rounding unit of the basis or of the products, whichever is larger (64 ε in double, 4 ε in
+    /// single precision).
     pub absolute_tolerance: Option<f64>,
+    /// The precision the operator computes in. A solve whose residuals stop falling near its rounding errors ends with
+    /// [`Status::RoundingFloor`](crate::Status::RoundingFloor) instead of using up its products.
+    pub product_precision: Precision,
     /// Most operator products, those that check the residuals included.
     pub max_products: usize,
     /// Most basis vectors kept. Nothing is thrown away before the limit is reached.
@@ -71,6 +75,7 @@ impl Default for ExtremeEigen {
             wanted: Wanted::Ends { largest: 1, smallest: 1 },
             tolerance: 1e-4,
             absolute_tolerance: None,
+            product_precision: Precision::F64,
             max_products: 1000,
             basis_limit: BasisLimit::Vectors(128),
             precision: Precision::F64,
@@ -108,10 +113,28 @@ impl ExtremeEigen {
     }
 
     pub(crate) fn floor(&self) -> f64 {
-        self.absolute_tolerance.unwrap_or_else(|| match self.precision {
-            Precision::F32 => 4.0 * self.precision.epsilon(),
-            Precision::F64 => 64.0 * self.precision.epsilon(),
+        self.absolute_tolerance.unwrap_or_else(|| match self.coarsest() {
+            Precision::F32 => 4.0 * Precision::F32.epsilon(),
+            Precision::F64 => 64.0 * Precision::F64.epsilon(),
         })
+    }
+
+    /// The coarser of the precisions of products and basis.
+    fn coarsest(&self) -> Precision {
+        if self.precision == Precision::F64 { self.product_precision } else { self.precision }
+    }
+
+    /// Residuals up to this multiple of ‖A‖ may be rounding errors of products and basis. A product of a network sums
+    /// over many layers and samples: its errors are tens of ε, not one.
+    pub(crate) fn rounding(&self) -> f64 {
+        const SUMMED: f64 = 128.0;
+        SUMMED * self.coarsest().epsilon()
+    }
+
+    /// Products for the search; the rest is kept for the residuals.
+    pub(crate) fn search_budget(&self, n: usize) -> usize {
+        let max = self.max_products;
+        max - self.wanted_in(n).count().min(max / 2)
     }
 
     pub(crate) fn check_interval(&self, n: usize) -> usize {

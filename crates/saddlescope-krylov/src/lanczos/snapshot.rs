@@ -30,12 +30,14 @@ use std::io::{self, Read, Write};
 use sha2::{Digest, Sha256};
 
 use super::LanczosState;
+use super::continuation::Made;
 use super::state::Head;
+use super::trail::Trail;
 use crate::Precision;
 use crate::basis::{Basis, Columns};
 
 /// First bytes of a snapshot; the last one is the version of the format.
-const MAGIC: &[u8; 8] = b"SSKRYLV\x01";
+const MAGIC: &[u8; 8] = b"SSKRYLV\x02";
 const RECORD_COLUMN: u8 = 1;
 const RECORD_HEAD: u8 = 2;
 /// Bytes of a record besides its content: kind, length, checksum.
@@ -208,7 +210,52 @@ fn encode_head(state: &LanczosState) -> Vec<u8> {
         .chain(&h.h)
         .chain(&h.b)
         .for_each(|x| out.extend(x.to_le_bytes()));
+    rest_words(h).iter().for_each(|x| out.extend(x.to_le_bytes()));
     out
+}
+
+/// What follows the matrices: the options, what the observer allowed, the trail.
+fn rest_words(h: &Head) -> Vec<u64> {
+    let m = &h.made;
+    let mut words: Vec<u64> = m.wanted.iter().map(|&x| x as u64).collect();
+    words.extend([
+        m.tolerance.to_bits(),
+        m.floor.to_bits(),
+        m.max_vectors as u64,
+        m.check_interval as u64,
+        m.start,
+    ]);
+    for side in &h.granted {
+        words.push(side.len() as u64);
+        side.iter().for_each(|&(rank, residual)| words.extend([rank as u64, residual.to_bits()]));
+    }
+    words.extend(h.trail.words());
+    words
+}
+
+type Rest = (Made, [Vec<(usize, f64)>; 2], Trail);
+
+fn read_rest(words: &mut impl Iterator<Item = u64>) -> Option<Rest> {
+    let mut wanted = [0; 3];
+    for count in &mut wanted {
+        *count = usize::try_from(words.next()?).ok()?;
+    }
+    let made = Made {
+        wanted,
+        tolerance: f64::from_bits(words.next()?),
+        floor: f64::from_bits(words.next()?),
+        max_vectors: usize::try_from(words.next()?).ok()?,
+        check_interval: usize::try_from(words.next()?).ok()?,
+        start: words.next()?,
+    };
+    let mut granted = [Vec::new(), Vec::new()];
+    for side in &mut granted {
+        for _ in 0..words.next()? {
+            side.push((usize::try_from(words.next()?).ok()?, f64::from_bits(words.next()?)));
+        }
+    }
+    let trail = Trail::read(words)?;
+    words.next().is_none().then_some((made, granted, trail))
 }
 
 /// `None` when the parts do not fit together, which the checksums make unlikely but not impossible.
@@ -226,9 +273,10 @@ fn decode(columns: &[&[u8]], head: &[u8]) -> Option<LanczosState> {
         locked.checked_add(expanded.checked_mul(expanded)?)?,
         locked.checked_add(expanded.checked_mul(vectors)?)?,
     );
-    if locked > expanded || rest.len() != end_b || columns.len() < vectors {
+    if locked > expanded || rest.len() < end_b || columns.len() < vectors {
         return None;
     }
+    let (made, granted, trail) = read_rest(&mut rest[end_b..].iter().map(|x| x.to_bits()))?;
     debug_assert_eq!(end_b - end_h, pending * expanded);
     let precision = if size(1)? == 4 { Precision::F32 } else { Precision::F64 };
     let mut basis = Basis::new(n, precision);
@@ -260,6 +308,9 @@ fn decode(columns: &[&[u8]], head: &[u8]) -> Option<LanczosState> {
         tighten,
         shortfalls: size(10)?,
         random_start: integer(11)? != 0,
+        made,
+        granted,
+        trail,
     };
     Some(LanczosState { basis, head })
 }

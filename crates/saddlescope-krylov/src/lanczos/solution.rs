@@ -20,6 +20,8 @@ pub enum Status {
     NonFinite,
     /// The observer stopped the computation.
     Cancelled,
+    /// Residuals near the rounding errors of the products have stopped falling.
+    RoundingFloor,
     /// The recurrence has converged but the true residuals have not followed.
     Stagnated,
 }
@@ -38,9 +40,34 @@ impl fmt::Display for Status {
                 "the operator returned a value that is not finite: look for NaN or overflow in the parameters, the data or the loss"
             }
             Status::Cancelled => "cancelled: resume from the saved state to go on",
+            Status::RoundingFloor => {
+                "the residuals have stopped falling near the rounding errors of the products, which are relative to the largest |λ|: evaluate the operator in double precision or loosen the tolerance; more products do not help"
+            }
             Status::Stagnated => {
                 "the true residuals stay above the tolerance because of rounding: store the basis or evaluate the operator in double precision, or loosen the tolerance"
             }
+        })
+    }
+}
+
+/// Which test decided that a residual is small enough. Where several hold, the first of this list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Criterion {
+    /// The tolerance relative to |λ|.
+    Relative,
+    /// The residual that the observer allowed, see [`Observer::residual_allowed`](crate::Observer::residual_allowed).
+    Allowed,
+    /// The floor, a multiple of ‖A‖: λ is too small against ‖A‖ for the relative tolerance.
+    Floor,
+}
+
+impl fmt::Display for Criterion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Criterion::Relative => "the tolerance relative to |λ|",
+            Criterion::Allowed => "the residual that the caller allowed",
+            Criterion::Floor => "the floor relative to ‖A‖",
         })
     }
 }
@@ -56,6 +83,9 @@ pub struct Eigenpair {
     pub residual: f64,
     /// Whether the residual is within the tolerance that was asked for.
     pub converged: bool,
+    /// What it was within; `None` when it has not converged.
+    #[serde(default)]
+    pub criterion: Option<Criterion>,
 }
 
 impl Eigenpair {

@@ -2,20 +2,25 @@
 
 use std::ops::ControlFlow;
 
+use super::candidate::{Candidate, Forecast, WantedPair};
+use super::continuation::Made;
 use super::select::{copies_may_be_missing, kept_indices, wanted_indices};
+use super::solution::Criterion;
 use super::state::{LanczosState, Ritz};
+use super::trail::SpectrumEnd;
 use super::{Eigenpair, Eigensolution, ExtremeEigen, LanczosError, Status, Wanted};
 use crate::observer::{Observer, Progress, RitzValue};
 use crate::{ProductError, SymmetricOperator, vector};
 
-/// Vectors checked at a time: bounds the memory of the final products.
+/// Vectors checked at a time, and bytes that these and their images may take: bounds the memory of the final products.
 const CHECK_BLOCK: usize = 4;
+const CHECK_BYTES: usize = 256 << 20;
 
 /// How often the tolerance of the estimates is tightened when true residuals fall short.
 const MAX_SHORTFALLS: usize = 2;
 
-/// Converged pairs whose estimate is this much below tolerance are locked at a restart.
-const LOCK: f64 = 1e-2;
+/// Wanted pairs whose estimate is below this multiple of ε‖A‖, ε that of the basis, are locked at a restart.
+const LOCK: f64 = 0.25;
 
 /// Extreme eigenpairs of `operator` by thick-restart Lanczos. See the module documentation for the method.
 ///
@@ -34,7 +39,8 @@ pub fn extreme_eigenpairs(
 
 /// As [`extreme_eigenpairs`], going on from a saved state. With the same options the result has the same bits as
 /// that of a solve that was never interrupted; with others (a tighter tolerance, more pairs, more products) the
-/// products already made are used.
+/// products already made are used. [`LanczosState::continues`] tells whether the bits are then also those of a solve
+/// made at once with these options.
 ///
 /// # Errors
 /// [`LanczosError`] when the request cannot be carried out, the state belongs to another problem or the operator fails.
@@ -53,9 +59,9 @@ pub fn resume_extreme_eigenpairs(
     mismatch("precision", format!("{:?}", state.precision()), format!("{:?}", options.precision))?;
     mismatch("block size", state.head.block_size.to_string(), options.block_size.to_string())?;
     mismatch("seed", state.head.seed.to_string(), options.seed.to_string())?;
-    let mut solver = Solver { operator, options, n, shift: 0.0, state, last: Vec::new(), discarded: 0 };
-    let floor = options.floor() * solver.state.head.norm;
-    solver.state.unlock_above(&|value| (options.tolerance * value.abs()).max(floor));
+    let mut state = state;
+    state.head.made = Made::with(n, options);
+    let solver = Solver { operator, options, n, shift: 0.0, state, last: Vec::new(), checks: 0 };
     solver.run(observer)
 }
 
@@ -70,7 +76,7 @@ pub(crate) fn solve_shifted(
     let n = check_shape(operator)?;
     options.validate(n)?;
     let state = LanczosState::start(n, options);
-    Solver { operator, options, n, shift, state, last: Vec::new(), discarded: 0 }.run(observer)
+    Solver { operator, options, n, shift, state, last: Vec::new(), checks: 0 }.run(observer)
 }
 
 fn check_shape(operator: &dyn SymmetricOperator) -> Result<usize, LanczosError> {
@@ -84,22 +90,25 @@ struct Solver<'a> {
     n: usize,
     shift: f64,
     state: LanczosState,
-    /// The wanted Ritz values at the last test.
-    last: Vec<RitzValue>,
-    /// Products of a check of the residuals that was cancelled: made, but not in the state that goes on.
-    discarded: usize,
+    /// The wanted pairs at the last test.
+    last: Vec<WantedPair>,
+    /// Products of checks of the residuals that are not counted in the state. A state that goes on is that of the
+    /// search, as if the solve had not stopped to check.
+    checks: usize,
 }
 
 /// What the test of convergence says.
 enum Verdict {
     GoOn,
+    /// A residual does not fall any more, and is of the size of rounding errors.
+    RoundingFloor,
     Converged(Vec<Ritz>),
     NonFinite,
 }
 
 /// What came of multiplying the wanted vectors once more.
 enum Checked {
-    Pairs(Vec<Eigenpair>),
+    Pairs(Vec<Eigenpair>, Vec<Place>),
     /// No pairs: a product was cancelled or is not finite.
     No(Status),
 }
@@ -110,8 +119,9 @@ impl Solver<'_> {
         loop {
             let exhausted = self.state.pending() == 0;
             if exhausted || self.test_is_due() {
-                match self.test(wanted) {
+                match self.test(wanted, observer)? {
                     Verdict::GoOn => {}
+                    Verdict::RoundingFloor => return self.stop(Status::RoundingFloor, wanted, observer),
                     Verdict::NonFinite => return Ok(self.finish(Vec::new(), Status::NonFinite)),
                     Verdict::Converged(ritz) => {
                         if let Some(solution) = self.check_and_decide(&ritz, wanted, exhausted, observer)? {
@@ -130,7 +140,7 @@ impl Solver<'_> {
     /// One product with the pending block, after a restart if there is no room. `Some` when the solve must stop.
     fn step(&mut self, wanted: Wanted, observer: &mut dyn Observer) -> Result<Option<Status>, ProductError> {
         let pending = self.state.pending();
-        if pending == 0 || self.state.head.products + pending > self.search_budget(wanted) {
+        if pending == 0 || self.state.head.products + pending > self.options.search_budget(self.n) {
             return Ok(Some(Status::MaxMatvecs));
         }
         let next = pending.min(self.n - self.state.basis_len());
@@ -150,22 +160,26 @@ impl Solver<'_> {
     fn report(&self, observer: &mut dyn Observer) -> ControlFlow<()> {
         observer.progress(&Progress {
             stage: "lanczos",
-            products: self.state.head.products,
+            products: self.state.head.products + self.checks,
             max_products: self.options.max_products,
-            ritz: &self.last,
+            ritz: &ritz_values(&self.last),
+            wanted: &self.last,
+            forecast: self.forecast(),
             estimate: None,
         })
     }
 
-    /// Products for the search; the rest is kept for the residuals.
-    fn search_budget(&self, wanted: Wanted) -> usize {
-        let max = self.options.max_products;
-        max - wanted.count().min(max / 2)
+    fn forecast(&self) -> Forecast {
+        let missing = self.last.iter().map(|p| p.missing).collect::<Option<Vec<_>>>();
+        match missing.as_deref().and_then(|m| m.iter().max()) {
+            Some(most) => Forecast::Products(self.state.head.products + most + self.last.len()),
+            None => Forecast::Unknown,
+        }
     }
 
     fn test_is_due(&self) -> bool {
         let head = &self.state.head;
-        if head.expanded < self.options.wanted_in(self.n).count() {
+        if head.expanded == 0 {
             return false;
         }
         // A given start may lie in a few eigenvectors alone: let the others grow out of its random part first.
@@ -178,35 +192,92 @@ impl Solver<'_> {
         self.state.decoupled() || steps.is_multiple_of(self.options.check_interval(self.n))
     }
 
-    /// The residual that counts as converged for a Ritz value of the operator that is being solved.
-    fn goal(&self, value: f64) -> f64 {
-        let relative = self.options.tolerance * (value + self.shift).abs();
-        relative.max(self.options.floor() * self.state.head.norm)
+    /// The residuals that count as converged for a Ritz value of the operator that is being solved, in the order of
+    /// [`Criterion`].
+    fn goals(&self, value: f64, (end, rank): Place) -> [(Criterion, f64); 3] {
+        [
+            (Criterion::Relative, self.options.tolerance * (value + self.shift).abs()),
+            (Criterion::Allowed, self.state.granted(end, rank).unwrap_or(0.0)),
+            (Criterion::Floor, self.options.floor() * self.state.head.norm),
+        ]
     }
 
-    fn test(&mut self, wanted: Wanted) -> Verdict {
-        let Some(ritz) = self.state.ritz() else { return Verdict::NonFinite };
+    fn goal(&self, value: f64, place: Place) -> f64 {
+        self.goals(value, place).iter().fold(0.0, |goal, g| g.1.max(goal))
+    }
+
+    /// Which of the goals a residual has reached.
+    fn criterion(&self, residual: f64, value: f64, place: Place) -> Option<Criterion> {
+        let smallest = |g: &&(Criterion, f64)| residual <= g.1;
+        self.goals(value, place).iter().find(smallest).map(|g| g.0)
+    }
+
+    /// The wanted pairs as they stand, after the observer was asked what it allows.
+    fn follow(
+        &mut self,
+        ritz: &[Ritz],
+        indices: &[usize],
+        observer: &mut dyn Observer,
+    ) -> Result<(), LanczosError> {
+        self.state.head.trail.add(self.state.head.products, ritz);
+        self.last.clear();
+        for &i in indices {
+            let (r, place) = (&ritz[i], place(ritz, i, self.options.wanted));
+            let mut pair = self.stand(r, place);
+            if !pair.is_settled() {
+                let allowed = self.state.granted(place.0, place.1);
+                let candidate = Candidate { pair, allowed, state: &self.state, coordinates: &r.coordinates };
+                if let Some(residual) = observer.residual_allowed(&candidate)? {
+                    if !(residual.is_finite() && residual >= 0.0) {
+                        return Err(LanczosError::Tolerance { found: residual });
+                    }
+                    self.state.grant(place.0, place.1, residual);
+                    pair = self.stand(r, place);
+                }
+            }
+            self.last.push(pair);
+        }
+        Ok(())
+    }
+
+    fn stand(&self, r: &Ritz, (end, rank): Place) -> WantedPair {
+        let goal = self.goal(r.value, (end, rank));
+        let settled = r.locked.is_some() || r.estimate <= self.state.head.tighten * goal;
+        let missing = if settled {
+            Some(0)
+        } else {
+            self.state.head.trail.missing(end, rank, self.state.head.tighten * goal)
+        };
+        WantedPair { end, rank, value: r.value + self.shift, residual_estimate: r.estimate, goal, missing }
+    }
+
+    fn test(&mut self, wanted: Wanted, observer: &mut dyn Observer) -> Result<Verdict, LanczosError> {
+        let Some(ritz) = self.state.ritz() else { return Ok(Verdict::NonFinite) };
         let outermost = ritz.first().into_iter().chain(ritz.last()).map(|r| r.value.abs());
         self.state.head.norm = outermost.fold(self.state.head.norm, f64::max);
         let indices = wanted_indices(&ritz, wanted);
-        self.last = indices
-            .iter()
-            .map(|&i| RitzValue { value: ritz[i].value, residual_estimate: ritz[i].estimate })
-            .collect();
+        self.follow(&ritz, &indices, observer)?;
         if self.state.pending() == 0 {
-            return Verdict::Converged(ritz);
+            return Ok(Verdict::Converged(ritz));
         }
         let enough = ritz.len() >= wanted.count().min(self.n);
-        let converged = indices.iter().all(|&i| {
-            ritz[i].locked.is_some() || ritz[i].estimate <= self.state.head.tighten * self.goal(ritz[i].value)
-        });
+        let converged = self.last.iter().all(WantedPair::is_settled);
+        let rounding = self.options.rounding() * self.state.head.norm;
+        let stuck = |p: &WantedPair| {
+            !p.is_settled()
+                && p.residual_estimate <= rounding
+                && self.state.head.trail.stands_still(p.end, p.rank)
+        };
+        if enough && self.last.iter().any(stuck) {
+            return Ok(Verdict::RoundingFloor);
+        }
         // Two Ritz values closer than their own errors are copies of one eigenvalue as far as we can tell.
         let error = self.last.iter().map(|r| r.residual_estimate).fold(0.0, f64::max);
         let same = (4.0 * self.options.floor() * self.state.head.norm).max(2.0 * error);
         if enough && converged && !copies_may_be_missing(&ritz, wanted, self.state.head.invariant, same) {
-            Verdict::Converged(ritz)
+            Ok(Verdict::Converged(ritz))
         } else {
-            Verdict::GoOn
+            Ok(Verdict::GoOn)
         }
     }
 
@@ -219,12 +290,13 @@ impl Solver<'_> {
         let free = max.saturating_sub(wanted.count() + 2 * block);
         let kept = kept_indices(&ritz, wanted, free * 2 / 5);
         let wanted_now = wanted_indices(&ritz, wanted);
-        let tighten = self.state.head.tighten;
+        // What is locked must not depend on the tolerance, so that a finer one can go on from here.
+        let settled = LOCK * self.options.precision.epsilon() * self.state.head.norm;
         let kept: Vec<(Ritz, bool)> = kept
             .into_iter()
             .map(|i| {
-                let settled = ritz[i].estimate <= LOCK * tighten * self.goal(ritz[i].value);
-                (ritz[i].clone(), ritz[i].locked.is_some() || (settled && wanted_now.contains(&i)))
+                let lock = ritz[i].estimate <= settled && wanted_now.contains(&i);
+                (ritz[i].clone(), ritz[i].locked.is_some() || lock)
             })
             .collect();
         self.state.restart(&kept);
@@ -239,8 +311,8 @@ impl Solver<'_> {
         exhausted: bool,
         observer: &mut dyn Observer,
     ) -> Result<Option<Eigensolution>, ProductError> {
-        let pairs = match self.check(ritz, wanted, observer)? {
-            Checked::Pairs(pairs) => pairs,
+        let (pairs, places) = match self.check(ritz, wanted, observer)? {
+            Checked::Pairs(pairs, places) => (pairs, places),
             Checked::No(status) => return Ok(Some(self.take(Vec::new(), status))),
         };
         let fewer = self.options.wanted_in(self.n) != self.options.wanted;
@@ -250,14 +322,17 @@ impl Solver<'_> {
             ));
         }
         let unchecked = pairs.iter().any(|p| p.residual.is_infinite());
-        if unchecked || self.state.head.products >= self.search_budget(wanted) {
+        if unchecked || self.state.head.products >= self.options.search_budget(self.n) {
             return Ok(Some(self.take(pairs, Status::MaxMatvecs)));
         }
         if exhausted || self.state.head.shortfalls >= MAX_SHORTFALLS {
             return Ok(Some(self.take(pairs, Status::Stagnated)));
         }
-        let worst =
-            pairs.iter().map(|p| self.goal(p.value) / p.residual.max(f64::MIN_POSITIVE)).fold(1.0, f64::min);
+        let share =
+            |(p, &place): (&Eigenpair, &Place)| self.goal(p.value, place) / p.residual.max(f64::MIN_POSITIVE);
+        let worst = pairs.iter().zip(&places).map(share).fold(1.0, f64::min);
+        // From here on the path depends on the tolerance: these products are part of it.
+        self.state.head.products += std::mem::take(&mut self.checks);
         self.state.head.shortfalls += 1;
         self.state.head.tighten *= (0.5 * worst).clamp(0.05, 0.5);
         Ok(None)
@@ -272,9 +347,9 @@ impl Solver<'_> {
         observer: &mut dyn Observer,
     ) -> Result<Checked, ProductError> {
         let (n, m) = (self.n, self.state.head.expanded);
-        let before = self.state.head.products;
         let mut pairs = Vec::new();
-        for group in wanted_indices(ritz, wanted).chunks(CHECK_BLOCK) {
+        let block = (CHECK_BYTES / (16 * n.max(1))).clamp(1, CHECK_BLOCK);
+        for group in wanted_indices(ritz, wanted).chunks(block) {
             let s: Vec<f64> = group.iter().flat_map(|&i| ritz[i].coordinates.iter().copied()).collect();
             let mut vs = self.state.basis.combine(m, &s);
             for v in vs.chunks_exact_mut(n) {
@@ -282,41 +357,41 @@ impl Solver<'_> {
                 vector::scale(1.0 / norm, v);
                 vector::fix_sign(v);
             }
-            let left = self.options.max_products.saturating_sub(self.state.head.products);
+            let made = self.state.head.products + self.checks;
+            let left = self.options.max_products.saturating_sub(made);
             let count = group.len().min(left);
             let mut images = vec![0.0; count * n];
             if count > 0 {
                 match self.operator.apply_block(&vs[..count * n], &mut images) {
                     Ok(()) => {}
-                    Err(ProductError::Cancelled) => {
-                        self.discarded += self.state.head.products - before;
-                        self.state.head.products = before;
-                        return Ok(Checked::No(Status::Cancelled));
-                    }
+                    Err(ProductError::Cancelled) => return Ok(Checked::No(Status::Cancelled)),
                     Err(error) => return Err(error),
                 }
-                self.state.head.products += count;
+                self.checks += count;
                 // The answer is complete or not: a request to stop is honoured by the caller after it.
                 let _ = self.report(observer);
             }
-            for (j, &i) in group.iter().enumerate() {
-                let v = &vs[j * n..(j + 1) * n];
+            for (j, &i) in group.iter().enumerate().rev() {
+                let v = vs.split_off(j * n);
                 let (value, residual) = match images.get(j * n..(j + 1) * n) {
                     Some(image) => {
-                        let value = vector::dot(v, image);
-                        (value, vector::residual_norm(image, value, v))
+                        let value = vector::dot(&v, image);
+                        (value, vector::residual_norm(image, value, &v))
                     }
                     None => (ritz[i].value, f64::INFINITY),
                 };
                 if !value.is_finite() || residual.is_nan() {
                     return Ok(Checked::No(Status::NonFinite));
                 }
-                let converged = residual <= self.goal(value);
-                pairs.push(Eigenpair { value, vector: v.to_vec(), residual, converged });
+                let place = place(ritz, i, self.options.wanted);
+                let criterion = self.criterion(residual, value, place);
+                let converged = criterion.is_some();
+                pairs.push((Eigenpair { value, vector: v, residual, converged, criterion }, place));
             }
         }
         sort_pairs(&mut pairs, wanted);
-        Ok(Checked::Pairs(pairs))
+        let (pairs, places) = pairs.into_iter().unzip();
+        Ok(Checked::Pairs(pairs, places))
     }
 
     /// The end without convergence: the best pairs so far are checked if products are left for that.
@@ -326,16 +401,23 @@ impl Solver<'_> {
         wanted: Wanted,
         observer: &mut dyn Observer,
     ) -> Result<Eigensolution, LanczosError> {
-        if status != Status::MaxMatvecs || self.state.head.expanded == 0 {
+        let checked = matches!(status, Status::MaxMatvecs | Status::RoundingFloor);
+        if !checked || self.state.head.expanded == 0 {
             return Ok(self.finish(Vec::new(), status));
         }
-        let _ = self.test(wanted);
+        let _ = self.test(wanted, observer)?;
         let checked = match self.state.ritz() {
             Some(ritz) => self.check(&ritz, wanted, observer)?,
             None => Checked::No(Status::NonFinite),
         };
         Ok(match checked {
-            Checked::Pairs(pairs) => self.finish(pairs, status),
+            // The residuals may be better than their estimates.
+            Checked::Pairs(pairs, _)
+                if status == Status::RoundingFloor && pairs.iter().all(|p| p.converged) =>
+            {
+                self.finish(pairs, Status::Converged)
+            }
+            Checked::Pairs(pairs, _) => self.finish(pairs, status),
             Checked::No(status) => self.finish(Vec::new(), status),
         })
     }
@@ -352,10 +434,10 @@ impl Solver<'_> {
             n_smallest: n_smallest.min(pairs.len()),
             pairs,
             status,
-            products: state.head.products + self.discarded,
+            products: state.head.products + self.checks,
             restarts: state.head.restarts,
             norm_estimate: state.head.norm,
-            ritz: std::mem::take(&mut self.last),
+            ritz: ritz_values(&self.last),
             state,
         }
     }
@@ -365,11 +447,30 @@ impl Solver<'_> {
     }
 }
 
-fn sort_pairs(pairs: &mut [Eigenpair], wanted: Wanted) {
+/// An end of the spectrum and a rank there.
+type Place = (SpectrumEnd, usize);
+
+/// Where pair `i` of all (ascending) has its place.
+fn place(ritz: &[Ritz], i: usize, wanted: Wanted) -> Place {
+    let from_top = ritz.len() - 1 - i;
+    let upper = match wanted {
+        Wanted::Ends { largest, .. } => from_top < largest,
+        Wanted::LargestMagnitude(_) => ritz[i].value >= 0.0,
+    };
+    if upper { (SpectrumEnd::Largest, from_top) } else { (SpectrumEnd::Smallest, i) }
+}
+
+fn ritz_values(pairs: &[WantedPair]) -> Vec<RitzValue> {
+    pairs.iter().map(|p| RitzValue { value: p.value, residual_estimate: p.residual_estimate }).collect()
+}
+
+fn sort_pairs(pairs: &mut [(Eigenpair, Place)], wanted: Wanted) {
     match wanted {
-        Wanted::Ends { .. } => pairs.sort_by(|a, b| b.value.total_cmp(&a.value)),
+        Wanted::Ends { .. } => pairs.sort_by(|(a, _), (b, _)| b.value.total_cmp(&a.value)),
         Wanted::LargestMagnitude(_) => {
-            pairs.sort_by(|a, b| b.value.abs().total_cmp(&a.value.abs()).then(b.value.total_cmp(&a.value)));
+            pairs.sort_by(|(a, _), (b, _)| {
+                b.value.abs().total_cmp(&a.value.abs()).then(b.value.total_cmp(&a.value))
+            });
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::continuation::Made;
+use super::trail::{SpectrumEnd, Trail};
 use crate::basis::Basis;
 use crate::projected::symmetric_eigen;
 use crate::rng::Stream;
@@ -47,6 +49,11 @@ pub(crate) struct Head {
     pub shortfalls: usize,
     /// Whether the first block was drawn at random (not given).
     pub random_start: bool,
+    /// The options the path has depended on.
+    pub made: Made,
+    /// Residuals the observer allowed at the upper and the lower end: rank and residual.
+    pub granted: [Vec<(usize, f64)>; 2],
+    pub trail: Trail,
 }
 
 /// A Ritz pair inside the state.
@@ -151,6 +158,9 @@ impl LanczosState {
                 tighten: 1.0,
                 shortfalls: 0,
                 random_start: options.start.is_empty(),
+                made: Made::with(n, options),
+                granted: [Vec::new(), Vec::new()],
+                trail: Trail::default(),
             },
         };
         for column in 0..options.block_size.min(n) {
@@ -216,14 +226,11 @@ impl LanczosState {
         operator.apply_block(&xs, &mut ws)?;
         drop(xs);
         self.head.products += p;
-        let norms: Vec<f64> = ws.chunks_exact(n).map(vector::norm).collect();
-        if norms.iter().any(|x| !x.is_finite()) {
-            return Ok(false);
-        }
+        let k = m + p;
+        let Some(removed) = self.basis.project_out_images(p, &self.head.b, &mut ws) else { return Ok(false) };
+        let (c, norms) = (removed.coefficients, removed.norms);
         self.head.norm = norms.iter().fold(self.head.norm, |a, &b| a.max(b));
 
-        let k = m + p;
-        let c = self.basis.project_out(&mut ws);
         let mut h = vec![0.0; k * k];
         for i in 0..m {
             h[i * k..i * k + m].copy_from_slice(&self.head.h[i * m..(i + 1) * m]);
@@ -338,12 +345,18 @@ impl LanczosState {
         Some(Quadrature { nodes: ritz.iter().map(|r| r.value).collect(), weights })
     }
 
-    /// Frees pairs that were locked at a looser tolerance than `goal` asks for; their coupling was kept.
-    pub(crate) fn unlock_above(&mut self, goal: &dyn Fn(f64) -> f64) {
-        let m = self.head.expanded;
-        let loose = |(i, &estimate): (usize, &f64)| estimate > goal(self.head.h[i * m + i]);
-        if self.head.locked.iter().enumerate().any(loose) {
-            self.head.locked.clear();
+    /// The residual that the observer has allowed for a pair.
+    pub(crate) fn granted(&self, end: SpectrumEnd, rank: usize) -> Option<f64> {
+        let side = &self.head.granted[usize::from(end == SpectrumEnd::Smallest)];
+        side.iter().find(|g| g.0 == rank).map(|g| g.1)
+    }
+
+    /// Notes a residual that the observer allows; a smaller one than before changes nothing.
+    pub(crate) fn grant(&mut self, end: SpectrumEnd, rank: usize, residual: f64) {
+        let side = &mut self.head.granted[usize::from(end == SpectrumEnd::Smallest)];
+        match side.iter_mut().find(|g| g.0 == rank) {
+            Some(g) => g.1 = g.1.max(residual),
+            None => side.push((rank, residual)),
         }
     }
 

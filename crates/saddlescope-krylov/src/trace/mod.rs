@@ -28,7 +28,7 @@ pub use xtrace::xtrace;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Estimate, LinearOperator, Observer, ProductError, Progress, Status};
+use crate::{Estimate, Forecast, LinearOperator, Observer, ProductError, Progress, Status};
 
 /// The random vectors of an estimator.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -179,6 +179,14 @@ fn made(product: Result<(), ProductError>) -> Result<bool, TraceError> {
 
 /// Tells the observer; true when it wants to stop.
 fn cancelled(observer: &mut dyn Observer, stage: &str, products: usize, max: usize, e: Estimate) -> bool {
-    let progress = Progress { stage, products, max_products: max, ritz: &[], estimate: Some(e) };
+    let progress = Progress {
+        stage,
+        products,
+        max_products: max,
+        ritz: &[],
+        wanted: &[],
+        forecast: Forecast::Unknown,
+        estimate: Some(e),
+    };
     observer.progress(&progress).is_break()
 }

@@ -1,0 +1,71 @@
+//! A wanted pair on its way: what an observer sees of it.
+
+use std::fmt;
+
+use super::trail::SpectrumEnd;
+use crate::{LanczosState, vector};
+
+/// A wanted pair as it stands.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct WantedPair {
+    /// The end of the spectrum it belongs to; in largest-magnitude mode that of its sign.
+    pub end: SpectrumEnd,
+    /// Its number at that end; 0 is the extreme one.
+    pub rank: usize,
+    /// The Ritz value θ, an eigenvalue of the operator up to its residual.
+    pub value: f64,
+    /// ‖Aq − θq‖₂ as the recurrence predicts it, without a product.
+    pub residual_estimate: f64,
+    /// The residual that counts as converged.
+    pub goal: f64,
+    /// More products until the estimate reaches the goal, from how fast it fell so far: 0 when it has, `None` when that
+    /// cannot be told.
+    pub missing: Option<usize>,
+}
+
+impl WantedPair {
+    /// Whether the estimate has reached the goal.
+    pub fn is_settled(&self) -> bool {
+        self.missing == Some(0)
+    }
+}
+
+/// How many products a solve will have used at its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forecast {
+    /// About so many, those that check the residuals included.
+    Products(usize),
+    /// At least one pair does not yet converge in a way that tells.
+    Unknown,
+}
+
+impl fmt::Display for Forecast {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Forecast::Products(count) => write!(f, "about {count} products"),
+            Forecast::Unknown => f.write_str("number of products not known yet"),
+        }
+    }
+}
+
+/// A wanted pair that has not converged yet, shown to
+/// [`Observer::residual_allowed`](crate::Observer::residual_allowed).
+pub struct Candidate<'a> {
+    /// Where it stands.
+    pub pair: WantedPair,
+    /// The residual that the observer has allowed for it before, in this solve or in the one it was resumed from.
+    pub allowed: Option<f64>,
+    pub(crate) state: &'a LanczosState,
+    pub(crate) coordinates: &'a [f64],
+}
+
+impl Candidate<'_> {
+    /// The Ritz vector, of norm 1. It is made on demand: that reads the whole basis once.
+    pub fn vector(&self) -> Vec<f64> {
+        let mut v = self.state.basis.combine(self.coordinates.len(), self.coordinates);
+        let norm = vector::norm(&v);
+        vector::scale(1.0 / norm, &mut v);
+        vector::fix_sign(&mut v);
+        v
+    }
+}
