@@ -6,11 +6,11 @@ mod common;
 use std::sync::Arc;
 
 use common::dot;
+use saddlescope_data::weights::TensorMap;
 use saddlescope_data::{DataSource, Normalization, Split};
 use saddlescope_nn::network::LossKind;
 use saddlescope_nn::op::Element;
 use saddlescope_nn::risk::{Curvature, Numbers, Risk, RiskOptions};
-use saddlescope_data::weights::TensorMap;
 use saddlescope_nn::zoo;
 use saddlescope_test_support::shared_file as shared;
 

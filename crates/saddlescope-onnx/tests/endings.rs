@@ -5,16 +5,16 @@ mod builder;
 use builder::{import, linear, node, samples};
 use saddlescope_data::Targets;
 use saddlescope_nn::network::LossKind;
+use saddlescope_nn::risk::{Risk, RiskOptions};
 use saddlescope_onnx::Ending;
 use saddlescope_onnx::proto::NodeProto;
-use saddlescope_nn::risk::{Risk, RiskOptions};
 
 /// Mean cross-entropy on four samples.
 fn cross_entropy(nodes: Vec<NodeProto>, ending: Ending) -> f64 {
     let model = import(nodes).expect("a model");
     assert_eq!(model.ending, ending);
     let data = samples(4, Targets::Classes { labels: vec![0, 1, 1, 0], classes: 2 });
-    let loss = model.default_loss(&data);
+    let loss = model.suggest_loss(&data).expect("a loss").loss;
     assert_eq!(loss, LossKind::CrossEntropy);
     let prepared = model.prepare(&data).expect("data");
     let objective = model.network_for(loss).objective(loss, &prepared).expect("an objective");

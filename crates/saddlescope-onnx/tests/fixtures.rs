@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use saddlescope_data::{Dataset, InputTensor, Normalization, Targets};
 use saddlescope_nn::graph::{Parameter, ParameterKind};
 use saddlescope_nn::network::LossKind;
-use saddlescope_onnx::{Ending, ImportOptions, OnnxModel};
 use saddlescope_nn::risk::{Curvature, Risk, RiskOptions};
+use saddlescope_onnx::{Ending, ImportOptions, OnnxModel};
 use serde_json::Value;
 
 fn folder() -> PathBuf {

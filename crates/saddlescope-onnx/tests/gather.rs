@@ -5,8 +5,8 @@ mod builder;
 use builder::{import, linear, node, samples};
 use saddlescope_data::Targets;
 use saddlescope_nn::network::LossKind;
-use saddlescope_onnx::proto::NodeProto;
 use saddlescope_nn::risk::{Risk, RiskOptions};
+use saddlescope_onnx::proto::NodeProto;
 
 /// Loss and gradient of the squared error with the column doubled by `pick`, which makes `p` [n] of `z` [n, 2].
 fn squared_error(pick: Vec<NodeProto>) -> (f64, [f64; 4]) {

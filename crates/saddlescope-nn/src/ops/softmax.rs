@@ -2,6 +2,7 @@
 
 use super::axes::{accepted_axis, around, resolve_axis, single};
 use super::rows::sum_lanes;
+use super::unary::times;
 use crate::op::{Context, Op, OpInfo, Reads, ShapeError, Slots};
 use crate::scalar::Scalar;
 use crate::scratch::Scratch;
@@ -45,6 +46,11 @@ fn infer(name: &'static str, axis: i64, inputs: &[&[usize]]) -> Result<Vec<usize
 #[inline(always)]
 fn largest<T: Scalar>(x: &[T], n: usize, first: usize, stride: usize) -> T {
     (0..n).map(|i| x[first + i * stride]).fold(T::from_f64(f64::NEG_INFINITY), T::max)
+}
+
+/// Whether the adjoint of a whole line is 0: a line of NaN (all entries −∞) that a `Where` does not take contributes nothing.
+fn all_zero<T: Scalar>(g: &[T], n: usize, first: usize, stride: usize) -> bool {
+    (0..n).all(|i| g[first + i * stride] == T::ZERO)
 }
 
 #[inline(always)]
@@ -107,9 +113,10 @@ impl<T: Scalar> Op<T> for Softmax {
         let (gx, accumulate) = slot.write();
         each_line(shape, |first, stride| {
             let mean = sum_lanes(shape[1], |i| y[first + i * stride] * gy[first + i * stride]);
+            let untaken = mean != mean && all_zero(gy, shape[1], first, stride);
             for i in 0..shape[1] {
                 let at = first + i * stride;
-                put(&mut gx[at], accumulate, y[at] * (gy[at] - mean));
+                put(&mut gx[at], accumulate, if untaken { T::ZERO } else { y[at] * (gy[at] - mean) });
             }
         });
     }
@@ -127,9 +134,14 @@ impl<T: Scalar> Op<T> for Softmax {
                     let at = first + i * stride;
                     dy[at] * gy[at] + y[at] * dgy[at]
                 });
+                let untaken = (mean != mean || dmean != dmean)
+                    && all_zero(gy, shape[1], first, stride)
+                    && all_zero(dgy, shape[1], first, stride);
                 for i in 0..shape[1] {
                     let at = first + i * stride;
-                    put(&mut dgx[at], accumulate, dy[at] * (gy[at] - mean) + y[at] * (dgy[at] - dmean));
+                    let g =
+                        if untaken { T::ZERO } else { dy[at] * (gy[at] - mean) + y[at] * (dgy[at] - dmean) };
+                    put(&mut dgx[at], accumulate, g);
                 }
             });
         }
@@ -193,7 +205,7 @@ impl<T: Scalar> Op<T> for LogSoftmax {
             let sum = sum_lanes(shape[1], |i| gy[first + i * stride]);
             for i in 0..shape[1] {
                 let at = first + i * stride;
-                put(&mut gx[at], accumulate, gy[at] - y[at].exp() * sum);
+                put(&mut gx[at], accumulate, gy[at] - times(y[at].exp(), sum));
             }
         });
     }
@@ -213,7 +225,8 @@ impl<T: Scalar> Op<T> for LogSoftmax {
                 for i in 0..shape[1] {
                     let at = first + i * stride;
                     // A probability of 0 belongs to an entry of −∞, whose tangent may be anything.
-                    let weight = if p[at] == T::ZERO { T::ZERO } else { p[at] * (dsum + dy[at] * sum) };
+                    let weight =
+                        if p[at] == T::ZERO { T::ZERO } else { times(p[at], dsum + times(dy[at], sum)) };
                     put(&mut dgx[at], accumulate, dgy[at] - weight);
                 }
             });

@@ -1,7 +1,8 @@
 //! Elementwise functions of one input, given by f, f′ and f″.
 //!
 //! The four passes are y = f(x), ẏ = f′ẋ, x̄ += f′ȳ and x̄˙ += f′ȳ˙ + f″ẋȳ. Derivatives are computed once for all
-//! tangents, in blocks that stay in the first-level cache.
+//! tangents, in blocks that stay in the first-level cache. Where an adjoint is 0 its product with f′ or f″ is 0, even if those
+//! are infinite: a branch that a `Where` does not take contributes nothing.
 
 use crate::op::{Context, OpInfo, ShapeError, Slots};
 use crate::scalar::Scalar;
@@ -27,6 +28,18 @@ pub(crate) trait Unary: OpInfo {
 /// Shape of the output: that of the only input.
 pub(crate) fn infer(op: &'static str, inputs: &[&[usize]]) -> Result<Vec<usize>, ShapeError> {
     Ok(super::axes::single(op, inputs)?.to_vec())
+}
+
+/// `factor` · `adjoint`, 0 where the adjoint is (only curved functions have infinite derivatives).
+#[inline(always)]
+fn weighted<O: Unary, T: Scalar>(factor: T, adjoint: T) -> T {
+    if O::CURVED { times(factor, adjoint) } else { factor * adjoint }
+}
+
+/// `factor` · `adjoint`, 0 where the adjoint is 0 even if the factor is infinite or NaN.
+#[inline(always)]
+pub(super) fn times<T: Scalar>(factor: T, adjoint: T) -> T {
+    if adjoint == T::ZERO { T::ZERO } else { factor * adjoint }
 }
 
 /// Where derivatives are computed from.
@@ -66,7 +79,7 @@ pub(crate) fn adjoint<O: Unary, T: Scalar>(op: &O, c: &Context<'_, T>, gx: &mut 
     let Some(slot) = &mut gx[0] else { return };
     let (gx, add) = slot.write();
     for ((gx, &gy), &at) in gx.iter_mut().zip(c.gy).zip(source::<O, T>(c)) {
-        let g = op.derivatives(at).0 * gy;
+        let g = weighted::<O, T>(op.derivatives(at).0, gy);
         *gx = if add { *gx + g } else { g };
     }
 }
@@ -84,7 +97,7 @@ pub(crate) fn adjoint_tangent<O: Unary, T: Scalar>(op: &O, c: &Context<'_, T>, d
         for (((s, bend), &at), &gy) in slopes.iter_mut().zip(&mut *bends).zip(at).zip(&c.gy[b * BLOCK..]) {
             let (first, second) = op.derivatives(at);
             *s = first;
-            *bend = if O::CURVED { second * gy } else { T::ZERO };
+            *bend = if O::CURVED { weighted::<O, T>(second, gy) } else { T::ZERO };
         }
         for j in 0..c.tangents {
             let start = j * len + b * BLOCK;
@@ -92,12 +105,12 @@ pub(crate) fn adjoint_tangent<O: Unary, T: Scalar>(op: &O, c: &Context<'_, T>, d
             if let Some(direction) = direction {
                 let direction = &direction[start..start + n];
                 for i in 0..n {
-                    let g = slopes[i] * dgy[i] + bends[i] * direction[i];
+                    let g = weighted::<O, T>(slopes[i], dgy[i]) + weighted::<O, T>(direction[i], bends[i]);
                     dgx[i] = if add { dgx[i] + g } else { g };
                 }
             } else {
                 for i in 0..n {
-                    let g = slopes[i] * dgy[i];
+                    let g = weighted::<O, T>(slopes[i], dgy[i]);
                     dgx[i] = if add { dgx[i] + g } else { g };
                 }
             }

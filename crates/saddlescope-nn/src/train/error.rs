@@ -1,8 +1,8 @@
 //! Why training cannot start, continue or go on.
 
-use saddlescope_data::DataError;
 use crate::graph::GraphError;
 use crate::network::NetworkError;
+use saddlescope_data::DataError;
 use saddlescope_data::weights::WeightsError;
 
 /// Why training cannot start, continue or go on.

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::batch_statistics::{Layer, Statistics};
-use saddlescope_data::CropFlip;
 use crate::execute::{Execution, ParameterAdjoints, Prepared, Sweep, Workspace, for_each_permuted, permute};
 use crate::graph::GraphError;
 use crate::op::numel;
@@ -12,6 +11,7 @@ use crate::ops::loss::is_right;
 use crate::parallel::ordered;
 use crate::plan::{Pass, Plan};
 use crate::risk::Objective;
+use saddlescope_data::CropFlip;
 
 /// Sums over samples.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

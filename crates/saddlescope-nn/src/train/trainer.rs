@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::batch_statistics::layers;
 use super::minibatch::{Augmentation, MiniBatches, Tally};
 use super::{SgdStep, TrainError, TrainOptions};
-use saddlescope_data::{CropFlip, Dataset, epoch_order};
 use crate::graph::ParameterKind;
 use crate::network::{LossKind, Network};
 use crate::op::numel;
 use crate::risk::{Evaluation, Risk, RiskError, RiskOptions};
 use saddlescope_data::weights::TensorMap;
+use saddlescope_data::{CropFlip, Dataset, epoch_order};
 
 /// A training run in f32.
 pub struct Trainer {

@@ -12,10 +12,10 @@ mod tests {
     use sha2::{Digest, Sha256};
 
     use super::*;
-    use saddlescope_data::{Split, digits};
     use crate::network::LossKind;
     use crate::risk::{Risk, RiskOptions};
     use saddlescope_data::weights::TensorMap;
+    use saddlescope_data::{Split, digits};
 
     #[test]
     fn weights_are_those_documented() {

@@ -2,8 +2,8 @@
 
 use super::symbol::{Symbol, channels_last};
 use super::walk::Site;
-use saddlescope_nn::graph::ParameterKind;
 use crate::error::OpError;
+use saddlescope_nn::graph::ParameterKind;
 use saddlescope_nn::ops::{BatchNorm, BatchNormMode};
 
 /// Running statistics are used unless batch statistics are asked for later, also where the file was exported in training

@@ -3,8 +3,8 @@
 use super::symbol::{Symbol, Tensor};
 use super::unary::apply;
 use super::walk::Site;
-use saddlescope_nn::graph::ParameterKind;
 use crate::error::OpError;
+use saddlescope_nn::graph::ParameterKind;
 use saddlescope_nn::op::AnyOp;
 use saddlescope_nn::ops;
 

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use super::draft::{Draft, DraftId};
 use super::symbol::{Both, Known, PROBES, Symbol, Tensor, identity, inverse, reorder};
-use saddlescope_nn::graph::{DataInput, ParameterKind};
 use crate::element::ElementType;
 use crate::error::OpError;
 use crate::eval::Budget;
 use crate::value::{Data, Value};
+use saddlescope_nn::graph::{DataInput, ParameterKind};
 use saddlescope_nn::op::{AnyOp, numel};
 use saddlescope_nn::ops;
 
@@ -45,6 +45,8 @@ pub(crate) struct Builder {
     pub(crate) constants: BTreeMap<usize, String>,
     /// Initialisers that are running statistics.
     pub(crate) buffer_candidates: BTreeSet<usize>,
+    /// Names of running statistics.
+    pub(crate) statistics: BTreeSet<String>,
     /// Graph inputs and constants without a batch axis are allowed (conformance cases).
     pub(crate) single: bool,
     pub(crate) notes: Vec<String>,
@@ -495,8 +497,12 @@ impl Builder {
         {
             let name = self.draft.candidates[*candidate].name.clone();
             self.buffer_candidates.insert(*candidate);
+            self.statistics.insert(name.clone());
             let known = Known { name, values: [value.clone(), value.clone()] };
             return self.plain(&Symbol::Known(known));
+        }
+        if let Symbol::Known(known) = symbol {
+            self.statistics.insert(known.name.clone());
         }
         self.plain(symbol)
     }

@@ -2,8 +2,8 @@
 
 use super::symbol::{Symbol, channels_last};
 use super::walk::Site;
-use saddlescope_nn::graph::ParameterKind;
 use crate::error::OpError;
+use saddlescope_nn::graph::ParameterKind;
 use saddlescope_nn::ops;
 
 type Outputs = Result<Vec<Symbol>, OpError>;

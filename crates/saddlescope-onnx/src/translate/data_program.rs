@@ -6,13 +6,13 @@ use std::rc::Rc;
 use super::builder::{Feed, ZEROS};
 use super::symbol::{Known, PROBES, Symbol};
 use super::walk::{Step, Walker};
-use saddlescope_data::{Dataset, InputTensor, Targets};
 use crate::element::ElementType;
 use crate::error::{OnnxError, OpError};
 use crate::eval::{self, Budget};
 use crate::interpret;
 use crate::node::Node;
 use crate::value::{Data, Value, numel};
+use saddlescope_data::{Dataset, InputTensor, Targets};
 
 /// Samples that are computed at once.
 const CHUNK: usize = 64;
@@ -112,7 +112,7 @@ impl DataProgram {
             let end = (start + chunk).min(samples);
             let rows = match self.rows(&sources, start, end) {
                 // Perhaps too much at once (masks of long sequences): fewer samples then.
-                Err(_) if end - start > 1 => {
+                Err(e) if e.is_too_much() && end - start > 1 => {
                     chunk = (end - start) / 2;
                     continue;
                 }
@@ -210,6 +210,19 @@ impl DataProgram {
                 rows_of(feed, value, batch).map_err(|e| tensor_error(&feed.value, e))
             })
             .collect()
+    }
+
+    /// Names of the data set's inputs that the model does not take.
+    pub(crate) fn unused(&self, dataset: &Dataset) -> Vec<String> {
+        if let ([_], [_]) = (self.inputs.as_slice(), dataset.inputs()) {
+            return vec![];
+        }
+        let taken = |name: &str| self.inputs.iter().any(|i| i.name == name);
+        let spare: Vec<String> =
+            dataset.inputs().iter().filter(|d| !taken(&d.name)).map(|d| d.name.clone()).collect();
+        // One of each is left over: they belong together whatever they are called.
+        let unnamed = self.inputs.iter().filter(|i| dataset.input(&i.name).is_none()).count();
+        if unnamed == 1 && spare.len() == 1 { vec![] } else { spare }
     }
 
     fn sources<'d>(&self, dataset: &'d Dataset) -> Result<BTreeMap<String, Source<'d>>, OnnxError> {

@@ -3,10 +3,10 @@
 use super::reduce::sum_over;
 use super::symbol::Symbol;
 use super::walk::Site;
-use saddlescope_nn::graph::ParameterKind;
 use crate::error::OpError;
 use crate::node::{Attribute, checked_axis};
 use crate::value::{Data, Value};
+use saddlescope_nn::graph::ParameterKind;
 use saddlescope_nn::ops;
 
 type Outputs = Result<Vec<Symbol>, OpError>;

@@ -2,8 +2,8 @@
 
 use super::symbol::{Symbol, identity};
 use super::walk::Site;
-use saddlescope_nn::graph::ParameterKind;
 use crate::error::OpError;
+use saddlescope_nn::graph::ParameterKind;
 use saddlescope_nn::ops;
 
 /// y = α A′ B′ + β C; PyTorch's linear layers are the case α = β = 1, B transposed.

@@ -83,8 +83,7 @@ fn loss(site: &mut Site<'_, '_>, log_p: &Symbol) -> Outputs {
         let row: Vec<usize> = (0..rank).map(|d| if d == 1 { weight.len() } else { 1 }).collect();
         let row_name = name("class weights");
         let numbers = weight.as_floats()?.to_vec();
-        let row =
-            site.constant_symbol(&row_name, Value::floats(crate::ElementType::F32, row, numbers)?);
+        let row = site.constant_symbol(&row_name, Value::floats(crate::ElementType::F32, row, numbers)?);
         (hot, hot_name) =
             step(site, "Mul", &[(&hot, &hot_name), (&row, &row_name)], &[], "weighted indicator")?;
     }

@@ -2,8 +2,8 @@
 
 use super::symbol::{Symbol, identity};
 use super::walk::Site;
-use saddlescope_nn::graph::ParameterKind;
 use crate::error::OpError;
+use saddlescope_nn::graph::ParameterKind;
 use saddlescope_nn::ops;
 
 /// A matrix of weights on the right is a linear layer; where the file holds it transposed, PyTorch's own.

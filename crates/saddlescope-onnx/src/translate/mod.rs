@@ -42,7 +42,7 @@ pub(crate) use draft::DraftId;
 pub use eager::evaluate;
 pub(crate) use symbol::{PROBES, Symbol, channels_last, identity};
 use walk::Site;
-pub(crate) use walk::{Walker, data_symbol, weight_symbol};
+pub(crate) use walk::{Walker, data_symbol};
 
 use super::error::OpError;
 use saddlescope_nn::ops;
@@ -136,6 +136,7 @@ pub(crate) const TRANSLATIONS: &[(&str, Translate)] = &[
     ("ReduceMax", reduce::max),
     ("ReduceMean", reduce::mean),
     ("ReduceMin", reduce::min),
+    ("ReduceProd", reduce::prod),
     ("ReduceSum", reduce::sum),
     ("ReduceSumSquare", reduce::sum_square),
     ("Relu", |s| unary(s, ops::Relu)),

@@ -5,9 +5,9 @@ use super::reduce::mean_over;
 use super::symbol::{Symbol, Tensor, channels_last, identity};
 use super::unary::apply;
 use super::walk::Site;
-use saddlescope_nn::graph::ParameterKind;
 use crate::error::OpError;
 use crate::node::checked_axis;
+use saddlescope_nn::graph::ParameterKind;
 use saddlescope_nn::ops;
 
 type Outputs = Result<Vec<Symbol>, OpError>;

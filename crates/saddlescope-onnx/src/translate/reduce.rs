@@ -1,11 +1,12 @@
 //! Reductions over any set of axes.
 
 use super::symbol::Symbol;
+use super::unary::apply;
 use super::walk::Site;
 use crate::error::OpError;
 use crate::eval;
 use saddlescope_nn::op::AnyOp;
-use saddlescope_nn::ops::{Identity, Reduce, ReduceExtremum, Reduction};
+use saddlescope_nn::ops::{self, Identity, Reduce, ReduceExtremum, Reduction};
 
 type Outputs = Result<Vec<Symbol>, OpError>;
 
@@ -18,10 +19,6 @@ fn over<O: AnyOp + 'static>(
     make: impl Fn(&[i64], bool) -> O,
 ) -> Result<Symbol, OpError> {
     let t = site.b().any(x)?;
-    if axes.is_empty() {
-        let order = t.order.clone();
-        return Ok(Symbol::Engine(site.b().op(Identity, &[&t], order)?));
-    }
     let engine: Vec<i64> =
         (0..t.order.len()).filter(|&i| axes.contains(&t.order[i])).map(|i| i as i64).collect();
     let order: Vec<usize> = if keep {
@@ -39,12 +36,25 @@ fn reduce(site: &mut Site<'_, '_>, reduction: Reduction) -> Outputs {
     let named = site.ints("axes", 1)?;
     let axes = eval::reduce_axes(site.node, named, x.rank(site.b()))?;
     let keep = site.node.flag("keepdims", true)?;
+    if axes.is_empty() {
+        return Ok(vec![of_each(site, &x, reduction)?]);
+    }
     if reduction == Reduction::Mean
         && let Some(out) = per_sample_mean(site, &x, &axes)?
     {
         return Ok(vec![out]);
     }
     Ok(vec![over(site, &x, &axes, keep, |axes, keep| Reduce::new(reduction, axes, keep))?])
+}
+
+/// What a reduction makes of every single element where nothing is reduced (`noop_with_empty_axes`, and scalars).
+fn of_each(site: &mut Site<'_, '_>, x: &Symbol, reduction: Reduction) -> Result<Symbol, OpError> {
+    match reduction {
+        Reduction::Sum | Reduction::Mean | Reduction::LogSumExp => apply(site, x, Identity),
+        Reduction::L1 | Reduction::L2 => apply(site, x, ops::Abs),
+        Reduction::SumSquare => apply(site, x, ops::Square),
+        Reduction::LogSum => apply(site, x, ops::Log),
+    }
 }
 
 /// The mean over everything at the end of a model is its own loss: the mean of each sample is kept apart, so that the
@@ -119,7 +129,22 @@ fn extremum(site: &mut Site<'_, '_>, make: fn(&[i64], bool) -> ReduceExtremum) -
     let named = site.ints("axes", 1)?;
     let axes = eval::reduce_axes(site.node, named, x.rank(site.b()))?;
     let keep = site.node.flag("keepdims", true)?;
+    if axes.is_empty() {
+        return Ok(vec![apply(site, &x, Identity)?]);
+    }
     Ok(vec![over(site, &x, &axes, keep, make)?])
+}
+
+/// The product over axes; zeros among the factors are no obstacle to the derivatives.
+pub(super) fn prod(site: &mut Site<'_, '_>) -> Outputs {
+    let x = site.input(0)?;
+    let named = site.ints("axes", 1)?;
+    let axes = eval::reduce_axes(site.node, named, x.rank(site.b()))?;
+    let keep = site.node.flag("keepdims", true)?;
+    if axes.is_empty() {
+        return Ok(vec![apply(site, &x, Identity)?]);
+    }
+    Ok(vec![over(site, &x, &axes, keep, ops::ReduceProduct::new)?])
 }
 
 pub(super) fn max(site: &mut Site<'_, '_>) -> Outputs {

@@ -14,6 +14,7 @@ use crate::eval::{self, Budget, Call};
 use crate::interpret::{failed, taken_branch};
 use crate::model::Graph;
 use crate::node::{Attribute, Node};
+use crate::roles::{Role, Roles};
 use crate::value::{Data, Value};
 
 /// The importer at work.
@@ -32,6 +33,8 @@ pub(crate) struct Walker<'m> {
     output: String,
     /// Values that the wanted output depends on; others are not computed.
     needed: BTreeSet<String>,
+    /// Which tensors are parameters.
+    roles: Roles,
 }
 
 /// Something the interpreter evaluated.
@@ -52,7 +55,7 @@ pub(crate) struct Site<'a, 'm> {
 }
 
 impl<'m> Walker<'m> {
-    pub(crate) fn new(graph: &Graph, wanted: &[String]) -> Self {
+    pub(crate) fn new(graph: &Graph, wanted: &[String], roles: Roles) -> Self {
         let numbers = graph.initializers.iter().map(|(_, v)| v.len()).fold(0, usize::saturating_add);
         Self {
             builder: Builder::new(Budget::for_import(numbers)),
@@ -63,6 +66,7 @@ impl<'m> Walker<'m> {
             no_ignored_labels: None,
             output: wanted.first().cloned().unwrap_or_default(),
             needed: needed(graph, wanted),
+            roles,
         }
     }
 
@@ -77,6 +81,7 @@ impl<'m> Walker<'m> {
             no_ignored_labels: None,
             output: String::new(),
             needed: BTreeSet::new(),
+            roles: Roles::none(),
         }
     }
 
@@ -108,6 +113,10 @@ impl<'m> Walker<'m> {
         if node.op_type == "If" && node.domain.is_empty() {
             return self.branch(node, &inputs);
         }
+        if let Some(symbol) = self.stored_weight(node, &inputs).map_err(|e| failed(node, e))? {
+            self.symbols.insert(node.outputs[0].clone(), symbol);
+            return Ok(());
+        }
         let outputs = match self.interpret(node, &inputs).map_err(|e| failed(node, e))? {
             Some(outputs) => {
                 let step = match &outputs[..] {
@@ -132,6 +141,44 @@ impl<'m> Walker<'m> {
             }
         }
         Ok(())
+    }
+
+    /// A weight that the file keeps in a `Constant` node, or as integers with a scale.
+    fn stored_weight(&mut self, node: &Node, inputs: &[Option<Symbol>]) -> Result<Option<Symbol>, OpError> {
+        if !node.domain.is_empty() || node.outputs.first().is_none_or(|o| o.is_empty()) {
+            return Ok(None);
+        }
+        match node.op_type.as_str() {
+            "Constant" => {
+                let value = node.tensor("value").ok().flatten();
+                let weight = value.filter(|v| self.roles.of_constant(&node.outputs[0], v) == Role::Parameter);
+                Ok(weight.map(|v| self.candidate(&node.outputs[0], Rc::new(v.clone()))))
+            }
+            "DequantizeLinear" => {
+                let Some(Some(Symbol::Known(x))) = inputs.first() else { return Ok(None) };
+                let (name, Some(stored)) = (x.name.clone(), x.fixed().cloned()) else { return Ok(None) };
+                let mut values = vec![stored];
+                for input in &inputs[1..] {
+                    match input {
+                        Some(symbol) => {
+                            values.push(self.builder.fixed_constant(symbol, "a scale or zero point")?)
+                        }
+                        None => break,
+                    }
+                }
+                let inputs: Vec<Option<&Value>> = values.iter().map(|v| Some(v.as_ref())).collect();
+                let call = Call { node, inputs: &inputs, budget: &self.builder.budget };
+                let value = eval::dequantized(&call)?;
+                if self.roles.of(&name, &value) != Role::Parameter {
+                    return Ok(None);
+                }
+                self.note(
+                    "weights stored as integers with a scale are analysed as the numbers they stand for, without their rounding",
+                );
+                Ok(Some(self.candidate(&name, Rc::new(value))))
+            }
+            _ => Ok(None),
+        }
     }
 
     /// Adds a note for the user, once.
@@ -159,10 +206,17 @@ impl<'m> Walker<'m> {
     }
 
     /// Registers a float tensor that becomes a parameter if the engine uses it.
-    pub(crate) fn candidate(&mut self, name: &str, shape: &[usize]) -> usize {
+    pub(crate) fn candidate(&mut self, name: &str, value: Rc<Value>) -> Symbol {
         let candidates = &mut self.builder.draft.candidates;
-        candidates.push(Candidate { name: name.into(), shape: shape.to_vec(), kind: None, realized: None });
-        candidates.len() - 1
+        let (shape, rank) = (value.shape().to_vec(), value.rank());
+        candidates.push(Candidate {
+            name: name.into(),
+            shape,
+            value: value.clone(),
+            kind: None,
+            realized: None,
+        });
+        Symbol::Weight { candidate: candidates.len() - 1, view: identity(rank), value }
     }
 
     fn branch(&mut self, node: &'m Node, inputs: &[Option<Symbol>]) -> Result<(), OnnxError> {
@@ -425,9 +479,4 @@ pub(crate) fn data_symbol(
 ) -> Result<Symbol, OpError> {
     let at = |batch: usize| dummy(element, &[&[batch][..], sample].concat(), budget).map(Rc::new);
     Ok(Symbol::Data(Known { name: name.into(), values: [at(PROBES[0])?, at(PROBES[1])?] }))
-}
-
-/// The symbol of initialiser number `candidate`.
-pub(crate) fn weight_symbol(candidate: usize, value: &Value) -> Symbol {
-    Symbol::Weight { candidate, view: identity(value.rank()), value: Rc::new(value.clone()) }
 }

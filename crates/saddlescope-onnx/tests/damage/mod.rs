@@ -4,9 +4,7 @@
 use prost::Message;
 use rand::{RngExt, seq::IndexedRandom};
 use rand_xoshiro::Xoshiro256PlusPlus;
-use saddlescope_onnx::proto::{
-    DimensionValue, GraphProto, ModelProto, StringStringEntryProto, TensorProto,
-};
+use saddlescope_onnx::proto::{DimensionValue, GraphProto, ModelProto, StringStringEntryProto, TensorProto};
 
 const ABSURD: [i64; 16] =
     [0, -1, 1, 2, 3, -2, 7, 64, 4096, 1 << 20, 1 << 31, 1 << 40, 1 << 62, i64::MAX, i64::MIN, -(1 << 33)];
