@@ -119,7 +119,7 @@ impl OnnxModel {
         walker.graph(graph).map_err(|e| explain(e, walker.declared_batch))?;
 
         let (ending, before) = ending(&walker, &graph.nodes, &output)?;
-        let place = |walker: &mut Walker<'_>, name: &str| -> Result<[DraftId; 2], OnnxError> {
+        let place = |walker: &mut Walker, name: &str| -> Result<[DraftId; 2], OnnxError> {
             let symbol = walker.symbols.get(name).cloned();
             let symbol = symbol.ok_or_else(|| OnnxError::Invalid(format!("no value for `{name}`")))?;
             let of_output = |reason| OnnxError::Tensor { name: name.to_string(), reason };
@@ -266,7 +266,7 @@ fn explain(error: OnnxError, declared_batch: Option<usize>) -> OnnxError {
 }
 
 fn declare_inputs(
-    walker: &mut Walker<'_>,
+    walker: &mut Walker,
     declared: &[Declaration],
     options: &ImportOptions,
 ) -> Result<Vec<ModelInput>, OnnxError> {
@@ -316,7 +316,7 @@ fn declare_inputs(
 
 /// Declares the initialisers; returns those that were taken for constants although they might be parameters, with the reason.
 fn declare_initializers(
-    walker: &mut Walker<'_>,
+    walker: &mut Walker,
     initializers: &[(String, Value)],
     roles: &Roles,
 ) -> Vec<(String, String)> {
@@ -386,7 +386,7 @@ fn assumptions(roles: &Roles, parameters: &[String], constants: &[(String, Strin
 }
 
 /// Traps of exporters that can be seen in the file.
-fn notes(walker: &Walker<'_>, model: &Model, roles: &Roles) -> Vec<String> {
+fn notes(walker: &Walker, model: &Model, roles: &Roles) -> Vec<String> {
     let mut notes = walker.builder.notes.clone();
     let count = |op: &str| model.graph.nodes.iter().filter(|n| n.op_type == op).count();
     let biased = model.graph.nodes.iter().filter(|n| n.op_type == "Conv" && n.inputs.len() > 2).count();

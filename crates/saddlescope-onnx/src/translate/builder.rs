@@ -424,6 +424,17 @@ impl Builder {
         Ok(Tensor { id, order: identity(shapes[0].len()), ..t })
     }
 
+    /// The engine's elements under another engine shape, whose axes have this order.
+    pub(crate) fn engine_view(
+        &mut self,
+        t: &Tensor,
+        shapes: &Both<Vec<usize>>,
+        order: Vec<usize>,
+    ) -> Result<Tensor, OpError> {
+        let id = if self.draft.shape(t.id) == shapes { t.id } else { self.reshaped_to(t.id, shapes)? };
+        Ok(Tensor { id, order, ..t.clone() })
+    }
+
     fn reshaped_to(&mut self, id: DraftId, shapes: &Both<Vec<usize>>) -> Result<DraftId, OpError> {
         let own = self.draft.shape(id).clone();
         let wrong = || {

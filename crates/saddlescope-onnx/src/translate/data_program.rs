@@ -48,11 +48,7 @@ pub(crate) struct DataProgram {
 
 impl DataProgram {
     /// What the walker must have evaluated to provide `feeds`.
-    pub(crate) fn new(
-        walker: &Walker<'_>,
-        inputs: &[ModelInput],
-        feeds: Vec<Feed>,
-    ) -> Result<Self, OnnxError> {
+    pub(crate) fn new(walker: &Walker, inputs: &[ModelInput], feeds: Vec<Feed>) -> Result<Self, OnnxError> {
         let mut wanted: BTreeSet<String> = feeds.iter().map(|f| f.value.clone()).collect();
         let mut constants = BTreeMap::new();
         let mut instructions = Vec::new();
@@ -68,7 +64,6 @@ impl DataProgram {
         for step in walker.steps.iter().rev() {
             let node = match step {
                 Step::Node(node) => node,
-                Step::Derived(node) => node,
                 Step::Shape(known) => {
                     if wanted.contains(&known.name) && known.fixed().is_none() {
                         instructions.push(affine(known)?);

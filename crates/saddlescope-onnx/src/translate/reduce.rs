@@ -12,7 +12,7 @@ type Outputs = Result<Vec<Symbol>, OpError>;
 
 /// Reduces over ONNX axes with the operation that `make` builds from engine axes.
 fn over<O: AnyOp + 'static>(
-    site: &mut Site<'_, '_>,
+    site: &mut Site<'_>,
     x: &Symbol,
     axes: &[usize],
     keep: bool,
@@ -31,7 +31,7 @@ fn over<O: AnyOp + 'static>(
     Ok(Symbol::Engine(site.b().op(make(&engine, keep), &[&t], order)?))
 }
 
-fn reduce(site: &mut Site<'_, '_>, reduction: Reduction) -> Outputs {
+fn reduce(site: &mut Site<'_>, reduction: Reduction) -> Outputs {
     let x = site.input(0)?;
     let named = site.ints("axes", 1)?;
     let axes = eval::reduce_axes(site.node, named, x.rank(site.b()))?;
@@ -48,7 +48,7 @@ fn reduce(site: &mut Site<'_, '_>, reduction: Reduction) -> Outputs {
 }
 
 /// What a reduction makes of every single element where nothing is reduced (`noop_with_empty_axes`, and scalars).
-fn of_each(site: &mut Site<'_, '_>, x: &Symbol, reduction: Reduction) -> Result<Symbol, OpError> {
+fn of_each(site: &mut Site<'_>, x: &Symbol, reduction: Reduction) -> Result<Symbol, OpError> {
     match reduction {
         Reduction::Sum | Reduction::Mean | Reduction::LogSumExp => apply(site, x, Identity),
         Reduction::L1 | Reduction::L2 => apply(site, x, ops::Abs),
@@ -59,7 +59,7 @@ fn of_each(site: &mut Site<'_, '_>, x: &Symbol, reduction: Reduction) -> Result<
 
 /// The mean over everything at the end of a model is its own loss: the mean of each sample is kept apart, so that the
 /// samples stay independent. Their mean is the same number.
-fn per_sample_mean(site: &mut Site<'_, '_>, x: &Symbol, axes: &[usize]) -> Result<Option<Symbol>, OpError> {
+fn per_sample_mean(site: &mut Site<'_>, x: &Symbol, axes: &[usize]) -> Result<Option<Symbol>, OpError> {
     let [a, b] = x.shapes(site.b());
     let batch: Vec<usize> = (0..a.len()).filter(|&d| a[d] != b[d]).collect();
     if site.b().single || axes.len() != a.len() || !site.is_final() || batch != [0] {
@@ -69,7 +69,7 @@ fn per_sample_mean(site: &mut Site<'_, '_>, x: &Symbol, axes: &[usize]) -> Resul
 }
 
 /// The mean of each sample, of a value whose first axis counts samples or samples times positions.
-pub(super) fn sample_means(site: &mut Site<'_, '_>, x: &Symbol) -> Result<Option<Symbol>, OpError> {
+pub(super) fn sample_means(site: &mut Site<'_>, x: &Symbol) -> Result<Option<Symbol>, OpError> {
     let [a, b] = x.shapes(site.b());
     let [p, q] = super::PROBES;
     if a.is_empty() || !a[0].is_multiple_of(p) || a[0] / p * q != b[0] {
@@ -83,7 +83,7 @@ pub(super) fn sample_means(site: &mut Site<'_, '_>, x: &Symbol) -> Result<Option
 
 macro_rules! reductions {
     ($($name:ident = $kind:ident;)*) => {
-        $(pub(super) fn $name(site: &mut Site<'_, '_>) -> Outputs {
+        $(pub(super) fn $name(site: &mut Site<'_>) -> Outputs {
             reduce(site, Reduction::$kind)
         })*
     };
@@ -101,7 +101,7 @@ reductions! {
 
 /// The maximum over these axes.
 pub(super) fn maximum(
-    site: &mut Site<'_, '_>,
+    site: &mut Site<'_>,
     x: &Symbol,
     axes: &[usize],
     keep: bool,
@@ -110,13 +110,13 @@ pub(super) fn maximum(
 }
 
 /// The mean over these axes, which are kept.
-pub(super) fn mean_over(site: &mut Site<'_, '_>, x: &Symbol, axes: &[usize]) -> Result<Symbol, OpError> {
+pub(super) fn mean_over(site: &mut Site<'_>, x: &Symbol, axes: &[usize]) -> Result<Symbol, OpError> {
     over(site, x, axes, true, |axes, keep| Reduce::new(Reduction::Mean, axes, keep))
 }
 
 /// The sum over these axes.
 pub(super) fn sum_over(
-    site: &mut Site<'_, '_>,
+    site: &mut Site<'_>,
     x: &Symbol,
     axes: &[usize],
     keep: bool,
@@ -124,7 +124,7 @@ pub(super) fn sum_over(
     over(site, x, axes, keep, |axes, keep| Reduce::new(Reduction::Sum, axes, keep))
 }
 
-fn extremum(site: &mut Site<'_, '_>, make: fn(&[i64], bool) -> ReduceExtremum) -> Outputs {
+fn extremum(site: &mut Site<'_>, make: fn(&[i64], bool) -> ReduceExtremum) -> Outputs {
     let x = site.input(0)?;
     let named = site.ints("axes", 1)?;
     let axes = eval::reduce_axes(site.node, named, x.rank(site.b()))?;
@@ -136,7 +136,7 @@ fn extremum(site: &mut Site<'_, '_>, make: fn(&[i64], bool) -> ReduceExtremum) -
 }
 
 /// The product over axes; zeros among the factors are no obstacle to the derivatives.
-pub(super) fn prod(site: &mut Site<'_, '_>) -> Outputs {
+pub(super) fn prod(site: &mut Site<'_>) -> Outputs {
     let x = site.input(0)?;
     let named = site.ints("axes", 1)?;
     let axes = eval::reduce_axes(site.node, named, x.rank(site.b()))?;
@@ -147,10 +147,10 @@ pub(super) fn prod(site: &mut Site<'_, '_>) -> Outputs {
     Ok(vec![over(site, &x, &axes, keep, ops::ReduceProduct::new)?])
 }
 
-pub(super) fn max(site: &mut Site<'_, '_>) -> Outputs {
+pub(super) fn max(site: &mut Site<'_>) -> Outputs {
     extremum(site, ReduceExtremum::max)
 }
 
-pub(super) fn min(site: &mut Site<'_, '_>) -> Outputs {
+pub(super) fn min(site: &mut Site<'_>) -> Outputs {
     extremum(site, ReduceExtremum::min)
 }

@@ -17,12 +17,15 @@ use crate::node::{Attribute, Node};
 use crate::roles::{Role, Roles};
 use crate::value::{Data, Value};
 
+/// Most nodes that loops may unroll to.
+const MAX_UNROLLED: usize = 1 << 17;
+
 /// The importer at work.
-pub(crate) struct Walker<'m> {
+pub(crate) struct Walker {
     pub(crate) builder: Builder,
     pub(crate) symbols: BTreeMap<String, Symbol>,
     /// What the interpreter evaluated, in order: the data program is made of these.
-    pub(crate) steps: Vec<Step<'m>>,
+    pub(crate) steps: Vec<Step>,
     /// The batch size that the file declares, if it is fixed.
     pub(crate) declared_batch: Option<usize>,
     /// The output is one loss per sample although the file declares their mean.
@@ -32,29 +35,31 @@ pub(crate) struct Walker<'m> {
     /// The value that the network ends in.
     output: String,
     /// Values that the wanted output depends on; others are not computed.
-    needed: BTreeSet<String>,
+    pub(super) needed: BTreeSet<String>,
+    /// Lists of tensors by name.
+    pub(super) sequences: BTreeMap<String, Vec<Symbol>>,
+    /// Nodes that loops may still unroll.
+    pub(super) unrollable: usize,
     /// Which tensors are parameters.
     roles: Roles,
 }
 
 /// Something the interpreter evaluated.
-pub(crate) enum Step<'m> {
-    /// A node of the file.
-    Node(&'m Node),
-    /// A node that a translation made.
-    Derived(Node),
+pub(crate) enum Step {
+    /// A node of the file, or one that a translation made.
+    Node(Node),
     /// A shape: its entries are affine functions of the batch size, known at the two probes.
     Shape(Known),
 }
 
 /// What a translation works with.
-pub(crate) struct Site<'a, 'm> {
+pub(crate) struct Site<'a> {
     pub(crate) node: &'a Node,
     pub(crate) inputs: &'a [Option<Symbol>],
-    pub(crate) walker: &'a mut Walker<'m>,
+    pub(crate) walker: &'a mut Walker,
 }
 
-impl<'m> Walker<'m> {
+impl Walker {
     pub(crate) fn new(graph: &Graph, wanted: &[String], roles: Roles) -> Self {
         let numbers = graph.initializers.iter().map(|(_, v)| v.len()).fold(0, usize::saturating_add);
         Self {
@@ -66,6 +71,8 @@ impl<'m> Walker<'m> {
             no_ignored_labels: None,
             output: wanted.first().cloned().unwrap_or_default(),
             needed: needed(graph, wanted),
+            sequences: BTreeMap::new(),
+            unrollable: MAX_UNROLLED,
             roles,
         }
     }
@@ -81,6 +88,8 @@ impl<'m> Walker<'m> {
             no_ignored_labels: None,
             output: String::new(),
             needed: BTreeSet::new(),
+            sequences: BTreeMap::new(),
+            unrollable: MAX_UNROLLED,
             roles: Roles::none(),
         }
     }
@@ -91,7 +100,7 @@ impl<'m> Walker<'m> {
     }
 
     /// Follows all needed nodes of a graph.
-    pub(crate) fn graph(&mut self, graph: &'m Graph) -> Result<(), OnnxError> {
+    pub(crate) fn graph(&mut self, graph: &Graph) -> Result<(), OnnxError> {
         for node in &graph.nodes {
             if node.outputs.iter().any(|o| self.needed.contains(o)) {
                 self.visit(node)?;
@@ -100,7 +109,11 @@ impl<'m> Walker<'m> {
         Ok(())
     }
 
-    fn visit(&mut self, node: &'m Node) -> Result<(), OnnxError> {
+    pub(super) fn visit(&mut self, node: &Node) -> Result<(), OnnxError> {
+        self.builder.node = node.name.clone();
+        if self.sequence(node)? {
+            return Ok(());
+        }
         let mut inputs = Vec::with_capacity(node.inputs.len());
         for name in &node.inputs {
             inputs.push(match self.symbols.get(name) {
@@ -109,9 +122,11 @@ impl<'m> Walker<'m> {
                 None => return Err(OnnxError::Invalid(format!("no value for `{name}`"))),
             });
         }
-        self.builder.node = node.name.clone();
-        if node.op_type == "If" && node.domain.is_empty() {
-            return self.branch(node, &inputs);
+        match node.op_type.as_str() {
+            "If" if node.domain.is_empty() => return self.branch(node, &inputs),
+            "Loop" if node.domain.is_empty() => return self.unrolled_loop(node, &inputs),
+            "Scan" if node.domain.is_empty() => return self.unrolled_scan(node, &inputs),
+            _ => {}
         }
         if let Some(symbol) = self.stored_weight(node, &inputs).map_err(|e| failed(node, e))? {
             self.symbols.insert(node.outputs[0].clone(), symbol);
@@ -124,7 +139,11 @@ impl<'m> Walker<'m> {
                     [Symbol::Known(k)] if matches!(node.op_type.as_str(), "Shape" | "Size") => {
                         Some(Step::Shape(k.clone()))
                     }
-                    _ => Some(Step::Node(node)),
+                    // What does not depend on the data is known already.
+                    known if known.iter().all(|s| matches!(s, Symbol::Known(k) if k.fixed().is_some())) => {
+                        None
+                    }
+                    _ => Some(Step::Node(node.clone())),
                 };
                 self.steps.extend(step);
                 outputs
@@ -181,6 +200,25 @@ impl<'m> Walker<'m> {
         }
     }
 
+    /// Gives a symbol another name; what the interpreter computes is then found under both.
+    pub(super) fn alias(&mut self, name: &str, symbol: Symbol) {
+        if let Symbol::Known(known) | Symbol::Data(known) = &symbol
+            && known.name != name
+            && (matches!(symbol, Symbol::Data(_)) || known.fixed().is_none())
+        {
+            self.steps.push(Step::Node(Node {
+                name: name.into(),
+                op_type: "Identity".into(),
+                domain: String::new(),
+                opset: 13,
+                inputs: vec![known.name.clone()],
+                outputs: vec![name.into()],
+                attributes: BTreeMap::new(),
+            }));
+        }
+        self.symbols.insert(name.into(), symbol);
+    }
+
     /// Adds a note for the user, once.
     pub(crate) fn note(&mut self, text: &str) {
         if !self.builder.notes.iter().any(|n| n == text) {
@@ -219,7 +257,7 @@ impl<'m> Walker<'m> {
         Symbol::Weight { candidate: candidates.len() - 1, view: identity(rank), value }
     }
 
-    fn branch(&mut self, node: &'m Node, inputs: &[Option<Symbol>]) -> Result<(), OnnxError> {
+    fn branch(&mut self, node: &Node, inputs: &[Option<Symbol>]) -> Result<(), OnnxError> {
         let condition = inputs.first().and_then(Option::as_ref);
         let chosen = condition
             .ok_or_else(|| OpError::new("no condition"))
@@ -236,7 +274,7 @@ impl<'m> Walker<'m> {
             let symbol = self.symbols.get(&inner.name).cloned();
             let symbol =
                 symbol.ok_or_else(|| OnnxError::Invalid(format!("no value for `{}`", inner.name)))?;
-            self.symbols.insert(outer.clone(), symbol);
+            self.alias(outer, symbol);
         }
         Ok(())
     }
@@ -258,7 +296,7 @@ impl<'m> Walker<'m> {
             cast.inputs.truncate(1);
             cast.attributes = BTreeMap::from([("to".into(), to)]);
             let found = self.interpret(&cast, &[Some(x.clone())])?;
-            self.steps.push(Step::Derived(cast));
+            self.steps.push(Step::Node(cast));
             return Ok(found);
         }
         if let ("Shape" | "Size", Some(Some(x))) = (node.op_type.as_str(), inputs.first()) {
@@ -352,7 +390,16 @@ pub(crate) fn find(node: &Node) -> Option<Translate> {
     Some(TRANSLATIONS[found].1)
 }
 
+/// Operators that draw random numbers.
+const RANDOM: [&str; 6] =
+    ["Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"];
+
 fn unsupported(node: &Node) -> OnnxError {
+    if RANDOM.contains(&node.op_type.as_str()) && node.domain.is_empty() {
+        let text = "it draws random numbers, so that the loss is no function of the parameters; export the model with the noise as \
+                    an input (one draw for each sample), or without it";
+        return failed(node, OpError::new(text));
+    }
     let mut names: BTreeSet<&str> = TRANSLATIONS.iter().map(|t| t.0).collect();
     names.extend(eval::OPERATORS.iter().map(|o| o.0));
     if eval::find(&node.op_type).is_some() && node.domain.is_empty() {
@@ -367,7 +414,7 @@ fn unsupported(node: &Node) -> OnnxError {
 }
 
 /// Names of all values that the wanted ones depend on; both branches of an `If` count.
-fn needed(graph: &Graph, wanted: &[String]) -> BTreeSet<String> {
+pub(super) fn needed(graph: &Graph, wanted: &[String]) -> BTreeSet<String> {
     let mut needed: BTreeSet<String> = wanted.iter().cloned().collect();
     for node in graph.nodes.iter().rev() {
         if node.outputs.iter().any(|o| needed.contains(o)) {
@@ -383,7 +430,7 @@ fn needed(graph: &Graph, wanted: &[String]) -> BTreeSet<String> {
     needed
 }
 
-impl Site<'_, '_> {
+impl Site<'_> {
     /// The builder.
     pub(crate) fn b(&mut self) -> &mut Builder {
         &mut self.walker.builder
@@ -439,7 +486,7 @@ impl Site<'_, '_> {
         let symbol = symbol
             .ok_or_else(|| OpError::new(format!("{op_type} of something that depends on parameters")))?;
         self.walker.symbols.insert(node.outputs[0].clone(), symbol.clone());
-        self.walker.steps.push(Step::Derived(node));
+        self.walker.steps.push(Step::Node(node));
         Ok(symbol)
     }
 
