@@ -37,6 +37,9 @@ impl RunArguments {
     /// Loads model and data and says what a user should know of them. `other`: the other split too.
     pub fn load(&self, other: bool) -> Result<NetworkSubject, Failure> {
         let subject = self.subject.subject(other)?;
+        for line in &subject.about {
+            terminal::note(line)?;
+        }
         for note in &subject.model.notes {
             terminal::note(format!("note: {note}"))?;
         }

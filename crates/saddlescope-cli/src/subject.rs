@@ -5,11 +5,13 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args;
+use saddlescope::data::weights::TensorMap;
 use saddlescope::data::{DataSource, Dataset, Normalization, Split, parse_samples};
 use saddlescope::model::{self, Model};
 use saddlescope::nn::Dtype;
 use saddlescope::nn::network::LossKind;
 use saddlescope::nn::risk::RiskOptions;
+use saddlescope::onnx::{ImportOptions, LossSuggestion};
 use saddlescope::{NetworkRisk, NetworkSubject};
 
 use crate::failure::Failure;
@@ -24,6 +26,10 @@ pub struct SubjectArguments {
     /// Trained weights (safetensors with PyTorch's state-dict names); embedded ones where the model has them.
     #[arg(long, value_name = "FILE")]
     pub weights: Option<PathBuf>,
+
+    /// Names of an ONNX file's parameters: those of the tensors in this safetensors file; every other tensor is a constant.
+    #[arg(long, value_name = "FILE")]
+    pub parameters_from: Option<PathBuf>,
 
     /// Data: digits, cifar10:DIR, cifar100:DIR, mnist:DIR, npz:FILE, npy:X,Y, safetensors:FILE or folder:DIR.
     #[arg(long, value_name = "SOURCE")]
@@ -45,7 +51,8 @@ pub struct SubjectArguments {
     #[arg(long, value_name = "NAME")]
     pub normalize: Option<String>,
 
-    /// Loss: cross-entropy, mse, bce, nll, probabilities or own; default: what suits the targets.
+    /// Loss: cross-entropy, soft-cross-entropy, mse (½ Σ over outputs, mean over samples), mse-mean (mean over elements, as
+    /// PyTorch's MSELoss), bce, nll, probabilities or own; default: what suits model and targets, or a question.
     #[arg(long, value_name = "LOSS")]
     pub loss: Option<String>,
 
@@ -95,7 +102,12 @@ fn bad<E: std::error::Error + Send + Sync + 'static>(what: &'static str) -> impl
 impl SubjectArguments {
     /// The model as given, nothing frozen.
     pub fn whole_model(&self, data: Option<&Dataset>) -> Result<Model, Failure> {
-        model::load(&self.model, self.weights.as_deref(), data)
+        let mut options = data.map_or_else(ImportOptions::default, ImportOptions::for_dataset);
+        if let Some(path) = &self.parameters_from {
+            let tensors = TensorMap::read(path).map_err(bad("--parameters-from"))?;
+            options.parameters = Some(tensors.iter().map(|(name, _)| name.to_string()).collect());
+        }
+        model::load_with(&self.model, self.weights.as_deref(), &options)
             .map_err(|e| Failure::BadInput(anyhow::Error::new(e).context("--model")))
     }
 
@@ -147,14 +159,38 @@ impl SubjectArguments {
         let data = source.load(split, range, self.normalization()?).map_err(bad("--data"))?;
         let mut model = self.whole_model(Some(&data))?;
         let loss = match &self.loss {
-            Some(text) => LossKind::parse(text).ok_or_else(|| {
-                Failure::bad_input(format!(
-                    "--loss {text}: expected cross-entropy, mse, bce, nll, probabilities or own"
-                ))
-            })?,
-            None => model.default_loss(&data),
+            Some(text) => {
+                let loss = LossKind::parse(text).ok_or_else(|| {
+                    Failure::bad_input(format!(
+                        "--loss {text}: expected one of {}",
+                        LossKind::NAMES.join(", ")
+                    ))
+                })?;
+                LossSuggestion { loss, guess: false, reason: "as given".into() }
+            }
+            None => model.suggest_loss(&data).map_err(bad("--loss"))?,
         };
+        let chosen = loss;
+        let loss = chosen.loss;
         self.finish(&mut model, loss)?;
+        // The first samples of the data, in order, are those that were exported.
+        let from_start = self.samples.as_deref().is_none_or(|s| parse_samples(s).is_ok_and(|r| r.start == 0));
+        if from_start && self.batch_norm == "eval" && self.weights.is_none() {
+            let differences = model
+                .compare_with_export(loss, &data)
+                .map_err(|e| Failure::BadInput(anyhow::Error::new(e)))?;
+            match differences {
+                Some(differences) if !differences.is_empty() => {
+                    return Err(Failure::bad_input(format!(
+                        "{}: the file computes another loss than the model that was exported: {}. See docs/from-pytorch.md, Traps",
+                        self.model,
+                        differences.join("; ")
+                    )));
+                }
+                _ => {}
+            }
+        }
+        model.notes.extend(model.data_notes(&data));
         let slice_count = self.slice_samples.unwrap_or(256).clamp(1, data.samples());
         let mut identity = std::collections::BTreeMap::new();
         identity.insert("data".into(), source.to_string().into());
@@ -184,8 +220,33 @@ impl SubjectArguments {
             }
             None => None,
         };
+        let about = self.about(&model, &chosen, data.samples());
         let risk = risk.with_identity(identity);
-        Ok(NetworkSubject { model, risk, split: self.split.clone(), slices, other })
+        Ok(NetworkSubject { about, model, risk, split: self.split.clone(), slices, other })
+    }
+
+    /// What is analysed, in sentences.
+    fn about(&self, model: &Model, loss: &LossSuggestion, samples: usize) -> Vec<String> {
+        let how = if loss.guess { "a guess: " } else { "" };
+        let graph = &model.network.graph;
+        let buffers: usize = graph.buffers().iter().map(|b| b.values.len()).sum();
+        let mut about = vec![
+            format!("Loss: {} ({how}{}), {}.", loss.loss.name(), loss.reason, loss.loss.reduction()),
+            format!(
+                "{} parameters in {} tensors; {buffers} numbers in {} buffers are held fixed.",
+                model.theta.len(),
+                graph.parameters().len(),
+                graph.buffers().len()
+            ),
+            format!("{samples} samples of the {} split.", self.split),
+        ];
+        if graph.nodes().iter().any(|n| n.op.name() == "BatchNormalization") {
+            about.push(match self.batch_norm.as_str() {
+                "train" => "Batch norm uses the statistics of the whole batch (train).".into(),
+                _ => "Batch norm uses its running statistics (eval).".to_string(),
+            });
+        }
+        about
     }
 
     fn risk(

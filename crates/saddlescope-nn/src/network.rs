@@ -9,7 +9,7 @@ use crate::graph::{DataInput, Graph, GraphError, ParameterKind, ValueId};
 use crate::op::numel;
 use crate::ops::loss::{
     BinaryCrossEntropyWithLogits, CrossEntropy, CrossEntropyOfProbabilities, NegativeLogLikelihood,
-    SquaredError,
+    SoftCrossEntropy, SquaredError,
 };
 use crate::risk::{Numbers, Objective};
 use saddlescope_data::weights::{ExpectedTensor, TensorData, TensorMap, WeightsError};
@@ -31,8 +31,15 @@ pub struct Network {
 pub enum LossKind {
     /// Mean softmax cross-entropy of logits.
     CrossEntropy,
-    /// (1/2T) Σ ‖y − f‖² (equation 2.7).
+    /// Mean over samples (and positions) of the softmax cross-entropy of logits against a weight for every class: one-hot
+    /// rows or smoothed labels.
+    SoftCrossEntropy,
+    /// (1/2T) Σ ‖y − f‖² (equation 2.7): ½, summed over the outputs of a sample, mean over samples. PyTorch's `MSELoss` is
+    /// this times 2 / outputs.
     SquaredError,
+    /// (1/(T·outputs)) Σ ‖y − f‖²: the mean over all elements, as PyTorch's `MSELoss` and `mse_loss`. It is
+    /// [`LossKind::SquaredError`] times 2 / outputs.
+    MeanSquaredError,
     /// Mean binary cross-entropy of logits, over samples and outputs.
     BinaryCrossEntropyWithLogits,
     /// Mean of −f_label for outputs that are log-probabilities.
@@ -48,7 +55,9 @@ impl LossKind {
     pub fn parse(text: &str) -> Option<Self> {
         Some(match text {
             "cross-entropy" => Self::CrossEntropy,
+            "soft-cross-entropy" => Self::SoftCrossEntropy,
             "mse" | "squared-error" => Self::SquaredError,
+            "mse-mean" | "mean-squared-error" => Self::MeanSquaredError,
             "bce" | "binary-cross-entropy" => Self::BinaryCrossEntropyWithLogits,
             "nll" => Self::NegativeLogLikelihood,
             "probabilities" => Self::CrossEntropyOfProbabilities,
@@ -57,11 +66,31 @@ impl LossKind {
         })
     }
 
+    /// The names that [`LossKind::parse`] reads, one for each loss.
+    pub const NAMES: [&'static str; 8] =
+        ["cross-entropy", "soft-cross-entropy", "mse", "mse-mean", "bce", "nll", "probabilities", "own"];
+
+    /// What is summed and what averaged, in words.
+    pub fn reduction(self) -> &'static str {
+        match self {
+            Self::CrossEntropy
+            | Self::SoftCrossEntropy
+            | Self::NegativeLogLikelihood
+            | Self::CrossEntropyOfProbabilities => "mean over samples and positions",
+            Self::SquaredError => "½ of the sum over outputs, mean over samples",
+            Self::MeanSquaredError => "mean over samples and outputs, as PyTorch's MSELoss",
+            Self::BinaryCrossEntropyWithLogits => "mean over samples and outputs",
+            Self::Own => "mean over samples of what the model computes",
+        }
+    }
+
     /// The name that [`LossKind::parse`] reads.
     pub fn name(self) -> &'static str {
         match self {
             Self::CrossEntropy => "cross-entropy",
+            Self::SoftCrossEntropy => "soft-cross-entropy",
             Self::SquaredError => "mse",
+            Self::MeanSquaredError => "mse-mean",
             Self::BinaryCrossEntropyWithLogits => "bce",
             Self::NegativeLogLikelihood => "nll",
             Self::CrossEntropyOfProbabilities => "probabilities",
@@ -249,7 +278,8 @@ impl Network {
         let inputs = [self.output, target];
         let node = match loss {
             LossKind::CrossEntropy => graph.node("loss", CrossEntropy, &inputs),
-            LossKind::SquaredError => graph.node("loss", SquaredError, &inputs),
+            LossKind::SoftCrossEntropy => graph.node("loss", SoftCrossEntropy, &inputs),
+            LossKind::SquaredError | LossKind::MeanSquaredError => graph.node("loss", SquaredError, &inputs),
             LossKind::BinaryCrossEntropyWithLogits => {
                 graph.node("loss", BinaryCrossEntropyWithLogits, &inputs)
             }
@@ -322,8 +352,14 @@ fn targets(loss: LossKind, dataset: &Dataset, output: &[usize]) -> Result<BoundT
                     format!("shape {shape:?}"),
                 ));
             }
-            let each = if loss == LossKind::BinaryCrossEntropyWithLogits { numel(shape) } else { 1 };
-            Ok((output[1..].to_vec(), values.clone(), None, (samples * each) as f64))
+            let each = match loss {
+                LossKind::BinaryCrossEntropyWithLogits => numel(shape) as f64,
+                // The operation has the factor ½ and no mean over the outputs.
+                LossKind::MeanSquaredError => numel(shape) as f64 / 2.0,
+                LossKind::SoftCrossEntropy => (numel(shape) / outputs.max(1)) as f64,
+                _ => 1.0,
+            };
+            Ok((output[1..].to_vec(), values.clone(), None, samples as f64 * each))
         }
         Targets::Classes { classes, .. } => Err(wrong(
             if classification { "labels" } else { "values" },

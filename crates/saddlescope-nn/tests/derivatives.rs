@@ -217,3 +217,16 @@ fn quotients_of_chunks_average_to_the_quotient() {
         report.quotients[0].iter().zip(&report.chunk_samples).map(|(q, s)| q * *s as f64 / 50.0).sum();
     assert!((mean - dot(&v, &hv)).abs() < 1e-12 * mean.abs().max(1.0));
 }
+
+#[test]
+fn pytorchs_mean_squared_error_is_the_papers_times_two_over_the_outputs() {
+    let network = zoo::mlp("net", &[5], &[7, 6], 3, zoo::Activation::Tanh);
+    let data = regression(&[5], 11, 3, 2);
+    let theta = theta(&network, 3);
+    let at = |loss| risk::<f64>(&network, loss, &data, options(1, 3, 0)).evaluate(&theta).loss;
+    let (paper, torch) = (at(LossKind::SquaredError), at(LossKind::MeanSquaredError));
+    // The same sum, divided by another number.
+    assert!((torch - paper * 2.0 / 3.0).abs() < 1e-15 * torch, "{torch} and {paper}");
+    check(&network, LossKind::MeanSquaredError, &data, 1e-6);
+    check(&network, LossKind::SoftCrossEntropy, &data, 1e-6);
+}

@@ -38,7 +38,7 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
     let (what, micro) = (text(2, "kept"), text(3, "0").parse::<usize>()?);
     let data = DataSource::parse(&format!("npz:{data}"))?.load(Split::Train, None, None)?;
     let model = OnnxModel::load(Path::new(model), &ImportOptions::for_dataset(&data))?;
-    let loss = model.default_loss(&data);
+    let loss = model.suggest_loss(&data)?.loss;
     let objective = model.network_for(loss).objective(loss, &model.prepare(&data)?)?;
     let keep_bytes = if matches!(what.as_str(), "kept" | "block" | "profile-kept") { 8 << 30 } else { 0 };
     let options = RiskOptions { threads, micro_batch: (micro > 0).then_some(micro), keep_bytes };

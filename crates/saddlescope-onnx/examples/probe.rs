@@ -15,6 +15,7 @@ use std::time::Instant;
 
 use saddlescope_data::weights::TensorMap;
 use saddlescope_data::{DataSource, Split};
+use saddlescope_nn::network::LossKind;
 use saddlescope_nn::op::Element;
 use saddlescope_nn::risk::{Curvature, Objective, Risk, RiskOptions};
 use saddlescope_onnx::{ImportOptions, OnnxModel};
@@ -61,7 +62,10 @@ fn run() -> Result<(), Box<dyn Error>> {
     if v.len() != tensors.iter().map(|(_, t)| t.data.len()).sum::<usize>() {
         return Err("the probe holds more than the model's parameters".into());
     }
-    let loss = model.default_loss(&data);
+    let loss = match rest.get(1).map(|name| LossKind::parse(name).ok_or(format!("unknown loss `{name}`"))) {
+        Some(named) => named?,
+        None => model.suggest_loss(&data)?.loss,
+    };
     let objective = model.network_for(loss).objective(loss, &model.prepare(&data)?)?;
     println!("{} parameters, {} samples, loss {}", v.len(), data.samples(), loss.name());
     let reference: Option<serde_json::Value> = rest

@@ -28,7 +28,7 @@ pub(super) fn classes_last(order: &[usize]) -> Vec<usize> {
 
 /// How the model ends, and the name of the value before the last operation where that is to be left to the loss.
 pub(super) fn ending(
-    walker: &Walker<'_>,
+    walker: &Walker,
     nodes: &[Node],
     output: &str,
 ) -> Result<(Ending, Option<String>), OnnxError> {
@@ -77,7 +77,7 @@ fn origin<'a>(nodes: &'a [Node], value: &str, handing_on: &[&str]) -> Option<&'a
 }
 
 /// `z` where `node` is the division of `exp z / Σ exp z` over the classes, as exporters from other frameworks write a softmax.
-fn written_out_softmax(walker: &Walker<'_>, nodes: &[Node], node: &Node) -> Option<String> {
+fn written_out_softmax(walker: &Walker, nodes: &[Node], node: &Node) -> Option<String> {
     let [exponential, sum] = node.inputs.as_slice() else { return None };
     let exp = producer(nodes, exponential).filter(|n| n.op_type == "Exp")?;
     let logits = exp.inputs.first()?;

@@ -4,13 +4,27 @@ use std::path::PathBuf;
 
 /// What went wrong inside one operator or tensor; the caller adds which one and in which file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct OpError(String);
+#[error("{text}")]
+pub struct OpError {
+    text: String,
+    /// More would have been computed than is allowed at once.
+    too_much: bool,
+}
 
 impl OpError {
     /// An error with this text.
     pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
+        Self { text: text.into(), too_much: false }
+    }
+
+    /// An error about more than may be computed at once: less at once may do.
+    pub(crate) fn too_much(text: impl Into<String>) -> Self {
+        Self { text: text.into(), too_much: true }
+    }
+
+    /// Whether less at once may do.
+    pub(crate) fn is_too_much(&self) -> bool {
+        self.too_much
     }
 }
 
@@ -60,6 +74,16 @@ pub enum OnnxError {
         /// What is wrong.
         reason: OpError,
     },
+}
+
+impl OnnxError {
+    /// Whether computing less at once may do.
+    pub(crate) fn is_too_much(&self) -> bool {
+        match self {
+            Self::Tensor { reason, .. } | Self::Node { reason, .. } => reason.is_too_much(),
+            _ => false,
+        }
+    }
 }
 
 impl From<std::num::TryFromIntError> for OpError {

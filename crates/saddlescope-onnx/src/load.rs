@@ -2,14 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::OnceLock;
 
 use super::ending::{Ending, classes_last, ending};
 use super::error::{OnnxError, OpError};
 use super::model::{Declaration, Dim, Model};
-use super::translate::{DataProgram, DraftId, Feed, Symbol, Walker, data_symbol, identity, weight_symbol};
+use super::reference::Reference;
+use super::roles::{ParameterSource, Role, Roles};
+use super::translate::{DataProgram, DraftId, Feed, Symbol, Walker, data_symbol, identity};
 use super::value::Value;
-use saddlescope_data::{Dataset, Targets};
+use saddlescope_data::Dataset;
 use saddlescope_nn::graph::ValueId;
 use saddlescope_nn::network::{LossKind, Network};
 
@@ -22,6 +25,9 @@ pub struct ImportOptions {
     pub sample_shapes: BTreeMap<String, Vec<usize>>,
     /// Which output to use; the first if nothing is said.
     pub output: Option<String>,
+    /// Names of the parameters (for example those of a safetensors file); every other tensor is then a constant. Where nothing is
+    /// said, the file is asked, and where that says nothing either, it is assumed.
+    pub parameters: Option<BTreeSet<String>>,
 }
 
 impl ImportOptions {
@@ -32,7 +38,7 @@ impl ImportOptions {
         if let [only] = dataset.inputs() {
             sample_shapes.insert(String::new(), only.shape_per_sample.clone());
         }
-        Self { sample_shapes, output: None }
+        Self { sample_shapes, ..Self::default() }
     }
 }
 
@@ -50,8 +56,14 @@ pub struct OnnxModel {
     pub inputs: Vec<ModelInput>,
     /// Float initialisers that the output does not depend on.
     pub unused: Vec<String>,
-    /// Float initialisers that were taken for constants rather than parameters, with the reason.
+    /// Float tensors that were taken for constants rather than parameters, with the reason.
     pub constants: Vec<(String, String)>,
+    /// How it is known which tensors are parameters.
+    pub parameter_source: ParameterSource,
+    /// Other names of parameters, where the file says them: `lm_head.weight` for a tied `wte.weight`.
+    pub ties: BTreeMap<String, Vec<String>>,
+    /// What PyTorch computed when the network was exported, if the file has it.
+    pub reference: Option<Reference>,
     /// What the user should know: traps of exporters that were found.
     pub notes: Vec<String>,
     /// Program that wrote the file.
@@ -99,18 +111,20 @@ impl OnnxModel {
                 options.output.as_deref().unwrap_or("")
             ))
         })?;
-        let mut walker = Walker::new(graph, std::slice::from_ref(&output));
+        let reference = Reference::read(&model.metadata)?;
+        let roles = Roles::new(model, options.parameters.as_ref())?;
+        let mut walker = Walker::new(graph, std::slice::from_ref(&output), roles.clone());
         let inputs = declare_inputs(&mut walker, &graph.inputs, options)?;
-        let places = declare_initializers(&mut walker, &graph.initializers);
+        let set_aside = declare_initializers(&mut walker, &graph.initializers, &roles);
         walker.graph(graph).map_err(|e| explain(e, walker.declared_batch))?;
 
         let (ending, before) = ending(&walker, &graph.nodes, &output)?;
-        let place = |walker: &mut Walker<'_>, name: &str| -> Result<[DraftId; 2], OnnxError> {
+        let place = |walker: &mut Walker, name: &str| -> Result<[DraftId; 2], OnnxError> {
             let symbol = walker.symbols.get(name).cloned();
             let symbol = symbol.ok_or_else(|| OnnxError::Invalid(format!("no value for `{name}`")))?;
             let of_output = |reason| OnnxError::Tensor { name: name.to_string(), reason };
             let Symbol::Engine(tensor) = symbol else {
-                return Err(of_output(OpError::new("the output does not depend on any parameter")));
+                return Err(of_output(OpError::new(no_parameters(&roles, &set_aside))));
             };
             let plain = walker.builder.moved(&tensor, &identity(tensor.order.len())).map_err(of_output)?;
             let last = walker.builder.moved(&tensor, &classes_last(&tensor.order)).map_err(of_output)?;
@@ -127,23 +141,27 @@ impl OnnxModel {
                 let [a, b] = walker.builder.draft.shape(values);
                 a == b && a.iter().all(|&d| d == 1)
             };
-        let notes = notes(&walker, model);
+        let mut notes = notes(&walker, model, &roles);
         let builder = std::mem::take(&mut walker.builder);
         let names: Vec<String> = builder.draft.candidates.iter().map(|c| c.name.clone()).collect();
+        let stored: Vec<_> = builder.draft.candidates.iter().map(|c| c.value.clone()).collect();
         let constant: BTreeSet<usize> = builder.constants.keys().copied().collect();
-        let constants: Vec<(String, String)> =
-            builder.constants.iter().map(|(c, why)| (names[*c].clone(), why.clone())).collect();
+        let used_as_constants = builder.constants.iter().map(|(c, why)| (names[*c].clone(), why.clone()));
+        let set_aside = set_aside.into_iter().filter(|(name, _)| !builder.statistics.contains(name));
+        let constants: Vec<(String, String)> = used_as_constants.chain(set_aside).collect();
         let statistics = builder.buffer_candidates;
         let done = builder.draft.finish(&[logits, classes, values]);
+        if done.parameters.is_empty() {
+            return Err(OnnxError::Invalid(no_parameters(&roles, &constants)));
+        }
         let used: BTreeSet<&str> = done.graph.data_inputs().iter().map(|d| d.name.as_str()).collect();
         let feeds: Vec<Feed> =
             builder.feeds.into_iter().filter(|f| used.contains(f.value.as_str())).collect();
         let program = DataProgram::new(&walker, &inputs, feeds)?;
         let mut theta = Vec::with_capacity(done.graph.parameter_count());
         for &c in &done.parameters {
-            let value = &graph.initializers[places[c]].1;
             theta.extend(
-                value.to_f64s().map_err(|reason| OnnxError::Tensor { name: names[c].clone(), reason })?,
+                stored[c].to_f64s().map_err(|reason| OnnxError::Tensor { name: names[c].clone(), reason })?,
             );
         }
         let parameters: BTreeSet<usize> = done.parameters.iter().copied().collect();
@@ -151,6 +169,10 @@ impl OnnxModel {
             .filter(|c| !parameters.contains(c) && !statistics.contains(c) && !constant.contains(c))
             .map(|c| names[c].clone())
             .collect();
+        let ours: Vec<String> = done.parameters.iter().map(|&c| names[c].clone()).collect();
+        notes.extend(assumptions(&roles, &ours, &constants));
+        let ties =
+            ours.iter().map(|n| (n.clone(), roles.ties(n))).filter(|(_, ties)| !ties.is_empty()).collect();
         let [logits, classes, values] = done.outputs[..] else {
             return Err(OnnxError::Invalid("the output was lost".into()));
         };
@@ -161,6 +183,9 @@ impl OnnxModel {
             inputs: program.inputs().to_vec(),
             unused,
             constants,
+            parameter_source: roles.source,
+            ties,
+            reference,
             notes,
             producer: model.producer.clone(),
             opset: model.opset,
@@ -192,25 +217,36 @@ impl OnnxModel {
     /// file's own output.
     pub fn network_for(&self, loss: LossKind) -> Network {
         let output = match (loss, self.ending) {
-            (LossKind::CrossEntropy, Ending::Softmax | Ending::LogSoftmax)
+            (LossKind::CrossEntropy | LossKind::SoftCrossEntropy, Ending::Softmax | Ending::LogSoftmax)
             | (LossKind::BinaryCrossEntropyWithLogits, Ending::Sigmoid) => self.network.output,
-            (LossKind::SquaredError | LossKind::BinaryCrossEntropyWithLogits | LossKind::Own, _) => {
-                self.values
-            }
+            (
+                LossKind::SquaredError
+                | LossKind::MeanSquaredError
+                | LossKind::BinaryCrossEntropyWithLogits
+                | LossKind::Own,
+                _,
+            ) => self.values,
             _ => self.classes,
         };
         Network { output, ..self.network.clone() }
     }
 
-    /// The loss that suits the model's ending and the data's targets.
-    pub fn default_loss(&self, dataset: &Dataset) -> LossKind {
-        match (self.ending, dataset.targets()) {
-            (Ending::Loss, _) | (_, Targets::None) => LossKind::Own,
-            (Ending::Sigmoid, Targets::Values { .. }) => LossKind::BinaryCrossEntropyWithLogits,
-            (_, Targets::Values { .. }) => LossKind::SquaredError,
-            (Ending::Sigmoid, _) => LossKind::BinaryCrossEntropyWithLogits,
-            _ => LossKind::CrossEntropy,
+    /// What the user should know about this data set: arrays that the network does not take.
+    pub fn data_notes(&self, dataset: &Dataset) -> Vec<String> {
+        let unused = self.program.unused(dataset);
+        if unused.is_empty() {
+            return vec![];
         }
+        vec![format!("the network does not take the data set's {}", listed(&unused))]
+    }
+}
+
+/// Names as a list in words, the first eight of them.
+fn listed(names: &[String]) -> String {
+    let shown: Vec<String> = names.iter().take(8).map(|n| format!("`{n}`")).collect();
+    match names.len().saturating_sub(8) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
     }
 }
 
@@ -230,7 +266,7 @@ fn explain(error: OnnxError, declared_batch: Option<usize>) -> OnnxError {
 }
 
 fn declare_inputs(
-    walker: &mut Walker<'_>,
+    walker: &mut Walker,
     declared: &[Declaration],
     options: &ImportOptions,
 ) -> Result<Vec<ModelInput>, OnnxError> {
@@ -278,39 +314,87 @@ fn declare_inputs(
     Ok(inputs)
 }
 
-/// Float tensors of more than one number may be parameters; for each such candidate, its place among the initialisers.
-fn declare_initializers(walker: &mut Walker<'_>, initializers: &[(String, Value)]) -> Vec<usize> {
-    let mut candidates = Vec::new();
-    for (i, (name, value)) in initializers.iter().enumerate() {
-        let symbol = if is_candidate(name, value) {
-            let candidate = walker.candidate(name, value.shape());
-            candidates.push(i);
-            weight_symbol(candidate, value)
-        } else {
-            Walker::known(name, value.clone())
+/// Declares the initialisers; returns those that were taken for constants although they might be parameters, with the reason.
+fn declare_initializers(
+    walker: &mut Walker,
+    initializers: &[(String, Value)],
+    roles: &Roles,
+) -> Vec<(String, String)> {
+    let mut set_aside = Vec::new();
+    for (name, value) in initializers {
+        let symbol = match roles.of(name, value) {
+            Role::Parameter => walker.candidate(name, Rc::new(value.clone())),
+            Role::Plain => Walker::known(name, value.clone()),
+            Role::Constant(reason) => {
+                set_aside.push((name.clone(), reason));
+                Walker::known(name, value.clone())
+            }
         };
         walker.symbols.insert(name.clone(), symbol);
     }
-    candidates
+    set_aside
 }
 
-/// Whether a float initialiser may be a parameter.
-fn is_candidate(name: &str, value: &Value) -> bool {
-    let Ok(numbers) = value.as_floats() else { return false };
-    // Single numbers that an exporter made (`val_12`, `/layer/Constant_output_0`) are constants of formulas; those that
-    // carry the name of a module's attribute (`block.0.alpha`) are parameters.
-    let single_constant =
-        numbers.len() == 1 && (!name.contains('.') || name.starts_with('/') || name.starts_with("onnx::"));
-    // Masks hold −∞ or the lowest number there is; weights do not.
-    !numbers.is_empty() && !single_constant && numbers.iter().all(|x| x.is_finite() && x.abs() < 1e30)
+/// Why a model without parameters is refused.
+fn no_parameters(roles: &Roles, constants: &[(String, String)]) -> String {
+    let mut text = "the output does not depend on any parameter".to_string();
+    match roles.source {
+        ParameterSource::Given => text += "; no tensor of the file has one of the names that were given",
+        ParameterSource::List | ParameterSource::Signature => {
+            text += "; no tensor of the file has one of the names in its list of parameters";
+        }
+        ParameterSource::Assumed => {}
+    }
+    if !constants.is_empty() {
+        let each: Vec<String> =
+            constants.iter().take(8).map(|(name, why)| format!("`{name}` ({why})")).collect();
+        text += &format!("; taken for constants: {}", each.join(", "));
+    }
+    text + ". Name the parameters (those of a safetensors file, for example), or export the model with its weights as initialisers"
+}
+
+/// What was assumed about parameters, and what the file's list names but does not hold.
+fn assumptions(roles: &Roles, parameters: &[String], constants: &[(String, String)]) -> Vec<String> {
+    let mut notes = Vec::new();
+    let by_guess: Vec<String> = match roles.source {
+        ParameterSource::Given | ParameterSource::List => vec![],
+        ParameterSource::Signature => parameters.iter().filter(|n| !roles.is_declared(n)).cloned().collect(),
+        ParameterSource::Assumed => parameters.to_vec(),
+    };
+    if !by_guess.is_empty() {
+        let set_aside: Vec<String> = constants.iter().map(|(name, _)| name.clone()).collect();
+        let (who, rest) = if roles.source == ParameterSource::Assumed {
+            ("the file does not say which tensors are parameters", set_aside)
+        } else {
+            ("the file's list of parameters does not name all tensors that could be parameters", vec![])
+        };
+        let constants =
+            if rest.is_empty() { String::new() } else { format!("; taken for constants: {}", listed(&rest)) };
+        notes.push(format!("{who}; assumed to be parameters: {}{constants}", listed(&by_guess)));
+    }
+    let there = |name: &str| parameters.iter().any(|p| p == name || roles.ties(p).iter().any(|t| t == name));
+    let missing: Vec<String> =
+        roles.declared().iter().filter(|d| d.used && !there(&d.name)).map(|d| d.name.clone()).collect();
+    if !missing.is_empty() {
+        notes.push(format!(
+            "declared as parameters, but not used by the file's output: {} (the loss does not depend on them, or the exporter \
+             folded them into other tensors or wrote equal tensors once)",
+            listed(&missing)
+        ));
+    }
+    notes
 }
 
 /// Traps of exporters that can be seen in the file.
-fn notes(walker: &Walker<'_>, model: &Model) -> Vec<String> {
+fn notes(walker: &Walker, model: &Model, roles: &Roles) -> Vec<String> {
     let mut notes = walker.builder.notes.clone();
     let count = |op: &str| model.graph.nodes.iter().filter(|n| n.op_type == op).count();
     let biased = model.graph.nodes.iter().filter(|n| n.op_type == "Conv" && n.inputs.len() > 2).count();
-    if count("Conv") > 2 && count("BatchNormalization") == 0 && biased == count("Conv") {
+    // A list of parameters would show what was folded; networks with another normalisation are seldom trained with this one.
+    let other = ["LayerNormalization", "InstanceNormalization", "GroupNormalization", "RMSNormalization"];
+    let normalised_otherwise = other.iter().any(|op| count(op) > 0);
+    let unknown = roles.source == ParameterSource::Assumed && !normalised_otherwise;
+    if unknown && count("Conv") > 2 && count("BatchNormalization") == 0 && biased == count("Conv") {
         notes.push(
             "every convolution has a bias and there is no batch normalisation: if the network was trained with it, the \
              exporter folded it into the filters, and the curvature is that of the folded network; export in training mode \

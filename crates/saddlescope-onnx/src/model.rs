@@ -1,5 +1,6 @@
 //! A model as it comes out of its file: a checked graph.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use prost::Message;
@@ -60,6 +61,8 @@ pub struct Model {
     pub producer: String,
     /// Version of the standard operator set; 0 if the model imports only other domains.
     pub opset: i64,
+    /// What the exporter wrote down beside the graph, by key: the model's properties and those of its graph.
+    pub metadata: BTreeMap<String, String>,
     /// The graph.
     pub graph: Graph,
 }
@@ -93,6 +96,8 @@ impl Model {
         let opset = opsets.get("").copied().unwrap_or(0);
         let graph = Reader::new(&model.functions, folder).whole(graph, &opsets)?;
         let producer = format!("{} {}", model.producer_name, model.producer_version).trim().to_string();
-        Ok(Self { producer, opset, graph })
+        let properties = model.graph.iter().flat_map(|g| &g.metadata_props).chain(&model.metadata_props);
+        let metadata = properties.map(|p| (p.key.clone(), p.value.clone())).collect();
+        Ok(Self { producer, opset, metadata, graph })
     }
 }

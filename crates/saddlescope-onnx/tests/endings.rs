@@ -14,7 +14,7 @@ fn cross_entropy(nodes: Vec<NodeProto>, ending: Ending) -> f64 {
     let model = import(nodes).expect("a model");
     assert_eq!(model.ending, ending);
     let data = samples(4, Targets::Classes { labels: vec![0, 1, 1, 0], classes: 2 });
-    let loss = model.default_loss(&data);
+    let loss = model.suggest_loss(&data).expect("a loss").loss;
     assert_eq!(loss, LossKind::CrossEntropy);
     let prepared = model.prepare(&data).expect("data");
     let objective = model.network_for(loss).objective(loss, &prepared).expect("an objective");

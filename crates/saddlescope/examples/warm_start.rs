@@ -39,7 +39,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let parts: Vec<usize> = rest.iter().skip(2).map(|s| s.parse()).collect::<Result<_, _>>()?;
     let data = DataSource::parse(source)?.load(split, Some(0..samples), None)?;
     let model = model::load(name, Some(Path::new(weights)), Some(&data))?;
-    let objective = model.network.objective(model.default_loss(&data), &data)?;
+    let objective = model.network.objective(model.suggest_loss(&data)?.loss, &data)?;
     let risk = NetworkRisk::new(objective, Dtype::F32, RiskOptions::default())?;
     let theta = &model.theta;
     println!(

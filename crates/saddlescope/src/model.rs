@@ -5,8 +5,13 @@ use std::path::{Path, PathBuf};
 use saddlescope_data::Dataset;
 use saddlescope_data::weights::{TensorMap, WeightsError};
 use saddlescope_nn::network::{LossKind, Network};
+use saddlescope_nn::risk::{Curvature, Risk, RiskOptions};
 use saddlescope_nn::zoo;
-use saddlescope_onnx::{ImportOptions, OnnxError, OnnxModel};
+use saddlescope_onnx::{ImportOptions, LossSuggestion, Measured, OnnxError, OnnxModel, Reference};
+
+/// Largest relative difference between the file and what PyTorch computed in the exported model's own number type: f32
+/// arithmetic leaves some 1e-5, a lost label smoothing or class weight is off by percents.
+const EXPORT_TOLERANCE: f64 = 1e-3;
 
 /// A network and the point θ it was trained to.
 #[derive(Clone, Debug)]
@@ -24,12 +29,63 @@ pub struct Model {
 }
 
 impl Model {
-    /// The loss that suits the model's ending and the data's targets.
-    pub fn default_loss(&self, dataset: &Dataset) -> LossKind {
+    /// The loss that suits the model's ending and the data's targets, and how it was chosen.
+    ///
+    /// # Errors
+    /// Several losses are as likely: one must be chosen.
+    pub fn suggest_loss(&self, dataset: &Dataset) -> Result<LossSuggestion, ModelError> {
         match &self.onnx {
-            Some(onnx) => onnx.default_loss(dataset),
-            None => self.network.default_loss(dataset),
+            Some(onnx) => Ok(onnx.suggest_loss(dataset)?),
+            None => Ok(LossSuggestion {
+                loss: self.network.default_loss(dataset),
+                guess: false,
+                reason: "it suits the kind of the targets".into(),
+            }),
         }
+    }
+
+    /// What a user should know about a data set with this model: arrays that the network does not take.
+    pub fn data_notes(&self, dataset: &Dataset) -> Vec<String> {
+        self.onnx.as_ref().map_or_else(Vec::new, |onnx| onnx.data_notes(dataset))
+    }
+
+    /// Compares the model with what PyTorch computed when the file was exported, if the file says it and the samples are
+    /// the same: loss, gradient norm and one Hessian product in f64 on the first samples of `dataset`, which must begin with the
+    /// first sample of the data. What differs, in words; `None` if nothing could be compared.
+    ///
+    /// # Errors
+    /// Data that do not fit the network.
+    pub fn compare_with_export(
+        &self,
+        loss: LossKind,
+        dataset: &Dataset,
+    ) -> Result<Option<Vec<String>>, ModelError> {
+        let Some((onnx, reference)) = self.onnx.as_ref().and_then(|o| Some((o, o.reference.as_ref()?)))
+        else {
+            return Ok(None);
+        };
+        let whole = onnx.theta.len() == self.theta.len() && onnx.theta == self.theta;
+        if !whole || loss != reference.loss_kind() || dataset.samples() < reference.samples {
+            return Ok(None);
+        }
+        let first = dataset.select(0..reference.samples).map_err(|e| ModelError::Export(e.to_string()))?;
+        let first = self.prepare(first)?;
+        let fit = |e: &dyn std::fmt::Display| ModelError::Export(e.to_string());
+        let objective = self.network.objective(loss, &first).map_err(|e| fit(&e))?;
+        let risk = Risk::<f64>::new(objective, RiskOptions::default()).map_err(|e| fit(&e))?;
+        let mut gradient = vec![0.0; self.theta.len()];
+        let here = risk.gradient(&self.theta, &mut gradient);
+        let v = Reference::direction(&self.network);
+        let mut product = vec![0.0; v.len()];
+        risk.at(&self.theta).product(Curvature::Hessian, &v, &mut product).map_err(|e| fit(&e))?;
+        let norm = |x: &[f64]| x.iter().map(|x| x * x).sum::<f64>().sqrt();
+        let measured = Measured {
+            loss: here.loss,
+            gradient_norm: norm(&gradient),
+            quadratic: v.iter().zip(&product).map(|(a, b)| a * b).sum(),
+            product_norm: norm(&product),
+        };
+        Ok(Some(reference.differences(&measured, EXPORT_TOLERANCE)))
     }
 
     /// Ends the network where this loss begins (before a softmax that the loss contains). Before anything is frozen.
@@ -92,6 +148,9 @@ pub enum ModelError {
         /// Name of the network.
         name: String,
     },
+    /// The file cannot be compared with what was exported.
+    #[error("the comparison with the exported model failed: {0}")]
+    Export(String),
     /// The ONNX file cannot be used.
     #[error(transparent)]
     Onnx(#[from] OnnxError),
@@ -118,9 +177,16 @@ pub enum ModelError {
 /// # Errors
 /// An unknown name, missing weights, or weights that do not fit the network.
 pub fn load(name: &str, weights: Option<&Path>, dataset: Option<&Dataset>) -> Result<Model, ModelError> {
+    load_with(name, weights, &dataset.map_or_else(ImportOptions::default, ImportOptions::for_dataset))
+}
+
+/// [`load`] with everything that an ONNX import can be told.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_with(name: &str, weights: Option<&Path>, options: &ImportOptions) -> Result<Model, ModelError> {
     if is_onnx(name) {
-        let shapes = dataset.map_or_else(ImportOptions::default, ImportOptions::for_dataset);
-        return load_onnx(Path::new(name), weights, &shapes);
+        return load_onnx(Path::new(name), weights, options);
     }
     let Some(mut network) = zoo::by_name(name) else {
         return Err(ModelError::Unknown { name: name.into(), known: zoo::NAMES });

@@ -21,6 +21,8 @@ pub struct NetworkSubject {
     pub slices: Option<NetworkRisk>,
     /// The risk on other samples, for slices and for the escape.
     pub other: Option<(String, NetworkRisk)>,
+    /// What is analysed, in sentences: loss and how it was chosen, parameters and buffers, batch norm, samples.
+    pub about: Vec<String>,
 }
 
 impl NetworkSubject {
@@ -40,6 +42,7 @@ impl NetworkSubject {
             slices: self.slices.as_ref().map(|r| r as &dyn Risk),
             other: self.other.as_ref().map(|(name, risk)| Split { name, risk }),
             weights: weights_fingerprint(&self.model),
+            about: self.about.clone(),
             provenance,
         }
     }

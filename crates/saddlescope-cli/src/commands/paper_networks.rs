@@ -136,6 +136,7 @@ impl NetworkArguments {
         slice_samples: Option<usize>,
     ) -> SubjectArguments {
         SubjectArguments {
+            parameters_from: None,
             model: network.model().into(),
             weights: Some(weights.to_path_buf()),
             data: self.data.clone(),

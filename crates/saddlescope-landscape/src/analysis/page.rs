@@ -232,6 +232,11 @@ pub fn report(results: &Results, figures: Vec<Figure>) -> Report {
         |id: &str| figures.iter_mut().find(|f| f.as_ref().is_some_and(|f| f.id == id)).and_then(Option::take);
     let mut sections = Vec::new();
 
+    if !results.about.is_empty() {
+        let mut about = Section::new("What was analysed");
+        about.paragraphs.clone_from(&results.about);
+        sections.push(about);
+    }
     let landscape: Vec<Figure> = LANDSCAPE.into_iter().filter_map(&mut take).collect();
     if !landscape.is_empty() {
         let mut look = Section::new("The landscape");

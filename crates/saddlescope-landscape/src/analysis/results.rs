@@ -382,6 +382,9 @@ pub struct Results {
     pub criticality: Option<Criticality>,
     /// Kind of critical point; `None` where θ is not critical to within the stated tolerance.
     pub kind: Option<CriticalKind>,
+    /// What was analysed, in sentences.
+    #[serde(default)]
+    pub about: Vec<String>,
     /// The verdict in sentences.
     pub verdict: Vec<String>,
     /// Status of the eigenvalue solve.

@@ -341,6 +341,7 @@ fn results(
         hessian_signs: signs,
         kind: verdict::kind(signs, criticality.as_ref()),
         criticality,
+        about: subject.about.clone(),
         verdict: sentences,
         status: eigen.as_ref().map(|e| e.status),
         matvecs: eigen.as_ref().map_or(0, |e| e.products),

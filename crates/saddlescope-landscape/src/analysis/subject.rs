@@ -31,6 +31,8 @@ pub struct Subject<'a> {
     pub other: Option<Split<'a>>,
     /// SHA-256 of θ and of whatever else belongs to the weights (running statistics).
     pub weights: String,
+    /// What is analysed, in sentences for the head of the report.
+    pub about: Vec<String>,
     /// What else a reader should know, by name; no result depends on it.
     pub provenance: BTreeMap<String, Value>,
 }
@@ -47,6 +49,7 @@ impl<'a> Subject<'a> {
             main: Split { name: "train", risk },
             slices: None,
             other: None,
+            about: Vec::new(),
             provenance: BTreeMap::new(),
         }
     }

@@ -56,6 +56,10 @@ flat_function! {
     Ceil, "Ceil", |x| T::from_f64(x.to_f64().ceil())
 }
 flat_function! {
+    /// x without its fraction (PyTorch `trunc`, ONNX `Cast` to integers).
+    Trunc, "Trunc", |x| T::from_f64(x.to_f64().trunc())
+}
+flat_function! {
     /// Nearest integer, halves to the even one (ONNX `Round`).
     Round, "Round", |x| T::from_f64(x.to_f64().round_ties_even())
 }
@@ -86,6 +90,7 @@ mod tests {
         assert_eq!(values(&Sign, &x), [-1.0, -1.0, 0.0, 1.0, 1.0, 1.0]);
         assert_eq!(values(&Floor, &x), [-3.0, -1.0, 0.0, 0.0, 1.0, 2.0]);
         assert_eq!(values(&Ceil, &x), [-2.0, 0.0, 0.0, 1.0, 2.0, 3.0]);
+        assert_eq!(values(&Trunc, &x), [-2.0, 0.0, 0.0, 0.0, 1.0, 2.0]);
         assert_eq!(values(&Round, &x), [-2.0, 0.0, 0.0, 0.0, 2.0, 2.0]);
         assert_eq!(values(&Not, &x), [0.0, 0.0, 1.0, 0.0, 0.0, 0.0]);
         assert!(values(&Sign, &[f64::NAN])[0].is_nan());
@@ -93,7 +98,7 @@ mod tests {
 
     #[test]
     fn derivatives_match_finite_differences() {
-        for op in [&Sign as &dyn AnyOp, &Floor, &Ceil, &Round, &Not] {
+        for op in [&Sign as &dyn AnyOp, &Floor, &Ceil, &Round, &Trunc, &Not] {
             check_op(op, &[&[3, 5, 7]]).unwrap();
         }
     }

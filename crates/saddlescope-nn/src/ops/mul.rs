@@ -1,9 +1,10 @@
 //! Products and quotients.
 
 use super::binary::{Binary, binary_op};
+use super::unary::times;
 use crate::scalar::Scalar;
 
-/// y = a b, broadcast (ONNX `Mul`).
+/// y = a b, broadcast (ONNX `Mul`). An adjoint of 0 gives 0 even where the other factor is infinite or NaN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mul;
 
@@ -20,28 +21,28 @@ impl Binary for Mul {
 
     #[inline(always)]
     fn adjoint_a<T: Scalar>(&self, _a: T, b: T, g: T) -> T {
-        b * g
+        times(b, g)
     }
 
     #[inline(always)]
     fn adjoint_b<T: Scalar>(&self, a: T, _b: T, g: T) -> T {
-        a * g
+        times(a, g)
     }
 
     #[inline(always)]
     fn adjoint_tangent_a<T: Scalar>(&self, _a: T, b: T, _da: T, db: T, g: T, dg: T) -> T {
-        b * dg + db * g
+        times(b, dg) + times(db, g)
     }
 
     #[inline(always)]
     fn adjoint_tangent_b<T: Scalar>(&self, a: T, _b: T, da: T, _db: T, g: T, dg: T) -> T {
-        a * dg + da * g
+        times(a, dg) + times(da, g)
     }
 }
 
 binary_op!(Mul, "Mul");
 
-/// y = a / b, broadcast (ONNX `Div`).
+/// y = a / b, broadcast (ONNX `Div`). An adjoint of 0 gives 0 even where the divisor is 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Div;
 
@@ -58,22 +59,25 @@ impl Binary for Div {
 
     #[inline(always)]
     fn adjoint_a<T: Scalar>(&self, _a: T, b: T, g: T) -> T {
-        g / b
+        if g == T::ZERO { T::ZERO } else { g / b }
     }
 
     #[inline(always)]
     fn adjoint_b<T: Scalar>(&self, a: T, b: T, g: T) -> T {
-        -(a / b) * (g / b)
+        if g == T::ZERO { T::ZERO } else { -(a / b) * (g / b) }
     }
 
     #[inline(always)]
     fn adjoint_tangent_a<T: Scalar>(&self, _a: T, b: T, _da: T, db: T, g: T, dg: T) -> T {
-        (dg - g / b * db) / b
+        if g == T::ZERO && dg == T::ZERO { T::ZERO } else { (dg - g / b * db) / b }
     }
 
     #[inline(always)]
     fn adjoint_tangent_b<T: Scalar>(&self, a: T, b: T, da: T, db: T, g: T, dg: T) -> T {
         // φ_b = −a/b², φ_ab = −1/b², φ_bb = 2a/b³.
+        if g == T::ZERO && dg == T::ZERO {
+            return T::ZERO;
+        }
         let (r, q) = (T::ONE / b, a / b);
         -(q * dg + (da - (q + q) * db) * r * g) * r
     }

@@ -1,6 +1,7 @@
 //! Powers with a tensor of exponents.
 
 use super::binary::{Binary, binary_op};
+use super::unary::times;
 use crate::scalar::Scalar;
 
 /// y = aᵇ, broadcast (ONNX `Pow`). For one constant exponent [`PowConst`](super::PowConst) is cheaper.
@@ -47,25 +48,25 @@ impl Binary for Pow {
 
     #[inline(always)]
     fn adjoint_a<T: Scalar>(&self, a: T, b: T, g: T) -> T {
-        scaled(b, a, b - T::ONE) * g
+        times(scaled(b, a, b - T::ONE), g)
     }
 
     #[inline(always)]
     fn adjoint_b<T: Scalar>(&self, a: T, b: T, g: T) -> T {
-        scaled(log_base(a, b), a, b) * g
+        times(scaled(log_base(a, b), a, b), g)
     }
 
     #[inline(always)]
     fn adjoint_tangent_a<T: Scalar>(&self, a: T, b: T, da: T, db: T, g: T, dg: T) -> T {
         let second = along(da, || scaled(b * (b - T::ONE), a, b - T::from_f64(2.0)));
-        scaled(b, a, b - T::ONE) * dg + (second + along(db, || mixed(a, b))) * g
+        times(scaled(b, a, b - T::ONE), dg) + times(second + along(db, || mixed(a, b)), g)
     }
 
     #[inline(always)]
     fn adjoint_tangent_b<T: Scalar>(&self, a: T, b: T, da: T, db: T, g: T, dg: T) -> T {
         let log = log_base(a, b);
         let y = scaled(log, a, b);
-        y * dg + (along(da, || mixed(a, b)) + along(db, || y * log)) * g
+        times(y, dg) + times(along(da, || mixed(a, b)) + along(db, || y * log), g)
     }
 }
 

@@ -4,6 +4,7 @@
 use super::broadcast::{Runs, broadcast_view};
 use super::reduced::Reduced;
 use super::strided::{View, copy, sum_by, walk};
+use super::unary::times;
 use crate::op::{Context, Op, OpInfo, Reads, ShapeError, Slots, numel};
 use crate::scalar::Scalar;
 use crate::scratch::Scratch;
@@ -255,12 +256,12 @@ impl<T: Scalar> Op<T> for Reduce {
         let (x, r, count) = (c.x(0), self.reduction, self.count(c));
         let mut scaled = scratch.take(c.len());
         for (o, s) in scaled.iter_mut().enumerate() {
-            *s = r.outer_weight(c.y.get(o).copied().unwrap_or(T::ONE), count) * c.gy[o];
+            *s = times(r.outer_weight(c.y.get(o).copied().unwrap_or(T::ONE), count), c.gy[o]);
         }
         if r.uniform() {
             scatter(&runs, gx, add, |_, o| scaled[o]);
         } else if self.reads().output {
-            scatter(&runs, gx, add, |i, o| r.inner_weight(x[i], c.y[o]) * scaled[o]);
+            scatter(&runs, gx, add, |i, o| times(r.inner_weight(x[i], c.y[o]), scaled[o]));
         } else {
             scatter(&runs, gx, add, |i, o| r.inner_weight(x[i], T::ZERO) * scaled[o]);
         }
@@ -282,8 +283,8 @@ impl<T: Scalar> Op<T> for Reduce {
             for o in 0..c.len() {
                 let (y, dy) = if reads_output { (c.y[o], c.dy(j)[o]) } else { (T::ONE, T::ZERO) };
                 let u = r.outer_weight(y, count);
-                first[o] = u * (dgy[o] + r.outer_rate(y, dy) * c.gy[o]);
-                second[o] = u * c.gy[o];
+                first[o] = times(u, dgy[o] + times(r.outer_rate(y, dy), c.gy[o]));
+                second[o] = times(u, c.gy[o]);
             }
             if r.uniform() {
                 scatter(runs, dgx, add, |_, o| first[o]);
@@ -295,10 +296,10 @@ impl<T: Scalar> Op<T> for Reduce {
                     let dy = |o: usize| if reads_output { c.dy(j)[o] } else { T::ZERO };
                     scatter(runs, dgx, add, |i, o| {
                         let v = r.inner_weight(x[i], value(o));
-                        v * first[o] + r.inner_tangent(v, dx[i], dy(o)) * second[o]
+                        times(v, first[o]) + times(r.inner_tangent(v, dx[i], dy(o)), second[o])
                     });
                 }
-                None => scatter(runs, dgx, add, |i, o| r.inner_weight(x[i], value(o)) * first[o]),
+                None => scatter(runs, dgx, add, |i, o| times(r.inner_weight(x[i], value(o)), first[o])),
             }
         }
         slot.set_written();

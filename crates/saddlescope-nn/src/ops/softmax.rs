@@ -2,6 +2,7 @@
 
 use super::axes::{accepted_axis, around, resolve_axis, single};
 use super::rows::sum_lanes;
+use super::unary::times;
 use crate::kernels::Isa;
 use crate::kernels::loops::{largest as largest_of, sum, vectorised};
 use crate::op::{Context, Op, OpInfo, Reads, ShapeError, Slots};
@@ -49,6 +50,11 @@ fn largest<T: Scalar>(x: &[T], n: usize, first: usize, stride: usize) -> T {
     (0..n).map(|i| x[first + i * stride]).fold(T::from_f64(f64::NEG_INFINITY), T::max)
 }
 
+/// Whether the adjoint of a whole line is 0: a line of NaN (all entries −∞) that a `Where` does not take contributes nothing.
+fn all_zero<T: Scalar>(g: &[T], n: usize, first: usize, stride: usize) -> bool {
+    (0..n).all(|i| g[first + i * stride] == T::ZERO)
+}
+
 #[inline(always)]
 fn put<T: Scalar>(out: &mut T, accumulate: bool, value: T) {
     *out = if accumulate { *out + value } else { value };
@@ -76,7 +82,12 @@ vectorised! {
         let lines = y.chunks_exact(n).zip(v.chunks_exact(n));
         for ((y, v), out) in lines.zip(out.chunks_exact_mut(n)) {
             let mean = sum([y, v], |[y, v]| y * v);
-            if add {
+            if mean != mean && v.iter().all(|&v| v == T::ZERO) {
+                // A line that is not taken: its values may be NaN, it contributes nothing.
+                if !add {
+                    out.fill(T::ZERO);
+                }
+            } else if add {
                 for ((out, &y), &v) in out.iter_mut().zip(y).zip(v) {
                     *out += y * (v - mean);
                 }
@@ -96,6 +107,12 @@ vectorised! {
             let [y, dy, gy, dgy] = of.map(|x| &x[i * n..(i + 1) * n]);
             let mean = sum([y, gy], |[y, g]| y * g);
             let dmean = sum([y, dy, gy, dgy], |[y, dy, g, dg]| dy * g + y * dg);
+            if (mean != mean || dmean != dmean) && gy.iter().chain(dgy).all(|&g| g == T::ZERO) {
+                if !add {
+                    out.fill(T::ZERO);
+                }
+                continue;
+            }
             for (i, out) in out.iter_mut().enumerate() {
                 let g = dy[i] * (gy[i] - mean) + y[i] * (dgy[i] - dmean);
                 *out = if add { *out + g } else { g };
@@ -174,9 +191,10 @@ impl<T: Scalar> Op<T> for Softmax {
         }
         each_line(shape, |first, stride| {
             let mean = sum_lanes(shape[1], |i| y[first + i * stride] * gy[first + i * stride]);
+            let untaken = mean != mean && all_zero(gy, shape[1], first, stride);
             for i in 0..shape[1] {
                 let at = first + i * stride;
-                put(&mut gx[at], accumulate, y[at] * (gy[at] - mean));
+                put(&mut gx[at], accumulate, if untaken { T::ZERO } else { y[at] * (gy[at] - mean) });
             }
         });
     }
@@ -198,9 +216,14 @@ impl<T: Scalar> Op<T> for Softmax {
                     let at = first + i * stride;
                     dy[at] * gy[at] + y[at] * dgy[at]
                 });
+                let untaken = (mean != mean || dmean != dmean)
+                    && all_zero(gy, shape[1], first, stride)
+                    && all_zero(dgy, shape[1], first, stride);
                 for i in 0..shape[1] {
                     let at = first + i * stride;
-                    put(&mut dgx[at], accumulate, dy[at] * (gy[at] - mean) + y[at] * (dgy[at] - dmean));
+                    let g =
+                        if untaken { T::ZERO } else { dy[at] * (gy[at] - mean) + y[at] * (dgy[at] - dmean) };
+                    put(&mut dgx[at], accumulate, g);
                 }
             });
         }
@@ -264,7 +287,7 @@ impl<T: Scalar> Op<T> for LogSoftmax {
             let sum = sum_lanes(shape[1], |i| gy[first + i * stride]);
             for i in 0..shape[1] {
                 let at = first + i * stride;
-                put(&mut gx[at], accumulate, gy[at] - y[at].exp() * sum);
+                put(&mut gx[at], accumulate, gy[at] - times(y[at].exp(), sum));
             }
         });
     }
@@ -284,7 +307,8 @@ impl<T: Scalar> Op<T> for LogSoftmax {
                 for i in 0..shape[1] {
                     let at = first + i * stride;
                     // A probability of 0 belongs to an entry of −∞, whose tangent may be anything.
-                    let weight = if p[at] == T::ZERO { T::ZERO } else { p[at] * (dsum + dy[at] * sum) };
+                    let weight =
+                        if p[at] == T::ZERO { T::ZERO } else { times(p[at], dsum + times(dy[at], sum)) };
                     put(&mut dgx[at], accumulate, dgy[at] - weight);
                 }
             });

@@ -1,7 +1,8 @@
 //! Elementwise functions of one input, given by f, f′ and f″.
 //!
 //! The four passes are y = f(x), ẏ = f′ẋ, x̄ += f′ȳ and x̄˙ += f′ȳ˙ + f″ẋȳ. Derivatives are computed once for all
-//! tangents, in blocks that stay in the first-level cache.
+//! tangents, in blocks that stay in the first-level cache. Where an adjoint is 0 its product with f′ or f″ is 0, even if those
+//! are infinite: a branch that a `Where` does not take contributes nothing.
 
 use crate::kernels::Isa;
 use crate::kernels::loops::vectorised;
@@ -29,6 +30,17 @@ pub(crate) trait Unary: OpInfo {
 /// Shape of the output: that of the only input.
 pub(crate) fn infer(op: &'static str, inputs: &[&[usize]]) -> Result<Vec<usize>, ShapeError> {
     Ok(super::axes::single(op, inputs)?.to_vec())
+}
+
+/// `factor` · `adjoint`, 0 where the adjoint is 0 even if the factor is infinite or NaN.
+#[inline(always)]
+pub(super) fn times<T: Scalar>(factor: T, adjoint: T) -> T {
+    if adjoint == T::ZERO { T::ZERO } else { factor * adjoint }
+}
+
+/// Whether there is neither an infinity nor a NaN among the values: then 0 · x is 0 for all of them.
+fn all_finite<T: Scalar>(values: &[T]) -> bool {
+    values.iter().fold(T::ZERO, |sum, &x| sum + (x - x)) == T::ZERO
 }
 
 /// Where derivatives are computed from.
@@ -126,7 +138,15 @@ pub(crate) fn adjoint<O: Unary, T: Scalar>(op: &O, c: &Context<'_, T>, gx: &mut 
         let slopes = &mut slopes[..at.len()];
         first(isa, op, at, slopes);
         let range = b * BLOCK..b * BLOCK + at.len();
-        multiply(isa, slopes, &c.gy[range.clone()], &mut gx[range], add);
+        let (gy, gx) = (&c.gy[range.clone()], &mut gx[range]);
+        if O::CURVED && !all_finite(slopes) {
+            for ((gx, &gy), &slope) in gx.iter_mut().zip(gy).zip(&*slopes) {
+                let g = times(slope, gy);
+                *gx = if add { *gx + g } else { g };
+            }
+            continue;
+        }
+        multiply(isa, slopes, gy, gx, add);
     }
 }
 
@@ -140,17 +160,33 @@ pub(crate) fn adjoint_tangent<O: Unary, T: Scalar>(op: &O, c: &Context<'_, T>, d
     for (b, at) in source::<O, T>(c).chunks(BLOCK).enumerate() {
         let n = at.len();
         let (slopes, bends) = (&mut slopes[..n], &mut bends[..n]);
+        let gy = &c.gy[b * BLOCK..b * BLOCK + n];
         if direction.is_some() {
-            both(isa, op, at, &c.gy[b * BLOCK..b * BLOCK + n], slopes, bends);
+            both(isa, op, at, gy, slopes, bends);
         } else {
             first(isa, op, at, slopes);
+        }
+        let plain = !O::CURVED || (all_finite(slopes) && (direction.is_none() || all_finite(bends)));
+        if !plain && direction.is_some() {
+            for ((bend, &at), &gy) in bends.iter_mut().zip(at).zip(gy) {
+                *bend = times(op.derivatives(at).1, gy);
+            }
         }
         for j in 0..c.tangents {
             let range = j * len + b * BLOCK..j * len + b * BLOCK + n;
             let (dgx, dgy) = (&mut dgx[range.clone()], &c.dgy[range.clone()]);
             match direction {
-                Some(direction) => multiply_two(isa, slopes, dgy, bends, &direction[range], dgx, add),
-                None => multiply(isa, slopes, dgy, dgx, add),
+                Some(direction) if plain => {
+                    multiply_two(isa, slopes, dgy, bends, &direction[range], dgx, add)
+                }
+                None if plain => multiply(isa, slopes, dgy, dgx, add),
+                _ => {
+                    for i in 0..n {
+                        let bent = direction.map_or(T::ZERO, |d| times(d[range.start + i], bends[i]));
+                        let g = times(slopes[i], dgy[i]) + bent;
+                        dgx[i] = if add { dgx[i] + g } else { g };
+                    }
+                }
             }
         }
     }

@@ -17,8 +17,8 @@ mod index;
 mod one_hot;
 mod order;
 mod pad;
+mod quantize;
 mod rearrange;
-
 mod reduce;
 mod scatter;
 mod select;
@@ -31,6 +31,7 @@ use std::cell::Cell;
 pub(crate) use broadcast::common_shape;
 pub(crate) use cast::convert;
 pub(crate) use pad::amounts as pad_amounts;
+pub(crate) use quantize::dequantized;
 pub(crate) use rearrange::{permutation, permuted};
 pub(crate) use reduce::axes as reduce_axes;
 pub(crate) use shape::{reshape_target, shape_range, sizes, squeezed, unsqueezed};
@@ -67,9 +68,9 @@ impl Budget {
 
     /// Takes the elements of a tensor of this shape.
     pub(crate) fn take(&self, shape: &[usize]) -> Result<usize, OpError> {
-        let len = numel(shape).ok_or_else(|| OpError::new(format!("shape {shape:?} overflows")))?;
+        let len = numel(shape).ok_or_else(|| OpError::too_much(format!("shape {shape:?} overflows")))?;
         let left = self.0.get().checked_sub(len).ok_or_else(|| {
-            OpError::new(format!(
+            OpError::too_much(format!(
                 "{len} elements of shape {shape:?} are more than may be computed here ({} left)",
                 self.0.get()
             ))
@@ -149,6 +150,7 @@ pub const OPERATORS: &[(&str, Eval)] = &[
     ("CumProd", cumulative::product),
     ("CumSum", cumulative::sum),
     ("DepthToSpace", rearrange::depth_to_space),
+    ("DequantizeLinear", quantize::dequantize),
     ("Div", arithmetic::div),
     ("Equal", compare::equal),
     ("Erf", functions::erf),
@@ -180,6 +182,7 @@ pub const OPERATORS: &[(&str, Eval)] = &[
     ("Or", compare::or),
     ("Pad", pad::pad),
     ("Pow", arithmetic::pow),
+    ("QuantizeLinear", quantize::quantize),
     ("Range", generate::range),
     ("Reciprocal", functions::reciprocal),
     ("ReduceL1", reduce::l1),

@@ -9,49 +9,49 @@ use saddlescope_nn::ops;
 
 type Outputs = Result<Vec<Symbol>, OpError>;
 
-pub(super) fn elu(site: &mut Site<'_, '_>) -> Outputs {
+pub(super) fn elu(site: &mut Site<'_>) -> Outputs {
     let alpha = site.node.float_or("alpha", 1.0)?;
     unary(site, ops::Elu::new(alpha))
 }
 
-pub(super) fn celu(site: &mut Site<'_, '_>) -> Outputs {
+pub(super) fn celu(site: &mut Site<'_>) -> Outputs {
     let alpha = site.node.float_or("alpha", 1.0)?;
     unary(site, ops::Elu::celu(alpha))
 }
 
 /// The defaults are the standard's, as 32-bit numbers.
-pub(super) fn selu(site: &mut Site<'_, '_>) -> Outputs {
+pub(super) fn selu(site: &mut Site<'_>) -> Outputs {
     let alpha = site.node.float_or("alpha", f64::from(1.673_263_2_f32))?;
     let gamma = site.node.float_or("gamma", f64::from(1.050_701_f32))?;
     unary(site, ops::Elu::selu(alpha, gamma))
 }
 
-pub(super) fn leaky_relu(site: &mut Site<'_, '_>) -> Outputs {
+pub(super) fn leaky_relu(site: &mut Site<'_>) -> Outputs {
     let alpha = site.node.float_or("alpha", 0.01)?;
     unary(site, ops::LeakyRelu::new(alpha))
 }
 
-pub(super) fn thresholded_relu(site: &mut Site<'_, '_>) -> Outputs {
+pub(super) fn thresholded_relu(site: &mut Site<'_>) -> Outputs {
     let alpha = site.node.float_or("alpha", 1.0)?;
     unary(site, ops::ThresholdedRelu::new(alpha))
 }
 
-pub(super) fn hard_sigmoid(site: &mut Site<'_, '_>) -> Outputs {
+pub(super) fn hard_sigmoid(site: &mut Site<'_>) -> Outputs {
     let (alpha, beta) = (site.node.float_or("alpha", 0.2)?, site.node.float_or("beta", 0.5)?);
     unary(site, ops::HardSigmoid::new(alpha, beta))
 }
 
-pub(super) fn prelu(site: &mut Site<'_, '_>) -> Outputs {
+pub(super) fn prelu(site: &mut Site<'_>) -> Outputs {
     let (x, slope) = (site.input(0)?, site.input(1)?);
     Ok(vec![combine(site, &x, &slope, ops::PRelu)?])
 }
 
 /// y = x − bias where x > λ, x + bias where x < −λ, else 0: a difference of thresholded pieces.
-pub(super) fn shrink(site: &mut Site<'_, '_>) -> Outputs {
+pub(super) fn shrink(site: &mut Site<'_>) -> Outputs {
     let (lambda, bias) = (site.node.float_or("lambd", 0.5)?, site.node.float_or("bias", 0.0)?);
     let x = site.input(0)?;
     let element = x.element();
-    let number = |site: &mut Site<'_, '_>, v: f64| Symbol::Engine(site.b().scalar(v, element));
+    let number = |site: &mut Site<'_>, v: f64| Symbol::Engine(site.b().scalar(v, element));
     let (upper, lower) = (number(site, lambda), number(site, -lambda));
     let (shift, zero) = (number(site, bias), number(site, 0.0));
     let above = combine(site, &x, &upper, ops::Compare::Greater)?;
@@ -64,7 +64,7 @@ pub(super) fn shrink(site: &mut Site<'_, '_>) -> Outputs {
 
 /// a where the condition holds, else b.
 pub(super) fn choose(
-    site: &mut Site<'_, '_>,
+    site: &mut Site<'_>,
     condition: &Symbol,
     a: &Symbol,
     b: &Symbol,
@@ -74,7 +74,7 @@ pub(super) fn choose(
     Ok(Symbol::Engine(Tensor { element: a.element(), ..out }))
 }
 
-pub(super) fn gelu(site: &mut Site<'_, '_>) -> Outputs {
+pub(super) fn gelu(site: &mut Site<'_>) -> Outputs {
     let op = match site.node.text_or("approximate", "none")? {
         "none" => ops::Gelu::Exact,
         "tanh" => ops::Gelu::Tanh,
@@ -84,7 +84,7 @@ pub(super) fn gelu(site: &mut Site<'_, '_>) -> Outputs {
 }
 
 /// `com.microsoft` BiasGelu (exact) and FastGelu (tanh), with an optional bias.
-pub(super) fn bias_gelu(site: &mut Site<'_, '_>) -> Outputs {
+pub(super) fn bias_gelu(site: &mut Site<'_>) -> Outputs {
     let mut x = site.input(0)?;
     if let Some(bias) = site.optional(1) {
         site.b().name_kind(&bias, saddlescope_nn::graph::ParameterKind::Bias);
@@ -95,14 +95,14 @@ pub(super) fn bias_gelu(site: &mut Site<'_, '_>) -> Outputs {
 }
 
 /// y = x σ(αx); with α = 1 this is SiLU. QuickGelu is the same with α = 1.702.
-pub(super) fn swish(site: &mut Site<'_, '_>) -> Outputs {
+pub(super) fn swish(site: &mut Site<'_>) -> Outputs {
     let default = if site.node.op_type == "QuickGelu" { 1.702 } else { 1.0 };
     let alpha = site.node.float_or("alpha", default)?;
     let x = site.input(0)?;
     Ok(vec![scaled_swish(site, &x, alpha)?])
 }
 
-fn scaled_swish(site: &mut Site<'_, '_>, x: &Symbol, alpha: f64) -> Result<Symbol, OpError> {
+fn scaled_swish(site: &mut Site<'_>, x: &Symbol, alpha: f64) -> Result<Symbol, OpError> {
     if alpha == 1.0 {
         return apply(site, x, ops::Silu);
     }
@@ -113,7 +113,7 @@ fn scaled_swish(site: &mut Site<'_, '_>, x: &Symbol, alpha: f64) -> Result<Symbo
 }
 
 /// y = swish(a) b of two inputs.
-pub(super) fn swiglu(site: &mut Site<'_, '_>) -> Outputs {
+pub(super) fn swiglu(site: &mut Site<'_>) -> Outputs {
     let alpha = site.node.float_or("alpha", 1.0)?;
     let (a, b) = (site.input(0)?, site.input(1)?);
     let gate = scaled_swish(site, &a, alpha)?;
@@ -121,9 +121,9 @@ pub(super) fn swiglu(site: &mut Site<'_, '_>) -> Outputs {
 }
 
 /// Constant bounds are part of the operation; others are a maximum and a minimum.
-pub(super) fn clip(site: &mut Site<'_, '_>) -> Outputs {
+pub(super) fn clip(site: &mut Site<'_>) -> Outputs {
     let x = site.input(0)?;
-    let bound = |site: &Site<'_, '_>, i: usize, attribute: &str| -> Result<Option<Symbol>, OpError> {
+    let bound = |site: &Site<'_>, i: usize, attribute: &str| -> Result<Option<Symbol>, OpError> {
         Ok(match (site.optional(i), site.node.float(attribute)?) {
             (Some(symbol), _) => Some(symbol),
             (None, Some(value)) => {
@@ -135,7 +135,7 @@ pub(super) fn clip(site: &mut Site<'_, '_>) -> Outputs {
     };
     let (low, high) = (bound(site, 1, "min")?, bound(site, 2, "max")?);
     let constant =
-        |site: &mut Site<'_, '_>, symbol: &Option<Symbol>, none: f64| -> Result<Option<f64>, OpError> {
+        |site: &mut Site<'_>, symbol: &Option<Symbol>, none: f64| -> Result<Option<f64>, OpError> {
             match symbol {
                 None => Ok(Some(none)),
                 Some(s @ (Symbol::Known(_) | Symbol::Weight { .. })) => {

@@ -3,7 +3,7 @@
 use super::binary::combine;
 use super::matmul::product;
 use super::reshape::view;
-use super::symbol::{Symbol, Tensor, inverse};
+use super::symbol::Symbol;
 use super::unary::apply;
 use super::walk::Site;
 use crate::error::OpError;
@@ -12,16 +12,8 @@ use saddlescope_nn::ops;
 
 type Outputs = Result<Vec<Symbol>, OpError>;
 
-/// The same value with its ONNX axes permuted; data do not move.
-fn permuted(site: &mut Site<'_, '_>, x: &Symbol, perm: &[usize]) -> Result<Symbol, OpError> {
-    let t = site.b().any(x)?;
-    let back = inverse(perm);
-    let order = t.order.iter().map(|&a| back[a]).collect();
-    Ok(Symbol::Engine(Tensor { order, ..t }))
-}
-
 /// `[batch, heads, length, width]` from that or from `[batch, length, heads · width]`.
-fn heads(site: &mut Site<'_, '_>, x: &Symbol, count: Option<i64>) -> Result<(Symbol, bool), OpError> {
+fn heads(site: &mut Site<'_>, x: &Symbol, count: Option<i64>) -> Result<(Symbol, bool), OpError> {
     match x.rank(site.b()) {
         4 => Ok((x.clone(), false)),
         3 => {
@@ -33,13 +25,13 @@ fn heads(site: &mut Site<'_, '_>, x: &Symbol, count: Option<i64>) -> Result<(Sym
             }
             let split = shapes.map(|s| vec![s[0], s[1], n, s[2] / n]);
             let parts = view(site, x, &split)?;
-            Ok((permuted(site, &parts, &[0, 2, 1, 3])?, true))
+            Ok((site.permuted(&parts, &[0, 2, 1, 3])?, true))
         }
         rank => Err(OpError::new(format!("3 or 4 dimensions are expected, found {rank}"))),
     }
 }
 
-pub(super) fn attention(site: &mut Site<'_, '_>) -> Outputs {
+pub(super) fn attention(site: &mut Site<'_>) -> Outputs {
     let node = site.node;
     if !node.domain.is_empty() {
         return Err(OpError::new("this domain's Attention is not supported"));
@@ -80,7 +72,7 @@ pub(super) fn attention(site: &mut Site<'_, '_>) -> Outputs {
         Some(scale) => scale,
         None => 1.0 / (qs[3] as f64).sqrt(),
     };
-    let keys = permuted(site, &k, &[0, 1, 3, 2])?;
+    let keys = site.permuted(&k, &[0, 1, 3, 2])?;
     let mut scores = product(site, &q, &keys)?;
     let factor = Symbol::Engine(site.b().scalar(scale, element));
     scores = combine(site, &scores, &factor, ops::Mul)?;
@@ -118,13 +110,13 @@ pub(super) fn attention(site: &mut Site<'_, '_>) -> Outputs {
     if !flat {
         return Ok(vec![out]);
     }
-    let back = permuted(site, &out, &[0, 2, 1, 3])?;
+    let back = site.permuted(&out, &[0, 2, 1, 3])?;
     let shapes = back.shapes(site.b()).map(|s| vec![s[0], s[1], s[2] * s[3]]);
     Ok(vec![view(site, &back, &shapes)?])
 }
 
 /// A row of which everything is masked has softmax NaN; the standard wants zeros.
-fn zero_where_nothing_is_allowed(site: &mut Site<'_, '_>, weights: &Symbol) -> Result<Symbol, OpError> {
+fn zero_where_nothing_is_allowed(site: &mut Site<'_>, weights: &Symbol) -> Result<Symbol, OpError> {
     if site.optional(3).is_none() {
         return Ok(weights.clone());
     }
@@ -134,7 +126,7 @@ fn zero_where_nothing_is_allowed(site: &mut Site<'_, '_>, weights: &Symbol) -> R
 }
 
 /// Each head of keys or values repeated for the queries that share it.
-fn repeated(site: &mut Site<'_, '_>, x: &Symbol, copies: usize) -> Result<Symbol, OpError> {
+fn repeated(site: &mut Site<'_>, x: &Symbol, copies: usize) -> Result<Symbol, OpError> {
     let t = site.b().plain(x)?;
     let op = ops::ResizeNearest::new(&[1, copies, 1, 1]);
     Ok(Symbol::Engine(site.b().plain_op(op, &[&t])?))

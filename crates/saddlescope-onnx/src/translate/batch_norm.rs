@@ -8,7 +8,7 @@ use saddlescope_nn::ops::{BatchNorm, BatchNormMode};
 
 /// Running statistics are used unless batch statistics are asked for later, also where the file was exported in training
 /// mode; they are buffers, never parameters.
-pub(super) fn batch_norm(site: &mut Site<'_, '_>) -> Result<Vec<Symbol>, OpError> {
+pub(super) fn batch_norm(site: &mut Site<'_>) -> Result<Vec<Symbol>, OpError> {
     let x = site.input(0)?;
     let training = site.node.flag("training_mode", false)?;
     if training && site.b().single {

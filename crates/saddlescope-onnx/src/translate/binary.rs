@@ -12,7 +12,7 @@ type Outputs = Result<Vec<Symbol>, OpError>;
 
 /// An elementwise operation of two operands, broadcast, in the order of axes that they have.
 pub(super) fn combine(
-    site: &mut Site<'_, '_>,
+    site: &mut Site<'_>,
     a: &Symbol,
     b: &Symbol,
     op: impl AnyOp + 'static,
@@ -25,11 +25,7 @@ pub(super) fn combine(
 }
 
 /// Where constants were cut down to one slice for the whole batch, the result may lack the batch: repeats it.
-pub(super) fn exact_shape(
-    site: &mut Site<'_, '_>,
-    out: Tensor,
-    inputs: &[&Symbol],
-) -> Result<Tensor, OpError> {
+pub(super) fn exact_shape(site: &mut Site<'_>, out: Tensor, inputs: &[&Symbol]) -> Result<Tensor, OpError> {
     let shapes: Vec<_> = inputs.iter().map(|s| s.shapes(site.b())).collect();
     let common = |probe: usize| crate::eval::common_shape(shapes.iter().map(|s| s[probe].as_slice()));
     let wanted = [common(0)?, common(1)?];
@@ -37,27 +33,27 @@ pub(super) fn exact_shape(
 }
 
 /// A vector that is added is a bias, one that multiplies a scale; larger tensors are neither.
-fn name_vector(site: &mut Site<'_, '_>, symbol: &Symbol, kind: ParameterKind) {
+fn name_vector(site: &mut Site<'_>, symbol: &Symbol, kind: ParameterKind) {
     let [shape, _] = symbol.shapes(site.b());
     if shape.iter().filter(|&&d| d != 1).count() <= 1 {
         site.b().name_kind(symbol, kind);
     }
 }
 
-pub(super) fn add(site: &mut Site<'_, '_>) -> Outputs {
+pub(super) fn add(site: &mut Site<'_>) -> Outputs {
     let (a, b) = (site.input(0)?, site.input(1)?);
     name_vector(site, &a, ParameterKind::Bias);
     name_vector(site, &b, ParameterKind::Bias);
     Ok(vec![combine(site, &a, &b, ops::Add)?])
 }
 
-pub(super) fn sub(site: &mut Site<'_, '_>) -> Outputs {
+pub(super) fn sub(site: &mut Site<'_>) -> Outputs {
     let (a, b) = (site.input(0)?, site.input(1)?);
     name_vector(site, &b, ParameterKind::Bias);
     Ok(vec![combine(site, &a, &b, ops::Sub)?])
 }
 
-pub(super) fn mul(site: &mut Site<'_, '_>) -> Outputs {
+pub(super) fn mul(site: &mut Site<'_>) -> Outputs {
     let (a, b) = (site.input(0)?, site.input(1)?);
     name_vector(site, &a, ParameterKind::Normalization);
     name_vector(site, &b, ParameterKind::Normalization);
@@ -65,7 +61,7 @@ pub(super) fn mul(site: &mut Site<'_, '_>) -> Outputs {
 }
 
 /// a b, as a square where both are the same value.
-pub(super) fn product(site: &mut Site<'_, '_>, a: &Symbol, b: &Symbol) -> Result<Symbol, OpError> {
+pub(super) fn product(site: &mut Site<'_>, a: &Symbol, b: &Symbol) -> Result<Symbol, OpError> {
     if let (Symbol::Engine(x), Symbol::Engine(y)) = (a, b)
         && x.id == y.id
         && x.order == y.order
@@ -75,13 +71,15 @@ pub(super) fn product(site: &mut Site<'_, '_>, a: &Symbol, b: &Symbol) -> Result
     combine(site, a, b, ops::Mul)
 }
 
-pub(super) fn div(site: &mut Site<'_, '_>) -> Outputs {
+pub(super) fn div(site: &mut Site<'_>) -> Outputs {
     let (a, b) = (site.input(0)?, site.input(1)?);
-    Ok(vec![combine(site, &a, &b, ops::Div)?])
+    let quotient = combine(site, &a, &b, ops::Div)?;
+    // Integers, such as indices that depend on parameters, are divided towards zero.
+    Ok(vec![if a.element().is_integer() { apply(site, &quotient, ops::Trunc)? } else { quotient }])
 }
 
 /// One constant exponent is part of the operation.
-pub(super) fn pow(site: &mut Site<'_, '_>) -> Outputs {
+pub(super) fn pow(site: &mut Site<'_>) -> Outputs {
     let (a, b) = (site.input(0)?, site.input(1)?);
     let exponent = match &b {
         Symbol::Known(k) => k.fixed().and_then(|v| v.scalar_f64().ok()),
@@ -95,7 +93,7 @@ pub(super) fn pow(site: &mut Site<'_, '_>) -> Outputs {
 }
 
 /// The sum of all inputs, two by two.
-fn total(site: &mut Site<'_, '_>) -> Result<Symbol, OpError> {
+fn total(site: &mut Site<'_>) -> Result<Symbol, OpError> {
     let mut total = site.input(0)?;
     if site.inputs.len() == 1 {
         return apply(site, &total, ops::Identity);
@@ -107,11 +105,11 @@ fn total(site: &mut Site<'_, '_>) -> Result<Symbol, OpError> {
     Ok(total)
 }
 
-pub(super) fn sum(site: &mut Site<'_, '_>) -> Outputs {
+pub(super) fn sum(site: &mut Site<'_>) -> Outputs {
     Ok(vec![total(site)?])
 }
 
-pub(super) fn mean(site: &mut Site<'_, '_>) -> Outputs {
+pub(super) fn mean(site: &mut Site<'_>) -> Outputs {
     let total = total(site)?;
     let n = site.inputs.len() as f64;
     let factor = Symbol::Engine(site.b().scalar(1.0 / n, total.element()));

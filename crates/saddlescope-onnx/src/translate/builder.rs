@@ -45,6 +45,8 @@ pub(crate) struct Builder {
     pub(crate) constants: BTreeMap<usize, String>,
     /// Initialisers that are running statistics.
     pub(crate) buffer_candidates: BTreeSet<usize>,
+    /// Names of running statistics.
+    pub(crate) statistics: BTreeSet<String>,
     /// Graph inputs and constants without a batch axis are allowed (conformance cases).
     pub(crate) single: bool,
     pub(crate) notes: Vec<String>,
@@ -422,6 +424,17 @@ impl Builder {
         Ok(Tensor { id, order: identity(shapes[0].len()), ..t })
     }
 
+    /// The engine's elements under another engine shape, whose axes have this order.
+    pub(crate) fn engine_view(
+        &mut self,
+        t: &Tensor,
+        shapes: &Both<Vec<usize>>,
+        order: Vec<usize>,
+    ) -> Result<Tensor, OpError> {
+        let id = if self.draft.shape(t.id) == shapes { t.id } else { self.reshaped_to(t.id, shapes)? };
+        Ok(Tensor { id, order, ..t.clone() })
+    }
+
     fn reshaped_to(&mut self, id: DraftId, shapes: &Both<Vec<usize>>) -> Result<DraftId, OpError> {
         let own = self.draft.shape(id).clone();
         let wrong = || {
@@ -495,8 +508,12 @@ impl Builder {
         {
             let name = self.draft.candidates[*candidate].name.clone();
             self.buffer_candidates.insert(*candidate);
+            self.statistics.insert(name.clone());
             let known = Known { name, values: [value.clone(), value.clone()] };
             return self.plain(&Symbol::Known(known));
+        }
+        if let Symbol::Known(known) = symbol {
+            self.statistics.insert(known.name.clone());
         }
         self.plain(symbol)
     }

@@ -1,4 +1,4 @@
-//! Cast and CastLike between floating-point types: the engine computes in one type throughout.
+//! Cast and CastLike: the engine computes in one floating-point type throughout; integers and truth values are numbers in it.
 
 use std::rc::Rc;
 
@@ -10,7 +10,7 @@ use crate::eval;
 
 type Outputs = Result<Vec<Symbol>, OpError>;
 
-pub(super) fn cast(site: &mut Site<'_, '_>) -> Outputs {
+pub(super) fn cast(site: &mut Site<'_>) -> Outputs {
     let code = site.node.int("to")?.ok_or_else(|| OpError::new("attribute `to` is missing"))?;
     let to = ElementType::from_code(code)
         .ok_or_else(|| OpError::new(format!("casting to element type {code} is not supported")))?;
@@ -18,15 +18,23 @@ pub(super) fn cast(site: &mut Site<'_, '_>) -> Outputs {
     Ok(vec![convert(site, x, to)?])
 }
 
-pub(super) fn cast_like(site: &mut Site<'_, '_>) -> Outputs {
+pub(super) fn cast_like(site: &mut Site<'_>) -> Outputs {
     let to = site.input(1)?.element();
     let x = site.input(0)?;
     Ok(vec![convert(site, x, to)?])
 }
 
+/// The same engine value, counted as another type.
+fn retyped(x: Symbol, to: ElementType) -> Symbol {
+    match x {
+        Symbol::Engine(t) => Symbol::Engine(Tensor { element: to, ..t }),
+        other => other,
+    }
+}
+
 /// In a conformance case the value is rounded; in an import the engine's own precision is kept, and truth values that
-/// the engine holds (as 1 and 0) become numbers. Numbers that are cut to integers have no derivative to follow.
-pub(super) fn convert(site: &mut Site<'_, '_>, x: Symbol, to: ElementType) -> Result<Symbol, OpError> {
+/// the engine holds (as 1 and 0) become numbers.
+pub(super) fn convert(site: &mut Site<'_>, x: Symbol, to: ElementType) -> Result<Symbol, OpError> {
     match x {
         Symbol::Weight { candidate, view, value } => {
             if site.b().single {
@@ -42,10 +50,15 @@ pub(super) fn convert(site: &mut Site<'_, '_>, x: Symbol, to: ElementType) -> Re
         }
         Symbol::Engine(t) if to.is_float() => Ok(Symbol::Engine(Tensor { element: to, ..t })),
         Symbol::Engine(t) if t.element == to => Ok(Symbol::Engine(t)),
-        Symbol::Engine(t) => Err(OpError::new(format!(
-            "a value that depends on parameters is cast from {} to {to}",
-            t.element
-        ))),
+        Symbol::Engine(_) if to == ElementType::Bool => Ok(retyped(site.truth(&x)?, to)),
+        // Cut towards zero; piecewise constant, so that no derivative passes.
+        Symbol::Engine(ref t) if to.is_integer() => {
+            let whole = t.element.is_integer() || t.element == ElementType::Bool;
+            Ok(retyped(
+                if whole { x } else { super::unary::apply(site, &x, saddlescope_nn::ops::Trunc)? },
+                to,
+            ))
+        }
         other => Err(OpError::new(format!("a cast of {} to {to} is not supported here", other.element()))),
     }
 }

@@ -17,14 +17,14 @@ fn truth(symbol: Symbol) -> Outputs {
     }])
 }
 
-fn compare(site: &mut Site<'_, '_>, kind: Compare) -> Outputs {
+fn compare(site: &mut Site<'_>, kind: Compare) -> Outputs {
     let (a, b) = (site.input(0)?, site.input(1)?);
     truth(combine(site, &a, &b, kind)?)
 }
 
 macro_rules! comparisons {
     ($($name:ident = $kind:ident;)*) => {
-        $(pub(super) fn $name(site: &mut Site<'_, '_>) -> Outputs {
+        $(pub(super) fn $name(site: &mut Site<'_>) -> Outputs {
             compare(site, Compare::$kind)
         })*
     };
@@ -41,19 +41,19 @@ comparisons! {
     xor = Xor;
 }
 
-pub(super) fn not(site: &mut Site<'_, '_>) -> Outputs {
+pub(super) fn not(site: &mut Site<'_>) -> Outputs {
     let x = site.input(0)?;
     truth(apply(site, &x, ops::Not)?)
 }
 
 /// Only NaN differs from itself.
-pub(super) fn is_nan(site: &mut Site<'_, '_>) -> Outputs {
+pub(super) fn is_nan(site: &mut Site<'_>) -> Outputs {
     let x = site.input(0)?;
     let same = combine(site, &x, &x, Compare::Equal)?;
     truth(apply(site, &same, ops::Not)?)
 }
 
-pub(super) fn select(site: &mut Site<'_, '_>) -> Outputs {
+pub(super) fn select(site: &mut Site<'_>) -> Outputs {
     let (condition, a, b) = (site.input(0)?, site.input(1)?, site.input(2)?);
     let (t, order) = site.b().aligned(&[&condition, &a, &b])?;
     let out = site.b().op(ops::Where, &[&t[0], &t[1], &t[2]], order)?;

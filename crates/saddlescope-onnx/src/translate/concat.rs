@@ -6,14 +6,14 @@ use crate::error::OpError;
 use crate::node::checked_axis;
 use saddlescope_nn::ops;
 
-pub(super) fn concat(site: &mut Site<'_, '_>) -> Result<Vec<Symbol>, OpError> {
+pub(super) fn concat(site: &mut Site<'_>) -> Result<Vec<Symbol>, OpError> {
     let symbols = (0..site.inputs.len()).map(|i| site.input(i)).collect::<Result<Vec<_>, _>>()?;
     let axis = site.node.int_or("axis", 1)?;
     Ok(vec![join(site, &symbols, axis)?])
 }
 
 /// Joins symbols along an axis, in the order of axes that the first engine value has.
-pub(super) fn join(site: &mut Site<'_, '_>, symbols: &[Symbol], axis: i64) -> Result<Symbol, OpError> {
+pub(super) fn join(site: &mut Site<'_>, symbols: &[Symbol], axis: i64) -> Result<Symbol, OpError> {
     let rank = symbols.first().map_or(0, |s| s.rank(site.b()));
     if symbols.iter().any(|s| s.rank(site.b()) != rank) {
         return Err(OpError::new("inputs differ in their number of dimensions"));

@@ -9,7 +9,12 @@ use saddlescope_nn::ops;
 type Outputs = Result<Vec<Symbol>, OpError>;
 
 /// Positive integers from an attribute, one for each spatial axis, filled with `default` if it is missing.
-fn spatial(site: &Site<'_, '_>, name: &str, axes: usize, default: usize) -> Result<Vec<usize>, OpError> {
+pub(super) fn spatial(
+    site: &Site<'_>,
+    name: &str,
+    axes: usize,
+    default: usize,
+) -> Result<Vec<usize>, OpError> {
     let Some(list) = site.node.ints(name)? else { return Ok(vec![default; axes]) };
     let sizes = list.iter().map(|&n| usize::try_from(n)).collect::<Result<Vec<_>, _>>();
     match sizes {
@@ -36,12 +41,22 @@ pub(super) fn pair(list: &[usize], fill: usize) -> [usize; 2] {
     }
 }
 
+/// A window along any number of axes.
+#[derive(Clone, Debug)]
+pub(super) struct Window {
+    pub(super) kernel: Vec<usize>,
+    pub(super) stride: Vec<usize>,
+    pub(super) dilation: Vec<usize>,
+    pub(super) before: Vec<usize>,
+    pub(super) after: Vec<usize>,
+}
+
 /// Reads strides, dilations and padding; `image` are the spatial lengths.
-pub(super) fn geometry(site: &Site<'_, '_>, kernel: &[usize], image: &[usize]) -> Result<Geometry, OpError> {
+pub(super) fn window(site: &Site<'_>, kernel: &[usize], image: &[usize]) -> Result<Window, OpError> {
     let axes = image.len();
-    if axes == 0 || axes > 2 || kernel.len() != axes {
+    if axes == 0 || axes > 3 || kernel.len() != axes {
         return Err(OpError::new(format!(
-            "windows of {} dimensions on {axes} spatial dimensions are not supported (only 1 and 2 are)",
+            "windows of {} dimensions on {axes} spatial dimensions are not supported (only 1, 2 and 3 are)",
             kernel.len()
         )));
     }
@@ -72,17 +87,33 @@ pub(super) fn geometry(site: &Site<'_, '_>, kernel: &[usize], image: &[usize]) -
         }
         other => return Err(OpError::new(format!("auto_pad `{other}` is unknown"))),
     }
-    let ([top, left], [bottom, right]) = (pair(&before, 0), pair(&after, 0));
-    Ok(Geometry {
-        kernel: pair(kernel, 1),
-        stride: pair(&stride, 1),
-        dilation: pair(&dilation, 1),
-        pad: [top, left, bottom, right],
-    })
+    Ok(Window { kernel: kernel.to_vec(), stride, dilation, before, after })
+}
+
+impl Window {
+    /// The last one or two axes as the engine takes them.
+    pub(super) fn plane(&self) -> Geometry {
+        let skip = self.kernel.len().saturating_sub(2);
+        let ([top, left], [bottom, right]) = (pair(&self.before[skip..], 0), pair(&self.after[skip..], 0));
+        Geometry {
+            kernel: pair(&self.kernel[skip..], 1),
+            stride: pair(&self.stride[skip..], 1),
+            dilation: pair(&self.dilation[skip..], 1),
+            pad: [top, left, bottom, right],
+        }
+    }
+}
+
+/// As [`window`], for one or two axes.
+pub(super) fn geometry(site: &Site<'_>, kernel: &[usize], image: &[usize]) -> Result<Geometry, OpError> {
+    if image.len() > 2 {
+        return Err(OpError::new(format!("{} spatial dimensions are not supported here", image.len())));
+    }
+    Ok(window(site, kernel, image)?.plane())
 }
 
 /// The declared kernel must be that of the weights.
-fn check_kernel(site: &Site<'_, '_>, weights: &[usize]) -> Result<(), OpError> {
+pub(super) fn check_kernel(site: &Site<'_>, weights: &[usize]) -> Result<(), OpError> {
     let declared = site.node.ints("kernel_shape")?;
     let fits = declared
         .is_none_or(|k| k.iter().map(|&n| usize::try_from(n).ok()).eq(weights.iter().map(|&n| Some(n))));
@@ -93,14 +124,14 @@ fn check_kernel(site: &Site<'_, '_>, weights: &[usize]) -> Result<(), OpError> {
     }
 }
 
-fn groups(site: &Site<'_, '_>) -> Result<usize, OpError> {
+pub(super) fn groups(site: &Site<'_>) -> Result<usize, OpError> {
     match usize::try_from(site.node.int_or("group", 1)?) {
         Ok(n) if n > 0 => Ok(n),
         _ => Err(OpError::new("`group` must be positive")),
     }
 }
 
-pub(super) fn conv(site: &mut Site<'_, '_>) -> Outputs {
+pub(super) fn conv(site: &mut Site<'_>) -> Outputs {
     let (x, w, bias) = (site.input(0)?, site.input(1)?, site.optional(2));
     let ([image, _], [weights, _]) = (x.shapes(site.b()), w.shapes(site.b()));
     let rank = image.len();
@@ -108,8 +139,12 @@ pub(super) fn conv(site: &mut Site<'_, '_>) -> Outputs {
         return Err(OpError::new(format!("input of shape {image:?} and weights of shape {weights:?}")));
     }
     check_kernel(site, &weights[2..])?;
-    let g = geometry(site, &weights[2..], &image[2..])?;
     site.b().name_kind(&w, ParameterKind::ConvFilter);
+    if rank == 5 {
+        let window = window(site, &weights[2..], &image[2..])?;
+        return super::volume::conv(site, &x, &w, bias, &window);
+    }
+    let g = geometry(site, &weights[2..], &image[2..])?;
     let order = channels_last(rank);
     let input = site.b().tensor(&x, &order)?;
     // Spatial axes, then input channels, then output channels.
@@ -121,8 +156,8 @@ pub(super) fn conv(site: &mut Site<'_, '_>) -> Outputs {
     Ok(vec![Symbol::Engine(site.b().op(op, &inputs, order)?)])
 }
 
-fn plain_bias(
-    site: &mut Site<'_, '_>,
+pub(super) fn plain_bias(
+    site: &mut Site<'_>,
     bias: Option<Symbol>,
 ) -> Result<Option<super::symbol::Tensor>, OpError> {
     let Some(bias) = bias else { return Ok(None) };
@@ -130,7 +165,7 @@ fn plain_bias(
     site.b().plain(&bias).map(Some)
 }
 
-pub(super) fn conv_transpose(site: &mut Site<'_, '_>) -> Outputs {
+pub(super) fn conv_transpose(site: &mut Site<'_>) -> Outputs {
     let (x, w, bias) = (site.input(0)?, site.input(1)?, site.optional(2));
     let ([image, _], [weights, _]) = (x.shapes(site.b()), w.shapes(site.b()));
     let rank = image.len();
@@ -139,6 +174,9 @@ pub(super) fn conv_transpose(site: &mut Site<'_, '_>) -> Outputs {
     }
     check_kernel(site, &weights[2..])?;
     let axes = rank - 2;
+    if axes == 3 {
+        return super::volume::conv_transpose(site, &x, &w, bias);
+    }
     let mut extra = spatial(site, "output_padding", axes, 0)?;
     let stride = spatial(site, "strides", axes, 1)?;
     let dilation = spatial(site, "dilations", axes, 1)?;

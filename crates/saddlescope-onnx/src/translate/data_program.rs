@@ -48,11 +48,7 @@ pub(crate) struct DataProgram {
 
 impl DataProgram {
     /// What the walker must have evaluated to provide `feeds`.
-    pub(crate) fn new(
-        walker: &Walker<'_>,
-        inputs: &[ModelInput],
-        feeds: Vec<Feed>,
-    ) -> Result<Self, OnnxError> {
+    pub(crate) fn new(walker: &Walker, inputs: &[ModelInput], feeds: Vec<Feed>) -> Result<Self, OnnxError> {
         let mut wanted: BTreeSet<String> = feeds.iter().map(|f| f.value.clone()).collect();
         let mut constants = BTreeMap::new();
         let mut instructions = Vec::new();
@@ -68,7 +64,6 @@ impl DataProgram {
         for step in walker.steps.iter().rev() {
             let node = match step {
                 Step::Node(node) => node,
-                Step::Derived(node) => node,
                 Step::Shape(known) => {
                     if wanted.contains(&known.name) && known.fixed().is_none() {
                         instructions.push(affine(known)?);
@@ -112,7 +107,7 @@ impl DataProgram {
             let end = (start + chunk).min(samples);
             let rows = match self.rows(&sources, start, end) {
                 // Perhaps too much at once (masks of long sequences): fewer samples then.
-                Err(_) if end - start > 1 => {
+                Err(e) if e.is_too_much() && end - start > 1 => {
                     chunk = (end - start) / 2;
                     continue;
                 }
@@ -210,6 +205,19 @@ impl DataProgram {
                 rows_of(feed, value, batch).map_err(|e| tensor_error(&feed.value, e))
             })
             .collect()
+    }
+
+    /// Names of the data set's inputs that the model does not take.
+    pub(crate) fn unused(&self, dataset: &Dataset) -> Vec<String> {
+        if let ([_], [_]) = (self.inputs.as_slice(), dataset.inputs()) {
+            return vec![];
+        }
+        let taken = |name: &str| self.inputs.iter().any(|i| i.name == name);
+        let spare: Vec<String> =
+            dataset.inputs().iter().filter(|d| !taken(&d.name)).map(|d| d.name.clone()).collect();
+        // One of each is left over: they belong together whatever they are called.
+        let unnamed = self.inputs.iter().filter(|i| dataset.input(&i.name).is_none()).count();
+        if unnamed == 1 && spare.len() == 1 { vec![] } else { spare }
     }
 
     fn sources<'d>(&self, dataset: &'d Dataset) -> Result<BTreeMap<String, Source<'d>>, OnnxError> {

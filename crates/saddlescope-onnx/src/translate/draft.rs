@@ -5,10 +5,12 @@
 //! here first, and [`Draft::finish`] writes a [`Graph`](saddlescope_nn::graph::Graph) with the parameters in the file's order.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use super::symbol::{Both, PROBES};
 use crate::error::OpError;
+use crate::value::Value;
 use saddlescope_nn::graph::{Buffer, DataInput, Graph, Parameter, ParameterKind, ValueId};
 use saddlescope_nn::op::AnyOp;
 
@@ -34,6 +36,8 @@ pub(crate) struct Candidate {
     pub(crate) name: String,
     /// Shape in the file.
     pub(crate) shape: Vec<usize>,
+    /// Its numbers in the file.
+    pub(crate) value: Rc<Value>,
     /// What it is, as far as its uses say.
     pub(crate) kind: Option<ParameterKind>,
     /// Axes of the engine's tensor in terms of the file's, and its value, once the engine uses it.

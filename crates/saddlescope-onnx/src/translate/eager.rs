@@ -3,8 +3,10 @@
 //! This is how the conformance cases test the engine: a node whose float inputs are taken for parameters is translated,
 //! compiled and run forward by itself. What has no translation is left to the interpreter.
 
+use std::rc::Rc;
+
 use super::symbol::{Known, Symbol, inverse};
-use super::walk::{Walker, find, weight_symbol};
+use super::walk::{Walker, find};
 use crate::element::ElementType;
 use crate::error::{OnnxError, OpError};
 use crate::eval::{self, Budget};
@@ -52,9 +54,8 @@ fn engine(node: &Node, inputs: &[Option<&Value>], budget: &Budget) -> Result<Vec
         .map(|(i, value)| {
             value.map(|value| {
                 if value.element().is_float() && !value.is_empty() {
-                    let candidate = walker.candidate(&format!("input {i}"), value.shape());
                     theta.push(value);
-                    weight_symbol(candidate, value)
+                    walker.candidate(&format!("input {i}"), Rc::new(value.clone()))
                 } else {
                     Walker::known(&node.inputs[i], value.clone())
                 }

@@ -8,7 +8,7 @@ use crate::eval;
 
 type Outputs = Result<Vec<Symbol>, OpError>;
 
-pub(super) fn expand(site: &mut Site<'_, '_>) -> Outputs {
+pub(super) fn expand(site: &mut Site<'_>) -> Outputs {
     let (x, target) = (site.input(0)?, site.input(1)?);
     let [a, b] = site.b().constant(&target, "the target shape")?;
     let own = x.shapes(site.b());
@@ -22,7 +22,7 @@ pub(super) fn expand(site: &mut Site<'_, '_>) -> Outputs {
 }
 
 /// Repeating a dimension of length 1 is an expansion; anything else is joined copies.
-pub(super) fn tile(site: &mut Site<'_, '_>) -> Outputs {
+pub(super) fn tile(site: &mut Site<'_>) -> Outputs {
     let (x, repeats) = (site.input(0)?, site.input(1)?);
     let [a, b] = site.b().constant(&repeats, "the repeats")?;
     let repeats = [eval::sizes(&a)?, eval::sizes(&b)?];

@@ -8,7 +8,7 @@ use crate::error::OpError;
 use saddlescope_nn::op::AnyOp;
 use saddlescope_nn::ops;
 
-fn fold<O: AnyOp + 'static>(site: &mut Site<'_, '_>, op: fn() -> O) -> Result<Vec<Symbol>, OpError> {
+fn fold<O: AnyOp + 'static>(site: &mut Site<'_>, op: fn() -> O) -> Result<Vec<Symbol>, OpError> {
     let mut best = site.input(0)?;
     if site.inputs.len() == 1 {
         return Ok(vec![apply(site, &best, ops::Identity)?]);
@@ -20,10 +20,10 @@ fn fold<O: AnyOp + 'static>(site: &mut Site<'_, '_>, op: fn() -> O) -> Result<Ve
     Ok(vec![best])
 }
 
-pub(super) fn max(site: &mut Site<'_, '_>) -> Result<Vec<Symbol>, OpError> {
+pub(super) fn max(site: &mut Site<'_>) -> Result<Vec<Symbol>, OpError> {
     fold(site, || ops::Max)
 }
 
-pub(super) fn min(site: &mut Site<'_, '_>) -> Result<Vec<Symbol>, OpError> {
+pub(super) fn min(site: &mut Site<'_>) -> Result<Vec<Symbol>, OpError> {
     fold(site, || ops::Min)
 }

@@ -11,7 +11,7 @@ use saddlescope_nn::ops;
 
 type Outputs = Result<Vec<Symbol>, OpError>;
 
-pub(super) fn gather(site: &mut Site<'_, '_>) -> Outputs {
+pub(super) fn gather(site: &mut Site<'_>) -> Outputs {
     let (x, indices) = (site.input(0)?, site.input(1)?);
     let axis = checked_axis(site.node.int_or("axis", 0)?, x.rank(site.b()))?;
     site.refuse_batch_axis(&x, axis, "picks samples of the batch")?;
@@ -38,17 +38,17 @@ pub(super) fn gather(site: &mut Site<'_, '_>) -> Outputs {
 
 /// With indices known at import: the leading axes that they pick from become one, from which entries are taken. Newer exporters
 /// write adaptive pooling so.
-pub(super) fn gather_nd(site: &mut Site<'_, '_>) -> Outputs {
+pub(super) fn gather_nd(site: &mut Site<'_>) -> Outputs {
     let (x, indices) = (site.input(0)?, site.input(1)?);
     let known = match &indices {
         Symbol::Known(known) => known.fixed().cloned(),
         _ => None,
     };
-    let indices =
-        known.ok_or_else(|| OpError::new("indices that depend on data or the batch are not supported"))?;
-    if site.node.int_or("batch_dims", 0)? != 0 {
-        return Err(OpError::new("`batch_dims` other than 0 is not supported"));
-    }
+    let batch_dims = usize::try_from(site.node.int_or("batch_dims", 0)?)?;
+    let indices = match known.filter(|_| batch_dims == 0) {
+        Some(known) => known,
+        None => return by_tuples(site, &x, indices, batch_dims),
+    };
     let shapes = x.shapes(site.b());
     let Some((&width, lead)) = indices.shape().split_last() else {
         return Err(OpError::new("indices must have an axis"));
@@ -78,21 +78,42 @@ pub(super) fn gather_nd(site: &mut Site<'_, '_>) -> Outputs {
     Ok(vec![Symbol::Engine(site.b().plain_op(ops::Take::new(0, &list, lead), &[&t])?)])
 }
 
+/// With indices that depend on the data or on parameters, or with leading axes in common. Tuples that begin with the number of their
+/// own sample have the samples in common.
+fn by_tuples(site: &mut Site<'_>, x: &Symbol, indices: Symbol, batch_dims: usize) -> Outputs {
+    let (batch_dims, indices) = match super::scatter::own_samples(site, x, &indices)? {
+        Some(rest) if batch_dims == 0 => (1, rest),
+        _ => (batch_dims, indices),
+    };
+    let [shape, _] = x.shapes(site.b());
+    let depth = indices.shapes(site.b())[0].last().copied().unwrap_or(0);
+    for axis in batch_dims..(batch_dims.saturating_add(depth)).min(shape.len()) {
+        site.refuse_batch_axis(x, axis, "picks samples of the batch")?;
+        if shape[axis] > super::scatter::MAX_INDEX {
+            return Err(OpError::new(format!("indices into a dimension of length {}", shape[axis])));
+        }
+    }
+    let (t, i) = (site.b().plain(x)?, site.b().plain(&indices)?);
+    Ok(vec![Symbol::Engine(site.b().plain_op(ops::GatherNd::new(batch_dims), &[&t, &i])?)])
+}
+
 /// One entry per line, as in the loss of a classifier: the sum over the axis of x times the indicator of the index. The
 /// indicator is computed by the interpreter, because indices do not depend on parameters.
-pub(super) fn elements(site: &mut Site<'_, '_>) -> Outputs {
+pub(super) fn elements(site: &mut Site<'_>) -> Outputs {
     let (x, indices) = (site.input(0)?, site.input(1)?);
     let rank = x.rank(site.b());
     let axis = checked_axis(site.node.int_or("axis", 0)?, rank)?;
     let ([shape, _], [picked, _]) = (x.shapes(site.b()), indices.shapes(site.b()));
-    if picked.len() != rank || (0..rank).any(|d| d != axis && picked[d] != shape[d]) {
-        return Err(OpError::new(format!(
-            "indices of shape {picked:?} for data of shape {shape:?}: not supported"
-        )));
-    }
     site.refuse_batch_axis(&x, axis, "picks samples of the batch")?;
-    if picked[axis] > 1 << 12 {
-        return Err(OpError::new(format!("{} picks along axis {axis}", picked[axis])));
+    let same = picked.len() == rank && (0..rank).all(|d| d == axis || picked[d] == shape[d]);
+    // A few entries of each line are products with indicators, which the losses of classifiers are made of.
+    if !same || picked[axis] > 8 || matches!(indices, Symbol::Engine(_)) {
+        if shape[axis] > super::scatter::MAX_INDEX {
+            return Err(OpError::new(format!("indices into a dimension of length {}", shape[axis])));
+        }
+        let (t, i) = (site.b().plain(&x)?, site.b().plain(&indices)?);
+        let op = ops::GatherElements::new(i64::try_from(axis)?);
+        return Ok(vec![Symbol::Engine(site.b().plain_op(op, &[&t, &i])?)]);
     }
     let mut parts = Vec::new();
     for k in 0..picked[axis] {
@@ -108,7 +129,7 @@ pub(super) fn elements(site: &mut Site<'_, '_>) -> Outputs {
 
 /// 1 where entry `k` of the indices along the axis points, else 0; the axis has length `classes`.
 fn indicator(
-    site: &mut Site<'_, '_>,
+    site: &mut Site<'_>,
     indices: &Symbol,
     axis: usize,
     k: usize,

@@ -7,7 +7,7 @@ use saddlescope_nn::graph::ParameterKind;
 use saddlescope_nn::ops;
 
 /// y = α A′ B′ + β C; PyTorch's linear layers are the case α = β = 1, B transposed.
-pub(super) fn gemm(site: &mut Site<'_, '_>) -> Result<Vec<Symbol>, OpError> {
+pub(super) fn gemm(site: &mut Site<'_>) -> Result<Vec<Symbol>, OpError> {
     let (a, b, c) = (site.input(0)?, site.input(1)?, site.optional(2));
     let (alpha, beta) = (site.node.float_or("alpha", 1.0)?, site.node.float_or("beta", 1.0)?);
     let (trans_a, trans_b) = (site.node.flag("transA", false)?, site.node.flag("transB", false)?);

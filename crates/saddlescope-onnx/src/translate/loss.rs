@@ -15,7 +15,7 @@ use saddlescope_nn::ops;
 
 type Outputs = Result<Vec<Symbol>, OpError>;
 
-pub(super) fn softmax_cross_entropy(site: &mut Site<'_, '_>) -> Outputs {
+pub(super) fn softmax_cross_entropy(site: &mut Site<'_>) -> Outputs {
     let scores = site.input(0)?;
     let log_p = super::softmax::apply(site, &scores, 1, |axis| ops::LogSoftmax { axis })?;
     let mut outputs = loss(site, &log_p)?;
@@ -23,14 +23,14 @@ pub(super) fn softmax_cross_entropy(site: &mut Site<'_, '_>) -> Outputs {
     Ok(outputs)
 }
 
-pub(super) fn negative_log_likelihood(site: &mut Site<'_, '_>) -> Outputs {
+pub(super) fn negative_log_likelihood(site: &mut Site<'_>) -> Outputs {
     let log_p = site.input(0)?;
     loss(site, &log_p)
 }
 
 /// A value of the interpreter made by one more operator.
 fn step(
-    site: &mut Site<'_, '_>,
+    site: &mut Site<'_>,
     op: &str,
     inputs: &[(&Symbol, &str)],
     attributes: &[(&str, Attribute)],
@@ -44,7 +44,7 @@ fn step(
 }
 
 /// Classes in axis 1; labels have the shape of the scores without it.
-fn loss(site: &mut Site<'_, '_>, log_p: &Symbol) -> Outputs {
+fn loss(site: &mut Site<'_>, log_p: &Symbol) -> Outputs {
     let labels = site.input(1)?;
     let label_name = match &labels {
         Symbol::Known(k) | Symbol::Data(k) => k.name.clone(),
@@ -112,7 +112,7 @@ fn loss(site: &mut Site<'_, '_>, log_p: &Symbol) -> Outputs {
 }
 
 /// The mean over samples and positions, kept apart by sample at the end of a model.
-fn mean(site: &mut Site<'_, '_>, each: &Symbol, ignore: Option<i64>, labels: &str) -> Outputs {
+fn mean(site: &mut Site<'_>, each: &Symbol, ignore: Option<i64>, labels: &str) -> Outputs {
     if site.optional(2).is_some() {
         return Err(OpError::new(
             "a mean with class weights couples the samples of a batch and is not supported; export the logits instead",

@@ -7,7 +7,7 @@ use saddlescope_nn::graph::ParameterKind;
 use saddlescope_nn::ops;
 
 /// A matrix of weights on the right is a linear layer; where the file holds it transposed, PyTorch's own.
-pub(super) fn matmul(site: &mut Site<'_, '_>) -> Result<Vec<Symbol>, OpError> {
+pub(super) fn matmul(site: &mut Site<'_>) -> Result<Vec<Symbol>, OpError> {
     let (a, b) = (site.input(0)?, site.input(1)?);
     if let Symbol::Weight { view, .. } = &b
         && view.len() == 2
@@ -30,8 +30,8 @@ pub(super) fn matmul(site: &mut Site<'_, '_>) -> Result<Vec<Symbol>, OpError> {
 }
 
 /// A B for any two values.
-pub(super) fn product(site: &mut Site<'_, '_>, a: &Symbol, b: &Symbol) -> Result<Symbol, OpError> {
-    let broadcast = |site: &mut Site<'_, '_>, s: &Symbol| {
+pub(super) fn product(site: &mut Site<'_>, a: &Symbol, b: &Symbol) -> Result<Symbol, OpError> {
+    let broadcast = |site: &mut Site<'_>, s: &Symbol| {
         let order = identity(s.rank(site.b()));
         site.b().broadcastable(s, &order)
     };

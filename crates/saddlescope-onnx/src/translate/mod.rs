@@ -11,28 +11,39 @@ mod builder;
 mod cast;
 mod compare;
 mod concat;
+mod control;
 mod conv;
+mod cumulative;
 mod data_program;
 mod draft;
 mod eager;
+mod einsum;
 mod expand;
 mod extremum;
+mod fourier;
 mod gather;
 mod gemm;
+mod kit;
 mod loss;
 mod matmul;
 mod normalization;
+mod order;
 mod pad;
 mod pool;
+mod recurrent;
 mod reduce;
 mod reshape;
 mod resize;
+mod sample;
+mod scatter;
+mod sequence;
 mod slice;
 mod softmax;
 mod split;
 mod symbol;
 mod transpose;
 mod unary;
+mod volume;
 mod walk;
 
 pub(crate) use builder::Feed;
@@ -42,14 +53,14 @@ pub(crate) use draft::DraftId;
 pub use eager::evaluate;
 pub(crate) use symbol::{PROBES, Symbol, channels_last, identity};
 use walk::Site;
-pub(crate) use walk::{Walker, data_symbol, weight_symbol};
+pub(crate) use walk::{Walker, data_symbol};
 
 use super::error::OpError;
 use saddlescope_nn::ops;
 use unary::unary;
 
 /// Puts one node into the engine.
-type Translate = fn(&mut Site<'_, '_>) -> Result<Vec<Symbol>, OpError>;
+type Translate = fn(&mut Site<'_>) -> Result<Vec<Symbol>, OpError>;
 
 /// Every operator that the engine computes and differentiates, in alphabetical order.
 #[rustfmt::skip]
@@ -58,7 +69,10 @@ pub(crate) const TRANSLATIONS: &[(&str, Translate)] = &[
     ("Acos", |s| unary(s, ops::Acos)),
     ("Acosh", |s| unary(s, ops::Acosh)),
     ("Add", binary::add),
+    ("AffineGrid", sample::affine_grid),
     ("And", compare::and),
+    ("ArgMax", order::arg_max),
+    ("ArgMin", order::arg_min),
     ("Asin", |s| unary(s, ops::Asin)),
     ("Asinh", |s| unary(s, ops::Asinh)),
     ("Atan", |s| unary(s, ops::Atan)),
@@ -72,14 +86,19 @@ pub(crate) const TRANSLATIONS: &[(&str, Translate)] = &[
     ("Ceil", |s| unary(s, ops::Ceil)),
     ("Celu", activation::celu),
     ("Clip", activation::clip),
+    ("Col2Im", sample::col2im),
     ("Concat", concat::concat),
     ("Conv", conv::conv),
     ("ConvTranspose", conv::conv_transpose),
     ("Cos", |s| unary(s, ops::Cos)),
     ("Cosh", |s| unary(s, ops::Cosh)),
+    ("CumProd", cumulative::product),
+    ("CumSum", cumulative::sum),
+    ("DFT", fourier::dft),
     ("DepthToSpace", reshape::depth_to_space),
     ("Div", binary::div),
     ("Dropout", reshape::dropout),
+    ("Einsum", einsum::einsum),
     ("Elu", activation::elu),
     ("Equal", compare::equal),
     ("Erf", |s| unary(s, ops::Erf)),
@@ -88,22 +107,28 @@ pub(crate) const TRANSLATIONS: &[(&str, Translate)] = &[
     ("FastGelu", activation::bias_gelu),
     ("Flatten", reshape::flatten),
     ("Floor", |s| unary(s, ops::Floor)),
+    ("GRU", recurrent::gru),
     ("Gather", gather::gather),
     ("GatherElements", gather::elements),
     ("GatherND", gather::gather_nd),
     ("Gelu", activation::gelu),
     ("Gemm", gemm::gemm),
     ("GlobalAveragePool", pool::global_average),
+    ("GlobalLpPool", pool::global_lp),
     ("GlobalMaxPool", pool::global_max),
     ("Greater", compare::greater),
     ("GreaterOrEqual", compare::greater_or_equal),
+    ("GridSample", sample::grid_sample),
     ("GroupNormalization", normalization::group),
     ("HardSigmoid", activation::hard_sigmoid),
     ("HardSwish", |s| unary(s, ops::HardSwish)),
+    ("Hardmax", order::hardmax),
     ("Identity", reshape::identity),
     ("InstanceNormalization", normalization::instance),
+    ("IsInf", cumulative::is_inf),
     ("IsNaN", compare::is_nan),
     ("LRN", normalization::local_response),
+    ("LSTM", recurrent::lstm),
     ("LayerNormalization", normalization::layer),
     ("LeakyRelu", activation::leaky_relu),
     ("Less", compare::less),
@@ -111,6 +136,7 @@ pub(crate) const TRANSLATIONS: &[(&str, Translate)] = &[
     ("Log", |s| unary(s, ops::Log)),
     ("LogSoftmax", softmax::log_softmax),
     ("LpNormalization", normalization::lp),
+    ("LpPool", pool::lp),
     ("MatMul", matmul::matmul),
     ("Max", extremum::max),
     ("MaxPool", pool::max),
@@ -118,16 +144,19 @@ pub(crate) const TRANSLATIONS: &[(&str, Translate)] = &[
     ("MeanVarianceNormalization", normalization::mean_variance),
     ("Min", extremum::min),
     ("Mish", |s| unary(s, ops::Mish)),
+    ("Mod", cumulative::modulo),
     ("Mul", binary::mul),
     ("Neg", |s| unary(s, ops::Neg)),
     ("NegativeLogLikelihoodLoss", loss::negative_log_likelihood),
     ("Not", compare::not),
+    ("OneHot", order::one_hot),
     ("Or", compare::or),
     ("PRelu", activation::prelu),
     ("Pad", pad::pad),
     ("Pow", binary::pow),
     ("QuickGelu", activation::swish),
     ("RMSNormalization", normalization::rms),
+    ("RNN", recurrent::rnn),
     ("Reciprocal", |s| unary(s, ops::Reciprocal)),
     ("ReduceL1", reduce::l1),
     ("ReduceL2", reduce::l2),
@@ -136,12 +165,17 @@ pub(crate) const TRANSLATIONS: &[(&str, Translate)] = &[
     ("ReduceMax", reduce::max),
     ("ReduceMean", reduce::mean),
     ("ReduceMin", reduce::min),
+    ("ReduceProd", reduce::prod),
     ("ReduceSum", reduce::sum),
     ("ReduceSumSquare", reduce::sum_square),
     ("Relu", |s| unary(s, ops::Relu)),
     ("Reshape", reshape::reshape),
     ("Resize", resize::resize),
     ("Round", |s| unary(s, ops::Round)),
+    ("STFT", fourier::stft),
+    ("Scatter", scatter::elements),
+    ("ScatterElements", scatter::elements),
+    ("ScatterND", scatter::nd),
     ("Selu", activation::selu),
     ("Shrink", activation::shrink),
     ("Sigmoid", |s| unary(s, ops::Sigmoid)),
@@ -165,7 +199,9 @@ pub(crate) const TRANSLATIONS: &[(&str, Translate)] = &[
     ("Tanh", |s| unary(s, ops::Tanh)),
     ("ThresholdedRelu", activation::thresholded_relu),
     ("Tile", expand::tile),
+    ("TopK", order::top_k),
     ("Transpose", transpose::transpose),
+    ("Trilu", cumulative::trilu),
     ("Unsqueeze", reshape::unsqueeze),
     ("Upsample", resize::resize),
     ("Where", compare::select),

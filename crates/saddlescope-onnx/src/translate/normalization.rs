@@ -12,26 +12,32 @@ use saddlescope_nn::ops;
 
 type Outputs = Result<Vec<Symbol>, OpError>;
 
-fn scale(site: &mut Site<'_, '_>, i: usize) -> Result<Option<Tensor>, OpError> {
+fn scale(site: &mut Site<'_>, i: usize) -> Result<Option<Tensor>, OpError> {
     let Some(symbol) = site.optional(i) else { return Ok(None) };
     site.b().name_kind(&symbol, ParameterKind::Normalization);
     site.b().plain(&symbol).map(Some)
 }
 
 /// First normalised axis; the engine keeps the samples apart.
-fn first_axis(site: &mut Site<'_, '_>, x: &Symbol) -> Result<usize, OpError> {
+fn first_axis(site: &mut Site<'_>, x: &Symbol) -> Result<usize, OpError> {
     let axis = checked_axis(site.node.int_or("axis", -1)?, x.rank(site.b()))?;
-    if axis == 0 {
-        return Err(OpError::new("normalising over the first axis (the batch) is not supported"));
+    for d in axis..x.rank(site.b()) {
+        site.refuse_batch_axis(x, d, "normalises over the batch")?;
     }
     Ok(axis)
 }
 
-pub(super) fn layer(site: &mut Site<'_, '_>) -> Outputs {
+pub(super) fn layer(site: &mut Site<'_>) -> Outputs {
     let x = site.input(0)?;
     let axis = i64::try_from(first_axis(site, &x)?)?;
     let eps = site.node.float_or("epsilon", 1e-5)?;
     let (gamma, beta) = (scale(site, 1)?, scale(site, 2)?);
+    if axis == 0 {
+        let [mean, inverse] = statistics(site, &x, 0, eps)?;
+        let centred = site.difference(&x, &mean)?;
+        let y = site.times(&centred, &inverse)?;
+        return Ok(vec![affine(site, y, gamma, beta)?, mean, inverse]);
+    }
     let (gamma, beta) = exact_parameters(site, &x, axis, gamma, beta)?;
     let t = site.b().plain(&x)?;
     let inputs: Vec<_> = std::iter::once(&t).chain(&gamma).chain(&beta).collect();
@@ -43,8 +49,25 @@ pub(super) fn layer(site: &mut Site<'_, '_>) -> Outputs {
     Ok(outputs)
 }
 
+/// γ y + β.
+fn affine(
+    site: &mut Site<'_>,
+    y: Symbol,
+    gamma: Option<Tensor>,
+    beta: Option<Tensor>,
+) -> Result<Symbol, OpError> {
+    let y = match gamma {
+        Some(g) => site.times(&y, &Symbol::Engine(g))?,
+        None => y,
+    };
+    match beta {
+        Some(b) => site.sum(&y, &Symbol::Engine(b)),
+        None => Ok(y),
+    }
+}
+
 /// Mean and 1 / standard deviation over the axes from `axis` on.
-fn statistics(site: &mut Site<'_, '_>, x: &Symbol, axis: usize, eps: f64) -> Result<[Symbol; 2], OpError> {
+fn statistics(site: &mut Site<'_>, x: &Symbol, axis: usize, eps: f64) -> Result<[Symbol; 2], OpError> {
     let axes: Vec<usize> = (axis..x.rank(site.b())).collect();
     let mean = mean_over(site, x, &axes)?;
     let centred = combine(site, x, &mean, ops::Sub)?;
@@ -58,7 +81,7 @@ fn statistics(site: &mut Site<'_, '_>, x: &Symbol, axis: usize, eps: f64) -> Res
 
 /// γ and β of the shape of the normalised axes, as the engine takes them.
 fn exact_parameters(
-    site: &mut Site<'_, '_>,
+    site: &mut Site<'_>,
     x: &Symbol,
     axis: i64,
     gamma: Option<Tensor>,
@@ -73,11 +96,20 @@ fn exact_parameters(
     Ok((exact(gamma)?, exact(beta)?))
 }
 
-pub(super) fn rms(site: &mut Site<'_, '_>) -> Outputs {
+pub(super) fn rms(site: &mut Site<'_>) -> Outputs {
     let x = site.input(0)?;
     let axis = i64::try_from(first_axis(site, &x)?)?;
     let eps = site.node.float_or("epsilon", 1e-5)?;
     let gamma = scale(site, 1)?;
+    if axis == 0 {
+        let square = apply(site, &x, ops::Square)?;
+        let axes: Vec<usize> = (0..x.rank(site.b())).collect();
+        let mean = mean_over(site, &square, &axes)?;
+        let shifted = site.shifted(&mean, eps)?;
+        let inverse = apply(site, &shifted, ops::PowConst::new(-0.5))?;
+        let y = site.times(&x, &inverse)?;
+        return Ok(vec![affine(site, y, gamma, None)?]);
+    }
     let (gamma, _) = exact_parameters(site, &x, axis, gamma, None)?;
     let t = site.b().plain(&x)?;
     let inputs: Vec<_> = std::iter::once(&t).chain(&gamma).collect();
@@ -86,7 +118,7 @@ pub(super) fn rms(site: &mut Site<'_, '_>) -> Outputs {
 }
 
 /// Scale and shift are per channel since operator set 21, per group before.
-pub(super) fn group(site: &mut Site<'_, '_>) -> Outputs {
+pub(super) fn group(site: &mut Site<'_>) -> Outputs {
     let x = site.input(0)?;
     let groups = site.node.int("num_groups")?.and_then(|g| usize::try_from(g).ok()).filter(|&g| g > 0);
     let groups = groups.ok_or_else(|| OpError::new("`num_groups` must be positive"))?;
@@ -112,7 +144,7 @@ pub(super) fn group(site: &mut Site<'_, '_>) -> Outputs {
     Ok(vec![Symbol::Engine(site.b().op(ops::GroupNorm { groups, eps }, &inputs, order)?)])
 }
 
-pub(super) fn instance(site: &mut Site<'_, '_>) -> Outputs {
+pub(super) fn instance(site: &mut Site<'_>) -> Outputs {
     let x = site.input(0)?;
     let eps = site.node.float_or("epsilon", 1e-5)?;
     let (gamma, beta) = (scale(site, 1)?, scale(site, 2)?);
@@ -123,7 +155,7 @@ pub(super) fn instance(site: &mut Site<'_, '_>) -> Outputs {
 }
 
 /// x / ‖x‖ along one axis; a line of zeros gives zeros (ONNX), which the Euclidean norm's operation leaves to a choice.
-pub(super) fn lp(site: &mut Site<'_, '_>) -> Outputs {
+pub(super) fn lp(site: &mut Site<'_>) -> Outputs {
     let x = site.input(0)?;
     let axis = checked_axis(site.node.int_or("axis", -1)?, x.rank(site.b()))?;
     site.refuse_batch_axis(&x, axis, "normalises over the batch")?;
@@ -143,7 +175,7 @@ pub(super) fn lp(site: &mut Site<'_, '_>) -> Outputs {
 }
 
 /// (x − mean) / √(variance + 1e-9) over the given axes.
-pub(super) fn mean_variance(site: &mut Site<'_, '_>) -> Outputs {
+pub(super) fn mean_variance(site: &mut Site<'_>) -> Outputs {
     let x = site.input(0)?;
     let axes = site.node.ints("axes")?.unwrap_or(&[0, 2, 3]).to_vec();
     let axes = crate::node::checked_axes(&axes, x.rank(site.b()))?;
@@ -159,7 +191,7 @@ pub(super) fn mean_variance(site: &mut Site<'_, '_>) -> Outputs {
 }
 
 /// x / (k + α/n Σ x²)^β, the sum over n neighbouring channels: an average pooling over the channel axis.
-pub(super) fn local_response(site: &mut Site<'_, '_>) -> Outputs {
+pub(super) fn local_response(site: &mut Site<'_>) -> Outputs {
     let x = site.input(0)?;
     let size = site.node.int("size")?.and_then(|n| usize::try_from(n).ok()).filter(|&n| n > 0);
     let size = size.ok_or_else(|| OpError::new("`size` must be positive"))?;

@@ -6,7 +6,7 @@ use crate::error::OpError;
 use crate::eval;
 use saddlescope_nn::ops::{self, PadMode};
 
-pub(super) fn pad(site: &mut Site<'_, '_>) -> Result<Vec<Symbol>, OpError> {
+pub(super) fn pad(site: &mut Site<'_>) -> Result<Vec<Symbol>, OpError> {
     let x = site.input(0)?;
     let attribute = if site.node.attributes.contains_key("paddings") { "paddings" } else { "pads" };
     let pads = site.ints(attribute, 1)?;

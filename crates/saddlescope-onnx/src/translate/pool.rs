@@ -1,6 +1,6 @@
 //! MaxPool, AveragePool and the global poolings, channels last.
 
-use super::conv::geometry;
+use super::conv::{geometry, window};
 use super::symbol::{Symbol, channels_last};
 use super::walk::Site;
 use crate::error::OpError;
@@ -8,7 +8,7 @@ use saddlescope_nn::ops;
 
 type Outputs = Result<Vec<Symbol>, OpError>;
 
-fn kernel(site: &Site<'_, '_>) -> Result<Vec<usize>, OpError> {
+fn kernel(site: &Site<'_>) -> Result<Vec<usize>, OpError> {
     let list = site.node.ints("kernel_shape")?.ok_or_else(|| OpError::new("no kernel_shape"))?;
     let sizes = list.iter().map(|&n| usize::try_from(n)).collect::<Result<Vec<_>, _>>();
     sizes
@@ -18,7 +18,7 @@ fn kernel(site: &Site<'_, '_>) -> Result<Vec<usize>, OpError> {
 }
 
 /// The spatial lengths of the first input.
-fn image(site: &mut Site<'_, '_>, x: &Symbol) -> Result<Vec<usize>, OpError> {
+fn image(site: &mut Site<'_>, x: &Symbol) -> Result<Vec<usize>, OpError> {
     let [shape, _] = x.shapes(site.b());
     if shape.len() < 3 {
         return Err(OpError::new(format!("[N, C, …] expected, found shape {shape:?}")));
@@ -26,12 +26,16 @@ fn image(site: &mut Site<'_, '_>, x: &Symbol) -> Result<Vec<usize>, OpError> {
     Ok(shape[2..].to_vec())
 }
 
-pub(super) fn max(site: &mut Site<'_, '_>) -> Outputs {
+pub(super) fn max(site: &mut Site<'_>) -> Outputs {
     if site.node.outputs.iter().skip(1).any(|o| !o.is_empty()) {
         return Err(OpError::new("the places of the maxima are not supported as an output"));
     }
     let x = site.input(0)?;
     let image = image(site, &x)?;
+    if image.len() == 3 {
+        let window = window(site, &kernel(site)?, &image)?;
+        return super::volume::pool(site, &x, &window, true);
+    }
     let g = geometry(site, &kernel(site)?, &image)?;
     let op = ops::MaxPool {
         kernel: g.kernel,
@@ -45,9 +49,13 @@ pub(super) fn max(site: &mut Site<'_, '_>) -> Outputs {
     Ok(vec![Symbol::Engine(site.b().op(op, &[&t], order)?)])
 }
 
-pub(super) fn average(site: &mut Site<'_, '_>) -> Outputs {
+pub(super) fn average(site: &mut Site<'_>) -> Outputs {
     let x = site.input(0)?;
     let image = image(site, &x)?;
+    if image.len() == 3 {
+        let window = window(site, &kernel(site)?, &image)?;
+        return super::volume::pool(site, &x, &window, false);
+    }
     let g = geometry(site, &kernel(site)?, &image)?;
     let op = ops::AveragePool {
         kernel: g.kernel,
@@ -63,13 +71,13 @@ pub(super) fn average(site: &mut Site<'_, '_>) -> Outputs {
 }
 
 /// The engine drops the pooled axes; ONNX keeps them with length 1.
-fn keep_axes(site: &mut Site<'_, '_>, x: &Symbol, pooled: super::symbol::Tensor) -> Outputs {
+fn keep_axes(site: &mut Site<'_>, x: &Symbol, pooled: super::symbol::Tensor) -> Outputs {
     let shapes =
         x.shapes(site.b()).map(|s| s.iter().enumerate().map(|(d, &n)| if d < 2 { n } else { 1 }).collect());
     Ok(vec![Symbol::Engine(site.b().reshaped(&pooled, &shapes)?)])
 }
 
-pub(super) fn global_average(site: &mut Site<'_, '_>) -> Outputs {
+pub(super) fn global_average(site: &mut Site<'_>) -> Outputs {
     let x = site.input(0)?;
     image(site, &x)?;
     let order = channels_last(x.rank(site.b()));
@@ -78,9 +86,58 @@ pub(super) fn global_average(site: &mut Site<'_, '_>) -> Outputs {
     keep_axes(site, &x, pooled)
 }
 
-pub(super) fn global_max(site: &mut Site<'_, '_>) -> Outputs {
+pub(super) fn global_max(site: &mut Site<'_>) -> Outputs {
     let x = site.input(0)?;
     let axes: Vec<usize> = (2..image(site, &x)?.len() + 2).collect();
     let pooled = super::reduce::maximum(site, &x, &axes, true)?;
     Ok(vec![pooled])
+}
+
+/// (Σ |x|ᵖ)^(1/p) over windows: an average pooling of the powers, times the size of the window.
+pub(super) fn lp(site: &mut Site<'_>) -> Outputs {
+    let x = site.input(0)?;
+    let image = image(site, &x)?;
+    let kernel = kernel(site)?;
+    let g = geometry(site, &kernel, &image)?;
+    let p = exponent(site)?;
+    let powers = powers(site, &x, p)?;
+    let op = ops::AveragePool {
+        kernel: g.kernel,
+        stride: g.stride,
+        pad: g.pad,
+        dilation: g.dilation,
+        ceil_mode: site.node.flag("ceil_mode", false)?,
+        count_include_pad: true,
+    };
+    let order = channels_last(image.len() + 2);
+    let t = site.b().tensor(&powers, &order)?;
+    let mean = Symbol::Engine(site.b().op(op, &[&t], order)?);
+    let sum = site.scaled(&mean, kernel.iter().product::<usize>() as f64)?;
+    Ok(vec![super::unary::apply(site, &sum, ops::PowConst::new(1.0 / p))?])
+}
+
+pub(super) fn global_lp(site: &mut Site<'_>) -> Outputs {
+    let x = site.input(0)?;
+    let axes: Vec<usize> = (2..image(site, &x)?.len() + 2).collect();
+    let p = exponent(site)?;
+    let powers = powers(site, &x, p)?;
+    let sum = super::reduce::sum_over(site, &powers, &axes, true)?;
+    Ok(vec![super::unary::apply(site, &sum, ops::PowConst::new(1.0 / p))?])
+}
+
+/// p; a float before operator set 2.
+fn exponent(site: &Site<'_>) -> Result<f64, OpError> {
+    let p = match site.node.int("p") {
+        Ok(p) => p.unwrap_or(2) as f64,
+        Err(_) => site.node.float_or("p", 2.0)?,
+    };
+    if p >= 1.0 { Ok(p) } else { Err(OpError::new(format!("p = {p}"))) }
+}
+
+fn powers(site: &mut Site<'_>, x: &Symbol, p: f64) -> Result<Symbol, OpError> {
+    if p == 2.0 {
+        return super::unary::apply(site, x, ops::Square);
+    }
+    let size = super::unary::apply(site, x, ops::Abs)?;
+    super::unary::apply(site, &size, ops::PowConst::new(p))
 }

@@ -1,27 +1,24 @@
 //! Reductions over any set of axes.
 
 use super::symbol::Symbol;
+use super::unary::apply;
 use super::walk::Site;
 use crate::error::OpError;
 use crate::eval;
 use saddlescope_nn::op::AnyOp;
-use saddlescope_nn::ops::{Identity, Reduce, ReduceExtremum, Reduction};
+use saddlescope_nn::ops::{self, Identity, Reduce, ReduceExtremum, Reduction};
 
 type Outputs = Result<Vec<Symbol>, OpError>;
 
 /// Reduces over ONNX axes with the operation that `make` builds from engine axes.
 fn over<O: AnyOp + 'static>(
-    site: &mut Site<'_, '_>,
+    site: &mut Site<'_>,
     x: &Symbol,
     axes: &[usize],
     keep: bool,
     make: impl Fn(&[i64], bool) -> O,
 ) -> Result<Symbol, OpError> {
     let t = site.b().any(x)?;
-    if axes.is_empty() {
-        let order = t.order.clone();
-        return Ok(Symbol::Engine(site.b().op(Identity, &[&t], order)?));
-    }
     let engine: Vec<i64> =
         (0..t.order.len()).filter(|&i| axes.contains(&t.order[i])).map(|i| i as i64).collect();
     let order: Vec<usize> = if keep {
@@ -34,11 +31,14 @@ fn over<O: AnyOp + 'static>(
     Ok(Symbol::Engine(site.b().op(make(&engine, keep), &[&t], order)?))
 }
 
-fn reduce(site: &mut Site<'_, '_>, reduction: Reduction) -> Outputs {
+fn reduce(site: &mut Site<'_>, reduction: Reduction) -> Outputs {
     let x = site.input(0)?;
     let named = site.ints("axes", 1)?;
     let axes = eval::reduce_axes(site.node, named, x.rank(site.b()))?;
     let keep = site.node.flag("keepdims", true)?;
+    if axes.is_empty() {
+        return Ok(vec![of_each(site, &x, reduction)?]);
+    }
     if reduction == Reduction::Mean
         && let Some(out) = per_sample_mean(site, &x, &axes)?
     {
@@ -47,9 +47,19 @@ fn reduce(site: &mut Site<'_, '_>, reduction: Reduction) -> Outputs {
     Ok(vec![over(site, &x, &axes, keep, |axes, keep| Reduce::new(reduction, axes, keep))?])
 }
 
+/// What a reduction makes of every single element where nothing is reduced (`noop_with_empty_axes`, and scalars).
+fn of_each(site: &mut Site<'_>, x: &Symbol, reduction: Reduction) -> Result<Symbol, OpError> {
+    match reduction {
+        Reduction::Sum | Reduction::Mean | Reduction::LogSumExp => apply(site, x, Identity),
+        Reduction::L1 | Reduction::L2 => apply(site, x, ops::Abs),
+        Reduction::SumSquare => apply(site, x, ops::Square),
+        Reduction::LogSum => apply(site, x, ops::Log),
+    }
+}
+
 /// The mean over everything at the end of a model is its own loss: the mean of each sample is kept apart, so that the
 /// samples stay independent. Their mean is the same number.
-fn per_sample_mean(site: &mut Site<'_, '_>, x: &Symbol, axes: &[usize]) -> Result<Option<Symbol>, OpError> {
+fn per_sample_mean(site: &mut Site<'_>, x: &Symbol, axes: &[usize]) -> Result<Option<Symbol>, OpError> {
     let [a, b] = x.shapes(site.b());
     let batch: Vec<usize> = (0..a.len()).filter(|&d| a[d] != b[d]).collect();
     if site.b().single || axes.len() != a.len() || !site.is_final() || batch != [0] {
@@ -59,7 +69,7 @@ fn per_sample_mean(site: &mut Site<'_, '_>, x: &Symbol, axes: &[usize]) -> Resul
 }
 
 /// The mean of each sample, of a value whose first axis counts samples or samples times positions.
-pub(super) fn sample_means(site: &mut Site<'_, '_>, x: &Symbol) -> Result<Option<Symbol>, OpError> {
+pub(super) fn sample_means(site: &mut Site<'_>, x: &Symbol) -> Result<Option<Symbol>, OpError> {
     let [a, b] = x.shapes(site.b());
     let [p, q] = super::PROBES;
     if a.is_empty() || !a[0].is_multiple_of(p) || a[0] / p * q != b[0] {
@@ -73,7 +83,7 @@ pub(super) fn sample_means(site: &mut Site<'_, '_>, x: &Symbol) -> Result<Option
 
 macro_rules! reductions {
     ($($name:ident = $kind:ident;)*) => {
-        $(pub(super) fn $name(site: &mut Site<'_, '_>) -> Outputs {
+        $(pub(super) fn $name(site: &mut Site<'_>) -> Outputs {
             reduce(site, Reduction::$kind)
         })*
     };
@@ -91,7 +101,7 @@ reductions! {
 
 /// The maximum over these axes.
 pub(super) fn maximum(
-    site: &mut Site<'_, '_>,
+    site: &mut Site<'_>,
     x: &Symbol,
     axes: &[usize],
     keep: bool,
@@ -100,13 +110,13 @@ pub(super) fn maximum(
 }
 
 /// The mean over these axes, which are kept.
-pub(super) fn mean_over(site: &mut Site<'_, '_>, x: &Symbol, axes: &[usize]) -> Result<Symbol, OpError> {
+pub(super) fn mean_over(site: &mut Site<'_>, x: &Symbol, axes: &[usize]) -> Result<Symbol, OpError> {
     over(site, x, axes, true, |axes, keep| Reduce::new(Reduction::Mean, axes, keep))
 }
 
 /// The sum over these axes.
 pub(super) fn sum_over(
-    site: &mut Site<'_, '_>,
+    site: &mut Site<'_>,
     x: &Symbol,
     axes: &[usize],
     keep: bool,
@@ -114,18 +124,33 @@ pub(super) fn sum_over(
     over(site, x, axes, keep, |axes, keep| Reduce::new(Reduction::Sum, axes, keep))
 }
 
-fn extremum(site: &mut Site<'_, '_>, make: fn(&[i64], bool) -> ReduceExtremum) -> Outputs {
+fn extremum(site: &mut Site<'_>, make: fn(&[i64], bool) -> ReduceExtremum) -> Outputs {
     let x = site.input(0)?;
     let named = site.ints("axes", 1)?;
     let axes = eval::reduce_axes(site.node, named, x.rank(site.b()))?;
     let keep = site.node.flag("keepdims", true)?;
+    if axes.is_empty() {
+        return Ok(vec![apply(site, &x, Identity)?]);
+    }
     Ok(vec![over(site, &x, &axes, keep, make)?])
 }
 
-pub(super) fn max(site: &mut Site<'_, '_>) -> Outputs {
+/// The product over axes; zeros among the factors are no obstacle to the derivatives.
+pub(super) fn prod(site: &mut Site<'_>) -> Outputs {
+    let x = site.input(0)?;
+    let named = site.ints("axes", 1)?;
+    let axes = eval::reduce_axes(site.node, named, x.rank(site.b()))?;
+    let keep = site.node.flag("keepdims", true)?;
+    if axes.is_empty() {
+        return Ok(vec![apply(site, &x, Identity)?]);
+    }
+    Ok(vec![over(site, &x, &axes, keep, ops::ReduceProduct::new)?])
+}
+
+pub(super) fn max(site: &mut Site<'_>) -> Outputs {
     extremum(site, ReduceExtremum::max)
 }
 
-pub(super) fn min(site: &mut Site<'_, '_>) -> Outputs {
+pub(super) fn min(site: &mut Site<'_>) -> Outputs {
     extremum(site, ReduceExtremum::min)
 }

@@ -12,16 +12,12 @@ use saddlescope_nn::ops;
 type Outputs = Result<Vec<Symbol>, OpError>;
 
 /// The elements of a symbol under another shape.
-pub(super) fn view(
-    site: &mut Site<'_, '_>,
-    x: &Symbol,
-    shapes: &Both<Vec<usize>>,
-) -> Result<Symbol, OpError> {
+pub(super) fn view(site: &mut Site<'_>, x: &Symbol, shapes: &Both<Vec<usize>>) -> Result<Symbol, OpError> {
     let t = site.b().plain(x)?;
     Ok(Symbol::Engine(site.b().reshaped(&t, shapes)?))
 }
 
-fn each(site: &mut Site<'_, '_>, shape: impl Fn(&[usize]) -> Result<Vec<usize>, OpError>) -> Outputs {
+fn each(site: &mut Site<'_>, shape: impl Fn(&[usize]) -> Result<Vec<usize>, OpError>) -> Outputs {
     let x = site.input(0)?;
     let [a, b] = x.shapes(site.b());
     let shapes = [shape(&a)?, shape(&b)?];
@@ -42,7 +38,7 @@ pub(crate) fn freed_target(
     (per_sample.checked_mul(declared) == Some(first) && numel(&freed) == numel(shape)).then_some(freed)
 }
 
-pub(super) fn reshape(site: &mut Site<'_, '_>) -> Outputs {
+pub(super) fn reshape(site: &mut Site<'_>) -> Outputs {
     let x = site.input(0)?;
     let targets = match site.node.ints("shape")? {
         Some(list) => [list.to_vec(), list.to_vec()],
@@ -70,7 +66,7 @@ pub(super) fn reshape(site: &mut Site<'_, '_>) -> Outputs {
     Ok(vec![view(site, &x, &shapes)?])
 }
 
-pub(super) fn flatten(site: &mut Site<'_, '_>) -> Outputs {
+pub(super) fn flatten(site: &mut Site<'_>) -> Outputs {
     let axis = site.node.int_or("axis", 1)?;
     each(site, |shape| {
         let rank = shape.len();
@@ -80,23 +76,23 @@ pub(super) fn flatten(site: &mut Site<'_, '_>) -> Outputs {
     })
 }
 
-pub(super) fn squeeze(site: &mut Site<'_, '_>) -> Outputs {
+pub(super) fn squeeze(site: &mut Site<'_>) -> Outputs {
     let axes = site.ints("axes", 1)?;
     each(site, |shape| eval::squeezed(shape, axes.as_deref()))
 }
 
-pub(super) fn unsqueeze(site: &mut Site<'_, '_>) -> Outputs {
+pub(super) fn unsqueeze(site: &mut Site<'_>) -> Outputs {
     let axes = site.ints("axes", 1)?.ok_or_else(|| OpError::new("no axes"))?;
     each(site, |shape| eval::unsqueezed(shape, &axes))
 }
 
 /// The same value under another name.
-pub(super) fn identity(site: &mut Site<'_, '_>) -> Outputs {
+pub(super) fn identity(site: &mut Site<'_>) -> Outputs {
     Ok(vec![site.input(0)?])
 }
 
 /// Evaluation mode: nothing is dropped. The mask, where it is wanted, is all true.
-pub(super) fn dropout(site: &mut Site<'_, '_>) -> Outputs {
+pub(super) fn dropout(site: &mut Site<'_>) -> Outputs {
     let training = match site.optional(2) {
         Some(mode) => *site.b().fixed_constant(&mode, "training_mode")?.as_bools()?.first().unwrap_or(&false),
         None => false,
@@ -124,7 +120,7 @@ pub(super) fn dropout(site: &mut Site<'_, '_>) -> Outputs {
 
 /// Splits dimensions, permutes, and merges.
 fn blocks(
-    site: &mut Site<'_, '_>,
+    site: &mut Site<'_>,
     split: impl Fn([usize; 4], usize) -> Option<Vec<usize>>,
     perm: &[usize],
     merged: impl Fn([usize; 4], usize) -> Option<Vec<usize>>,
@@ -151,7 +147,7 @@ fn blocks(
     Ok(vec![Symbol::Engine(site.b().reshaped(&t, &shapes)?)])
 }
 
-fn column_row_depth(site: &Site<'_, '_>) -> Result<bool, OpError> {
+fn column_row_depth(site: &Site<'_>) -> Result<bool, OpError> {
     match site.node.text_or("mode", "DCR")? {
         "DCR" => Ok(false),
         "CRD" => Ok(true),
@@ -159,7 +155,7 @@ fn column_row_depth(site: &Site<'_, '_>) -> Result<bool, OpError> {
     }
 }
 
-pub(super) fn depth_to_space(site: &mut Site<'_, '_>) -> Outputs {
+pub(super) fn depth_to_space(site: &mut Site<'_>) -> Outputs {
     let crd = column_row_depth(site)?;
     let split = |[n, c, h, w]: [usize; 4], b: usize| {
         let depth = b.checked_mul(b).filter(|square| c % square == 0).map(|square| c / square)?;
@@ -171,7 +167,7 @@ pub(super) fn depth_to_space(site: &mut Site<'_, '_>) -> Outputs {
     })
 }
 
-pub(super) fn space_to_depth(site: &mut Site<'_, '_>) -> Outputs {
+pub(super) fn space_to_depth(site: &mut Site<'_>) -> Outputs {
     let crd = column_row_depth(site)?;
     let split = |[n, c, h, w]: [usize; 4], b: usize| {
         (h % b == 0 && w % b == 0).then(|| vec![n, c, h / b, b, w / b, b])

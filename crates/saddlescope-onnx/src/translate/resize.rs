@@ -1,50 +1,283 @@
-//! Resize and Upsample by nearest neighbour and whole factors.
+//! Resize and Upsample in all modes: along every axis a constant matrix, or picked entries for the nearest neighbour.
 
 use super::symbol::Symbol;
 use super::walk::Site;
 use crate::error::OpError;
+use crate::node::{Attribute, checked_axes};
 use saddlescope_nn::ops;
 
-pub(super) fn resize(site: &mut Site<'_, '_>) -> Result<Vec<Symbol>, OpError> {
+/// How the places of an axis are found.
+struct Mode {
+    kind: String,
+    coordinates: String,
+    nearest: String,
+    cubic_a: f64,
+    exclude_outside: bool,
+    antialias: bool,
+}
+
+/// One axis: its length before and after, the factor, and the part of it that `tf_crop_and_resize` takes.
+struct Axis {
+    from: usize,
+    to: usize,
+    scale: f64,
+    region: (f64, f64),
+}
+
+impl Axis {
+    /// Where entry `i` of the result lies in the input.
+    fn place(&self, i: usize, coordinates: &str) -> Result<f64, OpError> {
+        let (x, n, m) = (i as f64, self.from as f64, self.to as f64);
+        let half_pixel = (x + 0.5) / self.scale - 0.5;
+        Ok(match coordinates {
+            "half_pixel" => half_pixel,
+            "half_pixel_symmetric" => {
+                // The length that the factor asks for need not be whole; the image stays centred.
+                let adjustment = m / (self.scale * n);
+                n / 2.0 * (1.0 - adjustment) + half_pixel
+            }
+            "pytorch_half_pixel" => {
+                if self.to > 1 {
+                    half_pixel
+                } else {
+                    0.0
+                }
+            }
+            "align_corners" => {
+                if self.to > 1 {
+                    x * (n - 1.0) / (m - 1.0)
+                } else {
+                    0.0
+                }
+            }
+            "asymmetric" => x / self.scale,
+            "tf_half_pixel_for_nn" => (x + 0.5) / self.scale,
+            "tf_crop_and_resize" => {
+                let (start, end) = self.region;
+                if self.to > 1 {
+                    start * (n - 1.0) + x * (end - start) * (n - 1.0) / (m - 1.0)
+                } else {
+                    0.5 * (start + end) * (n - 1.0)
+                }
+            }
+            other => return Err(OpError::new(format!("coordinates `{other}` are not supported"))),
+        })
+    }
+}
+
+/// Keys' cubic with parameter a.
+fn cubic(x: f64, a: f64) -> f64 {
+    let x = x.abs();
+    if x <= 1.0 {
+        ((a + 2.0) * x - (a + 3.0)) * x * x + 1.0
+    } else if x < 2.0 {
+        (((x - 5.0) * x + 8.0) * x - 4.0) * a
+    } else {
+        0.0
+    }
+}
+
+impl Mode {
+    /// The entry that the nearest neighbour takes.
+    fn nearest(&self, place: f64, n: usize) -> Result<usize, OpError> {
+        let at = match self.nearest.as_str() {
+            "round_prefer_floor" => (place - 0.5).ceil(),
+            "round_prefer_ceil" => (place + 0.5).floor(),
+            "floor" => place.floor(),
+            "ceil" => place.ceil(),
+            other => return Err(OpError::new(format!("nearest_mode `{other}` is unknown"))),
+        };
+        Ok(at.clamp(0.0, n as f64 - 1.0) as usize)
+    }
+
+    /// The weights of one row: pairs of entry and weight, entries clamped to the input.
+    fn weights(&self, place: f64, axis: &Axis) -> Vec<(usize, f64)> {
+        // The entry on the left is preferred: the ratio lies in (0, 1].
+        let base = place.ceil() - 1.0;
+        let ratio = place - base;
+        let scale = if self.antialias { axis.scale.min(1.0) } else { 1.0 };
+        let reach = if self.kind == "cubic" { 2.0 } else { 1.0 };
+        let start = (-reach / scale).floor() as i64 + 1;
+        let count = 2 - 2 * start;
+        let weigh = |i: i64| {
+            let x = (i as f64 - ratio) * scale;
+            if self.kind == "cubic" { cubic(x, self.cubic_a) } else { (1.0 - x.abs()).max(0.0) }
+        };
+        let n = axis.from as f64;
+        let mut row: Vec<(f64, f64)> = (start..start + count).map(|i| (base + i as f64, weigh(i))).collect();
+        if self.exclude_outside {
+            row.iter_mut().filter(|(at, _)| *at < 0.0 || *at >= n).for_each(|(_, w)| *w = 0.0);
+        }
+        if self.exclude_outside || self.antialias {
+            let total: f64 = row.iter().map(|r| r.1).sum();
+            row.iter_mut().for_each(|r| r.1 /= total);
+        }
+        row.into_iter().map(|(at, w)| (at.clamp(0.0, n - 1.0) as usize, w)).collect()
+    }
+}
+
+fn numbers(site: &mut Site<'_>, input: usize, what: &str) -> Result<Option<Vec<f64>>, OpError> {
+    match site.optional(input) {
+        Some(s) => Ok(Some(site.b().fixed_constant(&s, what)?.to_f64s()?).filter(|v| !v.is_empty())),
+        None => Ok(None),
+    }
+}
+
+pub(super) fn resize(site: &mut Site<'_>) -> Result<Vec<Symbol>, OpError> {
     let x = site.input(0)?;
     let [shape, other] = x.shapes(site.b());
-    let mode = site.node.text_or("mode", "nearest")?;
-    let coordinates = site.node.text_or("coordinate_transformation_mode", "half_pixel")?;
-    let nearest = site.node.text_or("nearest_mode", "round_prefer_floor")?;
+    let rank = shape.len();
     let is_resize = site.node.op_type == "Resize" && site.node.opset > 10;
-    // With whole factors these agree with repeating each element, whatever the rounding of ties.
-    let repeats = mode == "nearest"
-        && (!is_resize
-            || (coordinates.contains("half_pixel") && nearest.starts_with("round"))
-            || (coordinates == "asymmetric" && nearest == "floor"));
-    if !repeats || site.node.attributes.contains_key("axes") || shape.len() != other.len() {
-        return Err(OpError::new(
-            "anything but nearest-neighbour enlargement by whole factors is not supported",
-        ));
+    let kind = site.node.text_or("mode", "nearest")?.to_string();
+    let text =
+        |site: &Site<'_>, name: &str, default: &str| site.node.text_or(name, default).map(String::from);
+    let mode = Mode {
+        // Upsample calls it bilinear, whatever the number of axes.
+        kind: if kind == "bilinear" { "linear".into() } else { kind },
+        coordinates: text(
+            site,
+            "coordinate_transformation_mode",
+            if is_resize { "half_pixel" } else { "asymmetric" },
+        )?,
+        nearest: text(site, "nearest_mode", if is_resize { "round_prefer_floor" } else { "floor" })?,
+        cubic_a: site.node.float_or("cubic_coeff_a", -0.75)?,
+        exclude_outside: site.node.flag("exclude_outside", false)?,
+        antialias: site.node.flag("antialias", false)?,
+    };
+    if !matches!(mode.kind.as_str(), "nearest" | "linear" | "cubic") {
+        return Err(OpError::new(format!("mode `{}` is not supported", mode.kind)));
     }
-    let scales = match (site.node.attributes.get("scales"), is_resize) {
-        (Some(crate::node::Attribute::Floats(v)), _) => Some(v.iter().map(|&s| f64::from(s)).collect()),
-        _ => match site.optional(if is_resize { 2 } else { 1 }) {
-            Some(s) => Some(site.b().fixed_constant(&s, "the scales")?.to_f64s()?).filter(|s| !s.is_empty()),
-            None => None,
-        },
+    let axes = match site.node.ints("axes")? {
+        Some(list) => checked_axes(list, rank)?,
+        None => (0..rank).collect(),
     };
-    let scales: Vec<f64> = match (scales, site.optional(3)) {
-        (Some(scales), _) => scales,
-        (None, Some(sizes)) => {
-            let [sizes, _] = site.b().constant(&sizes, "the sizes")?;
-            sizes.to_f64s()?.iter().zip(&shape).map(|(s, &n)| s / n as f64).collect()
+    let scales = match site.node.attributes.get("scales") {
+        Some(Attribute::Floats(v)) => Some(v.iter().map(|&s| f64::from(s)).collect()),
+        _ => numbers(site, if is_resize { 2 } else { 1 }, "the scales")?,
+    };
+    let sizes = match site.optional(3) {
+        Some(s) if scales.is_none() => {
+            let [sizes, _] = site.b().constant(&s, "the sizes")?;
+            Some(crate::eval::sizes(&sizes)?)
         }
-        (None, None) => return Err(OpError::new("neither scales nor sizes")),
+        _ => None,
     };
-    let factors: Option<Vec<usize>> =
-        scales.iter().map(|&s| (s >= 1.0 && s.fract() == 0.0 && s < 65536.0).then_some(s as usize)).collect();
-    let factors = factors.filter(|f| f.len() == shape.len() && shape[0] > 0 && f[0] == 1);
-    let factors = factors.ok_or_else(|| {
-        OpError::new(format!("scales {scales:?} of {shape:?}: anything but whole factors is not supported"))
-    })?;
-    let t = site.b().any(&x)?;
-    let engine: Vec<usize> = t.order.iter().map(|&a| factors[a]).collect();
+    let region = numbers(site, 1, "the region").ok().flatten().filter(|_| is_resize);
+    let policy = site.node.text_or("keep_aspect_ratio_policy", "stretch")?.to_string();
+    let extrapolated = site.node.float_or("extrapolation_value", 0.0)?;
+    let count = scales
+        .as_ref()
+        .map(Vec::len)
+        .or(sizes.as_ref().map(Vec::len))
+        .ok_or_else(|| OpError::new("neither scales nor sizes"))?;
+    if count != axes.len() || shape.len() != other.len() {
+        return Err(OpError::new(format!("{count} scales or sizes for {} axes", axes.len())));
+    }
+    // One factor for all axes where the ratio of lengths is kept.
+    let common = match (&sizes, policy.as_str()) {
+        (None, _) | (Some(_), "stretch") => None,
+        (Some(sizes), policy) => {
+            let ratios = sizes.iter().zip(&axes).map(|(&s, &a)| s as f64 / shape[a] as f64);
+            match policy {
+                "not_larger" => ratios.reduce(f64::min),
+                "not_smaller" => ratios.reduce(f64::max),
+                other => return Err(OpError::new(format!("policy `{other}` is unknown"))),
+            }
+        }
+    };
+    let mut plan = Vec::new();
+    for (i, &a) in axes.iter().enumerate() {
+        let n = shape[a];
+        // An axis of the batch is handed on as it is.
+        if shape[a] != other[a] {
+            let same =
+                scales.as_ref().map_or_else(|| sizes.as_ref().is_some_and(|s| s[i] == n), |s| s[i] == 1.0);
+            if !same {
+                return Err(OpError::new(format!("the batch (axis {a}) is resized")));
+            }
+            continue;
+        }
+        let (to, scale) = match (&scales, &sizes, common) {
+            (Some(s), ..) => ((n as f64 * s[i]).floor(), s[i]),
+            (None, Some(_), Some(scale)) => ((n as f64 * scale).round(), scale),
+            (None, Some(s), None) => (s[i] as f64, s[i] as f64 / n as f64),
+            _ => return Err(OpError::new("neither scales nor sizes")),
+        };
+        if !(to >= 1.0 && to < 65536.0 * 256.0 && scale > 0.0) || n == 0 {
+            return Err(OpError::new(format!("axis {a} of {shape:?} by {scale}")));
+        }
+        let region = match &region {
+            Some(r) if r.len() == 2 * axes.len() => (r[i], r[axes.len() + i]),
+            _ => (0.0, 1.0),
+        };
+        plan.push((a, Axis { from: n, to: to as usize, scale, region }));
+    }
+    if let Some(out) = whole_factors(site, &x, &mode, &plan)? {
+        return Ok(vec![out]);
+    }
+    let cropped = mode.coordinates == "tf_crop_and_resize";
+    let mut out = x.clone();
+    let mut outside: Option<Symbol> = None;
+    for (a, axis) in &plan {
+        if axis.from == axis.to && axis.scale == 1.0 && !cropped {
+            continue;
+        }
+        let places = (0..axis.to).map(|i| axis.place(i, &mode.coordinates)).collect::<Result<Vec<_>, _>>()?;
+        if mode.kind == "nearest" {
+            let entry = |&p: &f64| mode.nearest(p, axis.from).and_then(|e| Ok(i64::try_from(e)?));
+            let indices = places.iter().map(entry).collect::<Result<Vec<_>, _>>()?;
+            out = site.taken(&out, *a, &indices)?;
+        } else {
+            site.b().budget.take(&[axis.to, axis.from])?;
+            let mut matrix = vec![0.0; axis.to * axis.from];
+            for (i, &place) in places.iter().enumerate() {
+                for (at, weight) in mode.weights(place, axis) {
+                    matrix[i * axis.from + at] += weight;
+                }
+            }
+            out = site.mapped(&out, *a, axis.to, matrix)?;
+        }
+        let last = axis.from as f64 - 1.0;
+        if cropped && places.iter().any(|&p| p < 0.0 || p > last) {
+            let mut line = vec![1; rank];
+            line[*a] = axis.to;
+            let truth = places.iter().map(|&p| f64::from(u8::from(p < 0.0 || p > last))).collect();
+            let mask = site.constant(&format!("outside along axis {a}"), line, truth)?;
+            outside = Some(match outside {
+                Some(other) => super::binary::combine(site, &other, &mask, ops::Compare::Or)?,
+                None => mask,
+            });
+        }
+    }
+    if let Some(outside) = outside {
+        let value = site.number(extrapolated, &x);
+        out = super::activation::choose(site, &outside, &value, &out)?;
+    }
+    Ok(vec![match out {
+        Symbol::Engine(_) => out,
+        other => super::unary::apply(site, &other, ops::Identity)?,
+    }])
+}
+
+/// Nearest neighbours at whole factors: every element repeated, whatever the rounding of ties.
+fn whole_factors(
+    site: &mut Site<'_>,
+    x: &Symbol,
+    mode: &Mode,
+    plan: &[(usize, Axis)],
+) -> Result<Option<Symbol>, OpError> {
+    let repeats = mode.kind == "nearest"
+        && ((mode.coordinates.contains("half_pixel")
+            && mode.coordinates != "tf_half_pixel_for_nn"
+            && mode.nearest.starts_with("round"))
+            || (mode.coordinates == "asymmetric" && mode.nearest == "floor"));
+    let whole = |a: &Axis| a.scale >= 1.0 && a.scale.fract() == 0.0 && a.to == a.from * a.scale as usize;
+    if !repeats || !plan.iter().all(|(_, a)| whole(a)) {
+        return Ok(None);
+    }
+    let t = site.b().any(x)?;
+    let factor = |axis: usize| plan.iter().find(|(a, _)| *a == axis).map_or(1, |(_, a)| a.scale as usize);
+    let engine: Vec<usize> = t.order.iter().map(|&a| factor(a)).collect();
     let order = t.order.clone();
-    Ok(vec![Symbol::Engine(site.b().op(ops::ResizeNearest::new(&engine), &[&t], order)?)])
+    Ok(Some(Symbol::Engine(site.b().op(ops::ResizeNearest::new(&engine), &[&t], order)?)))
 }

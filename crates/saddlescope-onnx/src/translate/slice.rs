@@ -9,7 +9,7 @@ use crate::eval::{self, Span};
 use crate::value::Value;
 use saddlescope_nn::ops;
 
-pub(super) fn slice(site: &mut Site<'_, '_>) -> Result<Vec<Symbol>, OpError> {
+pub(super) fn slice(site: &mut Site<'_>) -> Result<Vec<Symbol>, OpError> {
     let x = site.input(0)?;
     let mut constants: Vec<[Option<Rc<Value>>; 2]> = vec![[None, None]];
     for i in 1..site.inputs.len() {

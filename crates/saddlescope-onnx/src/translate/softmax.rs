@@ -12,7 +12,7 @@ use saddlescope_nn::ops;
 type Outputs = Result<Vec<Symbol>, OpError>;
 
 /// Before operator set 13 all axes from `axis` on are one (and `axis` is 1 if not given).
-fn along_axis<O: AnyOp + 'static>(site: &mut Site<'_, '_>, make: fn(i64) -> O) -> Outputs {
+fn along_axis<O: AnyOp + 'static>(site: &mut Site<'_>, make: fn(i64) -> O) -> Outputs {
     let x = site.input(0)?;
     let rank = x.rank(site.b());
     if site.node.opset >= 13 || site.node.int_or("axis", 1)? == i64::try_from(rank)? - 1 {
@@ -33,7 +33,7 @@ fn along_axis<O: AnyOp + 'static>(site: &mut Site<'_, '_>, make: fn(i64) -> O) -
 
 /// Along one ONNX axis, whatever the order of axes in the engine.
 pub(super) fn apply<O: AnyOp + 'static>(
-    site: &mut Site<'_, '_>,
+    site: &mut Site<'_>,
     x: &Symbol,
     axis: usize,
     make: fn(i64) -> O,
@@ -44,10 +44,10 @@ pub(super) fn apply<O: AnyOp + 'static>(
     Ok(Symbol::Engine(site.b().op(make(i64::try_from(place)?), &[&t], order)?))
 }
 
-pub(super) fn softmax(site: &mut Site<'_, '_>) -> Outputs {
+pub(super) fn softmax(site: &mut Site<'_>) -> Outputs {
     along_axis(site, |axis| ops::Softmax { axis })
 }
 
-pub(super) fn log_softmax(site: &mut Site<'_, '_>) -> Outputs {
+pub(super) fn log_softmax(site: &mut Site<'_>) -> Outputs {
     along_axis(site, |axis| ops::LogSoftmax { axis })
 }

@@ -7,7 +7,7 @@ use crate::eval;
 use crate::node::checked_axis;
 use saddlescope_nn::ops;
 
-pub(super) fn split(site: &mut Site<'_, '_>) -> Result<Vec<Symbol>, OpError> {
+pub(super) fn split(site: &mut Site<'_>) -> Result<Vec<Symbol>, OpError> {
     let x = site.input(0)?;
     let axis = checked_axis(site.node.int_or("axis", 0)?, x.rank(site.b()))?;
     site.refuse_batch_axis(&x, axis, "splits the batch")?;

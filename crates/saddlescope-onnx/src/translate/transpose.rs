@@ -5,7 +5,7 @@ use super::walk::Site;
 use crate::error::OpError;
 use crate::eval;
 
-pub(super) fn transpose(site: &mut Site<'_, '_>) -> Result<Vec<Symbol>, OpError> {
+pub(super) fn transpose(site: &mut Site<'_>) -> Result<Vec<Symbol>, OpError> {
     let x = site.input(0)?;
     let perm = eval::permutation(site.node.ints("perm")?, x.rank(site.b()))?;
     Ok(vec![match x {

@@ -6,17 +6,13 @@ use crate::error::OpError;
 use saddlescope_nn::op::AnyOp;
 
 /// Applies `op` to the first input.
-pub(super) fn unary(site: &mut Site<'_, '_>, op: impl AnyOp + 'static) -> Result<Vec<Symbol>, OpError> {
+pub(super) fn unary(site: &mut Site<'_>, op: impl AnyOp + 'static) -> Result<Vec<Symbol>, OpError> {
     let x = site.input(0)?;
     Ok(vec![apply(site, &x, op)?])
 }
 
 /// Applies `op` to a symbol.
-pub(super) fn apply(
-    site: &mut Site<'_, '_>,
-    x: &Symbol,
-    op: impl AnyOp + 'static,
-) -> Result<Symbol, OpError> {
+pub(super) fn apply(site: &mut Site<'_>, x: &Symbol, op: impl AnyOp + 'static) -> Result<Symbol, OpError> {
     let x = site.b().any(x)?;
     let order = x.order.clone();
     Ok(Symbol::Engine(site.b().op(op, &[&x], order)?))

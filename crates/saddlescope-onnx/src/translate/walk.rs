@@ -14,14 +14,18 @@ use crate::eval::{self, Budget, Call};
 use crate::interpret::{failed, taken_branch};
 use crate::model::Graph;
 use crate::node::{Attribute, Node};
+use crate::roles::{Role, Roles};
 use crate::value::{Data, Value};
 
+/// Most nodes that loops may unroll to.
+const MAX_UNROLLED: usize = 1 << 17;
+
 /// The importer at work.
-pub(crate) struct Walker<'m> {
+pub(crate) struct Walker {
     pub(crate) builder: Builder,
     pub(crate) symbols: BTreeMap<String, Symbol>,
     /// What the interpreter evaluated, in order: the data program is made of these.
-    pub(crate) steps: Vec<Step<'m>>,
+    pub(crate) steps: Vec<Step>,
     /// The batch size that the file declares, if it is fixed.
     pub(crate) declared_batch: Option<usize>,
     /// The output is one loss per sample although the file declares their mean.
@@ -31,28 +35,32 @@ pub(crate) struct Walker<'m> {
     /// The value that the network ends in.
     output: String,
     /// Values that the wanted output depends on; others are not computed.
-    needed: BTreeSet<String>,
+    pub(super) needed: BTreeSet<String>,
+    /// Lists of tensors by name.
+    pub(super) sequences: BTreeMap<String, Vec<Symbol>>,
+    /// Nodes that loops may still unroll.
+    pub(super) unrollable: usize,
+    /// Which tensors are parameters.
+    roles: Roles,
 }
 
 /// Something the interpreter evaluated.
-pub(crate) enum Step<'m> {
-    /// A node of the file.
-    Node(&'m Node),
-    /// A node that a translation made.
-    Derived(Node),
+pub(crate) enum Step {
+    /// A node of the file, or one that a translation made.
+    Node(Node),
     /// A shape: its entries are affine functions of the batch size, known at the two probes.
     Shape(Known),
 }
 
 /// What a translation works with.
-pub(crate) struct Site<'a, 'm> {
+pub(crate) struct Site<'a> {
     pub(crate) node: &'a Node,
     pub(crate) inputs: &'a [Option<Symbol>],
-    pub(crate) walker: &'a mut Walker<'m>,
+    pub(crate) walker: &'a mut Walker,
 }
 
-impl<'m> Walker<'m> {
-    pub(crate) fn new(graph: &Graph, wanted: &[String]) -> Self {
+impl Walker {
+    pub(crate) fn new(graph: &Graph, wanted: &[String], roles: Roles) -> Self {
         let numbers = graph.initializers.iter().map(|(_, v)| v.len()).fold(0, usize::saturating_add);
         Self {
             builder: Builder::new(Budget::for_import(numbers)),
@@ -63,6 +71,9 @@ impl<'m> Walker<'m> {
             no_ignored_labels: None,
             output: wanted.first().cloned().unwrap_or_default(),
             needed: needed(graph, wanted),
+            sequences: BTreeMap::new(),
+            unrollable: MAX_UNROLLED,
+            roles,
         }
     }
 
@@ -77,6 +88,9 @@ impl<'m> Walker<'m> {
             no_ignored_labels: None,
             output: String::new(),
             needed: BTreeSet::new(),
+            sequences: BTreeMap::new(),
+            unrollable: MAX_UNROLLED,
+            roles: Roles::none(),
         }
     }
 
@@ -86,7 +100,7 @@ impl<'m> Walker<'m> {
     }
 
     /// Follows all needed nodes of a graph.
-    pub(crate) fn graph(&mut self, graph: &'m Graph) -> Result<(), OnnxError> {
+    pub(crate) fn graph(&mut self, graph: &Graph) -> Result<(), OnnxError> {
         for node in &graph.nodes {
             if node.outputs.iter().any(|o| self.needed.contains(o)) {
                 self.visit(node)?;
@@ -95,7 +109,11 @@ impl<'m> Walker<'m> {
         Ok(())
     }
 
-    fn visit(&mut self, node: &'m Node) -> Result<(), OnnxError> {
+    pub(super) fn visit(&mut self, node: &Node) -> Result<(), OnnxError> {
+        self.builder.node = node.name.clone();
+        if self.sequence(node)? {
+            return Ok(());
+        }
         let mut inputs = Vec::with_capacity(node.inputs.len());
         for name in &node.inputs {
             inputs.push(match self.symbols.get(name) {
@@ -104,9 +122,15 @@ impl<'m> Walker<'m> {
                 None => return Err(OnnxError::Invalid(format!("no value for `{name}`"))),
             });
         }
-        self.builder.node = node.name.clone();
-        if node.op_type == "If" && node.domain.is_empty() {
-            return self.branch(node, &inputs);
+        match node.op_type.as_str() {
+            "If" if node.domain.is_empty() => return self.branch(node, &inputs),
+            "Loop" if node.domain.is_empty() => return self.unrolled_loop(node, &inputs),
+            "Scan" if node.domain.is_empty() => return self.unrolled_scan(node, &inputs),
+            _ => {}
+        }
+        if let Some(symbol) = self.stored_weight(node, &inputs).map_err(|e| failed(node, e))? {
+            self.symbols.insert(node.outputs[0].clone(), symbol);
+            return Ok(());
         }
         let outputs = match self.interpret(node, &inputs).map_err(|e| failed(node, e))? {
             Some(outputs) => {
@@ -115,7 +139,11 @@ impl<'m> Walker<'m> {
                     [Symbol::Known(k)] if matches!(node.op_type.as_str(), "Shape" | "Size") => {
                         Some(Step::Shape(k.clone()))
                     }
-                    _ => Some(Step::Node(node)),
+                    // What does not depend on the data is known already.
+                    known if known.iter().all(|s| matches!(s, Symbol::Known(k) if k.fixed().is_some())) => {
+                        None
+                    }
+                    _ => Some(Step::Node(node.clone())),
                 };
                 self.steps.extend(step);
                 outputs
@@ -132,6 +160,63 @@ impl<'m> Walker<'m> {
             }
         }
         Ok(())
+    }
+
+    /// A weight that the file keeps in a `Constant` node, or as integers with a scale.
+    fn stored_weight(&mut self, node: &Node, inputs: &[Option<Symbol>]) -> Result<Option<Symbol>, OpError> {
+        if !node.domain.is_empty() || node.outputs.first().is_none_or(|o| o.is_empty()) {
+            return Ok(None);
+        }
+        match node.op_type.as_str() {
+            "Constant" => {
+                let value = node.tensor("value").ok().flatten();
+                let weight = value.filter(|v| self.roles.of_constant(&node.outputs[0], v) == Role::Parameter);
+                Ok(weight.map(|v| self.candidate(&node.outputs[0], Rc::new(v.clone()))))
+            }
+            "DequantizeLinear" => {
+                let Some(Some(Symbol::Known(x))) = inputs.first() else { return Ok(None) };
+                let (name, Some(stored)) = (x.name.clone(), x.fixed().cloned()) else { return Ok(None) };
+                let mut values = vec![stored];
+                for input in &inputs[1..] {
+                    match input {
+                        Some(symbol) => {
+                            values.push(self.builder.fixed_constant(symbol, "a scale or zero point")?)
+                        }
+                        None => break,
+                    }
+                }
+                let inputs: Vec<Option<&Value>> = values.iter().map(|v| Some(v.as_ref())).collect();
+                let call = Call { node, inputs: &inputs, budget: &self.builder.budget };
+                let value = eval::dequantized(&call)?;
+                if self.roles.of(&name, &value) != Role::Parameter {
+                    return Ok(None);
+                }
+                self.note(
+                    "weights stored as integers with a scale are analysed as the numbers they stand for, without their rounding",
+                );
+                Ok(Some(self.candidate(&name, Rc::new(value))))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Gives a symbol another name; what the interpreter computes is then found under both.
+    pub(super) fn alias(&mut self, name: &str, symbol: Symbol) {
+        if let Symbol::Known(known) | Symbol::Data(known) = &symbol
+            && known.name != name
+            && (matches!(symbol, Symbol::Data(_)) || known.fixed().is_none())
+        {
+            self.steps.push(Step::Node(Node {
+                name: name.into(),
+                op_type: "Identity".into(),
+                domain: String::new(),
+                opset: 13,
+                inputs: vec![known.name.clone()],
+                outputs: vec![name.into()],
+                attributes: BTreeMap::new(),
+            }));
+        }
+        self.symbols.insert(name.into(), symbol);
     }
 
     /// Adds a note for the user, once.
@@ -159,13 +244,20 @@ impl<'m> Walker<'m> {
     }
 
     /// Registers a float tensor that becomes a parameter if the engine uses it.
-    pub(crate) fn candidate(&mut self, name: &str, shape: &[usize]) -> usize {
+    pub(crate) fn candidate(&mut self, name: &str, value: Rc<Value>) -> Symbol {
         let candidates = &mut self.builder.draft.candidates;
-        candidates.push(Candidate { name: name.into(), shape: shape.to_vec(), kind: None, realized: None });
-        candidates.len() - 1
+        let (shape, rank) = (value.shape().to_vec(), value.rank());
+        candidates.push(Candidate {
+            name: name.into(),
+            shape,
+            value: value.clone(),
+            kind: None,
+            realized: None,
+        });
+        Symbol::Weight { candidate: candidates.len() - 1, view: identity(rank), value }
     }
 
-    fn branch(&mut self, node: &'m Node, inputs: &[Option<Symbol>]) -> Result<(), OnnxError> {
+    fn branch(&mut self, node: &Node, inputs: &[Option<Symbol>]) -> Result<(), OnnxError> {
         let condition = inputs.first().and_then(Option::as_ref);
         let chosen = condition
             .ok_or_else(|| OpError::new("no condition"))
@@ -182,7 +274,7 @@ impl<'m> Walker<'m> {
             let symbol = self.symbols.get(&inner.name).cloned();
             let symbol =
                 symbol.ok_or_else(|| OnnxError::Invalid(format!("no value for `{}`", inner.name)))?;
-            self.symbols.insert(outer.clone(), symbol);
+            self.alias(outer, symbol);
         }
         Ok(())
     }
@@ -204,7 +296,7 @@ impl<'m> Walker<'m> {
             cast.inputs.truncate(1);
             cast.attributes = BTreeMap::from([("to".into(), to)]);
             let found = self.interpret(&cast, &[Some(x.clone())])?;
-            self.steps.push(Step::Derived(cast));
+            self.steps.push(Step::Node(cast));
             return Ok(found);
         }
         if let ("Shape" | "Size", Some(Some(x))) = (node.op_type.as_str(), inputs.first()) {
@@ -298,7 +390,16 @@ pub(crate) fn find(node: &Node) -> Option<Translate> {
     Some(TRANSLATIONS[found].1)
 }
 
+/// Operators that draw random numbers.
+const RANDOM: [&str; 6] =
+    ["Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"];
+
 fn unsupported(node: &Node) -> OnnxError {
+    if RANDOM.contains(&node.op_type.as_str()) && node.domain.is_empty() {
+        let text = "it draws random numbers, so that the loss is no function of the parameters; export the model with the noise as \
+                    an input (one draw for each sample), or without it";
+        return failed(node, OpError::new(text));
+    }
     let mut names: BTreeSet<&str> = TRANSLATIONS.iter().map(|t| t.0).collect();
     names.extend(eval::OPERATORS.iter().map(|o| o.0));
     if eval::find(&node.op_type).is_some() && node.domain.is_empty() {
@@ -313,7 +414,7 @@ fn unsupported(node: &Node) -> OnnxError {
 }
 
 /// Names of all values that the wanted ones depend on; both branches of an `If` count.
-fn needed(graph: &Graph, wanted: &[String]) -> BTreeSet<String> {
+pub(super) fn needed(graph: &Graph, wanted: &[String]) -> BTreeSet<String> {
     let mut needed: BTreeSet<String> = wanted.iter().cloned().collect();
     for node in graph.nodes.iter().rev() {
         if node.outputs.iter().any(|o| needed.contains(o)) {
@@ -329,7 +430,7 @@ fn needed(graph: &Graph, wanted: &[String]) -> BTreeSet<String> {
     needed
 }
 
-impl Site<'_, '_> {
+impl Site<'_> {
     /// The builder.
     pub(crate) fn b(&mut self) -> &mut Builder {
         &mut self.walker.builder
@@ -385,7 +486,7 @@ impl Site<'_, '_> {
         let symbol = symbol
             .ok_or_else(|| OpError::new(format!("{op_type} of something that depends on parameters")))?;
         self.walker.symbols.insert(node.outputs[0].clone(), symbol.clone());
-        self.walker.steps.push(Step::Derived(node));
+        self.walker.steps.push(Step::Node(node));
         Ok(symbol)
     }
 
@@ -425,9 +526,4 @@ pub(crate) fn data_symbol(
 ) -> Result<Symbol, OpError> {
     let at = |batch: usize| dummy(element, &[&[batch][..], sample].concat(), budget).map(Rc::new);
     Ok(Symbol::Data(Known { name: name.into(), values: [at(PROBES[0])?, at(PROBES[1])?] }))
-}
-
-/// The symbol of initialiser number `candidate`.
-pub(crate) fn weight_symbol(candidate: usize, value: &Value) -> Symbol {
-    Symbol::Weight { candidate, view: identity(value.rank()), value: Rc::new(value.clone()) }
 }

@@ -8,12 +8,14 @@ mod accuracy;
 mod binary_cross_entropy;
 mod cross_entropy;
 mod negative_log_likelihood;
+mod soft_cross_entropy;
 mod squared_error;
 
 pub use accuracy::is_right;
 pub use binary_cross_entropy::BinaryCrossEntropyWithLogits;
 pub use cross_entropy::CrossEntropy;
 pub use negative_log_likelihood::{CrossEntropyOfProbabilities, NegativeLogLikelihood};
+pub use soft_cross_entropy::SoftCrossEntropy;
 pub use squared_error::SquaredError;
 
 use super::rows::dot;

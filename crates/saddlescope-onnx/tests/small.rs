@@ -1,0 +1,72 @@
+//! Small models of kinds that importers get wrong: loss and dense Hessian against values from a loss written out by hand in NumPy
+//! (`scripts/small_models.py`).
+#![allow(clippy::unwrap_used)]
+
+use std::path::{Path, PathBuf};
+
+use saddlescope_data::{DataSource, Split};
+use saddlescope_nn::network::LossKind;
+use saddlescope_nn::risk::{Curvature, Risk, RiskOptions};
+use saddlescope_onnx::{ImportOptions, OnnxModel};
+use serde_json::Value;
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/small")
+}
+
+fn check(name: &str) {
+    let expected: Value =
+        serde_json::from_str(&std::fs::read_to_string(folder().join(format!("{name}.json"))).unwrap())
+            .unwrap();
+    let data = DataSource::parse(&format!("npz:{}", folder().join(format!("{name}.npz")).display())).unwrap();
+    let data = data.load(Split::Train, None, None).unwrap();
+    let model = OnnxModel::load(&folder().join(format!("{name}.onnx")), &ImportOptions::for_dataset(&data))
+        .unwrap_or_else(|e| panic!("{name}: {e}"));
+    let loss = LossKind::parse(expected["loss_kind"].as_str().unwrap()).unwrap();
+    let suggestion = model.suggest_loss(&data).map(|s| s.loss);
+    assert!(suggestion.as_ref().map_or(true, |&s| s == loss), "{name}: {suggestion:?} is suggested");
+    let prepared = model.prepare(&data).unwrap_or_else(|e| panic!("{name}: {e}"));
+    let objective =
+        model.network_for(loss).objective(loss, &prepared).unwrap_or_else(|e| panic!("{name}: {e}"));
+    let options = RiskOptions { threads: 1, micro_batch: Some(2), keep_bytes: 0 };
+    let risk = Risk::<f64>::new(objective, options).unwrap();
+    let rows = expected["hessian"].as_array().unwrap();
+    let n = model.theta.len();
+    assert_eq!(n, rows.len(), "{name}: parameters");
+    // Both sides compute in f64 from the same 32-bit numbers.
+    let (found, wanted) = (risk.evaluate(&model.theta).loss, expected["loss"].as_f64().unwrap());
+    assert!(
+        (found - wanted).abs() <= 1e-9 * wanted.abs().max(1.0),
+        "{name}: loss {found}, expected {wanted}"
+    );
+    let point = risk.at(&model.theta);
+    let largest = rows.iter().flat_map(|r| r.as_array().unwrap()).map(|x| x.as_f64().unwrap().abs());
+    let largest = largest.fold(1.0, f64::max);
+    for (i, row) in rows.iter().enumerate() {
+        let (mut v, mut hv) = (vec![0.0; n], vec![0.0; n]);
+        v[i] = 1.0;
+        point.product(Curvature::Hessian, &v, &mut hv).unwrap();
+        for (j, x) in row.as_array().unwrap().iter().enumerate() {
+            let wanted = x.as_f64().unwrap();
+            // The expected Hessian comes from central differences, exact to about 1e-7 of its largest entry.
+            assert!(
+                (hv[j] - wanted).abs() <= 2e-6 * largest,
+                "{name}: H[{i}, {j}] = {}, expected {wanted}",
+                hv[j]
+            );
+        }
+    }
+}
+
+#[test]
+fn loss_and_hessian_are_right() {
+    let mut names: Vec<String> = std::fs::read_dir(folder())
+        .unwrap()
+        .filter_map(|f| f.unwrap().file_name().to_str()?.strip_suffix(".onnx").map(String::from))
+        .collect();
+    names.sort();
+    assert!(names.len() >= 18, "{names:?}");
+    for name in &names {
+        check(name);
+    }
+}

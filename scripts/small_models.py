@@ -1,0 +1,114 @@
+"""Small ONNX models of kinds that importers get wrong, each with the right loss and Hessian:
+
+    python small_models.py crates/saddlescope-onnx/tests/fixtures/small
+
+Writes OUT/NAME.onnx, OUT/NAME.npz and OUT/NAME.json: loss kind, loss, and the dense Hessian in the order of the file's
+parameters, from NumPy in f64 by central differences of a loss written out by hand. Needs numpy and onnx.
+"""
+import json, os, sys
+import numpy as np, onnx
+from onnx import TensorProto as T, helper as h, numpy_helper as nh
+
+N = h.make_node
+rng = np.random.default_rng(11)
+out = sys.argv[1]
+os.makedirs(out, exist_ok=True)
+
+
+def f(*shape):
+    return rng.normal(size=shape).astype(np.float32)
+
+
+def hessian(loss, theta, step=2e-4):
+    """Central differences of second order; with f64 and a step of 2e-4 exact to about 1e-7 for these losses."""
+    theta, n = theta.astype(float), theta.size
+    H, e = np.zeros((n, n)), np.eye(n) * step
+    for i in range(n):
+        for j in range(i + 1):
+            H[i, j] = H[j, i] = (loss(theta + e[i] + e[j]) - loss(theta + e[i] - e[j]) - loss(theta - e[i] + e[j])
+                                 + loss(theta - e[i] - e[j])) / (4 * step ** 2)
+    return H
+
+
+def save(name, nodes, tensors, data, loss, theta, kind="mse", opset=17, H=None, time_first=None):
+    inputs = [h.make_tensor_value_info(k, T.FLOAT, ["n", *v.shape[1:]]) for k, v in data.items() if k != "y"]
+    graph = h.make_graph(nodes, "g", inputs, [h.make_tensor_value_info("o", T.FLOAT, None)],
+                         [nh.from_array(v, k) for k, v in tensors.items()])
+    model = h.make_model(graph, opset_imports=[h.make_opsetid("", opset)])
+    model.ir_version = 8
+    onnx.save(model, f"{out}/{name}.onnx")
+    np.savez(f"{out}/{name}.npz", **data)
+    theta = np.concatenate([np.ravel(t) for t in theta]).astype(float)
+    H = hessian(loss, theta) if H is None else np.array(H, float)
+    json.dump({"loss_kind": kind, "loss": float(loss(theta)), "hessian": [[round(x, 10) for x in row] for row in H.tolist()]},
+              open(f"{out}/{name}.json", "w"))
+
+
+def half_square(d):
+    return .5 * (d.reshape(len(d), -1) ** 2).sum(1).mean()
+
+
+# A reduction without axes and with noop_with_empty_axes=1 applies its function to every element and sums nothing.
+x, w, y = f(3, 4), np.array([.5, 2, -1, 3], np.float32), np.full((3, 4), .7, np.float32)
+for op, fn in {"ReduceL1": np.abs, "ReduceL2": np.abs, "ReduceSumSquare": np.square, "ReduceLogSumExp": lambda a: a,
+               "ReduceSum": lambda a: a, "ReduceMean": lambda a: a, "ReduceMax": lambda a: a, "ReduceMin": lambda a: a,
+               "ReduceProd": lambda a: a, "ReduceLogSum": lambda a: np.log(np.abs(a))}.items():
+    before = N("Abs", ["a"], ["b"]) if op == "ReduceLogSum" else N("Identity", ["a"], ["b"])
+    save("noop_" + op.lower(), [N("Mul", ["x", "w"], ["a"]), before, N(op, ["b", "ax"], ["o"], noop_with_empty_axes=1, keepdims=1)],
+         {"w": w, "ax": np.zeros(0, np.int64)}, {"x": x, "y": y}, lambda v, fn=fn: half_square(fn(x.astype(float) * v) - y), [w], opset=18)
+
+# Two zeros among the factors of a product: the Hessian is not zero.
+save("prod_two_zeros", [N("Mul", ["x", "w"], ["a"]), N("ReduceProd", ["a"], ["o"], axes=[1], keepdims=1)],
+     {"w": np.array([2, 3, 0, 0], np.float32)}, {"x": np.ones((2, 4), np.float32), "y": np.ones((2, 1), np.float32)},
+     lambda v: .5 * (np.prod(v) - 1) ** 2, [np.array([2, 3, 0, 0.])], opset=13)
+
+# Where does not take the root where its derivative is infinite: ½ Σ w over w > 0, ½ Σ w² elsewhere.
+w0 = np.array([0, 1, 4, 0], np.float32)
+save("where_sqrt_at_zero", [N("Mul", ["x", "w"], ["a"]), N("Sqrt", ["a"], ["s"]), N("Greater", ["a", "z"], ["c"]), N("Where", ["c", "s", "a"], ["o"])],
+     {"w": w0, "z": np.array(0, np.float32)}, {"x": np.ones((2, 4), np.float32), "y": np.zeros((2, 4), np.float32)},
+     lambda v: .5 * np.where(v > 0, v, v ** 2).sum(), [w0], opset=13, H=np.diag([1., 0, 0, 1]))
+
+# A row of attention in which everything is masked has a softmax of NaN, which a guard replaces.
+q, Wq, Wk, ya = f(2, 3, 4), f(4, 4), f(4, 4), f(2, 3, 4)
+mask = np.tril(np.ones((3, 3), bool))
+mask[0] = False
+
+
+def attention(v):
+    a, b, z = v[:16].reshape(4, 4), v[16:].reshape(4, 4), q.astype(float)
+    s = (z @ a) @ (z @ b).transpose(0, 2, 1)
+    e = np.where(mask, np.exp(s - s.max(-1, keepdims=True)), 0)
+    total = e.sum(-1, keepdims=True)
+    return half_square(np.where(total > 0, e / np.where(total > 0, total, 1), 0) @ z - ya)
+
+
+save("masked_row", [N("MatMul", ["x", "Wq"], ["q"]), N("MatMul", ["x", "Wk"], ["k"]), N("Transpose", ["k"], ["kt"], perm=[0, 2, 1]),
+                    N("MatMul", ["q", "kt"], ["s"]), N("Where", ["mask", "zero", "ninf"], ["mm"]), N("Add", ["s", "mm"], ["sm"]),
+                    N("Softmax", ["sm"], ["p"], axis=-1), N("IsNaN", ["p"], ["nan"]), N("Where", ["nan", "zero", "p"], ["p2"]), N("MatMul", ["p2", "x"], ["o"])],
+     {"Wq": Wq, "Wk": Wk, "mask": mask, "zero": np.array(0, np.float32), "ninf": np.array(-np.inf, np.float32)}, {"x": q, "y": ya}, attention, [Wq, Wk], opset=18)
+
+# Weights in Constant nodes, behind other operators, and as integers with a scale.
+W, x3, y2 = f(3, 2), f(5, 3), f(5, 2)
+lin = lambda v: half_square(x3.astype(float) @ v.reshape(3, 2) - y2)
+const = N("Constant", [], ["W"], value=nh.from_array(W))
+save("constant_weights", [const, N("Identity", ["W"], ["W2"]), N("MatMul", ["x", "W2"], ["o"])], {}, {"x": x3, "y": y2}, lin, [W])
+save("constant_transposed", [N("Constant", [], ["W"], value=nh.from_array(np.ascontiguousarray(W.T))), N("Transpose", ["W"], ["W2"], perm=[1, 0]), N("MatMul", ["x", "W2"], ["o"])],
+     {}, {"x": x3, "y": y2}, lambda v: lin(v.reshape(2, 3).T), [W.T])
+save("constant_reshaped", [N("Constant", [], ["W"], value=nh.from_array(W.reshape(6))), N("Cast", ["W"], ["W1"], to=1), N("Reshape", ["W1", "s"], ["W2"]), N("MatMul", ["x", "W2"], ["o"])],
+     {"s": np.array([3, 2])}, {"x": x3, "y": y2}, lin, [W])
+Wi, scale, zero = rng.integers(-100, 100, (3, 2)).astype(np.int8), np.array([.03, .02], np.float32), np.array([3, -5], np.int8)
+Wd = (Wi.astype(np.float32) - zero) * scale
+save("dequantized_weights", [N("DequantizeLinear", ["Wi", "s", "z"], ["W"], axis=1), N("MatMul", ["x", "W"], ["o"])],
+     {"Wi": Wi, "s": scale, "z": zero}, {"x": x3, "y": y2}, lin, [Wd])
+
+# One-hot labels with a network that returns logits: the cross-entropy with those weights, never a squared error.
+Wc, bc, labels = f(3, 4), f(4), np.array([0, 1, 2, 3, 1])
+
+
+def ce(v):
+    z = x3.astype(float) @ v[:12].reshape(3, 4) + v[12:]
+    z = z - z.max(1, keepdims=True)
+    return float((np.log(np.exp(z).sum(1)) - z[np.arange(5), labels]).mean())
+
+
+save("one_hot_labels", [N("Gemm", ["x", "W", "b"], ["o"])], {"W": Wc, "b": bc}, {"x": x3, "y": np.eye(4, dtype=np.float32)[labels]}, ce, [Wc, bc], kind="soft-cross-entropy")
