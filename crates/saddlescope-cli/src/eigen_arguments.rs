@@ -17,9 +17,9 @@ pub struct EigenArguments {
     #[arg(long, default_value_t = 3)]
     smallest: usize,
 
-    /// Residual allowed, relative to each |λ|.
-    #[arg(long, default_value_t = 1e-3, allow_hyphen_values = true)]
-    tol: f64,
+    /// Residual allowed, relative to each |λ|; `auto`: 1e-3, or a tenth of the error of λ over the data where that is more.
+    #[arg(long, default_value = "1e-3", allow_hyphen_values = true)]
+    tol: String,
 
     /// Most products of the eigenvalue solve.
     #[arg(long, default_value_t = 500)]
@@ -33,10 +33,22 @@ pub struct EigenArguments {
 impl EigenArguments {
     /// The options of the stage. `least`: the fewest eigenvalues allowed at each end.
     pub fn checked(&self, least: usize) -> Result<EigenpairOptions, Failure> {
+        let (tolerance, data_share) = match self.tol.as_str() {
+            "auto" => (1e-3, Some(0.1)),
+            text => match text.parse::<f64>() {
+                Ok(x) => (positive("--tol", x)?, None),
+                Err(_) => {
+                    return Err(Failure::bad_input(format!(
+                        "--tol {text}: expected a positive number or auto"
+                    )));
+                }
+            },
+        };
         Ok(EigenpairOptions {
             largest: between("--largest", self.largest, least, 100)?,
             smallest: between("--smallest", self.smallest, least, 100)?,
-            tolerance: positive("--tol", self.tol)?,
+            tolerance,
+            data_share,
             max_products: between("--max-products", self.max_products, 1, 10_000_000)?,
             method: if self.method == "algorithm1" { EigenMethod::Algorithm1 } else { EigenMethod::Lanczos },
         })

@@ -42,6 +42,9 @@ pub struct EigenpairResult {
     pub std_error: Option<f64>,
     /// Whether the residual is within the tolerance asked for.
     pub converged: bool,
+    /// Which test decided that, in words: the relative tolerance, the error over the data, or the rounding floor.
+    #[serde(default)]
+    pub criterion: Option<String>,
     /// Name of the vector in `directions.safetensors`.
     pub direction: String,
 }

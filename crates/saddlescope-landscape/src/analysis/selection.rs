@@ -23,6 +23,9 @@ pub struct EigenpairOptions {
     pub smallest: usize,
     /// Residual allowed, relative to each |λ|.
     pub tolerance: f64,
+    /// A residual of this share of the standard error of λ over the data is small enough too; `None`: the tolerance alone
+    /// decides.
+    pub data_share: Option<f64>,
     /// At most this many products.
     pub max_products: usize,
     /// How the pairs are found.
@@ -31,7 +34,14 @@ pub struct EigenpairOptions {
 
 impl Default for EigenpairOptions {
     fn default() -> Self {
-        Self { largest: 3, smallest: 3, tolerance: 1e-3, max_products: 500, method: EigenMethod::Lanczos }
+        Self {
+            largest: 3,
+            smallest: 3,
+            tolerance: 1e-3,
+            data_share: None,
+            max_products: 500,
+            method: EigenMethod::Lanczos,
+        }
     }
 }
 

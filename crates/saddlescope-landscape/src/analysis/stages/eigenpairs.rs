@@ -7,8 +7,9 @@ use std::path::PathBuf;
 
 use saddlescope_data::weights::{TensorData, TensorMap};
 use saddlescope_krylov::{
-    Eigenpair, ExtremeEigen, LanczosState, Observer, Precision, Progress, SnapshotWriter, Status,
-    SymmetricOperator, Wanted, algorithm1, extreme_eigenpairs, read_snapshot, resume_extreme_eigenpairs,
+    Candidate, Eigenpair, ExtremeEigen, LanczosState, Observer, Precision, ProductError, Progress,
+    SnapshotWriter, SpectrumEnd, Status, SymmetricOperator, Wanted, algorithm1, extreme_eigenpairs,
+    read_snapshot, resume_extreme_eigenpairs,
 };
 
 use super::super::error::AnalysisError;
@@ -56,6 +57,10 @@ impl Eigenpairs {
 const VECTORS: &str = "safetensors";
 const LOG: &str = "lanczos";
 const PRODUCTS: &str = "products";
+/// A Krylov space of at most so many bytes is kept after the solve, for more pairs or a finer tolerance later.
+const KEPT_SPACE: u64 = 256 << 20;
+/// The error over the data is looked at once a residual is below this share of |λ|: before, λ itself is not known.
+const ROUGH: f64 = 0.1;
 
 /// The stage of the eigenpairs.
 pub(crate) struct EigenpairsStage {
@@ -66,10 +71,16 @@ pub(crate) struct EigenpairsStage {
 }
 
 impl EigenpairsStage {
+    /// What the Krylov space depends on: everything but how many pairs are wanted and how exactly.
+    fn space(&self, env: &Env<'_>) -> Dependencies {
+        of([("seed", env.selection.seed.into()), ("basis_bytes", self.basis.into())])
+    }
+
     fn solve(&self, at: &At<'_, '_>, precision: Precision) -> ExtremeEigen {
         ExtremeEigen {
             wanted: Wanted::Ends { largest: self.options.largest, smallest: self.options.smallest },
             tolerance: self.options.tolerance,
+            product_precision: precision,
             max_products: self.options.max_products,
             precision,
             seed: at.env.selection.seed,
@@ -96,6 +107,7 @@ impl Stage for EigenpairsStage {
             ("largest", o.largest.into()),
             ("smallest", o.smallest.into()),
             ("tolerance", o.tolerance.into()),
+            ("data_share", o.data_share.into()),
             ("max_products", o.max_products.into()),
             ("method", serde_json::to_value(o.method).unwrap_or_default()),
             ("basis_bytes", self.basis.into()),
@@ -113,11 +125,13 @@ impl Stage for EigenpairsStage {
         let offers = at.env.subject.risk().offers();
         let solve = self.solve(at, offers.precision);
         let operator = CurvatureOperator::hessian(at.env.point()?);
-        let mut watch = Watch::new(at.slot.file(LOG), at.monitor);
+        let log = at.env.folder.slot("krylov-space", self.space(at.env)).file(LOG);
+        let mut watch = Watch::new(log.clone(), at.env, self.options.data_share, &mut *at.monitor);
         let (pairs, ends, status, products, condition) = match self.options.method {
             EigenMethod::Lanczos => {
-                let log = File::open(at.slot.file(LOG)).ok().and_then(|f| read_snapshot(f).ok());
-                let solution = match log {
+                // The space of an earlier solve is gone on with where that gives the bits of a solve made at once.
+                let state = File::open(&log).ok().and_then(|f| read_snapshot(f).ok());
+                let solution = match state.filter(|s| s.continues(&solve).is_ok()) {
                     Some(state) => resume_extreme_eigenpairs(&operator, &solve, state, &mut watch)?,
                     None => extreme_eigenpairs(&operator, &solve, &mut watch)?,
                 };
@@ -157,10 +171,14 @@ impl Stage for EigenpairsStage {
                     interval: [lo, hi],
                     std_error,
                     converged: pair.converged,
+                    criterion: pair.criterion.map(|c| c.to_string()),
                     direction: format!("eigenvector.{name}.{count}"),
                 }
             })
             .collect();
+        if std::fs::metadata(&log).is_ok_and(|m| m.len() > KEPT_SPACE) {
+            std::fs::remove_file(&log).map_err(|source| FolderError::Io { path: log.clone(), source })?;
+        }
         let result = EigenResult {
             pairs: results,
             status,
@@ -179,7 +197,6 @@ impl Stage for EigenpairsStage {
     }
 
     fn file(&self, result: EigenResult, slot: &Slot, found: &mut Found) -> Result<(), AnalysisError> {
-        slot.remove(LOG)?;
         slot.remove(PRODUCTS)?;
         let path = slot.file(VECTORS);
         let tensors = TensorMap::read(&path)?;
@@ -223,19 +240,36 @@ pub fn weighted_std_error(values: &[f64], weights: &[usize]) -> Option<f64> {
     Some((spread / (total * (count - 1) as f64)).sqrt())
 }
 
+/// Every wanted pair with its residual, what is forecast, and the pair that costs most.
+fn line(progress: &Progress<'_>) -> String {
+    let pairs: Vec<String> =
+        (progress.wanted.iter()).map(|p| format!("{:.4} ± {:.0e}", p.value, p.residual_estimate)).collect();
+    let mut text = format!("λ {}; {}", pairs.join(", "), progress.forecast);
+    if let Some(slow) = progress.slowest().filter(|p| p.rank > 0) {
+        let end = match slow.end {
+            SpectrumEnd::Largest => "largest",
+            SpectrumEnd::Smallest => "smallest",
+        };
+        text.push_str(&format!("; number {} at the {end} end needs most", slow.rank + 1));
+    }
+    text
+}
+
 /// Passes progress on and saves the solver's state.
-struct Watch<'a> {
+struct Watch<'w, 'a> {
     log: PathBuf,
-    monitor: &'a mut dyn Monitor,
+    env: &'w Env<'a>,
+    data_share: Option<f64>,
+    monitor: &'w mut dyn Monitor,
     writer: Option<SnapshotWriter<BufWriter<File>>>,
     failure: Option<AnalysisError>,
 }
 
 type Algorithm1Outcome = (Vec<Eigenpair>, Vec<End>, Status, usize, Option<String>);
 
-impl<'a> Watch<'a> {
-    fn new(log: PathBuf, monitor: &'a mut dyn Monitor) -> Self {
-        Self { log, monitor, writer: None, failure: None }
+impl<'w, 'a> Watch<'w, 'a> {
+    fn new(log: PathBuf, env: &'w Env<'a>, data_share: Option<f64>, monitor: &'w mut dyn Monitor) -> Self {
+        Self { log, env, data_share, monitor, writer: None, failure: None }
     }
 
     fn algorithm1(
@@ -273,17 +307,23 @@ impl<'a> Watch<'a> {
     }
 }
 
-impl Observer for Watch<'_> {
+impl Observer for Watch<'_, '_> {
     fn progress(&mut self, progress: &Progress<'_>) -> ControlFlow<()> {
-        let note = match (progress.ritz.first(), progress.ritz.last()) {
-            (Some(a), Some(b)) => format!(
-                "λ {:.5} … {:.5}, residuals {:.1e} … {:.1e}",
-                a.value, b.value, a.residual_estimate, b.residual_estimate
-            ),
-            _ => String::new(),
-        };
-        self.monitor.advance(progress.products as u64, &note);
+        self.monitor.advance(progress.products as u64, &line(progress));
         if self.monitor.cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    fn residual_allowed(&mut self, candidate: &Candidate<'_>) -> Result<Option<f64>, ProductError> {
+        let pair = candidate.pair;
+        let Some(share) = self.data_share.filter(|_| candidate.allowed.is_none()) else { return Ok(None) };
+        if pair.residual_estimate > ROUGH * pair.value.abs() {
+            return Ok(None);
+        }
+        let v = candidate.vector();
+        let mut out = vec![0.0; v.len()];
+        let product = self.env.product(Curvature::Hessian, &v, &mut out)?;
+        let quotients = product.quotients.first();
+        Ok(quotients.and_then(|q| weighted_std_error(q, &product.chunk_samples)).map(|error| share * error))
     }
 
     fn snapshot(&mut self, state: &LanczosState) -> ControlFlow<()> {
