@@ -3,6 +3,15 @@
 //! A [`Dataset`] holds named inputs and targets in memory. Every reader checks the sizes a file declares against the
 //! file's own size before it allocates, and has a form that takes bytes, so that it can be tested with hostile input.
 //! Nothing here knows networks.
+//!
+//! ```
+//! use saddlescope_data::{DataSource, Split};
+//!
+//! let data = "digits".parse::<DataSource>()?.load(Split::Test, Some(0..10), None)?;
+//! assert_eq!((data.samples(), data.inputs()[0].shape_per_sample.as_slice()), (10, &[1, 8, 8][..]));
+//! println!("{}", data.fingerprint());
+//! # Ok::<(), saddlescope_data::DataError>(())
+//! ```
 
 mod array;
 mod dataset;

@@ -1,6 +1,22 @@
 //! The landscape of any loss: directions, planes, surfaces, projections, and the analysis with its report.
 //!
-//! A loss is known through one trait, [`Risk`]; no engine is known here.
+//! A loss is known through one trait, [`Risk`]; no engine is known here. [`FnRisk`] makes one of closures:
+//!
+//! ```
+//! use saddlescope_landscape::FnRisk;
+//! use saddlescope_landscape::analysis::{Selection, Subject, analyze};
+//!
+//! // L(x, y) = x² − y²: a saddle at the origin.
+//! let risk = FnRisk::new(2, |t| t[0] * t[0] - t[1] * t[1])
+//!     .with_gradient(|t, g| g.copy_from_slice(&[2.0 * t[0], -2.0 * t[1]]))
+//!     .with_hessian(|_, v, hv| hv.copy_from_slice(&[2.0 * v[0], -2.0 * v[1]]));
+//! let out = tempfile::tempdir()?;
+//! let selection = Selection { surfaces: None, ..Selection::default() };
+//! let found = analyze(&Subject::new("x² − y²", vec![0.0; 2], &risk), &selection, None, out.path(), &mut ())?;
+//! assert!((found.results.eigenpairs[0].value - 2.0).abs() < 1e-12);
+//! println!("{}", found.results.verdict.join(" "));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 pub mod analysis;
 pub mod analytic;
