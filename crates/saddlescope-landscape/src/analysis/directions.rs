@@ -3,73 +3,18 @@
 use std::path::Path;
 
 use saddlescope_data::weights::TensorMap;
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::error::AnalysisError;
-use super::results::{End, Results};
+use super::found::Eigenpairs;
+use super::requests::{DirectionRequest, End, GivenDirection};
+use super::results::Results;
 use super::selection::Selection;
-use super::stages::eigenpairs::Eigenpairs;
-use super::stages::filtered_planes::filtered_direction;
 use super::store::FolderError;
 use super::subject::{Subject, hex};
 use super::verdict::number;
-use crate::axis::Axis;
-use crate::direction::{Direction, Origin};
+use crate::direction::{Direction, Origin, Unfiltered, filter_normalize};
 use crate::layout::ParamLayout;
-
-/// One slice: a cut along one direction or a surface over two.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct SliceRequest {
-    /// Name, also of its files.
-    pub name: String,
-    /// One direction (a cut) or two (a surface).
-    pub directions: Vec<DirectionRequest>,
-    /// The axis of each direction; `None`: from the curvature, or [−1, 1] for filter-normalised directions.
-    pub axes: Vec<Option<Axis>>,
-    /// Whether a surface is also drawn on the other samples, where there are any. Cuts always are.
-    pub other: bool,
-}
-
-/// One direction.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum DirectionRequest {
-    /// An eigenvector of the Hessian, computed here: the `index`-th (from 1) at one end.
-    Eigenvector {
-        /// Which end.
-        end: End,
-        /// 1 for the extreme one.
-        index: usize,
-    },
-    /// Components from N(0, 1), scaled to unit length.
-    Random {
-        /// Which of the independent directions of the seed.
-        stream: u64,
-    },
-    /// Components from N(0, 1), filter-normalised (Li et al. 2018).
-    Filtered {
-        /// Which of the independent directions of the seed.
-        stream: u64,
-    },
-    /// A direction from a file.
-    Given(GivenDirection),
-}
-
-/// A direction from a file; the record keeps its name and fingerprint.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct GivenDirection {
-    /// Where it is from, in words.
-    pub name: String,
-    /// SHA-256 of its components.
-    pub sha256: String,
-    /// The components.
-    #[serde(skip)]
-    pub vector: Vec<f64>,
-    /// What is known of it.
-    #[serde(skip, default = "given")]
-    pub origin: Origin,
-}
 
 /// A direction ready for use, with its name for axes (markup) and in plain words.
 pub struct NamedDirection {
@@ -81,10 +26,6 @@ pub struct NamedDirection {
     pub words: String,
     /// Whether its length is that of θ's filters.
     pub filtered: bool,
-}
-
-fn given() -> Origin {
-    Origin::Given
 }
 
 impl GivenDirection {
@@ -266,4 +207,19 @@ impl DirectionRequest {
             }
         }
     }
+}
+
+/// A random direction, filter-normalised against θ (Li et al. 2018).
+///
+/// # Errors
+/// If nothing is left of the direction.
+pub(crate) fn filtered_direction(
+    theta: &[f64],
+    layout: &ParamLayout,
+    selection: &Selection,
+    stream: u64,
+) -> Result<Direction, AnalysisError> {
+    let unfiltered = if selection.random.keep_biases { Unfiltered::Keep } else { Unfiltered::Zero };
+    let direction = Direction::random(theta.len(), selection.seed, 1_000_000 + stream)?;
+    Ok(filter_normalize(direction, theta, layout, unfiltered)?)
 }

@@ -1,9 +1,8 @@
 //! The figures of an analysis, from its results alone.
 
 use super::error::AnalysisError;
+use super::found::{Analysis, Cut, NamedSurface};
 use super::results::{Results, largest, smallest};
-use super::run::Analysis;
-use super::stages::slices::{Cut, NamedSurface};
 use super::store::Folder;
 use super::verdict::{number, short};
 use crate::presentation::{heat_map, range_and_scale};

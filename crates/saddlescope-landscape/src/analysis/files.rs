@@ -10,13 +10,11 @@
 
 use saddlescope_data::weights::{TensorData, TensorMap};
 
-use super::directions::DirectionRequest;
 use super::error::AnalysisError;
+use super::found::{Analysis, Found, Probes};
+use super::requests::DirectionRequest;
 use super::results::Results;
-use super::run::Analysis;
 use super::selection::Selection;
-use super::stage::Found;
-use super::stages::probes::Probes;
 use super::store::{Folder, FolderError};
 use super::subject::Subject;
 use crate::presentation::surface_grid;

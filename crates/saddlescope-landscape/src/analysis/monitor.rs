@@ -1,7 +1,7 @@
 //! What a long computation tells whoever watches it.
 
+use super::plan::PlannedStage;
 use super::results::Cost;
-use super::stage::PlannedStage;
 
 /// Watches an analysis; may ask it to stop.
 pub trait Monitor {

@@ -3,8 +3,9 @@
 use super::directions::read_results;
 use super::error::AnalysisError;
 use super::figures;
-use super::results::{End, HessianSigns, Results};
-use super::run::Analysis;
+use super::found::Analysis;
+use super::requests::End;
+use super::results::{HessianSigns, Results};
 use super::store::{Folder, FolderError};
 use super::verdict::{number, or_unknown, random_slice_sentence, short, with_error};
 use saddlescope_figure::page::{Align, Report, Section, Table, write_html};

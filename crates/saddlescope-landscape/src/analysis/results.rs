@@ -7,21 +7,12 @@ use std::collections::BTreeMap;
 use saddlescope_krylov::{Estimate, Status};
 use serde::{Deserialize, Serialize};
 
+use super::requests::End;
 use crate::reading::CriticalKind;
 use saddlescope_figure::floats;
 
 /// Version of the layout of `results.json`.
 pub const SCHEMA: u32 = 2;
-
-/// Which end of the spectrum a pair was asked for at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum End {
-    /// Largest eigenvalues.
-    Largest,
-    /// Smallest (most negative) eigenvalues.
-    Smallest,
-}
 
 /// An eigenpair without its vector (that is in `directions.safetensors`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

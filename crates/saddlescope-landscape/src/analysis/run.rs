@@ -8,11 +8,13 @@ use saddlescope_krylov::Estimate;
 use serde_json::Value;
 
 use super::error::AnalysisError;
+use super::found::{Analysis, Cut, Found, NamedSurface};
 use super::memory::MemoryPlan;
 use super::monitor::Monitor;
+use super::plan::PlannedStage;
 use super::results::{Cost, CutResult, MinimumResult, Results, SCHEMA, SurfaceResult};
 use super::selection::Selection;
-use super::stage::{AnyStage, Env, Fate, Found, Keys, PlannedStage};
+use super::stage::{AnyStage, Env, Keys};
 use super::stages::density::{self, DensityStage};
 use super::stages::eigenpairs::EigenpairsStage;
 use super::stages::escape::EscapeStage;
@@ -22,25 +24,12 @@ use super::stages::planes::slice_stages;
 use super::stages::point::PointStage;
 use super::stages::probes::{self, ProbesStage};
 use super::stages::self_check::SelfCheckStage;
-use super::stages::slices::{Cut, NamedSurface};
 use super::stages::split::SplitStage;
 use super::store::{Dependencies, Folder, FolderError};
 use super::subject::Subject;
 use super::{figures, files, page, verdict};
 use crate::projection::{PlaneHessian, saddle_probability_closed_form};
 use crate::risk::{Curvature, Offers, Risk, check_theta};
-
-/// What an analysis leaves in memory besides the files.
-pub struct Analysis {
-    /// The numbers, as in `results.json`.
-    pub results: Results,
-    /// The cuts.
-    pub cuts: Vec<Cut>,
-    /// The surfaces.
-    pub surfaces: Vec<NamedSurface>,
-    /// The eigenvectors, in the order of `results.eigenpairs`.
-    pub eigenvectors: Vec<Vec<f64>>,
-}
 
 /// Bytes that the analysis may use, if limited.
 pub type MemoryLimit = Option<usize>;
@@ -271,19 +260,6 @@ fn cost_of(plans: &[PlannedStage], found: &Found, bytes: usize) -> Cost {
         evaluations,
         seconds: products as f64 * product_seconds + evaluations as f64 * evaluation_seconds,
         bytes,
-    }
-}
-
-impl PlannedStage {
-    /// Seconds that the stage will take, by the times that the self-check measured; 0 for a stage that is reused.
-    pub fn seconds(&self, cost: &Cost) -> f64 {
-        let whole = self.forecast.products as f64 * cost.product_seconds
-            + self.forecast.evaluations as f64 * cost.evaluation_seconds;
-        match self.fate {
-            Fate::Reused => 0.0,
-            Fate::Continued => (whole - self.spent.seconds).max(0.0),
-            Fate::ToDo => whole,
-        }
     }
 }
 

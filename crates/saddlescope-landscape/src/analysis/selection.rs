@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::directions::SliceRequest;
+use super::requests::SliceRequest;
 
 /// How the extreme eigenpairs are found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

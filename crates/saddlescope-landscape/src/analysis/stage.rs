@@ -3,24 +3,18 @@
 use std::cell::{Cell, OnceCell};
 use std::time::Instant;
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::error::AnalysisError;
+use super::found::Found;
 use super::memory::MemoryPlan;
 use super::monitor::Monitor;
-use super::results::{EscapeResult, SplitResult};
+use super::plan::{Fate, Forecast, PlannedStage};
 use super::selection::Selection;
-use super::stages::density::Quadratures;
-use super::stages::eigenpairs::Eigenpairs;
-use super::stages::point::PointValues;
-use super::stages::probes::Probes;
-use super::stages::self_check::Checked;
-use super::stages::slices::{Cut, NamedSurface};
 use super::store::{Dependencies, Folder, FolderError, Slot, Spent, State};
 use super::subject::Subject;
-use crate::curvature_fit::CurvatureFit;
 use crate::risk::{Curvature, Evaluation, Point, Product, Risk, RiskError};
 
 /// One part of an analysis.
@@ -58,15 +52,6 @@ pub(crate) trait Stage {
     fn file(&self, output: Self::Output, slot: &Slot, found: &mut Found) -> Result<(), AnalysisError>;
 }
 
-/// What a stage costs when computed from nothing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Forecast {
-    /// Products with a curvature matrix.
-    pub products: usize,
-    /// Evaluations of the loss on the samples of slices.
-    pub evaluations: usize,
-}
-
 /// Keys of the stages that others depend on.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Keys {
@@ -84,32 +69,6 @@ impl Keys {
     /// The key of the eigenpairs as a dependency.
     pub fn put_eigenpairs(&self, of: &mut Dependencies) {
         of.insert("stage.eigenpairs".into(), self.eigenpairs.clone().into());
-    }
-}
-
-/// What the stages found so far.
-#[derive(Default)]
-pub(crate) struct Found {
-    pub self_check: Option<Checked>,
-    pub point: Option<PointValues>,
-    pub eigenpairs: Option<Eigenpairs>,
-    pub probes: Option<Probes>,
-    pub fits: Option<CurvatureFit>,
-    pub density: Option<Quadratures>,
-    pub split: Option<SplitResult>,
-    pub filtered_planes: Option<Vec<[f64; 3]>>,
-    pub escape: Option<EscapeResult>,
-    pub cuts: Vec<Cut>,
-    pub surfaces: Vec<NamedSurface>,
-}
-
-impl Found {
-    /// The point, which every other stage may use.
-    ///
-    /// # Errors
-    /// Before the point was computed: a fault in the order of stages.
-    pub fn point(&self) -> Result<&PointValues, AnalysisError> {
-        self.point.as_ref().ok_or_else(|| AnalysisError::Other("the point was not computed first".into()))
     }
 }
 
@@ -210,31 +169,6 @@ impl At<'_, '_> {
     pub fn check(&self) -> Result<(), AnalysisError> {
         if self.monitor.cancelled() { Err(AnalysisError::Cancelled) } else { Ok(()) }
     }
-}
-
-/// What will happen to a stage.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Fate {
-    /// Read from the folder.
-    Reused,
-    /// Begun earlier, and gone on with.
-    Continued,
-    /// Computed from nothing.
-    ToDo,
-}
-
-/// A row of the table that is shown before anything is computed.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PlannedStage {
-    /// Its name.
-    pub name: String,
-    /// What will happen to it.
-    pub fate: Fate,
-    /// What it costs from nothing.
-    pub forecast: Forecast,
-    /// What earlier runs spent on it.
-    pub spent: Spent,
 }
 
 /// Any stage, whatever it finds.

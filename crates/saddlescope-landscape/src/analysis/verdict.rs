@@ -2,11 +2,11 @@
 
 use saddlescope_krylov::Estimate;
 
+use super::found::Eigenpairs;
 use super::results::{
     Criticality, EigenResult, EigenpairResult, EscapeResult, HessianSigns, PlanesResult, TraceResult,
     largest, smallest,
 };
-use super::stages::eigenpairs::Eigenpairs;
 use crate::numeric::dot;
 use crate::reading::{CriticalKind, ExtremeCurvature, classify};
 

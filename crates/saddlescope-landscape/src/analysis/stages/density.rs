@@ -5,15 +5,16 @@ use std::ops::ControlFlow;
 use saddlescope_krylov::{
     DensityOptions, Estimate, Precision, Progress, Quadrature, SpectralDensity, Status, spectral_density,
 };
-use serde::{Deserialize, Serialize};
 
 use super::super::error::AnalysisError;
+use super::super::found::Eigenpairs;
+use super::super::found::{Found, Quadratures};
 use super::super::journal::Journal;
+use super::super::plan::Forecast;
 use super::super::results::DensityResult;
 use super::super::selection::DensityStageOptions;
-use super::super::stage::{At, Env, Forecast, Found, Keys, Stage, of};
+use super::super::stage::{At, Env, Keys, Stage, of};
 use super::super::store::{Dependencies, Slot};
-use super::eigenpairs::Eigenpairs;
 use crate::curvature_operator::CurvatureOperator;
 use crate::projection::Spectrum;
 
@@ -23,17 +24,6 @@ const POINTS: usize = 801;
 const DRAWS: usize = 20_000;
 /// Probes that are multiplied at a time: they share the primal half of a product.
 const GROUP: usize = 4;
-
-/// Nodes and weights of each probe.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Quadratures {
-    /// The nodes of each probe.
-    pub nodes: Vec<Vec<f64>>,
-    /// Their weights; each probe's sum to 1.
-    pub weights: Vec<Vec<f64>>,
-    /// Products used for each probe.
-    pub products: Vec<usize>,
-}
 
 impl Quadratures {
     fn first(mut self, probes: usize) -> Self {

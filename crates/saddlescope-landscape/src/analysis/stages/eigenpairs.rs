@@ -13,46 +13,17 @@ use saddlescope_krylov::{
 };
 
 use super::super::error::AnalysisError;
+use super::super::found::{Eigenpairs, Found};
 use super::super::journal::Journal;
 use super::super::monitor::Monitor;
-use super::super::results::{EigenResult, EigenpairResult, End};
+use super::super::plan::Forecast;
+use super::super::requests::End;
+use super::super::results::{EigenResult, EigenpairResult};
 use super::super::selection::{EigenMethod, EigenpairOptions};
-use super::super::stage::{At, Env, Forecast, Found, Keys, Stage, of};
+use super::super::stage::{At, Env, Keys, Stage, of};
 use super::super::store::{Dependencies, FolderError, Slot};
 use crate::curvature_operator::CurvatureOperator;
 use crate::risk::Curvature;
-
-/// The stage's numbers and the eigenvectors, in the order of the pairs.
-#[derive(Clone, Debug)]
-pub struct Eigenpairs {
-    /// Numbers.
-    pub result: EigenResult,
-    /// Unit vectors.
-    pub vectors: Vec<Vec<f64>>,
-}
-
-impl Eigenpairs {
-    /// Number `index` (from 1, the extreme one) at one end, with its vector, if it was found.
-    pub fn pair(&self, end: End, index: usize) -> Option<(&EigenpairResult, &[f64])> {
-        let mut places: Vec<usize> =
-            (0..self.vectors.len()).filter(|&i| self.result.pairs[i].end == end).collect();
-        if end == End::Smallest {
-            places.reverse();
-        }
-        let &i = places.get(index.checked_sub(1)?)?;
-        Some((&self.result.pairs[i], &self.vectors[i]))
-    }
-
-    /// The pair of the largest eigenvalue, if it was asked for.
-    pub fn largest(&self) -> Option<(&EigenpairResult, &[f64])> {
-        self.pair(End::Largest, 1)
-    }
-
-    /// The pair of the smallest eigenvalue, if it was asked for.
-    pub fn smallest(&self) -> Option<(&EigenpairResult, &[f64])> {
-        self.pair(End::Smallest, 1)
-    }
-}
 
 const VECTORS: &str = "safetensors";
 const LOG: &str = "lanczos";

@@ -4,11 +4,13 @@ use saddlescope_data::weights::TensorMap;
 
 use super::super::directions::read_results;
 use super::super::error::AnalysisError;
+use super::super::found::Eigenpairs;
+use super::super::found::Found;
 use super::super::monitor::Monitor;
+use super::super::plan::Forecast;
 use super::super::results::{EscapeResult, smallest};
-use super::super::stage::{At, Env, Forecast, Found, Keys, Stage, of};
+use super::super::stage::{At, Env, Keys, Stage, of};
 use super::super::store::{Dependencies, Slot};
-use super::eigenpairs::Eigenpairs;
 use crate::risk::Evaluation;
 
 /// Factor between steps of the search, and how many there are on each side.

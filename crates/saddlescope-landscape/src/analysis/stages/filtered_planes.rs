@@ -1,28 +1,13 @@
 //! Curvatures of random planes with filter-normalised directions.
 
+use super::super::directions::filtered_direction;
 use super::super::error::AnalysisError;
-use super::super::selection::Selection;
-use super::super::stage::{At, Env, Forecast, Found, Keys, Stage, of};
+use super::super::found::Found;
+use super::super::plan::Forecast;
+use super::super::stage::{At, Env, Keys, Stage, of};
 use super::super::store::{Dependencies, Slot};
-use crate::direction::{Direction, Unfiltered, filter_normalize};
-use crate::layout::ParamLayout;
 use crate::numeric::dot;
 use crate::risk::Curvature;
-
-/// A random direction, filter-normalised against θ (Li et al. 2018).
-///
-/// # Errors
-/// If nothing is left of the direction.
-pub(crate) fn filtered_direction(
-    theta: &[f64],
-    layout: &ParamLayout,
-    selection: &Selection,
-    stream: u64,
-) -> Result<Direction, AnalysisError> {
-    let unfiltered = if selection.random.keep_biases { Unfiltered::Keep } else { Unfiltered::Zero };
-    let direction = Direction::random(theta.len(), selection.seed, 1_000_000 + stream)?;
-    Ok(filter_normalize(direction, theta, layout, unfiltered)?)
-}
 
 /// The stage of the planes; more planes go on where fewer were measured. Finds A, B and C of (2.15) of each.
 pub(crate) struct FilteredPlanesStage {

@@ -3,8 +3,10 @@
 use std::ops::ControlFlow;
 
 use super::super::error::AnalysisError;
+use super::super::found::Found;
+use super::super::plan::Forecast;
 use super::super::selection::FitOptions;
-use super::super::stage::{At, Env, Forecast, Found, Keys, Stage, of};
+use super::super::stage::{At, Env, Keys, Stage, of};
 use super::super::store::{Dependencies, Slot};
 use crate::curvature_fit::{CurvatureFit, CurvatureFitOptions, FitInterval, continue_fit_trace};
 

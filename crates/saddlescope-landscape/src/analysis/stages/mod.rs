@@ -8,6 +8,6 @@ pub(crate) mod fits;
 pub(crate) mod planes;
 pub(crate) mod point;
 pub(crate) mod probes;
+pub(crate) mod reach;
 pub(crate) mod self_check;
-pub(crate) mod slices;
 pub(crate) mod split;

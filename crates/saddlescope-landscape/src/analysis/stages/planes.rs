@@ -4,15 +4,19 @@ use std::ops::ControlFlow;
 
 use serde::Serialize;
 
-use super::super::directions::{DirectionRequest, NamedDirection};
+use super::super::directions::NamedDirection;
 use super::super::error::AnalysisError;
-use super::super::results::End;
+use super::super::found::Found;
+use super::super::found::{Cut, NamedSurface};
+use super::super::plan::Forecast;
+use super::super::requests::DirectionRequest;
+use super::super::requests::End;
 use super::super::rows::{RowLog, fingerprint};
 use super::super::selection::{RandomDirectionOptions, Selection};
-use super::super::stage::{AnyStage, At, Env, Forecast, Found, Keys, Stage, of};
+use super::super::stage::{AnyStage, At, Env, Keys, Stage, of};
 use super::super::store::{Dependencies, FolderError, Slot};
 use super::super::subject::Split;
-use super::slices::{Cut, NamedSurface, radius, shown_change, symmetric_axis};
+use super::reach::{radius, shown_change, symmetric_axis};
 use crate::axis::Axis;
 use crate::direction::Origin;
 use crate::evaluation::Threading;

@@ -1,31 +1,14 @@
 //! The point itself: loss, accuracy and gradient at θ.
 
 use saddlescope_data::weights::{TensorData, TensorMap};
-use serde::{Deserialize, Serialize};
 
 use super::super::error::AnalysisError;
-use super::super::stage::{At, Env, Forecast, Found, Keys, Stage, of};
+use super::super::found::{Found, PointValues};
+use super::super::plan::Forecast;
+use super::super::stage::{At, Env, Keys, Stage, of};
 use super::super::store::{Dependencies, Slot};
 use crate::numeric::norm;
 use crate::risk::Risk;
-
-/// What is known of θ without a product.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct PointValues {
-    /// L(θ).
-    pub loss: f64,
-    /// Share of correct predictions.
-    pub accuracy: Option<f64>,
-    /// Loss and accuracy on the samples of slices (those of the analysis, or the first of them).
-    pub slices: (f64, Option<f64>),
-    /// Loss and accuracy on the other samples, if there are any.
-    pub other: Option<(f64, Option<f64>)>,
-    /// ‖∇L(θ)‖, where a gradient is offered.
-    pub gradient_norm: Option<f64>,
-    /// ∇L(θ); empty where none is offered. Kept in a file of its own.
-    #[serde(skip)]
-    pub gradient: Vec<f64>,
-}
 
 /// Evaluates loss, accuracy and gradient, once.
 pub(crate) struct PointStage;

@@ -4,11 +4,12 @@
 //! diagonal block, and two probes are the two directions of a random plane (2.9) with A, B, C of (2.15).
 
 use saddlescope_krylov::{Estimate, Stream};
-use serde::{Deserialize, Serialize};
 
 use super::super::error::AnalysisError;
+use super::super::found::{Found, Probes};
+use super::super::plan::Forecast;
 use super::super::results::{LayerTrace, PlanesResult, TraceResult};
-use super::super::stage::{At, Env, Forecast, Found, Keys, Stage, of};
+use super::super::stage::{At, Env, Keys, Stage, of};
 use super::super::store::{Dependencies, Slot};
 use crate::layout::ParamLayout;
 use crate::numeric::dot;
@@ -17,19 +18,6 @@ use crate::risk::Curvature;
 
 /// Probes multiplied at a time: they share the primal half of a product.
 const BLOCK: usize = 4;
-
-/// What was measured along the probes so far; saved after every block.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Probes {
-    /// zᵀHz of each probe.
-    pub quadratic: Vec<f64>,
-    /// ‖Hz‖² of each probe.
-    pub square: Vec<f64>,
-    /// zᵀHz restricted to each tensor, one row a probe.
-    pub layers: Vec<Vec<f64>>,
-    /// z₂ᵢᵀHz₂ᵢ₊₁ of each pair.
-    pub mixed: Vec<f64>,
-}
 
 /// Probe number i.
 pub fn probe(n: usize, seed: u64, i: usize) -> Vec<f64> {

@@ -3,11 +3,12 @@
 use std::time::Instant;
 
 use saddlescope_krylov::{Precision, Stream};
-use serde::{Deserialize, Serialize};
 
 use super::super::error::AnalysisError;
+use super::super::found::{Checked, Found};
+use super::super::plan::Forecast;
 use super::super::results::SelfCheck;
-use super::super::stage::{At, Env, Forecast, Found, Keys, Stage, of};
+use super::super::stage::{At, Env, Keys, Stage, of};
 use super::super::store::{Dependencies, Slot};
 use super::escape::moved;
 use crate::numeric::{dot, norm};
@@ -80,16 +81,6 @@ pub fn product_against_difference(
         }
     }
     Ok(Difference { hv, error: best, smooth_step })
-}
-
-/// The self-check with the times that it measured on the way.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Checked {
-    pub check: SelfCheck,
-    /// Seconds of one Hessian-vector product; 0 where none are offered.
-    pub product_seconds: f64,
-    /// Seconds of one evaluation on the samples of slices.
-    pub evaluation_seconds: f64,
 }
 
 /// Checks symmetry, repeatability, and the product against a central difference of gradients, and times product and

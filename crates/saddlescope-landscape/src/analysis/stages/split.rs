@@ -5,12 +5,14 @@ use std::ops::ControlFlow;
 use saddlescope_krylov::{ExtremeEigen, Progress, Wanted, extreme_eigenpairs};
 
 use super::super::error::AnalysisError;
+use super::super::found::Eigenpairs;
+use super::super::found::Found;
 use super::super::journal::Journal;
+use super::super::plan::Forecast;
 use super::super::results::{PartEigenvalue, SplitResult};
 use super::super::selection::SplitOptions;
-use super::super::stage::{At, Env, Forecast, Found, Keys, Stage, of};
+use super::super::stage::{At, Env, Keys, Stage, of};
 use super::super::store::{Dependencies, Slot};
-use super::eigenpairs::Eigenpairs;
 use crate::curvature_operator::CurvatureOperator;
 use crate::risk::Curvature;
 

@@ -1,0 +1,189 @@
+//! What the stages find, as later stages and the report see it.
+
+use saddlescope_figure::{Grid, floats};
+use serde::{Deserialize, Serialize};
+
+use super::error::AnalysisError;
+use super::requests::End;
+use super::results::{EigenResult, EigenpairResult, EscapeResult, Results, SelfCheck, SplitResult};
+use crate::curvature_fit::CurvatureFit;
+use crate::presentation::{accuracy_grid, surface_grid};
+use crate::surface::Surface;
+
+/// What an analysis leaves in memory besides the files.
+pub struct Analysis {
+    /// The numbers, as in `results.json`.
+    pub results: Results,
+    /// The cuts.
+    pub cuts: Vec<Cut>,
+    /// The surfaces.
+    pub surfaces: Vec<NamedSurface>,
+    /// The eigenvectors, in the order of `results.eigenpairs`.
+    pub eigenvectors: Vec<Vec<f64>>,
+}
+
+/// What the stages found so far.
+#[derive(Default)]
+pub(crate) struct Found {
+    pub self_check: Option<Checked>,
+    pub point: Option<PointValues>,
+    pub eigenpairs: Option<Eigenpairs>,
+    pub probes: Option<Probes>,
+    pub fits: Option<CurvatureFit>,
+    pub density: Option<Quadratures>,
+    pub split: Option<SplitResult>,
+    pub filtered_planes: Option<Vec<[f64; 3]>>,
+    pub escape: Option<EscapeResult>,
+    pub cuts: Vec<Cut>,
+    pub surfaces: Vec<NamedSurface>,
+}
+
+impl Found {
+    /// The point, which every other stage may use.
+    ///
+    /// # Errors
+    /// Before the point was computed: a fault in the order of stages.
+    pub fn point(&self) -> Result<&PointValues, AnalysisError> {
+        self.point.as_ref().ok_or_else(|| AnalysisError::Other("the point was not computed first".into()))
+    }
+}
+
+/// The self-check with the times that it measured on the way.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Checked {
+    pub check: SelfCheck,
+    /// Seconds of one Hessian-vector product; 0 where none are offered.
+    pub product_seconds: f64,
+    /// Seconds of one evaluation on the samples of slices.
+    pub evaluation_seconds: f64,
+}
+
+/// What is known of θ without a product.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct PointValues {
+    /// L(θ).
+    pub loss: f64,
+    /// Share of correct predictions.
+    pub accuracy: Option<f64>,
+    /// Loss and accuracy on the samples of slices (those of the analysis, or the first of them).
+    pub slices: (f64, Option<f64>),
+    /// Loss and accuracy on the other samples, if there are any.
+    pub other: Option<(f64, Option<f64>)>,
+    /// ‖∇L(θ)‖, where a gradient is offered.
+    pub gradient_norm: Option<f64>,
+    /// ∇L(θ); empty where none is offered. Kept in a file of its own.
+    #[serde(skip)]
+    pub gradient: Vec<f64>,
+}
+
+/// The stage's numbers and the eigenvectors, in the order of the pairs.
+#[derive(Clone, Debug)]
+pub struct Eigenpairs {
+    /// Numbers.
+    pub result: EigenResult,
+    /// Unit vectors.
+    pub vectors: Vec<Vec<f64>>,
+}
+
+impl Eigenpairs {
+    /// Number `index` (from 1, the extreme one) at one end, with its vector, if it was found.
+    pub fn pair(&self, end: End, index: usize) -> Option<(&EigenpairResult, &[f64])> {
+        let mut places: Vec<usize> =
+            (0..self.vectors.len()).filter(|&i| self.result.pairs[i].end == end).collect();
+        if end == End::Smallest {
+            places.reverse();
+        }
+        let &i = places.get(index.checked_sub(1)?)?;
+        Some((&self.result.pairs[i], &self.vectors[i]))
+    }
+
+    /// The pair of the largest eigenvalue, if it was asked for.
+    pub fn largest(&self) -> Option<(&EigenpairResult, &[f64])> {
+        self.pair(End::Largest, 1)
+    }
+
+    /// The pair of the smallest eigenvalue, if it was asked for.
+    pub fn smallest(&self) -> Option<(&EigenpairResult, &[f64])> {
+        self.pair(End::Smallest, 1)
+    }
+}
+
+/// What was measured along the probes so far; saved after every block.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Probes {
+    /// zᵀHz of each probe.
+    pub quadratic: Vec<f64>,
+    /// ‖Hz‖² of each probe.
+    pub square: Vec<f64>,
+    /// zᵀHz restricted to each tensor, one row a probe.
+    pub layers: Vec<Vec<f64>>,
+    /// z₂ᵢᵀHz₂ᵢ₊₁ of each pair.
+    pub mixed: Vec<f64>,
+}
+
+/// Nodes and weights of each probe.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Quadratures {
+    /// The nodes of each probe.
+    pub nodes: Vec<Vec<f64>>,
+    /// Their weights; each probe's sum to 1.
+    pub weights: Vec<Vec<f64>>,
+    /// Products used for each probe.
+    pub products: Vec<usize>,
+}
+
+/// A surface with what its axes are.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NamedSurface {
+    /// Name, also of its files.
+    pub name: String,
+    /// Which samples.
+    pub split: String,
+    /// Both directions in words.
+    pub directions: [String; 2],
+    /// Labels of both axes (markup).
+    pub labels: [String; 2],
+    /// Which plane, as a heading.
+    pub heading: String,
+    /// Whether it is a neighbourhood of the point, in a plane shown elsewhere as a whole.
+    pub zoom: bool,
+    /// The values.
+    pub surface: Surface,
+}
+
+impl NamedSurface {
+    /// The losses with their labels.
+    pub fn grid(&self) -> Grid {
+        let [x, y] = self.labels.clone();
+        surface_grid(&self.surface).labels(x, y, "loss")
+    }
+
+    /// The accuracies with their labels; `None` without classes.
+    pub fn accuracy_grid(&self) -> Option<Grid> {
+        let [x, y] = self.labels.clone();
+        accuracy_grid(&self.surface).map(|grid| grid.labels(x, y, "accuracy"))
+    }
+}
+
+/// A cut along one direction.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Cut {
+    /// Name, also of its file.
+    pub name: String,
+    /// The direction in words.
+    pub direction: String,
+    /// Curvature along it, for the quadratic prediction.
+    #[serde(with = "floats::scalar")]
+    pub curvature: f64,
+    /// Slope along it.
+    #[serde(with = "floats::scalar")]
+    pub slope: f64,
+    /// Coordinates.
+    pub alpha: Vec<f64>,
+    /// Loss on the samples of the analysis.
+    #[serde(with = "floats")]
+    pub loss: Vec<f64>,
+    /// Loss on the other split, if there is one.
+    #[serde(default, with = "floats::optional", skip_serializing_if = "Option::is_none")]
+    pub other_loss: Option<Vec<f64>>,
+}
