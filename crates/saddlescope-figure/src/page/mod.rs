@@ -7,6 +7,7 @@
 
 mod html;
 mod plot;
+mod plot_parts;
 mod plot_xy;
 
 use std::path::Path;

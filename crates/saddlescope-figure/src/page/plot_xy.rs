@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::plot::{hover_text, layout, log_axis, named_ticks, numbers, short};
+use super::plot_parts::{hover_text, layout, log_axis, named_ticks, numbers, short};
 use crate::color;
 use crate::content::{Content, error_at};
 use crate::markup::to_html;
