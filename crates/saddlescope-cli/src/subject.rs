@@ -7,12 +7,13 @@ use anyhow::Context;
 use clap::Args;
 use saddlescope::data::weights::TensorMap;
 use saddlescope::data::{DataSource, Dataset, Normalization, Split, parse_samples};
-use saddlescope::model::{self, Model};
+use saddlescope::model::{self, Model, ModelError};
 use saddlescope::nn::Dtype;
 use saddlescope::nn::network::LossKind;
 use saddlescope::nn::risk::RiskOptions;
 use saddlescope::onnx::{ImportOptions, LossSuggestion};
 use saddlescope::{NetworkRisk, NetworkSubject};
+use wildmatch::WildMatchPattern;
 
 use crate::failure::Failure;
 
@@ -79,20 +80,7 @@ pub struct SubjectArguments {
 
 /// Whether `name` fits a pattern in which `*` stands for any text.
 fn fits(pattern: &str, name: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let first = parts.next().unwrap_or("");
-    let Some(mut rest) = name.strip_prefix(first) else { return false };
-    let parts: Vec<&str> = parts.collect();
-    for (i, part) in parts.iter().enumerate() {
-        if i + 1 == parts.len() {
-            return rest.ends_with(part);
-        }
-        match rest.find(part) {
-            Some(at) => rest = &rest[at + part.len()..],
-            None => return false,
-        }
-    }
-    rest.is_empty()
+    WildMatchPattern::<'*', '\0'>::new(pattern).matches(name)
 }
 
 fn bad<E: std::error::Error + Send + Sync + 'static>(what: &'static str) -> impl Fn(E) -> Failure {
@@ -107,8 +95,15 @@ impl SubjectArguments {
             let tensors = TensorMap::read(path).map_err(bad("--parameters-from"))?;
             options.parameters = Some(tensors.iter().map(|(name, _)| name.to_string()).collect());
         }
-        model::load_with(&self.model, self.weights.as_deref(), &options)
-            .map_err(|e| Failure::BadInput(anyhow::Error::new(e).context("--model")))
+        model::load_with(&self.model, self.weights.as_deref(), &options).map_err(|e| {
+            let advice = matches!(e, ModelError::NeedsWeights { .. });
+            let error = anyhow::Error::new(e);
+            Failure::BadInput(if advice {
+                error.context("--weights FILE is missing (`saddlescope train` makes one)")
+            } else {
+                error.context("--model")
+            })
+        })
     }
 
     /// Ends the network for the loss, sets the batch-norm mode and takes out frozen parameters.

@@ -22,21 +22,33 @@
 //! assert!(hv.iter().all(|x| x.is_finite()));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! The modules that are not listed here (operations, plans, kernels) are for the crates of this workspace and may change at
+//! any time.
 
+#[doc(hidden)]
 pub mod aligned;
 mod elementary;
+#[doc(hidden)]
 pub mod execute;
 pub mod graph;
+#[doc(hidden)]
 pub mod kernels;
 pub mod network;
+#[doc(hidden)]
 pub mod op;
+#[doc(hidden)]
 pub mod ops;
+#[doc(hidden)]
 pub mod parallel;
+#[doc(hidden)]
 pub mod plan;
 pub mod profile;
 pub mod risk;
 pub mod scalar;
+#[doc(hidden)]
 pub mod scratch;
+#[doc(hidden)]
 pub mod testkit;
 pub mod train;
 pub mod tree;

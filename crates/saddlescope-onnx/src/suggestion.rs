@@ -65,7 +65,7 @@ impl OnnxModel {
         if let Some(reference) = &self.reference {
             return chosen(reference.loss_kind(), false, "the file names it");
         }
-        let ask = |text: &str| Err(OnnxError::Invalid(format!("the loss must be named (--loss): {text}")));
+        let ask = |text: &str| Err(OnnxError::Invalid(format!("the loss must be named: {text}")));
         match (self.ending, dataset.targets()) {
             (Ending::Loss, _) => {
                 chosen(LossKind::Own, false, "the model's output is one number, taken for its own loss")

@@ -99,7 +99,7 @@ pub enum PaperError {
         number: u32,
     },
     /// The figure is made from a trained network.
-    #[error("{figure} needs a trained network and its images (--weights and --data)")]
+    #[error("{figure} needs a trained network and its images")]
     NeedsNetwork {
         /// The figure asked for.
         figure: PaperFigure,

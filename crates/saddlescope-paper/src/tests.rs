@@ -140,7 +140,7 @@ fn stopping_and_networks_are_refusals_with_a_reason() {
     }
     assert!(matches!(text_numbers(1, &stop), Err(PaperError::Stopped { .. })));
     let network = make_figure(PaperFigure::from_number(6).unwrap(), 1, &never()).unwrap_err();
-    assert!(network.to_string().contains("--weights and --data"), "{network}");
+    assert!(network.to_string().contains("a trained network and its images"), "{network}");
     for number in [0, 8, u32::MAX] {
         assert!(matches!(PaperFigure::from_number(number), Err(PaperError::UnknownFigure { .. })));
     }

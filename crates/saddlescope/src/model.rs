@@ -141,9 +141,7 @@ pub enum ModelError {
         known: &'static str,
     },
     /// A network of the zoo needs weights.
-    #[error(
-        "model `{name}` has no embedded weights: give a safetensors file with --weights (train one with `saddlescope train`)"
-    )]
+    #[error("model `{name}` has no embedded weights: a safetensors file with its weights is needed")]
     NeedsWeights {
         /// Name of the network.
         name: String,

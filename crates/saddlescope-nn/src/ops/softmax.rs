@@ -82,7 +82,7 @@ vectorised! {
         let lines = y.chunks_exact(n).zip(v.chunks_exact(n));
         for ((y, v), out) in lines.zip(out.chunks_exact_mut(n)) {
             let mean = sum([y, v], |[y, v]| y * v);
-            if mean != mean && v.iter().all(|&v| v == T::ZERO) {
+            if mean.is_nan() && v.iter().all(|&v| v == T::ZERO) {
                 // A line that is not taken: its values may be NaN, it contributes nothing.
                 if !add {
                     out.fill(T::ZERO);
@@ -107,7 +107,7 @@ vectorised! {
             let [y, dy, gy, dgy] = of.map(|x| &x[i * n..(i + 1) * n]);
             let mean = sum([y, gy], |[y, g]| y * g);
             let dmean = sum([y, dy, gy, dgy], |[y, dy, g, dg]| dy * g + y * dg);
-            if (mean != mean || dmean != dmean) && gy.iter().chain(dgy).all(|&g| g == T::ZERO) {
+            if (mean.is_nan() || dmean.is_nan()) && gy.iter().chain(dgy).all(|&g| g == T::ZERO) {
                 if !add {
                     out.fill(T::ZERO);
                 }
@@ -191,7 +191,7 @@ impl<T: Scalar> Op<T> for Softmax {
         }
         each_line(shape, |first, stride| {
             let mean = sum_lanes(shape[1], |i| y[first + i * stride] * gy[first + i * stride]);
-            let untaken = mean != mean && all_zero(gy, shape[1], first, stride);
+            let untaken = mean.is_nan() && all_zero(gy, shape[1], first, stride);
             for i in 0..shape[1] {
                 let at = first + i * stride;
                 put(&mut gx[at], accumulate, if untaken { T::ZERO } else { y[at] * (gy[at] - mean) });
@@ -216,7 +216,7 @@ impl<T: Scalar> Op<T> for Softmax {
                     let at = first + i * stride;
                     dy[at] * gy[at] + y[at] * dgy[at]
                 });
-                let untaken = (mean != mean || dmean != dmean)
+                let untaken = (mean.is_nan() || dmean.is_nan())
                     && all_zero(gy, shape[1], first, stride)
                     && all_zero(dgy, shape[1], first, stride);
                 for i in 0..shape[1] {

@@ -40,7 +40,8 @@ pub(super) fn times<T: Scalar>(factor: T, adjoint: T) -> T {
 
 /// Whether there is neither an infinity nor a NaN among the values: then 0 · x is 0 for all of them.
 fn all_finite<T: Scalar>(values: &[T]) -> bool {
-    values.iter().fold(T::ZERO, |sum, &x| sum + (x - x)) == T::ZERO
+    // 0 · x is 0 for finite x and NaN for all others; the sum has no branch.
+    values.iter().fold(T::ZERO, |sum, &x| sum + T::ZERO * x) == T::ZERO
 }
 
 /// Where derivatives are computed from.
