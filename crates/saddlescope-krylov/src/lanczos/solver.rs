@@ -10,7 +10,7 @@ use super::state::{LanczosState, Ritz};
 use super::trail::SpectrumEnd;
 use super::{Eigenpair, Eigensolution, ExtremeEigen, LanczosError, Status, Wanted};
 use crate::observer::{Observer, Progress, RitzValue};
-use crate::{ProductError, SymmetricOperator, vector};
+use crate::{Precision, ProductError, SymmetricOperator, vector};
 
 /// Vectors checked at a time, and bytes that these and their images may take: bounds the memory of the final products.
 const CHECK_BLOCK: usize = 4;
@@ -100,8 +100,8 @@ struct Solver<'a> {
 /// What the test of convergence says.
 enum Verdict {
     GoOn,
-    /// A residual does not fall any more, and is of the size of rounding errors.
-    RoundingFloor,
+    /// No convergence: this status ends the search.
+    Stop(Status),
     Converged(Vec<Ritz>),
     NonFinite,
 }
@@ -121,7 +121,7 @@ impl Solver<'_> {
             if exhausted || self.test_is_due() {
                 match self.test(wanted, observer)? {
                     Verdict::GoOn => {}
-                    Verdict::RoundingFloor => return self.stop(Status::RoundingFloor, wanted, observer),
+                    Verdict::Stop(status) => return self.stop(status, wanted, observer),
                     Verdict::NonFinite => return Ok(self.finish(Vec::new(), Status::NonFinite)),
                     Verdict::Converged(ritz) => {
                         if let Some(solution) = self.check_and_decide(&ritz, wanted, exhausted, observer)? {
@@ -140,7 +140,9 @@ impl Solver<'_> {
     /// One product with the pending block, after a restart if there is no room. `Some` when the solve must stop.
     fn step(&mut self, wanted: Wanted, observer: &mut dyn Observer) -> Result<Option<Status>, ProductError> {
         let pending = self.state.pending();
-        if pending == 0 || self.state.head.products + pending > self.options.search_budget(self.n) {
+        if pending == 0
+            || self.state.head.products + self.checks + pending > self.options.search_budget(self.n)
+        {
             return Ok(Some(Status::MaxMatvecs));
         }
         let next = pending.min(self.n - self.state.basis_len());
@@ -262,14 +264,8 @@ impl Solver<'_> {
         }
         let enough = ritz.len() >= wanted.count().min(self.n);
         let converged = self.last.iter().all(WantedPair::is_settled);
-        let rounding = self.options.rounding() * self.state.head.norm;
-        let stuck = |p: &WantedPair| {
-            !p.is_settled()
-                && p.residual_estimate <= rounding
-                && self.state.head.trail.stands_still(p.end, p.rank)
-        };
-        if enough && self.last.iter().any(stuck) {
-            return Ok(Verdict::RoundingFloor);
+        if enough && let Some(stop) = self.probe(&ritz, &indices)? {
+            return Ok(Verdict::Stop(stop));
         }
         // Two Ritz values closer than their own errors are copies of one eigenvalue as far as we can tell.
         let error = self.last.iter().map(|r| r.residual_estimate).fold(0.0, f64::max);
@@ -279,6 +275,47 @@ impl Solver<'_> {
         } else {
             Ok(Verdict::GoOn)
         }
+    }
+
+    /// Whether rounding errors of the products keep a wanted pair from its goal, found by a product with its vector.
+    ///
+    /// The estimates do not know these errors: the true residual has them on top. Such a product is made when an
+    /// estimate comes to where rounding may matter, and again each time it has halved since.
+    fn probe(&mut self, ritz: &[Ritz], indices: &[usize]) -> Result<Option<Status>, LanczosError> {
+        if self.options.product_precision == Precision::F64 {
+            return Ok(None);
+        }
+        let rounding = self.options.rounding() * self.state.head.norm;
+        for (k, &i) in indices.iter().enumerate() {
+            let pair = self.last[k];
+            let before = self.state.probed(pair.end, pair.rank);
+            let due = pair.residual_estimate <= rounding && pair.residual_estimate <= 0.5 * before;
+            if pair.is_settled() || !due {
+                continue;
+            }
+            let left = self.options.max_products.saturating_sub(self.state.head.products + self.checks);
+            if left <= self.options.wanted_in(self.n).count() {
+                return Ok(None);
+            }
+            let v = super::candidate::ritz_vector(&self.state, &ritz[i].coordinates);
+            let mut image = vec![0.0; self.n];
+            match self.operator.apply(&v, &mut image) {
+                Ok(()) => {}
+                Err(ProductError::Cancelled) => return Ok(Some(Status::Cancelled)),
+                Err(error) => return Err(error.into()),
+            }
+            self.checks += 1;
+            self.state.note_probe(pair.end, pair.rank, pair.residual_estimate);
+            let residual = vector::residual_norm(&image, vector::dot(&v, &image), &v);
+            if !residual.is_finite() {
+                return Ok(Some(Status::NonFinite));
+            }
+            let errors = (residual.powi(2) - pair.residual_estimate.powi(2)).max(0.0).sqrt();
+            if errors > pair.goal && errors > pair.residual_estimate {
+                return Ok(Some(Status::RoundingFloor));
+            }
+        }
+        Ok(None)
     }
 
     /// Compresses the basis to the wanted pairs and some more. False when the projected matrix is not finite.

@@ -53,6 +53,8 @@ pub(crate) struct Head {
     pub made: Made,
     /// Residuals the observer allowed at the upper and the lower end: rank and residual.
     pub granted: [Vec<(usize, f64)>; 2],
+    /// Residual estimates at which rounding errors were last looked for, in the same form.
+    pub probed: [Vec<(usize, f64)>; 2],
     pub trail: Trail,
 }
 
@@ -160,6 +162,7 @@ impl LanczosState {
                 random_start: options.start.is_empty(),
                 made: Made::with(n, options),
                 granted: [Vec::new(), Vec::new()],
+                probed: [Vec::new(), Vec::new()],
                 trail: Trail::default(),
             },
         };
@@ -349,6 +352,21 @@ impl LanczosState {
     pub(crate) fn granted(&self, end: SpectrumEnd, rank: usize) -> Option<f64> {
         let side = &self.head.granted[usize::from(end == SpectrumEnd::Smallest)];
         side.iter().find(|g| g.0 == rank).map(|g| g.1)
+    }
+
+    /// The estimate at which a product last looked for rounding errors in a pair; infinite if none has.
+    pub(crate) fn probed(&self, end: SpectrumEnd, rank: usize) -> f64 {
+        let side = &self.head.probed[usize::from(end == SpectrumEnd::Smallest)];
+        side.iter().find(|g| g.0 == rank).map_or(f64::INFINITY, |g| g.1)
+    }
+
+    /// Notes that one has.
+    pub(crate) fn note_probe(&mut self, end: SpectrumEnd, rank: usize, estimate: f64) {
+        let side = &mut self.head.probed[usize::from(end == SpectrumEnd::Smallest)];
+        match side.iter_mut().find(|g| g.0 == rank) {
+            Some(g) => g.1 = estimate,
+            None => side.push((rank, estimate)),
+        }
     }
 
     /// Notes a residual that the observer allows; a smaller one than before changes nothing.
