@@ -229,15 +229,13 @@ fn forecasts_come_close_and_name_the_slowest_pair() {
     // The large outliers come first: what keeps the solve going is the lower end.
     let late = |x: &&(usize, Forecast, Option<SpectrumEnd>)| x.0 > s.products / 2 && x.0 < s.products - 4;
     assert!(seen.iter().filter(late).all(|x| x.2 == Some(SpectrumEnd::Smallest)));
-    // In the second half the forecast is there and within 40 % most of the time.
-    let (mut close, mut all) = (0, 0);
-    for (_, forecast, _) in seen.iter().filter(late) {
-        all += 1;
-        if let Forecast::Products(total) = forecast {
-            close += usize::from((*total as f64 / s.products as f64 - 1.0).abs() < 0.4);
-        }
+    // In the last third the forecast is there and within 40 %. Before, the estimates of this matrix pass through humps
+    // (a Ritz value on its way out from the bulk), and the forecast is unknown or too high.
+    for (products, forecast, _) in seen.iter().filter(late).filter(|x| 3 * x.0 > 2 * s.products) {
+        let Forecast::Products(total) = forecast else { panic!("{forecast} after {products} products") };
+        let ratio = *total as f64 / s.products as f64;
+        assert!((ratio - 1.0).abs() < 0.4, "{total} forecast after {products} of {}", s.products);
     }
-    assert!(4 * close >= 3 * all, "{close} of {all} forecasts of {} products are close", s.products);
 }
 
 proptest! {
