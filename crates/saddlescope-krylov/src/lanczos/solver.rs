@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use super::candidate::{Forecast, WantedPair};
 use super::continuation::Made;
 use super::select::{copies_may_be_missing, kept_indices, wanted_indices};
-use super::state::{LanczosState, Ritz};
+use super::state::{LanczosState, Ritz, Work};
 use super::{Eigensolution, ExtremeEigen, LanczosError, Status, Wanted};
 use crate::observer::{Observer, Progress, RitzValue};
 use crate::{ProductError, SymmetricOperator};
@@ -52,7 +52,16 @@ pub fn resume_extreme_eigenpairs(
     mismatch("seed", state.head.seed.to_string(), options.seed.to_string())?;
     let mut state = state;
     state.head.made = Made::with(n, options);
-    let solver = Solver { operator, options, n, shift: 0.0, state, last: Vec::new(), checks: 0 };
+    let solver = Solver {
+        operator,
+        options,
+        n,
+        shift: 0.0,
+        state,
+        last: Vec::new(),
+        checks: 0,
+        work: Work::default(),
+    };
     solver.run(observer)
 }
 
@@ -67,7 +76,8 @@ pub(crate) fn solve_shifted(
     let n = check_shape(operator)?;
     options.validate(n)?;
     let state = LanczosState::start(n, options);
-    Solver { operator, options, n, shift, state, last: Vec::new(), checks: 0 }.run(observer)
+    Solver { operator, options, n, shift, state, last: Vec::new(), checks: 0, work: Work::default() }
+        .run(observer)
 }
 
 fn check_shape(operator: &dyn SymmetricOperator) -> Result<usize, LanczosError> {
@@ -86,6 +96,7 @@ pub(super) struct Solver<'a> {
     /// Products of checks of the residuals that are not counted in the state. A state that goes on is that of the
     /// search, as if the solve had not stopped to check.
     pub(super) checks: usize,
+    pub(super) work: Work,
 }
 
 /// What the test of convergence says.
@@ -133,7 +144,7 @@ impl Solver<'_> {
         if self.state.basis_len() + next > self.options.max_vectors(self.n) && !self.restart(wanted) {
             return Ok(Some(Status::NonFinite));
         }
-        match self.state.expand(self.operator) {
+        match self.state.expand(self.operator, &mut self.work) {
             Ok(true) => {}
             Ok(false) => return Ok(Some(Status::NonFinite)),
             Err(ProductError::Cancelled) => return Ok(Some(Status::Cancelled)),

@@ -3,7 +3,7 @@
 use super::goals::{Place, place};
 use super::select::wanted_indices;
 use super::solver::{Solver, ritz_values};
-use super::state::Ritz;
+use super::state::{Ritz, Work};
 use super::{Eigenpair, Eigensolution, LanczosError, LanczosState, Status, Wanted};
 use crate::observer::Observer;
 use crate::{ProductError, vector};
@@ -67,6 +67,8 @@ impl Solver<'_> {
         observer: &mut dyn Observer,
     ) -> Result<Checked, ProductError> {
         let (n, m) = (self.n, self.state.head.expanded);
+        // The room is needed for the vectors to be checked.
+        self.work = Work::default();
         let mut pairs = Vec::new();
         let block = (CHECK_BYTES / (16 * n.max(1))).clamp(1, CHECK_BLOCK);
         for group in wanted_indices(ritz, wanted).chunks(block) {
