@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::kernels::Scalar;
-use crate::sweep::{Norms, Sums, coefficients, combine, rotate, sweep};
+use crate::sweep::{Norms, Sums, coefficients, combine, rotate, sums, sweep};
 use crate::vector::{DOT_BLOCK, norm};
 
 /// How the vectors of a Krylov basis are stored. Arithmetic on them is always in double precision.
@@ -57,6 +57,8 @@ pub(crate) struct Removed {
     pub(crate) coefficients: Vec<f64>,
     /// ‖w‖ of each image before.
     pub(crate) norms: Vec<f64>,
+    /// ‖w‖ of what is left of it.
+    pub(crate) left: Vec<f64>,
 }
 
 /// A correction below this share of what remains has left it orthogonal to rounding.
@@ -159,28 +161,34 @@ impl Basis {
         // The coupling of a recurrence reaches back to the last block, after a restart to all kept columns.
         let nonzero = |i: &usize| coupling.iter().skip(*i).step_by(m).any(|&b| b != 0.0);
         let near = (0..m).find(nonzero).unwrap_or(m);
-        let known: Vec<f64> =
-            coupling.chunks_exact(m.max(1)).flat_map(|row| row[near..].iter().copied()).collect();
-        let one = self.sweep(ws, (near..m, &known), m..k, Norms::Before);
-        if one.norms.iter().any(|x| !x.is_finite()) {
+        let own = self.sums_with(m..k, ws);
+        let mut removed =
+            Removed { coefficients: vec![0.0; pending * k], norms: own.norms, left: Vec::new() };
+        if removed.norms.iter().any(|x| !x.is_finite()) {
             return None;
         }
-        let mut removed = Removed { coefficients: vec![0.0; pending * k], norms: one.norms };
-        let mut after = self.sweep(ws, (m..k, &one.dots), 0..k, Norms::No).dots;
+        let mut known = Vec::with_capacity(pending * (k - near));
         for (j, c) in removed.coefficients.chunks_exact_mut(k).enumerate() {
             c[..m].copy_from_slice(coupling.get(j * m..(j + 1) * m).unwrap_or(&[]));
-            c[m..].copy_from_slice(&one.dots[j * pending..(j + 1) * pending]);
+            c[m..].copy_from_slice(&own.dots[j * pending..(j + 1) * pending]);
+            known.extend_from_slice(&c[near..]);
         }
-        for _ in 0..MOST_PASSES {
-            let left = self.sweep(ws, (0..k, &after), 0..0, Norms::After).norms;
+        let mut after = self.sweep(ws, (near..k, &known), 0..k, Norms::No).dots;
+        for pass in 1.. {
+            removed.left = self.sweep(ws, (0..k, &after), 0..0, Norms::After).norms;
             removed.coefficients.iter_mut().zip(&after).for_each(|(c, a)| *c += a);
             let small = |(c, left): (&[f64], &f64)| norm(c) <= SMALL_CORRECTION * left;
-            if after.chunks_exact(k).zip(&left).all(small) {
+            if pass == MOST_PASSES || after.chunks_exact(k).zip(&removed.left).all(small) {
                 break;
             }
             after = self.coefficients(ws);
         }
         Some(removed)
+    }
+
+    /// Sums with some columns and the norms, nothing taken away.
+    fn sums_with(&self, columns: Range<usize>, ws: &[f64]) -> Sums {
+        each!(&self.columns, c => sums(&c[columns], self.n, ws))
     }
 
     /// The vectors Σᵢ `s[j * rows + i]` qᵢ over the first `rows` columns, for every j, as f64.

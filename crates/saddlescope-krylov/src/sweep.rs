@@ -13,9 +13,7 @@ use crate::vector::{DOT_BLOCK, dot_chunk, tree_sums};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Norms {
     No,
-    /// Before the subtraction.
-    Before,
-    /// After it.
+    /// After the subtraction.
     After,
 }
 
@@ -70,9 +68,6 @@ pub(crate) fn sweep<T: Scalar>(
             let (minus, dots) = (rows(minus, start, len), rows(dots, start, len));
             let mut part = Vec::with_capacity(p * width);
             for (j, w) in ws.iter_mut().enumerate() {
-                if norms == Norms::Before {
-                    part.push(dot_chunk(w, w));
-                }
                 kernels::subtract(&minus, &c[j * minus.len()..(j + 1) * minus.len()], w);
                 kernels::dots(&dots, w, &mut part);
                 if norms == Norms::After {
@@ -86,14 +81,31 @@ pub(crate) fn sweep<T: Scalar>(
     if norms == Norms::No {
         return Sums { dots: sums, norms: Vec::new() };
     }
-    let at = if norms == Norms::Before { 0 } else { dots.len() };
-    let mut out = Sums { dots: Vec::with_capacity(p * dots.len()), norms: Vec::with_capacity(p) };
-    for sums in sums.chunks_exact(width) {
-        for (i, &sum) in sums.iter().enumerate() {
-            if i == at { out.norms.push(sum.sqrt()) } else { out.dots.push(sum) }
-        }
+    split(&sums, dots.len())
+}
+
+/// Sums of `columns` dot products and one square a vector, apart.
+fn split(all: &[f64], columns: usize) -> Sums {
+    let vectors = all.chunks_exact(columns + 1);
+    Sums {
+        dots: vectors.clone().flat_map(|s| s[..columns].iter().copied()).collect(),
+        norms: vectors.map(|s| s[columns].sqrt()).collect(),
     }
-    out
+}
+
+/// Qᵀ W and the norms of W, over vectors of length n.
+pub(crate) fn sums<T: Scalar>(columns: &[Vec<T>], n: usize, ws: &[f64]) -> Sums {
+    let block = |block: usize| {
+        let (start, end) = (block * DOT_BLOCK, ((block + 1) * DOT_BLOCK).min(n));
+        let columns = rows(columns, start, end - start);
+        let mut part = Vec::with_capacity(ws.len() / n * (columns.len() + 1));
+        for w in ws.chunks_exact(n) {
+            kernels::dots(&columns, &w[start..end], &mut part);
+            part.push(dot_chunk(&w[start..end], &w[start..end]));
+        }
+        part
+    };
+    split(&tree_sums((0..n.div_ceil(DOT_BLOCK)).into_par_iter().map(block).collect()), columns.len())
 }
 
 /// C = Qᵀ W, `c[j * columns + i]`, over vectors of length n.

@@ -165,14 +165,17 @@ impl Recurrence {
 
     /// Takes the image w of the last basis vector.
     fn take(&mut self, w: &mut [f64], reorthogonalise: bool) {
-        let size = vector::norm(w);
-        if !size.is_finite() {
+        // The recurrence couples to the vector before alone.
+        let mut coupling = vec![0.0; self.basis.len() - 1];
+        if let (Some(last), Some(&beta)) = (coupling.last_mut(), self.beta.last()) {
+            *last = beta;
+        }
+        let Some(removed) = self.basis.project_out_images(1, &coupling, w) else {
             self.finite = false;
             return;
-        }
-        self.norm = self.norm.max(size);
-        let c = self.basis.project_out(w);
-        self.alpha.push(c.last().copied().unwrap_or(0.0));
+        };
+        self.norm = removed.norms.iter().fold(self.norm, |a, &b| a.max(b));
+        self.alpha.push(removed.coefficients.last().copied().unwrap_or(0.0));
         let beta = vector::norm(w);
         // The remainder of an invariant space is rounding; see the eigensolver for the factor.
         let factor = if self.basis.precision() == Precision::F64 { 512.0 } else { 64.0 };

@@ -62,10 +62,15 @@ pub struct Candidate<'a> {
 impl Candidate<'_> {
     /// The Ritz vector, of norm 1. It is made on demand: that reads the whole basis once.
     pub fn vector(&self) -> Vec<f64> {
-        let mut v = self.state.basis.combine(self.coordinates.len(), self.coordinates);
-        let norm = vector::norm(&v);
-        vector::scale(1.0 / norm, &mut v);
-        vector::fix_sign(&mut v);
-        v
+        ritz_vector(self.state, self.coordinates)
     }
+}
+
+/// The unit vector with these coordinates in the expanded basis.
+pub(crate) fn ritz_vector(state: &LanczosState, coordinates: &[f64]) -> Vec<f64> {
+    let mut v = state.basis.combine(coordinates.len(), coordinates);
+    let norm = vector::norm(&v);
+    vector::scale(1.0 / norm, &mut v);
+    vector::fix_sign(&mut v);
+    v
 }

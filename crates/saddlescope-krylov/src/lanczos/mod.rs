@@ -28,6 +28,7 @@
 mod candidate;
 mod continuation;
 mod error;
+mod goals;
 mod options;
 mod select;
 mod snapshot;
@@ -35,6 +36,7 @@ mod solution;
 mod solver;
 mod state;
 mod trail;
+mod verify;
 
 pub use candidate::{Candidate, Forecast, WantedPair};
 pub use continuation::CannotContinue;

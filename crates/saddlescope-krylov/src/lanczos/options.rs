@@ -46,8 +46,9 @@ pub struct ExtremeEigen {
     /// small multiple of the rounding unit of the basis or of the products, whichever is larger (64 ε in double, 4 ε in
     /// single precision).
     pub absolute_tolerance: Option<f64>,
-    /// The precision the operator computes in. A solve whose residuals stop falling near its rounding errors ends with
-    /// [`Status::RoundingFloor`](crate::Status::RoundingFloor) instead of using up its products.
+    /// The precision the operator computes in. With single precision, a solve whose tolerance lies below the rounding
+    /// errors of the products ends with [`Status::RoundingFloor`](crate::Status::RoundingFloor) as soon as that shows,
+    /// instead of using up its products; finding out takes a few of them.
     pub product_precision: Precision,
     /// Most operator products, those that check the residuals included.
     pub max_products: usize,
@@ -124,11 +125,11 @@ impl ExtremeEigen {
         if self.precision == Precision::F64 { self.product_precision } else { self.precision }
     }
 
-    /// Residuals up to this multiple of ‖A‖ may be rounding errors of products and basis. A product of a network sums
-    /// over many layers and samples: its errors are tens of ε, not one.
+    /// Residuals up to this multiple of ‖A‖ may be rounding errors of the products. Those of a network sum over many
+    /// layers and samples: their errors are tens of ε, not one.
     pub(crate) fn rounding(&self) -> f64 {
         const SUMMED: f64 = 128.0;
-        SUMMED * self.coarsest().epsilon()
+        SUMMED * self.product_precision.epsilon()
     }
 
     /// Products for the search; the rest is kept for the residuals.

@@ -225,7 +225,7 @@ fn rest_words(h: &Head) -> Vec<u64> {
         m.check_interval as u64,
         m.start,
     ]);
-    for side in &h.granted {
+    for side in h.granted.iter().chain(&h.probed) {
         words.push(side.len() as u64);
         side.iter().for_each(|&(rank, residual)| words.extend([rank as u64, residual.to_bits()]));
     }
@@ -233,7 +233,8 @@ fn rest_words(h: &Head) -> Vec<u64> {
     words
 }
 
-type Rest = (Made, [Vec<(usize, f64)>; 2], Trail);
+type ByRank = [Vec<(usize, f64)>; 2];
+type Rest = (Made, ByRank, ByRank, Trail);
 
 fn read_rest(words: &mut impl Iterator<Item = u64>) -> Option<Rest> {
     let mut wanted = [0; 3];
@@ -248,14 +249,14 @@ fn read_rest(words: &mut impl Iterator<Item = u64>) -> Option<Rest> {
         check_interval: usize::try_from(words.next()?).ok()?,
         start: words.next()?,
     };
-    let mut granted = [Vec::new(), Vec::new()];
-    for side in &mut granted {
+    let (mut granted, mut probed) = (ByRank::default(), ByRank::default());
+    for side in granted.iter_mut().chain(&mut probed) {
         for _ in 0..words.next()? {
             side.push((usize::try_from(words.next()?).ok()?, f64::from_bits(words.next()?)));
         }
     }
     let trail = Trail::read(words)?;
-    words.next().is_none().then_some((made, granted, trail))
+    words.next().is_none().then_some((made, granted, probed, trail))
 }
 
 /// `None` when the parts do not fit together, which the checksums make unlikely but not impossible.
@@ -276,7 +277,7 @@ fn decode(columns: &[&[u8]], head: &[u8]) -> Option<LanczosState> {
     if locked > expanded || rest.len() < end_b || columns.len() < vectors {
         return None;
     }
-    let (made, granted, trail) = read_rest(&mut rest[end_b..].iter().map(|x| x.to_bits()))?;
+    let (made, granted, probed, trail) = read_rest(&mut rest[end_b..].iter().map(|x| x.to_bits()))?;
     debug_assert_eq!(end_b - end_h, pending * expanded);
     let precision = if size(1)? == 4 { Precision::F32 } else { Precision::F64 };
     let mut basis = Basis::new(n, precision);
@@ -310,6 +311,7 @@ fn decode(columns: &[&[u8]], head: &[u8]) -> Option<LanczosState> {
         random_start: integer(11)? != 0,
         made,
         granted,
+        probed,
         trail,
     };
     Some(LanczosState { basis, head })

@@ -20,7 +20,7 @@ pub enum Status {
     NonFinite,
     /// The observer stopped the computation.
     Cancelled,
-    /// Residuals near the rounding errors of the products have stopped falling.
+    /// The rounding errors of the products are larger than the tolerance of a pair.
     RoundingFloor,
     /// The recurrence has converged but the true residuals have not followed.
     Stagnated,
@@ -41,7 +41,7 @@ impl fmt::Display for Status {
             }
             Status::Cancelled => "cancelled: resume from the saved state to go on",
             Status::RoundingFloor => {
-                "the residuals have stopped falling near the rounding errors of the products, which are relative to the largest |λ|: evaluate the operator in double precision or loosen the tolerance; more products do not help"
+                "the rounding errors of the products, which are relative to the largest |λ|, are larger than a tolerance: evaluate the operator in double precision or loosen the tolerance; more products do not help"
             }
             Status::Stagnated => {
                 "the true residuals stay above the tolerance because of rounding: store the basis or evaluate the operator in double precision, or loosen the tolerance"

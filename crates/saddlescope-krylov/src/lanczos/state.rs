@@ -53,7 +53,16 @@ pub(crate) struct Head {
     pub made: Made,
     /// Residuals the observer allowed at the upper and the lower end: rank and residual.
     pub granted: [Vec<(usize, f64)>; 2],
+    /// Residual estimates at which rounding errors were last looked for, in the same form.
+    pub probed: [Vec<(usize, f64)>; 2],
     pub trail: Trail,
+}
+
+/// Vectors of a step that are kept for the next one: x and A x for a block.
+#[derive(Debug, Default)]
+pub(crate) struct Work {
+    xs: Vec<f64>,
+    ws: Vec<f64>,
 }
 
 /// A Ritz pair inside the state.
@@ -160,6 +169,7 @@ impl LanczosState {
                 random_start: options.start.is_empty(),
                 made: Made::with(n, options),
                 granted: [Vec::new(), Vec::new()],
+                probed: [Vec::new(), Vec::new()],
                 trail: Trail::default(),
             },
         };
@@ -216,18 +226,22 @@ impl LanczosState {
     /// One step: multiplies the pending block, orthogonalises the images and makes them the next pending block.
     /// False when the operator returned values that are not finite; the state is then unchanged but for the count.
     /// When it fails, the state is unchanged.
-    pub(crate) fn expand(&mut self, operator: &dyn SymmetricOperator) -> Result<bool, ProductError> {
+    pub(crate) fn expand(
+        &mut self,
+        operator: &dyn SymmetricOperator,
+        work: &mut Work,
+    ) -> Result<bool, ProductError> {
         let (n, m, p) = (self.dim(), self.head.expanded, self.pending());
-        let mut xs = vec![0.0; p * n];
-        for (j, x) in xs.chunks_exact_mut(n).enumerate() {
+        work.xs.resize(p * n, 0.0);
+        work.ws.resize(p * n, 0.0);
+        let ws = &mut work.ws[..];
+        for (j, x) in work.xs.chunks_exact_mut(n).enumerate() {
             self.basis.column(m + j, x);
         }
-        let mut ws = vec![0.0; p * n];
-        operator.apply_block(&xs, &mut ws)?;
-        drop(xs);
+        operator.apply_block(&work.xs, ws)?;
         self.head.products += p;
         let k = m + p;
-        let Some(removed) = self.basis.project_out_images(p, &self.head.b, &mut ws) else { return Ok(false) };
+        let Some(removed) = self.basis.project_out_images(p, &self.head.b, ws) else { return Ok(false) };
         let (c, norms) = (removed.coefficients, removed.norms);
         self.head.norm = norms.iter().fold(self.head.norm, |a, &b| a.max(b));
 
@@ -249,7 +263,7 @@ impl LanczosState {
 
         let precision = self.precision();
         let breakdown = breakdown_factor(precision) * precision.epsilon() * self.head.norm;
-        let next = self.orthonormalise_block(&mut ws, &norms, breakdown);
+        let next = self.orthonormalise_block(ws, &norms, &removed.left, breakdown);
         self.head.b = vec![0.0; next.len() * k];
         for (i, row) in next.iter().enumerate() {
             self.head.b[i * k + m..(i + 1) * k].copy_from_slice(row);
@@ -263,13 +277,19 @@ impl LanczosState {
     /// Orthonormalises what is left of the images and appends it; returns R with W = P R, one row (of p entries)
     /// for each vector appended. The block shrinks when a column adds nothing new; when none does, the space is
     /// invariant, and a fresh random block is appended with zero rows.
-    fn orthonormalise_block(&mut self, ws: &mut [f64], norms: &[f64], breakdown: f64) -> Vec<Vec<f64>> {
+    fn orthonormalise_block(
+        &mut self,
+        ws: &mut [f64],
+        norms: &[f64],
+        left: &[f64],
+        breakdown: f64,
+    ) -> Vec<Vec<f64>> {
         let (n, p) = (self.dim(), norms.len());
         let k = self.head.expanded;
         let mut r: Vec<Vec<f64>> = Vec::with_capacity(p);
         for j in 0..p {
             let w = &mut ws[j * n..(j + 1) * n];
-            let before = vector::norm(w);
+            let (before, mut norm) = (left[j], left[j]);
             if !r.is_empty() {
                 // Only the vectors appended in this call; then everything, because what little is left of a
                 // nearly dependent column has lost its orthogonality to the rest.
@@ -277,8 +297,8 @@ impl LanczosState {
                 for (i, row) in r.iter_mut().enumerate() {
                     row[j] = c[k + i];
                 }
+                norm = vector::norm(w);
             }
-            let mut norm = vector::norm(w);
             if norm < 1e-2 * before || norm < 1e-6 * norms[j] {
                 self.basis.project_out(w);
                 norm = vector::norm(w);
@@ -349,6 +369,21 @@ impl LanczosState {
     pub(crate) fn granted(&self, end: SpectrumEnd, rank: usize) -> Option<f64> {
         let side = &self.head.granted[usize::from(end == SpectrumEnd::Smallest)];
         side.iter().find(|g| g.0 == rank).map(|g| g.1)
+    }
+
+    /// The estimate at which a product last looked for rounding errors in a pair; infinite if none has.
+    pub(crate) fn probed(&self, end: SpectrumEnd, rank: usize) -> f64 {
+        let side = &self.head.probed[usize::from(end == SpectrumEnd::Smallest)];
+        side.iter().find(|g| g.0 == rank).map_or(f64::INFINITY, |g| g.1)
+    }
+
+    /// Notes that one has.
+    pub(crate) fn note_probe(&mut self, end: SpectrumEnd, rank: usize, estimate: f64) {
+        let side = &mut self.head.probed[usize::from(end == SpectrumEnd::Smallest)];
+        match side.iter_mut().find(|g| g.0 == rank) {
+            Some(g) => g.1 = estimate,
+            None => side.push((rank, estimate)),
+        }
     }
 
     /// Notes a residual that the observer allows; a smaller one than before changes nothing.

@@ -99,19 +99,6 @@ impl Trail {
         (slope < 0.0 && missing < 10.0 * last).then(|| missing.max(1.0).ceil() as usize)
     }
 
-    /// Whether the estimate of a pair has not fallen by half for long, a quarter of all products and 24 at least.
-    pub(crate) fn stands_still(&self, end: SpectrumEnd, rank: usize) -> bool {
-        const SHORTEST: f64 = 24.0;
-        let last = self.latest as f64;
-        let since = last - SHORTEST.max(last / 4.0);
-        let (mut before, mut after) = (f64::INFINITY, f64::INFINITY);
-        for (x, estimate) in self.series(end, rank) {
-            let least = if x <= since { &mut before } else { &mut after };
-            *least = least.min(estimate);
-        }
-        before.is_finite() && after > 0.5 * before
-    }
-
     /// As 64-bit words, for a snapshot.
     pub(crate) fn words(&self) -> Vec<u64> {
         let mut words = vec![self.latest as u64, self.seen, self.stride, self.entries.len() as u64];
