@@ -94,7 +94,8 @@ impl Solver<'_> {
                 let _ = self.report(observer);
             }
             for (j, &i) in group.iter().enumerate().rev() {
-                let v = vs.split_off(j * n);
+                // Long vectors come one at a time and are not copied.
+                let v = if group.len() == 1 { std::mem::take(&mut vs) } else { vs.split_off(j * n) };
                 let (value, residual) = match images.get(j * n..(j + 1) * n) {
                     Some(image) => {
                         let value = vector::dot(&v, image);
