@@ -90,6 +90,8 @@ def reference(net, inputs, targets, name):
     for module in net.modules():
         if hasattr(module, "inplace"):
             module.inplace = False
+        if isinstance(module, nn.Embedding):
+            module.padding_idx = None  # PyTorch leaves these rows out of the gradient, though the loss depends on them
     parameters = dict(net.named_parameters())
     for p in parameters.values():
         p.requires_grad_(True)
