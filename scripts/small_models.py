@@ -112,3 +112,66 @@ def ce(v):
 
 
 save("one_hot_labels", [N("Gemm", ["x", "W", "b"], ["o"])], {"W": Wc, "b": bc}, {"x": x3, "y": np.eye(4, dtype=np.float32)[labels]}, ce, [Wc, bc], kind="soft-cross-entropy")
+
+# Einsum with two and three operands, an ellipsis, and a diagonal.
+save("einsum", [N("Einsum", ["x", "W"], ["o"], equation="bi,ij->bj")], {"W": W}, {"x": x3, "y": y2}, lin, [W])
+x4, A, B, y4 = f(2, 3, 2), f(2, 2), f(2, 3), f(2, 3)
+save("einsum_ellipsis", [N("Einsum", ["x", "A", "B"], ["h"], equation="...ti,ij,jk->...tk"), N("Einsum", ["h"], ["o"], equation="btt->bt")],
+     {"A": A, "B": B}, {"x": x4, "y": y4},
+     lambda v: half_square(np.einsum("btt->bt", x4.astype(float) @ v[:4].reshape(2, 2) @ v[4:].reshape(2, 3)) - y4), [A, B])
+
+
+# Recurrent layers, time first, gates in ONNX's order; the batch is the middle axis.
+n, t, i, hd = 4, 3, 2, 2
+xr, yr = f(n, t, i), f(n, hd)
+sig = lambda z: 1 / (1 + np.exp(-z))
+
+
+def recurrent(name, op, gates, cell, bias=True, **attributes):
+    Wr, Rr, Br = f(1, gates * hd, i), f(1, gates * hd, hd), f(1, 2 * gates * hd)
+
+    def loss(v):
+        a, b = gates * hd * i, gates * hd * (i + hd)
+        return half_square(cell(xr.astype(float), v[:a].reshape(-1, i), v[a:b].reshape(-1, hd), v[b:]) - yr)
+    save(name, [N("Transpose", ["x"], ["xt"], perm=[1, 0, 2]), N(op, ["xt", "W", "R", "B"], ["", "hn"], hidden_size=hd, **attributes), N("Squeeze", ["hn", "z"], ["o"])],
+         {"W": Wr, "R": Rr, "B": Br, "z": np.array([0])}, {"x": xr, "y": yr}, loss, [Wr, Rr, Br], opset=14)
+
+
+def lstm(x, Wv, Rv, b):
+    H, C = np.zeros((n, hd)), np.zeros((n, hd))
+    for k in range(t):
+        gi, go, gf, gc = np.split(x[:, k] @ Wv.T + H @ Rv.T + b[:4 * hd] + b[4 * hd:], 4, 1)
+        C = sig(gf) * C + sig(gi) * np.tanh(gc)
+        H = sig(go) * np.tanh(C)
+    return H
+
+
+def gru(after):
+    def cell(x, Wv, Rv, b):
+        H = np.zeros((n, hd))
+        wb, rb = b[:3 * hd], b[3 * hd:]
+        for k in range(t):
+            z, r, h = np.split(x[:, k] @ Wv.T + wb, 3, 1)
+            z, r = sig(z + H @ Rv[:hd].T + rb[:hd]), sig(r + H @ Rv[hd:2 * hd].T + rb[hd:2 * hd])
+            inner = r * (H @ Rv[2 * hd:].T + rb[2 * hd:]) if after else (r * H) @ Rv[2 * hd:].T + rb[2 * hd:]
+            H = (1 - z) * np.tanh(h + inner) + z * H
+        return H
+    return cell
+
+
+def rnn_backward(x, Wv, Rv, b):
+    H = np.zeros((n, hd))
+    for k in reversed(range(t)):
+        H = np.tanh(x[:, k] @ Wv.T + H @ Rv.T + b[:hd] + b[hd:])
+    return H
+
+
+recurrent("lstm", "LSTM", 4, lstm)
+recurrent("gru", "GRU", 3, gru(False))
+recurrent("gru_reset_after", "GRU", 3, gru(True), linear_before_reset=1)
+recurrent("rnn_backward", "RNN", 1, rnn_backward, direction="reverse")
+
+# The three largest of four, of which two samples choose different ones.
+Wt, yt = f(3, 4), f(5, 3)
+save("top_k", [N("MatMul", ["x", "W"], ["h"]), N("TopK", ["h", "k"], ["o", "i"], axis=1)], {"W": Wt, "k": np.array([3])}, {"x": x3, "y": yt},
+     lambda v: half_square(-np.sort(-(x3.astype(float) @ v.reshape(3, 4)), 1)[:, :3] - yt), [Wt])

@@ -1,38 +1,175 @@
 """From a PyTorch network and its data to the two files that Saddlescope reads.
 
     from torch_to_onnx import export
-    export(net, inputs, targets, "net")        # writes net.onnx and net.npz
+    export(net, inputs, targets, "net", loss=torch.nn.CrossEntropyLoss())        # writes net.onnx and net.npz
 
 `inputs` is a tensor or a dict of tensors by the names of `forward`'s arguments; the first axis counts samples. `targets` are
-class numbers (int64), values to predict (float), or None where the network returns its own loss. torch, onnx and onnxscript are
-needed. See docs/from-pytorch.md.
+class numbers (int64), values to predict (float), or None where the network returns its own loss. `loss` is a name that `--loss`
+takes, one of PyTorch's losses, or any function of (output, targets), which then becomes part of the file. torch, onnx and
+onnxscript are needed. See docs/from-pytorch.md.
+
+The file's metadata get the list of parameters with their ties, and loss, norm of the gradient and one Hessian product as PyTorch
+computes them in f64, so that a file that computes something else than the network is found out.
 """
 import copy
+import json
 
 import numpy as np
+import onnx
 import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+REFERENCE_SAMPLES = 32
 
 
-def export(net, inputs, targets, name, exporter="dynamo", samples_in_trace=2):
+class WithLoss(nn.Module):
+    """The network followed by a loss that has no name; its targets are the last argument."""
+    def __init__(self, net, loss):
+        super().__init__()
+        self.net, self.loss = net, loss
+
+    def forward(self, *inputs):
+        return self.loss(self.net(*inputs[:-1]), inputs[-1])
+
+
+def loss_name(loss, targets):
+    """The name of a loss that Saddlescope computes itself; None if it must be part of the file."""
+    if isinstance(loss, str):
+        return loss
+    if loss is None:
+        if targets is None:
+            return "own"
+        return None if targets.is_floating_point() else "cross-entropy"
+    soft = targets is not None and targets.is_floating_point()
+    plain = getattr(loss, "reduction", "mean") == "mean" and getattr(loss, "weight", None) is None
+    if isinstance(loss, nn.CrossEntropyLoss) and plain and loss.label_smoothing == 0 and (soft or loss.ignore_index == -100):
+        return "soft-cross-entropy" if soft else "cross-entropy"
+    if isinstance(loss, nn.BCEWithLogitsLoss) and plain and loss.pos_weight is None:
+        return "bce"
+    if isinstance(loss, nn.MSELoss) and plain:
+        return "mse-mean"
+    if isinstance(loss, nn.NLLLoss) and plain and loss.ignore_index == -100:
+        return "nll"
+    functions = {F.mse_loss: "mse-mean", F.cross_entropy: "soft-cross-entropy" if soft else "cross-entropy",
+                 F.binary_cross_entropy_with_logits: "bce", F.nll_loss: "nll"}
+    return functions.get(loss)
+
+
+def named_loss(name, output, targets):
+    """The loss of that name, in PyTorch's words; classes as Saddlescope finds them (axis 1 of images, else the last)."""
+    if name == "own":
+        return output.mean()
+    if name in ("cross-entropy", "soft-cross-entropy", "nll"):
+        if output.dim() != 4 and output.dim() > 2:
+            output = output.flatten(0, -2)
+            targets = targets.flatten() if name != "soft-cross-entropy" else targets.flatten(0, -2)
+        return (F.nll_loss if name == "nll" else F.cross_entropy)(output, targets)
+    targets = targets.reshape(output.shape)
+    if name == "bce":
+        return F.binary_cross_entropy_with_logits(output, targets)
+    if name == "mse-mean":
+        return F.mse_loss(output, targets)
+    if name == "mse":
+        return 0.5 * (output - targets).flatten(1).pow(2).sum(1).mean()
+    raise ValueError(f"no loss is called {name!r}")
+
+
+def tied_parameters(net):
+    """Each parameter once, with its other names."""
+    names = {}
+    for name, p in net.named_parameters(remove_duplicate=False):
+        names.setdefault(id(p), []).append(name)
+    return list(names.values())
+
+
+def reference(net, inputs, targets, name):
+    """Loss, norm of the gradient, vᵀHv and ‖Hv‖ in f64, v being cos k for entry k of every parameter; and which parameters count."""
+    double = lambda t: t.double() if t is not None and t.is_floating_point() else t
+    net = copy.deepcopy(net).double()
+    for module in net.modules():
+        if hasattr(module, "inplace"):
+            module.inplace = False
+        if isinstance(module, nn.Embedding):
+            module.padding_idx = None  # PyTorch leaves these rows out of the gradient, though the loss depends on them
+    parameters = dict(net.named_parameters())
+    for p in parameters.values():
+        p.requires_grad_(True)
+    few = [double(t[:REFERENCE_SAMPLES]) for t in inputs]
+    targets = None if targets is None else double(targets[:REFERENCE_SAMPLES])
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
+            loss = named_loss(name, net(*few), targets)
+            ps = list(parameters.values())
+            gradient = torch.autograd.grad(loss, ps, create_graph=True, allow_unused=True)
+            used = {n for (n, p), g in zip(parameters.items(), gradient) if g is not None}
+            v = [torch.cos(torch.arange(p.numel(), dtype=torch.float64)).reshape(p.shape) for p in ps]
+            zero = lambda list_: [torch.zeros_like(p) if g is None else g for g, p in zip(list_, ps)]
+            gradient = zero(gradient)
+            along = sum((g * d).sum() for g, d in zip(gradient, v))
+            hv = zero(torch.autograd.grad(along, ps, allow_unused=True)) if along.requires_grad else zero([None] * len(ps))
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+    norm = lambda list_: float(sum(t.detach().pow(2).sum() for t in list_)) ** 0.5
+    numbers = dict(samples=len(few[0]), loss_kind=name, loss=float(loss.detach()), gradient_norm=norm(gradient),
+                   quadratic=float(sum((h.detach() * d).sum() for h, d in zip(hv, v))), product_norm=norm(hv))
+    return numbers, used
+
+
+def export(net, inputs, targets, name, exporter="dynamo", samples_in_trace=2, loss=None, check=True):
     """Writes NAME.onnx (the network as it was trained: nothing folded, any batch size) and NAME.npz (its data)."""
     net = copy.deepcopy(net).eval()
     if not isinstance(inputs, dict):
         inputs = {"x": inputs}
+    if targets is not None and "y" in inputs:
+        raise ValueError("an input is called `y`, as the targets are in the data file: rename the argument of `forward`")
+    half = (torch.bfloat16, torch.float16)
+    if any(t.dtype in half for t in [*net.parameters(), *net.buffers(), *inputs.values()]):
+        print("16-bit numbers become 32-bit ones, which hold them exactly; the rounding of 16-bit arithmetic is not part of the loss")
+        net = net.float()
+        inputs = {n: t.float() if t.dtype in half else t for n, t in inputs.items()}
+    kind = loss_name(loss, targets)
+    if kind is None and loss is not None:
+        net, kind = WithLoss(net, loss), "own"
+        inputs, targets = {**inputs, "y": targets}, None
     names = list(inputs)
+    numbers, used, failed = None, None, None
+    if check and kind is not None:
+        try:
+            numbers, used = reference(net, inputs.values(), targets, kind)
+        except (RuntimeError, NotImplementedError) as e:
+            failed = str(e).splitlines()[0]
+            print(f"PyTorch cannot differentiate this network twice, so that the file cannot be compared with it: {failed}")
     # Two samples to trace with: a single one would be taken for a dimension of length 1 for ever.
     few = tuple(t[:samples_in_trace] for t in inputs.values())
     options = dict(input_names=names, output_names=["output"])
-    if exporter == "dynamo":
-        batch = torch.export.Dim("batch")
-        torch.onnx.export(net, few, name + ".onnx", dynamo=True, external_data=False, verbose=False,
-                          dynamic_shapes=tuple({0: batch} for _ in names),
-                          optimize=False,  # the optimiser folds batch normalisation into the convolutions
-                          **options)
-    else:
-        torch.onnx.export(net, few, name + ".onnx", dynamo=False, opset_version=17,
-                          dynamic_axes={n: {0: "batch"} for n in names},
-                          training=torch.onnx.TrainingMode.PRESERVE, do_constant_folding=False, **options)
+    try:
+        if exporter == "dynamo":
+            batch = torch.export.Dim("batch")
+            axes = tuple({0: batch} for _ in names)
+            torch.onnx.export(net, few, name + ".onnx", dynamo=True, external_data=False, verbose=False,
+                              dynamic_shapes=(axes,) if isinstance(net, WithLoss) else axes,
+                              optimize=False,  # the optimiser folds batch normalisation into the convolutions
+                              **options)
+        else:
+            torch.onnx.export(net, few, name + ".onnx", dynamo=False, opset_version=17,
+                              dynamic_axes={n: {0: "batch"} for n in names},
+                              training=torch.onnx.TrainingMode.PRESERVE, do_constant_folding=False, **options)
+    except Exception as e:
+        other = "torchscript" if exporter == "dynamo" else "dynamo"
+        raise RuntimeError(f"PyTorch's exporter `{exporter}` failed; exporter={other!r} may do. It said: {e}") from e
+    parameters = [dict(name=n[0], ties=n[1:], used=used is None or n[0] in used) for n in tied_parameters(net)]
+    metadata = {"saddlescope.parameters": json.dumps(parameters)}
+    if numbers is not None:
+        metadata["saddlescope.reference"] = json.dumps(numbers)
+    model = onnx.load(name + ".onnx")
+    for key, value in metadata.items():
+        entry = model.metadata_props.add()
+        entry.key, entry.value = key, value
+    onnx.save(model, name + ".onnx")
     arrays = {n: t.detach().numpy() for n, t in inputs.items()}
     if targets is not None:
-        arrays["y"] = targets.detach().numpy()
+        arrays["y"] = (targets.float() if targets.dtype in half else targets).detach().numpy()
     np.savez(name + ".npz", **arrays)

@@ -4,6 +4,9 @@
 //! cargo run --release -p saddlescope-onnx --example probe -- MODEL.onnx DATA.npz PROBE.safetensors [REFERENCE.json]
 //! ```
 //!
+//! With MODEL and DATA alone: the comparison with the numbers that `scripts/torch_to_onnx.py` wrote into the file, in f64; exit code 3
+//! if they differ by more than 1e-5.
+//!
 //! PROBE holds the vector under the parameters' names; REFERENCE is `{"float32": {"loss", "gradient_norm", "vhv",
 //! "hv_norm"}, "float64": …}`, as `scripts/export_networks.py` writes it.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
@@ -18,6 +21,7 @@ use saddlescope_data::{DataSource, Split};
 use saddlescope_nn::network::LossKind;
 use saddlescope_nn::op::Element;
 use saddlescope_nn::risk::{Curvature, Objective, Risk, RiskOptions};
+use saddlescope_onnx::reference::{Measured, Reference};
 use saddlescope_onnx::{ImportOptions, OnnxModel};
 
 const NAMES: [&str; 4] = ["loss", "gradient_norm", "vhv", "hv_norm"];
@@ -41,8 +45,48 @@ fn measure<T: Element>(
     Ok(([loss, dot(&gradient, &gradient).sqrt(), dot(v, &hv), dot(&hv, &hv).sqrt()], seconds))
 }
 
+/// Compares a file with what PyTorch computed when it was exported.
+fn compare(model: &str, data: &str) -> Result<(), Box<dyn Error>> {
+    let data = DataSource::parse(&format!("npz:{data}"))?.load(Split::Train, None, None)?;
+    let model = OnnxModel::load(Path::new(model), &ImportOptions::for_dataset(&data))?;
+    for note in model.notes.iter().chain(&model.data_notes(&data)) {
+        println!("note: {note}");
+    }
+    let Some(reference) = &model.reference else {
+        println!("{} parameters, no reference in the file", model.theta.len());
+        return Ok(());
+    };
+    let loss = model.suggest_loss(&data)?.loss;
+    let data = data.select(0..reference.samples.min(data.samples()))?;
+    let objective = model.network_for(loss).objective(loss, &model.prepare(&data)?)?;
+    let v = Reference::direction(&model.network);
+    let ([loss_value, gradient_norm, quadratic, product_norm], _) = measure::<f64>(objective, &model.theta, &v)?;
+    let found = Measured { loss: loss_value, gradient_norm, quadratic, product_norm };
+    let off = |a: f64, b: f64, scale: f64| ((a - b) / scale).abs();
+    println!(
+        "{} parameters, loss {}: off PyTorch's f64 by {:.1e} (loss), {:.1e} (gradient norm), {:.1e} (product norm), {:.1e} (vHv)",
+        v.len(),
+        loss.name(),
+        off(loss_value, reference.loss, reference.loss),
+        off(gradient_norm, reference.gradient_norm, reference.gradient_norm),
+        off(product_norm, reference.product_norm, reference.product_norm),
+        off(quadratic, reference.quadratic, reference.product_norm)
+    );
+    let differences = reference.differences(&found, 1e-5);
+    if differences.is_empty() {
+        return Ok(());
+    }
+    for line in differences {
+        println!("DIFFERS: {line}");
+    }
+    std::process::exit(3)
+}
+
 fn run() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [model, data] = arguments.as_slice() {
+        return compare(model, data);
+    }
     let [model, data, probe, rest @ ..] = arguments.as_slice() else {
         return Err("usage: onnx_probe MODEL.onnx DATA.npz PROBE.safetensors [REFERENCE.json]".into());
     };

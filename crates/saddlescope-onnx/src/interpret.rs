@@ -8,6 +8,8 @@ use super::model::Graph;
 use super::node::Node;
 use super::value::Value;
 
+mod repeat;
+
 /// Values by name.
 pub type Environment = BTreeMap<String, Value>;
 
@@ -58,8 +60,13 @@ pub fn graph(
         environment.insert(name.clone(), value.clone());
     }
     for node in &graph.nodes {
-        let outputs = if node.op_type == "If" && node.domain.is_empty() {
+        let standard = node.domain.is_empty();
+        let outputs = if node.op_type == "If" && standard {
             branch(node, environment, evaluate)?
+        } else if node.op_type == "Loop" && standard {
+            repeat::turns(node, environment, evaluate)?
+        } else if node.op_type == "Scan" && standard && node.opset > 8 {
+            repeat::scan(node, environment, evaluate)?
         } else {
             let mut inputs = Vec::with_capacity(node.inputs.len());
             for name in &node.inputs {

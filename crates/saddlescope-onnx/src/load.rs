@@ -75,6 +75,8 @@ pub struct OnnxModel {
     /// The file's own output, with its axes in the file's order.
     values: ValueId,
     program: DataProgram,
+    /// Input of the engine that is 1 for every label that the model's own mean counts.
+    counted_labels: Option<String>,
     /// Set once the samples of a batch were found to be independent.
     independent: OnceLock<()>,
 }
@@ -192,6 +194,7 @@ impl OnnxModel {
             classes,
             values,
             program,
+            counted_labels: walker.counted_labels.clone(),
             independent: OnceLock::new(),
         })
     }
@@ -204,6 +207,7 @@ impl OnnxModel {
     /// (checked with the first data set of two samples or more).
     pub fn prepare(&self, dataset: &Dataset) -> Result<Dataset, OnnxError> {
         let prepared = self.program.apply(dataset)?;
+        self.check_counts(&prepared)?;
         if self.independent.get().is_none()
             && super::independence::check(&self.network.graph, self.values, &self.theta, &prepared)?
         {
@@ -211,6 +215,23 @@ impl OnnxModel {
             let _ = self.independent.set(());
         }
         Ok(prepared)
+    }
+
+    /// A mean over the labels that are not left out is a mean over samples only if all samples have as many.
+    fn check_counts(&self, prepared: &Dataset) -> Result<(), OnnxError> {
+        let Some(counted) = self.counted_labels.as_ref().and_then(|name| prepared.input(name)) else {
+            return Ok(());
+        };
+        let each = counted.values_per_sample().max(1);
+        let mut counts = counted.values.chunks(each).map(|c| c.iter().filter(|&&x| x != 0.0).count());
+        let first = counts.next().unwrap_or(0);
+        match counts.find(|&n| n != first) {
+            None => Ok(()),
+            Some(other) => Err(OnnxError::Invalid(format!(
+                "the model's own loss is a mean over the labels that are not left out, of which samples have different numbers ({first} \
+                 and {other}): it is no mean over samples; export the logits instead"
+            ))),
+        }
     }
 
     /// The network whose output this loss takes: before softmax or sigmoid for the losses that contain it, else the

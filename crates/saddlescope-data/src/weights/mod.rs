@@ -14,6 +14,7 @@
 //! ```
 
 mod error;
+mod index;
 mod read;
 mod tensor_map;
 mod write;

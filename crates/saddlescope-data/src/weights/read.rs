@@ -10,14 +10,19 @@ use super::{TensorData, TensorMap, WeightsError};
 const IN_MEMORY: &str = "weights in memory";
 
 impl TensorMap {
-    /// Reads a safetensors file; tensors come in the order in which the file stores them.
+    /// Reads a safetensors file; tensors come in the order in which the file stores them. A `….index.json` (as large models have)
+    /// names several such files in its own folder, which are read in the order of their names.
     ///
     /// F16 and BF16 are widened to `f32`, exactly.
     ///
     /// # Errors
-    /// A file that cannot be read or is not valid safetensors; a tensor of another type than F64, F32, F16, BF16 or I64.
+    /// A file that cannot be read or is not valid safetensors (two tensors of one name included); a tensor of another type than F64,
+    /// F32, F16, BF16 or I64; an index and files that do not agree.
     pub fn read(path: &Path) -> Result<Self, WeightsError> {
         let file = path.display().to_string();
+        if file.ends_with(".index.json") {
+            return super::index::read(path);
+        }
         let io = |source| WeightsError::Io { file: file.clone(), action: "cannot read", source };
         // A device or pipe might never end.
         if !std::fs::metadata(path).map_err(io)?.is_file() {
@@ -39,8 +44,20 @@ impl TensorMap {
 fn parse(bytes: &[u8], file: &str) -> Result<TensorMap, WeightsError> {
     let format =
         |e: safetensors::SafeTensorError| WeightsError::Format { file: file.into(), reason: e.to_string() };
+    // PyTorch's own files are zip archives (or, older, pickles) of pickled objects.
+    // (No header of safetensors is as long as these bytes would say.)
+    let zip = bytes.starts_with(b"PK\x03\x04") && bytes.get(4..8).is_some_and(|b| b != [0; 4]);
+    if zip || bytes.starts_with(&[0x80, 2, 0x8a, 0x0a]) {
+        let reason = "it looks like a file of torch.save; convert it: \
+                      safetensors.torch.save_file(torch.load(FILE, weights_only=True), \"weights.safetensors\")";
+        return Err(WeightsError::Format { file: file.into(), reason: reason.into() });
+    }
     // The crate checks that offsets are in order, leave no gaps, match shapes and end with the file.
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(format)?;
+    if let Some(name) = super::index::repeated_key(bytes) {
+        let reason = format!("two tensors are called {name:?}");
+        return Err(WeightsError::Format { file: file.into(), reason });
+    }
     let tensors = SafeTensors::deserialize(bytes).map_err(format)?;
     let mut map = TensorMap::new();
     for name in header.offset_keys() {

@@ -96,3 +96,29 @@ pub(super) fn range(call: &Call<'_>) -> Outputs {
     let n = call.budget.take(&[usize::try_from(n)?])?;
     Ok(vec![Value::integers(element, vec![n], (0..n).map(|i| a + i as i128 * d).collect())?])
 }
+
+/// Σ aₖ cos(2πkn/N), N the size of a periodic window, one less for a symmetric one.
+fn window(call: &Call<'_>, coefficients: &[f64]) -> Outputs {
+    let size = usize::try_from(call.input(0)?.scalar_i64()?)?;
+    let code = call.node.int_or("output_datatype", 1)?;
+    let element = ElementType::from_code(code)
+        .filter(|e| e.is_float())
+        .ok_or_else(|| OpError::new(format!("element type {code} is not supported")))?;
+    let size = call.budget.take(&[size])?;
+    let period = if call.node.flag("periodic", true)? { size } else { size.saturating_sub(1).max(1) } as f64;
+    let term = |k: usize, n: usize| (2.0 * std::f64::consts::PI * (k * n) as f64 / period).cos();
+    let values = (0..size).map(|n| coefficients.iter().enumerate().map(|(k, a)| a * term(k, n)).sum());
+    Ok(vec![Value::floats(element, vec![size], values.collect())?])
+}
+
+pub(super) fn hann_window(call: &Call<'_>) -> Outputs {
+    window(call, &[0.5, -0.5])
+}
+
+pub(super) fn hamming_window(call: &Call<'_>) -> Outputs {
+    window(call, &[25.0 / 46.0, -21.0 / 46.0])
+}
+
+pub(super) fn blackman_window(call: &Call<'_>) -> Outputs {
+    window(call, &[0.42, -0.5, 0.08])
+}

@@ -531,17 +531,19 @@ impl Builder {
     }
 }
 
-/// The slice that a constant repeats along its first dimension, once for each sample.
+/// The slice that a constant repeats along the dimension that grows with the batch, once for each sample.
 fn one_slice(known: &Known) -> Option<Value> {
     let [a, b] = known.shapes();
-    if a.len() != b.len()
-        || a.first() != Some(&PROBES[0])
-        || b.first() != Some(&PROBES[1])
-        || a[1..] != b[1..]
-    {
+    let grows: Vec<usize> = (0..a.len().min(b.len())).filter(|&d| a[d] != b[d]).collect();
+    let &[axis] = grows.as_slice() else { return None };
+    if a.len() != b.len() || [a[axis], b[axis]] != PROBES {
         return None;
     }
-    let len = numel(&a[1..]);
+    // The dimension first, so that the slices lie one after the other.
+    let order: Vec<usize> = std::iter::once(axis).chain((0..a.len()).filter(|&d| d != axis)).collect();
+    let [x, y] = &known.values;
+    let (x, y) = (crate::eval::permuted(x, &order).ok()?, crate::eval::permuted(y, &order).ok()?);
+    let len = numel(&x.shape()[1..]);
     let rows_equal = |data: &Data| match data {
         Data::Float(v) => v.chunks(len.max(1)).all(|c| c == &v[..len]),
         Data::Int(v) => v.chunks(len.max(1)).all(|c| c == &v[..len]),
@@ -549,10 +551,12 @@ fn one_slice(known: &Known) -> Option<Value> {
         Data::Text(_) => false,
     };
     let first: Vec<usize> = (0..len).collect();
-    let [x, y] = &known.values;
     let slice = x.data().take(&first);
     if len == 0 || !rows_equal(x.data()) || !rows_equal(y.data()) || slice != y.data().take(&first) {
         return None;
     }
-    Value::new(x.element(), [&[1], &a[1..]].concat(), slice).ok()
+    // The other dimensions keep their order, so that one of length 1 may stand anywhere.
+    let mut shape = a;
+    shape[axis] = 1;
+    Value::new(x.element(), shape, slice).ok()
 }

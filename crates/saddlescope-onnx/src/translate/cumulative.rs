@@ -74,17 +74,29 @@ pub(super) fn trilu(site: &mut Site<'_>) -> Outputs {
     Ok(vec![Symbol::Engine(site.b().plain_op(ops::Trilu::new(upper, k), &[&t])?)])
 }
 
-/// x − y ⌊x / y⌋ (the sign of y) or, with `fmod`, x − y trunc(x / y) (the sign of x).
+/// With `fmod` x − y trunc(x / y), which has the sign of x, else that or that plus y, which has the sign of y.
 pub(super) fn modulo(site: &mut Site<'_>) -> Outputs {
     let (x, y) = (site.input(0)?, site.input(1)?);
     let quotient = combine(site, &x, &y, ops::Div)?;
-    let whole = if site.node.flag("fmod", false)? {
-        apply(site, &quotient, ops::Trunc)?
-    } else {
-        apply(site, &quotient, ops::Floor)?
-    };
+    let whole = apply(site, &quotient, ops::Trunc)?;
     let multiple = combine(site, &whole, &y, ops::Mul)?;
-    Ok(vec![site.difference(&x, &multiple)?])
+    let rest = site.difference(&x, &multiple)?;
+    // Numbers below the divisor stay, also below an infinite one.
+    let (size, of) = (apply(site, &x, ops::Abs)?, apply(site, &y, ops::Abs)?);
+    let small = combine(site, &size, &of, ops::Compare::Less)?;
+    let rest = super::activation::choose(site, &small, &x, &rest)?;
+    if site.node.flag("fmod", false)? {
+        return Ok(vec![rest]);
+    }
+    let zero = site.number(0.0, &rest);
+    let below = combine(site, &rest, &zero, ops::Compare::Less)?;
+    let negative = combine(site, &y, &zero, ops::Compare::Less)?;
+    let other_sign = combine(site, &below, &negative, ops::Compare::Xor)?;
+    let nothing = combine(site, &rest, &zero, ops::Compare::Equal)?;
+    let something = apply(site, &nothing, ops::Not)?;
+    let moved = combine(site, &other_sign, &something, ops::Compare::And)?;
+    let raised = site.sum(&rest, &y)?;
+    Ok(vec![super::activation::choose(site, &moved, &raised, &rest)?])
 }
 
 pub(super) fn is_inf(site: &mut Site<'_>) -> Outputs {

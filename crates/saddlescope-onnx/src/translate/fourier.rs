@@ -79,11 +79,13 @@ pub(super) fn dft(site: &mut Site<'_>) -> Outputs {
     if axis == rank - 1 {
         return Err(OpError::new("a transform over real and imaginary part"));
     }
+    let (inverse, onesided) = (site.node.flag("inverse", false)?, site.node.flag("onesided", false)?);
     let length = match site.optional(1) {
         Some(n) => usize::try_from(site.b().fixed_constant(&n, "the length")?.scalar_i64()?)?,
+        // Half a spectrum of n frequencies belongs to 2 (n − 1) numbers.
+        None if inverse && onesided => 2 * shape[axis].saturating_sub(1),
         None => shape[axis],
     };
-    let (inverse, onesided) = (site.node.flag("inverse", false)?, site.node.flag("onesided", false)?);
     if inverse && onesided {
         // Half a spectrum, of which the other half is the conjugate, to real numbers.
         let half = site.piece(&x, axis, 0, shape[axis].min(length / 2 + 1))?;

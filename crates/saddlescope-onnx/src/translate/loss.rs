@@ -62,6 +62,7 @@ fn loss(site: &mut Site<'_>, log_p: &Symbol) -> Outputs {
     let axis = [("axis", Attribute::Int(1))];
     let parts = [(&labels, label_name.as_str()), (&depth, &depth_name), (&values, &values_name)];
     let (mut hot, mut hot_name) = step(site, "OneHot", &parts, &axis, "indicator")?;
+    let mut counted = None;
     if let Some(ignore) = ignore {
         // 0 in the whole row of a label that is left out, even if it counts as a class from the end.
         let (out_name, cast_name) = (name("ignored"), name("kept"));
@@ -73,6 +74,7 @@ fn loss(site: &mut Site<'_>, log_p: &Symbol) -> Outputs {
         let (kept, n) = step(site, "Not", &[(&equal, &n)], &[], "kept")?;
         let (kept, n) =
             step(site, "Cast", &[(&kept, &n)], &[("to", Attribute::Int(1))], "weights of the kept")?;
+        counted = Some(kept.clone());
         let (kept, n) =
             step(site, "Unsqueeze", &[(&kept, &n)], &[("axes", Attribute::Ints(vec![1]))], "kept rows")?;
         (hot, hot_name) = step(site, "Mul", &[(&hot, &hot_name), (&kept, &n)], &[], "kept indicator")?;
@@ -106,13 +108,14 @@ fn loss(site: &mut Site<'_>, log_p: &Symbol) -> Outputs {
             let sum = sum_over(site, &each, &all, false)?;
             Ok(vec![combine(site, &sum, &total, ops::Div)?])
         }
-        "mean" => mean(site, &each, ignore, &label_name),
+        "mean" => mean(site, &each, counted),
         other => Err(OpError::new(format!("reduction `{other}`, expected none, sum or mean"))),
     }
 }
 
-/// The mean over samples and positions, kept apart by sample at the end of a model.
-fn mean(site: &mut Site<'_>, each: &Symbol, ignore: Option<i64>, labels: &str) -> Outputs {
+/// The mean over samples and positions, kept apart by sample at the end of a model. `counted` is 1 for every label that is not left
+/// out: the mean is over those, of which all samples must have as many (checked with the data).
+fn mean(site: &mut Site<'_>, each: &Symbol, counted: Option<Symbol>) -> Outputs {
     if site.optional(2).is_some() {
         return Err(OpError::new(
             "a mean with class weights couples the samples of a batch and is not supported; export the logits instead",
@@ -121,11 +124,12 @@ fn mean(site: &mut Site<'_>, each: &Symbol, ignore: Option<i64>, labels: &str) -
     if !site.is_final() {
         return Err(OpError::new("a mean loss inside the graph is not supported; it must be the output"));
     }
-    if let Some(ignore) = ignore {
-        site.walker.no_ignored_labels = Some((labels.to_string(), ignore));
+    let no_samples = || OpError::new("the first axis of the loss does not count the samples");
+    let means = super::reduce::sample_means(site, each)?.ok_or_else(no_samples)?;
+    let Some(counted) = counted else { return Ok(vec![means]) };
+    if let Symbol::Known(known) | Symbol::Data(known) = &counted {
+        site.walker.counted_labels = Some(known.name.clone());
     }
-    match super::reduce::sample_means(site, each)? {
-        Some(means) => Ok(vec![means]),
-        None => Err(OpError::new("the first axis of the loss does not count the samples")),
-    }
+    let shares = super::reduce::sample_means(site, &counted)?.ok_or_else(no_samples)?;
+    Ok(vec![combine(site, &means, &shares, ops::Div)?])
 }

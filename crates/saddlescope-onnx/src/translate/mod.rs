@@ -171,6 +171,7 @@ pub(crate) const TRANSLATIONS: &[(&str, Translate)] = &[
     ("Relu", |s| unary(s, ops::Relu)),
     ("Reshape", reshape::reshape),
     ("Resize", resize::resize),
+    ("RotaryEmbedding", attention::rotary_embedding),
     ("Round", |s| unary(s, ops::Round)),
     ("STFT", fourier::stft),
     ("Scatter", scatter::elements),

@@ -28,12 +28,14 @@ impl Axis {
     /// Where entry `i` of the result lies in the input.
     fn place(&self, i: usize, coordinates: &str) -> Result<f64, OpError> {
         let (x, n, m) = (i as f64, self.from as f64, self.to as f64);
+        // The length that the factor asks for, which need not be whole.
+        let asked = if (self.scale * n - m).abs() < 1e-6 * m { m } else { self.scale * n };
         let half_pixel = (x + 0.5) / self.scale - 0.5;
         Ok(match coordinates {
             "half_pixel" => half_pixel,
             "half_pixel_symmetric" => {
-                // The length that the factor asks for need not be whole; the image stays centred.
-                let adjustment = m / (self.scale * n);
+                // The image stays centred.
+                let adjustment = m / asked;
                 n / 2.0 * (1.0 - adjustment) + half_pixel
             }
             "pytorch_half_pixel" => {
@@ -44,8 +46,8 @@ impl Axis {
                 }
             }
             "align_corners" => {
-                if self.to > 1 {
-                    x * (n - 1.0) / (m - 1.0)
+                if asked > 1.0 {
+                    x * (n - 1.0) / (asked - 1.0)
                 } else {
                     0.0
                 }

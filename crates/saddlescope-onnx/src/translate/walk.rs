@@ -30,8 +30,8 @@ pub(crate) struct Walker {
     pub(crate) declared_batch: Option<usize>,
     /// The output is one loss per sample although the file declares their mean.
     pub(crate) loss_per_sample: bool,
-    /// The model's own mean assumes that no label has this value.
-    pub(crate) no_ignored_labels: Option<(String, i64)>,
+    /// Input of the engine that is 1 for every label that the model's own mean counts.
+    pub(crate) counted_labels: Option<String>,
     /// The value that the network ends in.
     output: String,
     /// Values that the wanted output depends on; others are not computed.
@@ -68,7 +68,7 @@ impl Walker {
             steps: Vec::new(),
             declared_batch: None,
             loss_per_sample: false,
-            no_ignored_labels: None,
+            counted_labels: None,
             output: wanted.first().cloned().unwrap_or_default(),
             needed: needed(graph, wanted),
             sequences: BTreeMap::new(),
@@ -85,7 +85,7 @@ impl Walker {
             steps: Vec::new(),
             declared_batch: None,
             loss_per_sample: false,
-            no_ignored_labels: None,
+            counted_labels: None,
             output: String::new(),
             needed: BTreeSet::new(),
             sequences: BTreeMap::new(),
