@@ -18,7 +18,7 @@ impl TensorMap {
     /// A file that cannot be read or is not valid safetensors; a tensor of another type than F64, F32, F16, BF16 or I64.
     pub fn read(path: &Path) -> Result<Self, WeightsError> {
         let file = path.display().to_string();
-        let io = |source| WeightsError::Io { file: file.clone(), action: "cannot read", source };
+        let io = |reason| WeightsError::Io { file: file.clone(), action: "cannot read", reason };
         // A device or pipe might never end.
         if !std::fs::metadata(path).map_err(io)?.is_file() {
             return Err(WeightsError::Format { file, reason: "it is no regular file".into() });
