@@ -128,7 +128,11 @@ impl SubjectArguments {
         let text = match &self.data {
             Some(text) => text.as_str(),
             None if self.model.starts_with("digits-") => "digits",
-            None => return Err(Failure::bad_input("--data is needed, for example --data cifar10:DIR")),
+            None => {
+                // A model that cannot be loaded is the first thing to say.
+                self.whole_model(None)?;
+                return Err(Failure::bad_input("--data is needed, for example --data cifar10:DIR"));
+            }
         };
         DataSource::parse(text).map_err(bad("--data"))
     }

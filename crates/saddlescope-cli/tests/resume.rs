@@ -1,4 +1,4 @@
-//! A run that is killed or interrupted and started again comes to the same bytes; another run in its folder is refused.
+//! A run that is killed or interrupted and started again comes to the same bytes; verbs share a folder, and other subjects are refused.
 #![cfg(unix)]
 
 mod common;
@@ -8,7 +8,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Command;
 
-use common::{assert_same, contents, refused, start, succeed, wait_for};
+use common::{assert_same, contents, kept, refused, results, start, succeed, wait_for};
 
 /// A small analysis with every stage in it.
 const ANALYZE: [&str; 21] = [
@@ -42,24 +42,25 @@ fn command(dir: &Path) -> Vec<&str> {
 }
 
 /// Files whose first appearance means that a stage is in flight, in the order of the stages.
-const MOMENTS: [&str; 8] = [
-    "work/lanczos.log",
-    "work/probes.json",
-    "work/density.products",
-    "work/split-GaussNewton.products",
-    "work/split-Residual.products",
-    "work/cut-lambda-max.json",
-    "work/surface-hessian-train.rows",
-    "work/surface-random-test.rows",
+const MOMENTS: [(&str, &str); 8] = [
+    ("krylov-space-", ".lanczos"),
+    ("probes-", ".msgpack"),
+    ("density-", ".products-0"),
+    ("split-", "GaussNewton"),
+    ("split-", "Residual"),
+    ("cut-lambda-max-", ".msgpack"),
+    ("surface-hessian-train-", ".rows"),
+    ("surface-random-test-", ".rows"),
 ];
 
 /// Starts the analysis, sends `signal` when a moment's file has something in it, and returns whether it was still running.
-fn stop_at(dir: &Path, moment: &str, signal: &str) -> Option<(std::process::ExitStatus, String)> {
-    let file = dir.join(moment);
+fn stop_at(dir: &Path, moment: (&str, &str), signal: &str) -> Option<(std::process::ExitStatus, String)> {
     let mut child = start(&command(dir));
-    let running = wait_for(&mut child, || std::fs::metadata(&file).is_ok_and(|m| m.len() > 0));
+    let running = wait_for(&mut child, || {
+        kept(dir, moment.0, moment.1).iter().any(|f| std::fs::metadata(f).is_ok_and(|m| m.len() > 0))
+    });
     if !running {
-        assert!(child.wait().unwrap().success(), "stopped by itself before {moment}");
+        assert!(child.wait().unwrap().success(), "stopped by itself before {moment:?}");
         return None;
     }
     let sent = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
@@ -121,31 +122,138 @@ fn interrupted_it_says_so_with_130_and_goes_on_to_the_same_bytes() {
 }
 
 #[test]
-fn another_question_in_the_same_folder_is_refused_and_nothing_is_changed() {
+fn another_subject_in_the_same_folder_is_refused_and_nothing_is_changed() {
     let temp = tempfile::tempdir().unwrap();
     let out = temp.path().join("run");
     let at = out.to_str().unwrap();
-    let base =
-        ["eigs", "--model", "digits-mlp", "--largest", "1", "--smallest", "1", "--tol", "1e-2", "--out", at];
-    let with = |more: &[&'static str]| -> Vec<String> {
-        base.iter().chain(more).map(|s| (*s).to_string()).collect()
-    };
-    let run = |more: &[&'static str]| {
-        let all = with(more);
-        refused(&all.iter().map(String::as_str).collect::<Vec<_>>())
+    let base = ["eigs", "--model", "digits-mlp", "--largest", "1", "--smallest", "1", "--tol", "1e-2"];
+    let with = |more: &[&'static str]| -> Vec<&str> {
+        base.iter().chain(more).copied().chain(["--out", at]).collect()
     };
     let first = with(&["--samples", "0..96"]);
-    succeed(&first.iter().map(String::as_str).collect::<Vec<_>>());
+    succeed(&first);
     let before = std::fs::read(out.join("results.json")).unwrap();
-    let text = run(&["--samples", "0..96", "--seed", "1"]);
-    assert!(text.contains("option.seed was 0, now 1"), "{text}");
-    let text = run(&["--samples", "0..97"]);
+    let text = refused(&with(&["--samples", "0..97"]));
     assert!(text.contains("samples was 96, now 97") && text.contains("data.sha256"), "{text}");
-    let text = run(&["--samples", "0..96", "--dtype", "f64"]);
+    let text = refused(&with(&["--samples", "0..96", "--dtype", "f64"]));
     assert!(text.contains("dtype was \"f32\", now \"f64\""), "{text}");
-    let text = refused(&["trace", "--model", "digits-mlp", "--samples", "0..96", "--out", at]);
-    assert!(text.contains("option.verb was \"eigs\", now \"trace\""), "{text}");
+    assert!(text.contains("start over"), "{text}");
     assert_eq!(std::fs::read(out.join("results.json")).unwrap(), before);
-    // The question it was made for is answered at once.
-    succeed(&first.iter().map(String::as_str).collect::<Vec<_>>());
+    // The question it was made for is answered at once, and to the same bytes.
+    succeed(&first);
+    assert_eq!(std::fs::read(out.join("results.json")).unwrap(), before);
+    // Starting over takes another subject.
+    succeed(&with(&["--samples", "0..97", "--force"]));
+    assert_eq!(results(&out)["samples"], 97);
+    succeed(&with(&["--samples", "0..97"]));
+}
+
+#[test]
+fn verbs_share_a_folder_and_only_what_is_new_is_computed() {
+    let temp = tempfile::tempdir().unwrap();
+    let (shared, once) = (temp.path().join("shared"), temp.path().join("once"));
+    let small = ["--model", "digits-mlp", "--samples", "0..96", "--slice-samples", "32"];
+    let run = |verb: &str, more: &[&str], out: &Path| {
+        let mut all = vec![verb];
+        all.extend(small);
+        all.extend(more);
+        all.extend(["--out", out.to_str().unwrap()]);
+        succeed(&all)
+    };
+    run("eigs", &["--largest", "2", "--smallest", "2", "--tol", "1e-2"], &shared);
+    run("trace", &["--probes", "4", "--fit-points", "5"], &shared);
+    let found = results(&shared);
+    assert_eq!(found["eigenpairs"].as_array().unwrap().len(), 4, "the report of a folder shows both verbs");
+    assert!(found["trace"].is_object());
+    let kept_before: Vec<_> =
+        kept(&shared, "", ".msgpack").into_iter().map(|p| (std::fs::read(&p).unwrap(), p)).collect();
+    let analyze = [
+        "--largest",
+        "2",
+        "--smallest",
+        "2",
+        "--tol",
+        "1e-2",
+        "--probes",
+        "8",
+        "--density-steps",
+        "8",
+        "--grid",
+        "5",
+    ];
+    run("analyze", &analyze, &shared);
+    run("analyze", &analyze, &once);
+    let (a, b) = (results(&shared), results(&once));
+    for part in ["eigenpairs", "density", "split", "escape", "surfaces", "cuts", "random_planes"] {
+        assert_eq!(a[part], b[part], "{part}");
+    }
+    assert_eq!(a["trace"]["hutchinson"], b["trace"]["hutchinson"]);
+    for (bytes, path) in kept_before {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        // The probes were gone on with, and the fits lie on them; everything else was read, not written.
+        if !name.starts_with("probes-") && !name.starts_with("fits-") {
+            assert!(std::fs::read(&path).unwrap() == bytes, "{name} was computed again");
+        }
+    }
+    // Another grid: its surfaces are new, every other stage is as it was.
+    let before: Vec<_> =
+        kept(&shared, "", ".msgpack").into_iter().map(|p| (std::fs::read(&p).unwrap(), p)).collect();
+    let mut finer = analyze;
+    finer[11] = "7";
+    run("analyze", &finer, &shared);
+    assert_eq!(results(&shared)["surfaces"][0]["shape"], serde_json::json!([7, 7]));
+    let new: Vec<String> = kept(&shared, "", ".msgpack")
+        .iter()
+        .filter(|p| !before.iter().any(|(_, old)| old == *p))
+        .map(|p| p.file_name().unwrap().to_string_lossy().into_owned())
+        .collect();
+    assert!(new.len() == 5 && new.iter().all(|n| n.starts_with("surface-")), "{new:?}");
+    for (bytes, path) in before {
+        assert!(std::fs::read(&path).unwrap() == bytes, "{} was written again", path.display());
+    }
+    // The page is written again from what is saved, also after stages were recomputed.
+    let page = std::fs::read(shared.join("report.html")).unwrap();
+    succeed(&["report", shared.to_str().unwrap()]);
+    assert!(std::fs::read(shared.join("report.html")).unwrap() == page);
+    let status = succeed(&["status", shared.to_str().unwrap()]);
+    for stage in ["eigenpairs", "probes", "density", "surface-hessian-train", "complete"] {
+        assert!(status.contains(stage), "no {stage} in\n{status}");
+    }
+}
+
+#[test]
+fn a_second_command_in_a_folder_waits_for_nobody_and_changes_nothing() {
+    let temp = tempfile::tempdir().unwrap();
+    let out = temp.path().join("run");
+    let mut child = start(&command(&out));
+    assert!(wait_for(&mut child, || !kept(&out, "probes-", ".msgpack").is_empty()));
+    let text = refused(&command(&out));
+    assert!(text.contains("in use by another command"), "{text}");
+    assert!(child.wait().unwrap().success());
+    let undisturbed = temp.path().join("undisturbed");
+    succeed(&command(&undisturbed));
+    assert_same(&undisturbed, &out);
+}
+
+#[test]
+fn a_full_disk_loses_nothing() {
+    let temp = tempfile::tempdir().unwrap();
+    let (undisturbed, full) = (temp.path().join("undisturbed"), temp.path().join("full"));
+    succeed(&command(&undisturbed));
+    // No file may grow beyond so many KiB: writing fails as on a full disk, at a place that depends on the limit.
+    let mut failures = 0;
+    for limit in [1, 8, 40, 120, 400] {
+        let mut shell = Command::new("bash");
+        let script = format!("trap '' XFSZ; ulimit -f {limit}; exec \"$0\" \"$@\"");
+        shell.args(["-c", &script, env!("CARGO_BIN_EXE_saddlescope")]).args(command(&full));
+        let output = shell.output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr);
+        if !output.status.success() {
+            assert!(text.contains("File too large"), "{limit} KiB: {text}");
+            failures += 1;
+        }
+    }
+    assert!(failures >= 3, "only {failures} limits stopped the analysis");
+    succeed(&command(&full));
+    assert_same(&undisturbed, &full);
 }

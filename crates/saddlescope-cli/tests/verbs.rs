@@ -49,7 +49,14 @@ fn every_verb_gives_its_part_in_the_documented_layout() {
         &dir("analyze"),
     );
     let whole = check_schema(&dir("analyze"));
-    assert_eq!((&whole["kind"], &whole["status"]), (&Value::from("saddle"), &Value::from("Converged")));
+    assert_eq!(
+        (&whole["hessian_signs"], &whole["status"]),
+        (&Value::from("indefinite"), &Value::from("Converged"))
+    );
+    // The embedded weights are where training stopped, not at a critical point.
+    assert_eq!((&whole["kind"], &whole["criticality"]["critical"]), (&Value::Null, &Value::from(false)));
+    let verdict = whole["verdict"].to_string();
+    assert!(verdict.contains("not critical") && !verdict.contains("The point is a saddle"), "{verdict}");
     for file in [
         "directions.safetensors",
         "report.html",
@@ -173,6 +180,7 @@ fn impossible_numbers_are_refused() {
     };
     wrong("eigs", &["--largest", "0", "--smallest", "0"], "no eigenvalue is asked for");
     wrong("eigs", &["--tol=-1"], "--tol -1");
+    wrong("eigs", &["--tol", "-1"], "--tol -1: expected a positive number");
     wrong("eigs", &["--tol", "NaN"], "--tol NaN");
     wrong("trace", &["--probes", "1"], "--probes 1");
     wrong("trace", &["--fit-points", "2"], "--fit-points 2");
@@ -182,4 +190,69 @@ fn impossible_numbers_are_refused() {
     wrong("analyze", &["--params", "no.such.*"], "leave no parameter");
     wrong("analyze", &["--split", "valid"], "--split valid");
     assert!(!out.exists(), "nothing is written for bad input");
+}
+
+#[test]
+fn a_solve_that_stops_early_can_be_read_again() {
+    let temp = tempfile::tempdir().unwrap();
+    let out = temp.path().join("short");
+    let first = run("eigs", &["--max-products", "3"], &out);
+    check_schema(&out);
+    let before = std::fs::read(out.join("results.json")).unwrap();
+    let again = run("eigs", &["--max-products", "3"], &out);
+    assert!(std::fs::read(out.join("results.json")).unwrap() == before);
+    for text in [first, again] {
+        assert!(text.contains("how the solve ended: the limit on operator products was reached"), "{text}");
+    }
+    succeed(&["report", out.to_str().unwrap()]);
+}
+
+#[test]
+fn one_probe_has_no_standard_error_and_says_so() {
+    let temp = tempfile::tempdir().unwrap();
+    let out = temp.path().join("density");
+    let text = run("density", &["--probes", "1", "--steps", "8"], &out);
+    assert!(text.contains("unknown"), "{text}");
+    let found = check_schema(&out);
+    let density = &found["density"];
+    assert_eq!(density["index"]["std_error"], Value::Null);
+    assert_eq!(density["clearly_negative"]["std_error"], Value::Null);
+    assert!(density["std_error"].as_array().unwrap().iter().all(Value::is_null));
+    succeed(&["report", out.to_str().unwrap()]);
+    let page = std::fs::read_to_string(out.join("report.html")).unwrap();
+    assert!(page.contains("error unknown: one probe"));
+}
+
+#[test]
+fn one_sample_is_enough() {
+    let temp = tempfile::tempdir().unwrap();
+    let out = temp.path().join("one");
+    let small = ["--model", "digits-mlp", "--samples", "1", "--grid", "3", "--probes", "2", "--tol", "1e-2"];
+    let mut all = vec!["analyze"];
+    all.extend(small);
+    all.extend(["--density-steps", "6", "--out", out.to_str().unwrap()]);
+    succeed(&all);
+    let found = check_schema(&out);
+    assert_eq!(found["samples"], 1);
+    assert!(found["eigenpairs"].as_array().unwrap().iter().all(|p| p["std_error"].is_null()));
+    succeed(&["report", out.to_str().unwrap()]);
+}
+
+#[test]
+fn complaints_name_what_is_wrong_and_say_it_once() {
+    let temp = tempfile::tempdir().unwrap();
+    let out = temp.path().join("out");
+    let at = out.to_str().unwrap();
+    // The model is looked at before the data are missed.
+    let text = refused(&["eigs", "--model", "no-such-network", "--out", at]);
+    assert!(text.contains("no-such-network") && !text.contains("--data is needed"), "{text}");
+    let text = refused(&["eigs", "--model", "digits-mlp", "--weights", "/dev/null/weights", "--out", at]);
+    assert_eq!(text.matches("os error").count(), 1, "{text}");
+    let text = refused(&["eigs", "--model", "digits-mlp", "--data", "npz:/dev/null/data", "--out", at]);
+    assert_eq!(text.matches("os error").count(), 1, "{text}");
+    let mut all = vec!["eigs"];
+    all.extend(SMALL);
+    all.extend(["--out", "/dev/null/out"]);
+    let text = refused(&all);
+    assert_eq!(text.matches("Not a directory").count(), 1, "{text}");
 }

@@ -12,14 +12,14 @@ const IN_MEMORY: &str = "data in memory";
 #[non_exhaustive]
 pub enum DataError {
     /// The operating system refused a read.
-    #[error("{file}: {action}: {source}")]
+    #[error("{file}: {action}: {reason}")]
     Io {
         /// The file or folder.
         file: String,
         /// What was attempted, for example `cannot open`.
         action: &'static str,
         /// The system's reason.
-        source: io::Error,
+        reason: io::Error,
     },
     /// The file does not follow its format, or uses a part of it that is not supported.
     #[error("{file}: {place}: found {found}, expected {expected}")]
@@ -92,7 +92,7 @@ impl DataError {
     /// A function that turns a system error into a [`DataError::Io`].
     pub(crate) fn io(path: &Path, action: &'static str) -> impl FnOnce(io::Error) -> Self {
         let file = path.display().to_string();
-        move |source| Self::Io { file, action, source }
+        move |reason| Self::Io { file, action, reason }
     }
 
     /// The same error, with the file it happened in; an error that names its file already stays as it is.

@@ -47,36 +47,36 @@ pub enum FigureError {
         problem: String,
     },
     /// A file or folder could not be written.
-    #[error("cannot write {path:?}: {source}")]
+    #[error("cannot write {path:?}: {reason}")]
     Write {
         /// The file or folder.
         path: PathBuf,
         /// The system's reason.
-        source: std::io::Error,
+        reason: std::io::Error,
     },
     /// A file could not be read.
-    #[error("cannot read {path:?}: {source}")]
+    #[error("cannot read {path:?}: {reason}")]
     Read {
         /// The file.
         path: PathBuf,
         /// The system's reason.
-        source: std::io::Error,
+        reason: std::io::Error,
     },
     /// A file does not hold a figure in JSON.
-    #[error("{path:?} does not hold a figure: {source}")]
+    #[error("{path:?} does not hold a figure: {reason}")]
     Json {
         /// The file.
         path: PathBuf,
         /// The parser's reason, with line and column.
-        source: serde_json::Error,
+        reason: serde_json::Error,
     },
     /// The data could not be put into JSON.
-    #[error("cannot put {what} into JSON: {source}")]
+    #[error("cannot put {what} into JSON: {reason}")]
     Encode {
         /// Which figure or report.
         what: String,
         /// The serializer's reason.
-        source: serde_json::Error,
+        reason: serde_json::Error,
     },
     /// The picture could not be rasterised.
     #[error("cannot rasterise figure {figure:?} at {dpi} dpi: {problem}")]

@@ -173,3 +173,22 @@ pub mod optional_scalar {
         super::scalar::deserialize(deserializer).map(Some)
     }
 }
+
+/// The same for a number that is perhaps not known: `null` is unknown, and NaN counts as unknown.
+pub mod known {
+    use super::{In, Out};
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    /// Writes; errors are those of the serializer.
+    #[allow(clippy::missing_errors_doc)]
+    pub fn serialize<S: Serializer>(value: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
+        Out(value.unwrap_or(f64::NAN)).serialize(serializer)
+    }
+
+    /// Reads; anything that is not written like this is an error.
+    #[allow(clippy::missing_errors_doc)]
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+        let value = In::deserialize(deserializer)?.value()?;
+        Ok((!value.is_nan()).then_some(value))
+    }
+}

@@ -35,8 +35,8 @@ pub fn save_all(figure: &Figure, dir: &Path) -> Result<Saved, FigureError> {
     let png = png::render_png(figure, PRINT_DPI)?;
     let json = to_json(figure)?;
     let npz =
-        npz::to_npz(figure).map_err(|source| FigureError::Write { path: dir.join(&figure.id), source })?;
-    fs::create_dir_all(dir).map_err(|source| FigureError::Write { path: dir.into(), source })?;
+        npz::to_npz(figure).map_err(|reason| FigureError::Write { path: dir.join(&figure.id), reason })?;
+    fs::create_dir_all(dir).map_err(|reason| FigureError::Write { path: dir.into(), reason })?;
     let path = |ending: &str| dir.join(format!("{}.{ending}", figure.id));
     let saved = Saved { json: path("json"), npz: path("npz"), svg: path("svg"), png: path("png") };
     write_atomic(&saved.json, &json)?;
@@ -61,7 +61,7 @@ pub fn write_json(figure: &Figure, path: &Path) -> Result<(), FigureError> {
 /// When the figure does not pass [`check`] or the file cannot be written.
 pub fn write_npz(figure: &Figure, path: &Path) -> Result<(), FigureError> {
     check(figure)?;
-    let bytes = npz::to_npz(figure).map_err(|source| FigureError::Write { path: path.into(), source })?;
+    let bytes = npz::to_npz(figure).map_err(|reason| FigureError::Write { path: path.into(), reason })?;
     write_atomic(path, &bytes)
 }
 
@@ -70,16 +70,16 @@ pub fn write_npz(figure: &Figure, path: &Path) -> Result<(), FigureError> {
 /// # Errors
 /// When the file cannot be read, holds no figure, or holds one that does not pass [`check`].
 pub fn read_json(path: &Path) -> Result<Figure, FigureError> {
-    let text = fs::read(path).map_err(|source| FigureError::Read { path: path.into(), source })?;
+    let text = fs::read(path).map_err(|reason| FigureError::Read { path: path.into(), reason })?;
     let figure =
-        serde_json::from_slice(&text).map_err(|source| FigureError::Json { path: path.into(), source })?;
+        serde_json::from_slice(&text).map_err(|reason| FigureError::Json { path: path.into(), reason })?;
     check(&figure)?;
     Ok(figure)
 }
 
 fn to_json(figure: &Figure) -> Result<Vec<u8>, FigureError> {
     let mut json = serde_json::to_vec(figure)
-        .map_err(|source| FigureError::Encode { what: format!("figure {:?}", figure.id), source })?;
+        .map_err(|reason| FigureError::Encode { what: format!("figure {:?}", figure.id), reason })?;
     json.push(b'\n');
     Ok(json)
 }
@@ -105,5 +105,5 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), FigureError> {
         file.persist(path).map_err(|e| e.error)?;
         Ok(())
     };
-    attempt().map_err(|source| FigureError::Write { path: path.into(), source })
+    attempt().map_err(|reason| FigureError::Write { path: path.into(), reason })
 }

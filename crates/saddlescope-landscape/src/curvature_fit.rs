@@ -12,6 +12,7 @@ use crate::risk::{Risk, RiskError, check_theta};
 use crate::{Axis, AxisError, random};
 pub use polynomials::LineFit;
 use polynomials::QuadraticFit;
+use saddlescope_figure::floats;
 use saddlescope_krylov::Estimate;
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
@@ -68,8 +69,10 @@ pub struct CurvatureFit {
     /// tr H as the mean curvature of the parabolas, with its standard error over lines.
     pub trace: Estimate,
     /// Curvature of each line's parabola.
+    #[serde(with = "floats")]
     pub per_probe: Vec<f64>,
     /// Standard error of each line's curvature from the residuals of its fit; NaN with three points.
+    #[serde(with = "floats")]
     pub fit_errors: Vec<f64>,
     /// α of the evaluations.
     pub axis: Axis,
@@ -80,6 +83,7 @@ pub struct CurvatureFit {
     /// Evaluations that the choice of the interval took.
     pub interval_evaluations: usize,
     /// The share of what is not quadratic above which a warning is given.
+    #[serde(with = "floats::scalar")]
     pub tolerance: f64,
     /// What the loss holds beside parabolas on this interval.
     pub content: FitContent,
@@ -92,10 +96,13 @@ pub struct CurvatureFit {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct FitContent {
     /// Cubic part. On an interval symmetric about 0 it does not change the curvature.
+    #[serde(with = "floats::scalar")]
     pub cubic: f64,
     /// Quartic part. It biases the curvature.
+    #[serde(with = "floats::scalar")]
     pub quartic: f64,
     /// Everything that is not quadratic, cubic and quartic parts included.
+    #[serde(with = "floats::scalar")]
     pub residual: f64,
 }
 

@@ -3,6 +3,7 @@
 use crate::evaluation::{RowError, Threading, measure_row};
 use crate::risk::Risk;
 use crate::{Axis, Plane};
+use saddlescope_figure::floats;
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
 
@@ -16,8 +17,10 @@ pub struct Surface {
     /// β, along the plane's second direction: the columns.
     pub b: Axis,
     /// Row-major losses: the one at (αᵢ, βⱼ) is `loss[i * b.count() + j]`.
+    #[serde(with = "floats")]
     pub loss: Vec<f64>,
     /// Accuracies in the same order, when the measure gives them.
+    #[serde(default, with = "floats::optional", skip_serializing_if = "Option::is_none")]
     pub accuracy: Option<Vec<f64>>,
 }
 

@@ -325,10 +325,10 @@ impl Graph {
         }
         for node in &self.nodes {
             let inputs: Vec<&[usize]> = node.inputs.iter().map(|v| shapes[v.0].as_slice()).collect();
-            let shape = node.op.infer(&inputs).map_err(|source| GraphError::Shape {
+            let shape = node.op.infer(&inputs).map_err(|reason| GraphError::Shape {
                 node: node.name.clone(),
                 inputs: inputs.iter().map(|s| s.to_vec()).collect(),
-                source,
+                reason,
             })?;
             shapes[node.output.0] = shape;
         }
@@ -341,14 +341,14 @@ impl Graph {
 #[non_exhaustive]
 pub enum GraphError {
     /// An operation refuses the shapes of its inputs.
-    #[error("node `{node}` with inputs of shapes {inputs:?}: {source}")]
+    #[error("node `{node}` with inputs of shapes {inputs:?}: {reason}")]
     Shape {
         /// Name of the node.
         node: String,
         /// Shapes of its inputs.
         inputs: Vec<Vec<usize>>,
         /// What the operation says.
-        source: ShapeError,
+        reason: ShapeError,
     },
     /// The output is not of the form the loss or the caller needs.
     #[error("the output of the network has shape {found:?}; expected {expected}")]

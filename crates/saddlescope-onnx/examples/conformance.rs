@@ -155,7 +155,8 @@ fn try_case(case: &Path, through_engine: &Cell<usize>) -> Result<Outcome, Box<dy
                 let why = format!("output `{}`: {why}", declared.name);
                 // Bfloat16 keeps 8 bits and float16 11: two units in the last place are 2⁻⁶ and 2⁻⁹ of the number.
                 // Where 32-bit numbers cancel, units of the largest number of the output remain.
-                let largest = wanted.as_floats().map_or(0.0, |v| v.iter().fold(0.0, |m: f64, x| m.max(x.abs())));
+                let largest =
+                    wanted.as_floats().map_or(0.0, |v| v.iter().fold(0.0, |m: f64, x| m.max(x.abs())));
                 let (units, atol) = match wanted.element() {
                     ElementType::Bf16 => (2f64.powi(-6), atol),
                     ElementType::F16 => (2f64.powi(-9), atol),

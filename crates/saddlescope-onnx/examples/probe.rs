@@ -60,7 +60,8 @@ fn compare(model: &str, data: &str) -> Result<(), Box<dyn Error>> {
     let data = data.select(0..reference.samples.min(data.samples()))?;
     let objective = model.network_for(loss).objective(loss, &model.prepare(&data)?)?;
     let v = Reference::direction(&model.network);
-    let ([loss_value, gradient_norm, quadratic, product_norm], _) = measure::<f64>(objective, &model.theta, &v)?;
+    let ([loss_value, gradient_norm, quadratic, product_norm], _) =
+        measure::<f64>(objective, &model.theta, &v)?;
     let found = Measured { loss: loss_value, gradient_norm, quadratic, product_norm };
     let off = |a: f64, b: f64, scale: f64| ((a - b) / scale).abs();
     println!(

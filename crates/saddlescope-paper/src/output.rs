@@ -18,7 +18,7 @@ impl PaperOutput {
     /// # Errors
     /// The folder cannot be made or written to.
     pub fn create(dir: &Path) -> Result<Self, FigureError> {
-        let failed = |source| FigureError::Write { path: dir.to_owned(), source };
+        let failed = |reason| FigureError::Write { path: dir.to_owned(), reason };
         fs::create_dir_all(dir).map_err(failed)?;
         tempfile::Builder::new().prefix(".partial-").tempfile_in(dir).map_err(failed)?;
         Ok(Self { dir: dir.to_owned() })
@@ -39,7 +39,7 @@ impl PaperOutput {
     pub fn table(&self, table: &NumberTable) -> Result<[PathBuf; 2], FigureError> {
         let [markdown, json] = ["numbers.md", "numbers.json"].map(|name| self.dir.join(name));
         let mut text = serde_json::to_vec_pretty(table)
-            .map_err(|source| FigureError::Encode { what: "the table of numbers".into(), source })?;
+            .map_err(|reason| FigureError::Encode { what: "the table of numbers".into(), reason })?;
         text.push(b'\n');
         write_atomic(&markdown, table.to_markdown().as_bytes())?;
         write_atomic(&json, &text)?;

@@ -31,7 +31,7 @@ pub fn run(a: Arguments) -> Result<(), Failure> {
     print_verdict(results)?;
     print_eigenpairs(results)?;
     if let Some(eigen) = &results.eigen {
-        terminal::print(format!("\n  {} products; the solve {}", eigen.products, eigen.message))?;
+        terminal::print(format!("\n  {} products; how the solve ended: {}", eigen.products, eigen.message))?;
         if let Some(condition) = &eigen.condition_b1 {
             terminal::print(format!("  condition (B.1): {condition}"))?;
         }

@@ -54,7 +54,7 @@ pub fn results(dir: &Path) -> serde_json::Value {
     serde_json::from_slice(&std::fs::read(dir.join("results.json")).unwrap()).unwrap()
 }
 
-/// Every file of a run but its work folder, by relative name. In `results.json` the three lines with measured seconds
+/// Every file of a run but its kept stages (they record the seconds that they took), by relative name. In `results.json` the three lines with measured seconds
 /// are left out: they are the only content that may differ between two runs of the same command.
 pub fn contents(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
@@ -64,7 +64,7 @@ pub fn contents(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
             let path = entry.unwrap().path();
             let name = path.strip_prefix(dir).unwrap().to_path_buf();
             if path.is_dir() {
-                if name != Path::new("work") {
+                if name != Path::new("kept") {
                     folders.push(path);
                 }
                 continue;
@@ -93,4 +93,18 @@ pub fn assert_same(a: &Path, b: &Path) {
     let different: Vec<_> =
         a.iter().filter(|(name, bytes)| b[*name] != **bytes).map(|(name, _)| name).collect();
     assert!(different.is_empty(), "these files differ: {different:?}");
+}
+
+/// The files in `kept/` whose names begin and end like this.
+pub fn kept(dir: &Path, beginning: &str, ending: &str) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(dir.join("kept")) else { return Vec::new() };
+    let mut found: Vec<PathBuf> = entries
+        .filter_map(|e| e.ok().map(|e| e.path()))
+        .filter(|p| {
+            let name = p.file_name().unwrap().to_string_lossy().into_owned();
+            name.starts_with(beginning) && name.ends_with(ending)
+        })
+        .collect();
+    found.sort();
+    found
 }

@@ -11,14 +11,14 @@ const SHOWN: usize = 8;
 #[non_exhaustive]
 pub enum WeightsError {
     /// The operating system refused a read or write.
-    #[error("{file}: {action}: {source}")]
+    #[error("{file}: {action}: {reason}")]
     Io {
         /// The file.
         file: String,
         /// What was attempted.
         action: &'static str,
         /// The system's reason.
-        source: io::Error,
+        reason: io::Error,
     },
     /// The file is not valid safetensors.
     #[error("{file}: not a valid safetensors file: {reason}")]

@@ -22,14 +22,15 @@ struct Index {
 /// Reads all files that an index names; every tensor must be where the index says, and none elsewhere.
 pub(super) fn read(path: &Path) -> Result<TensorMap, WeightsError> {
     let file = path.display().to_string();
-    let io = |source| WeightsError::Io { file: file.clone(), action: "cannot read", source };
+    let io = |reason| WeightsError::Io { file: file.clone(), action: "cannot read", reason };
     let wrong = |reason: String| WeightsError::Format { file: file.clone(), reason };
     let len = std::fs::metadata(path).map_err(io)?.len();
     if len > MAX_INDEX_BYTES {
         return Err(wrong(format!("an index of {len} bytes; at most {MAX_INDEX_BYTES} are read")));
     }
     let bytes = std::fs::read(path).map_err(io)?;
-    let index: Index = serde_json::from_slice(&bytes).map_err(|e| wrong(format!("it is no index of weights: {e}")))?;
+    let index: Index =
+        serde_json::from_slice(&bytes).map_err(|e| wrong(format!("it is no index of weights: {e}")))?;
     let folder = path.parent().unwrap_or(Path::new(""));
     let mut all = TensorMap::new();
     for name in index.weight_map.values().collect::<BTreeSet<_>>() {
@@ -40,7 +41,9 @@ pub(super) fn read(path: &Path) -> Result<TensorMap, WeightsError> {
         let part = TensorMap::read(&folder.join(name))?;
         for (tensor, stored) in part.iter() {
             if index.weight_map.get(tensor) != Some(name) {
-                return Err(wrong(format!("{name:?} has a tensor {tensor:?} that the index does not name there")));
+                return Err(wrong(format!(
+                    "{name:?} has a tensor {tensor:?} that the index does not name there"
+                )));
             }
             all.insert(tensor.to_string(), stored.shape.clone(), stored.data.clone())?;
         }
@@ -101,7 +104,9 @@ mod tests {
 
     #[test]
     fn a_name_that_stands_twice_is_an_error() {
-        let entry = |from: usize| format!(r#""w":{{"dtype":"F32","shape":[1],"data_offsets":[{from},{}]}}"#, from + 4);
+        let entry = |from: usize| {
+            format!(r#""w":{{"dtype":"F32","shape":[1],"data_offsets":[{from},{}]}}"#, from + 4)
+        };
         let twice = file_with_header(&format!("{{{},{}}}", entry(0), entry(0)), 4);
         assert_eq!(repeated_key(&twice).as_deref(), Some("w"));
         assert!(TensorMap::parse(&twice).unwrap_err().to_string().contains("two tensors are called"));

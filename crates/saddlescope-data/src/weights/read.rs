@@ -23,7 +23,7 @@ impl TensorMap {
         if file.ends_with(".index.json") {
             return super::index::read(path);
         }
-        let io = |source| WeightsError::Io { file: file.clone(), action: "cannot read", source };
+        let io = |reason| WeightsError::Io { file: file.clone(), action: "cannot read", reason };
         // A device or pipe might never end.
         if !std::fs::metadata(path).map_err(io)?.is_file() {
             return Err(WeightsError::Format { file, reason: "it is no regular file".into() });

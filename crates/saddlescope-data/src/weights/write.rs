@@ -17,10 +17,10 @@ impl TensorMap {
     /// A file that cannot be written; a header the format does not allow.
     pub fn write(&self, path: &Path) -> Result<(), WeightsError> {
         let header = self.header()?;
-        write_atomically(path, |file| self.write_parts(&header, file)).map_err(|source| WeightsError::Io {
+        write_atomically(path, |file| self.write_parts(&header, file)).map_err(|reason| WeightsError::Io {
             file: path.display().to_string(),
             action: "cannot write",
-            source,
+            reason,
         })
     }
 

@@ -49,7 +49,7 @@ const CHECKSUM: usize = 32;
 pub enum SnapshotError {
     /// Reading or writing failed.
     #[error("snapshot: {0}")]
-    Io(#[from] io::Error),
+    Io(io::Error),
     /// Not a snapshot, or one of another version.
     #[error("not a snapshot of this version of the solver: it starts with {found:02x?}")]
     Magic {
@@ -62,6 +62,12 @@ pub enum SnapshotError {
         /// Where reading stopped.
         offset: usize,
     },
+}
+
+impl From<io::Error> for SnapshotError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
 }
 
 /// Writes the state of a solve to a log, each time only what is new.

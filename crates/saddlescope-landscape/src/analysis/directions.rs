@@ -114,7 +114,7 @@ impl GivenDirection {
 /// If there is none or it is damaged.
 pub fn read_results(folder: &Path) -> Result<Results, FolderError> {
     let path = folder.join("results.json");
-    let bytes = std::fs::read(&path).map_err(|source| FolderError::Io { path: path.clone(), source })?;
+    let bytes = std::fs::read(&path).map_err(|reason| FolderError::Io { path: path.clone(), reason })?;
     serde_json::from_slice(&bytes).map_err(|e| FolderError::Damaged { path, problem: e.to_string() })
 }
 

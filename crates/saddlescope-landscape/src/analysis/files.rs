@@ -153,7 +153,7 @@ fn arrays(analysis: &Analysis, probes: Option<&Probes>) -> Vec<(String, Vec<Name
 }
 
 fn make(dir: &std::path::Path) -> Result<(), FolderError> {
-    std::fs::create_dir_all(dir).map_err(|source| FolderError::Io { path: dir.into(), source })
+    std::fs::create_dir_all(dir).map_err(|reason| FolderError::Io { path: dir.into(), reason })
 }
 
 /// Writes arrays and meshes.
@@ -166,7 +166,7 @@ pub fn save(analysis: &Analysis, probes: Option<&Probes>, folder: &Folder) -> Re
     for (name, content) in arrays(analysis, probes) {
         let path = dir.join(format!("{name}.npz"));
         let bytes =
-            arrays_to_npz(&content).map_err(|source| FolderError::Io { path: path.clone(), source })?;
+            arrays_to_npz(&content).map_err(|reason| FolderError::Io { path: path.clone(), reason })?;
         write_atomic(&path, &bytes)?;
     }
     if analysis.surfaces.is_empty() {

@@ -179,6 +179,7 @@ pub struct Cut {
     #[serde(with = "floats::scalar")]
     pub slope: f64,
     /// Coordinates.
+    #[serde(with = "floats")]
     pub alpha: Vec<f64>,
     /// Loss on the samples of the analysis.
     #[serde(with = "floats")]

@@ -44,7 +44,7 @@ impl<'a> Journal<'a> {
             .create(true)
             .truncate(false)
             .open(path)
-            .map_err(|source| FolderError::Io { path: path.into(), source })?;
+            .map_err(|reason| FolderError::Io { path: path.into(), reason })?;
         Ok(Self {
             inner,
             state: Mutex::new(State { file, replaying: true, failure: None }),
@@ -59,7 +59,7 @@ impl<'a> Journal<'a> {
     pub fn finish(self) -> Result<(), FolderError> {
         let state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
         match state.failure {
-            Some(source) => Err(FolderError::Io { path: self.path, source }),
+            Some(reason) => Err(FolderError::Io { path: self.path, reason }),
             None => Ok(()),
         }
     }

@@ -260,7 +260,7 @@ pub fn report(results: &Results, figures: Vec<Figure>) -> Report {
     if let Some(eigen) = &results.eigen {
         numbers = Section::new("Certified curvature")
             .paragraph(format!(
-                "{} operator products; the solve {}. A residual r certifies an eigenvalue within r of λ. The standard error \
+                "{} operator products; how the solve ended: {}. A residual r certifies an eigenvalue within r of λ. The standard error \
                  over the data says how much λ would change with other samples from the same source.",
                 results.matvecs, eigen.message
             ))

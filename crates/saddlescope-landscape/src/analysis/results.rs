@@ -30,6 +30,7 @@ pub struct EigenpairResult {
     pub interval: [f64; 2],
     /// Standard error of λ over the data: what other samples from the same source would change, from the Rayleigh
     /// quotients vᵀH_b v of chunks of samples; `None` where it is not known (fewer than two chunks).
+    #[serde(default, with = "floats::known")]
     pub std_error: Option<f64>,
     /// Whether the residual is within the tolerance asked for.
     pub converged: bool,
@@ -87,6 +88,7 @@ pub struct Criticality {
     #[serde(with = "floats::pair")]
     pub newton_changes: [f64; 2],
     /// Distance to the smallest loss found along the eigenvector of λ_min, if it was looked for.
+    #[serde(default, with = "floats::known")]
     pub escape_distance: Option<f64>,
     /// Largest change with which the point counts as critical: 1e-4 of the loss.
     #[serde(with = "floats::scalar")]
@@ -227,8 +229,10 @@ pub struct PartEigenvalue {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MinimumResult {
     /// First coordinate.
+    #[serde(with = "floats::scalar")]
     pub alpha: f64,
     /// Second coordinate.
+    #[serde(with = "floats::scalar")]
     pub beta: f64,
     /// Loss there.
     #[serde(with = "floats::scalar")]
@@ -249,6 +253,7 @@ pub struct CutResult {
     #[serde(with = "floats::scalar")]
     pub slope: f64,
     /// Range of its coordinate.
+    #[serde(with = "floats::pair")]
     pub range: [f64; 2],
     /// Number of points.
     pub points: usize,
@@ -289,8 +294,10 @@ pub struct EscapeResult {
     #[serde(default, with = "floats::optional_pair", skip_serializing_if = "Option::is_none")]
     pub other_loss: Option<[f64; 2]>,
     /// Accuracy before and after.
+    #[serde(default, with = "floats::optional_pair", skip_serializing_if = "Option::is_none")]
     pub accuracy: Option<[f64; 2]>,
     /// Accuracy on the other split.
+    #[serde(default, with = "floats::optional_pair", skip_serializing_if = "Option::is_none")]
     pub other_accuracy: Option<[f64; 2]>,
     /// Steps that were tried with their losses.
     #[serde(with = "floats::pairs")]
@@ -312,6 +319,7 @@ pub struct SelfCheck {
     /// Number type that it was computed in: f64 where the engine can.
     pub finite_difference_precision: String,
     /// The longest step along v at which the difference still agreed: beyond it kinks or third derivatives count.
+    #[serde(default, with = "floats::known")]
     pub smooth_step: Option<f64>,
     /// Relative difference of a product in f32 to the same product in f64; `None` if the analysis is in f64, or only in f32.
     #[serde(default, with = "floats::optional_scalar", skip_serializing_if = "Option::is_none")]
@@ -329,14 +337,17 @@ pub struct SelfCheck {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Cost {
     /// Seconds of one Hessian-vector product.
+    #[serde(with = "floats::scalar")]
     pub product_seconds: f64,
     /// Seconds of one evaluation of the loss.
+    #[serde(with = "floats::scalar")]
     pub evaluation_seconds: f64,
     /// Products expected.
     pub products: usize,
     /// Evaluations expected.
     pub evaluations: usize,
     /// Seconds expected.
+    #[serde(with = "floats::scalar")]
     pub seconds: f64,
     /// Bytes expected.
     pub bytes: usize,
@@ -355,11 +366,13 @@ pub struct Results {
     #[serde(with = "floats::scalar")]
     pub loss: f64,
     /// Share of correct answers.
+    #[serde(default, with = "floats::known")]
     pub accuracy: Option<f64>,
     /// The same on the other split.
     #[serde(default, with = "floats::optional_scalar", skip_serializing_if = "Option::is_none")]
     pub other_loss: Option<f64>,
     /// The same on the other split.
+    #[serde(default, with = "floats::known")]
     pub other_accuracy: Option<f64>,
     /// ‖∇L(θ)‖₂; `None` where no gradient is offered.
     #[serde(default, with = "floats::optional_scalar", skip_serializing_if = "Option::is_none")]

@@ -43,7 +43,7 @@ impl RowLog {
         with_accuracy: bool,
         fingerprint: u64,
     ) -> Result<(Self, FinishedRows), FolderError> {
-        let wrong = |source: io::Error| FolderError::Io { path: path.into(), source };
+        let wrong = |reason: io::Error| FolderError::Io { path: path.into(), reason };
         let mut file = OpenOptions::new().read(true).append(true).create(true).open(path).map_err(wrong)?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(wrong)?;

@@ -117,7 +117,7 @@ fn earlier_selection(folder: &Folder) -> Result<Option<Selection>, AnalysisError
         // A selection of another version of the program is of no use, and nothing is lost without it.
         Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(FolderError::Io { path, source }.into()),
+        Err(reason) => Err(FolderError::Io { path, reason }.into()),
     }
 }
 

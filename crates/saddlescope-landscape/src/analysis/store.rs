@@ -60,13 +60,12 @@ pub enum FolderError {
         dir: PathBuf,
     },
     /// Reading or making something failed.
-    #[error("{path}: {source}")]
+    #[error("{path}: {reason}")]
     Io {
         /// What was read or made.
         path: PathBuf,
         /// Why it failed.
-        #[source]
-        source: io::Error,
+        reason: io::Error,
     },
     /// A file of the folder is not what we wrote.
     #[error("{path}: {problem}; delete the file to compute it again")]
@@ -127,7 +126,7 @@ pub struct Slot {
 }
 
 fn io_error(path: &Path) -> impl FnOnce(io::Error) -> FolderError + '_ {
-    move |source| FolderError::Io { path: path.into(), source }
+    move |reason| FolderError::Io { path: path.into(), reason }
 }
 
 /// The key of dependencies: the first 16 hexadecimal digits of the SHA-256 of their canonical JSON.
@@ -164,7 +163,7 @@ impl Folder {
                 write_atomic(&path, &json)?;
                 false
             }
-            Err(source) => return Err(FolderError::Io { path, source }),
+            Err(reason) => return Err(FolderError::Io { path, reason }),
         };
         Ok(Self { dir: dir.into(), resumed, _lock: lock })
     }
@@ -185,8 +184,8 @@ impl Folder {
         for name in ["kept", "figures", "arrays", "surfaces"] {
             let path = dir.join(name);
             match fs::remove_dir_all(&path) {
-                Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                    return Err(FolderError::Io { path, source });
+                Err(reason) if reason.kind() != io::ErrorKind::NotFound => {
+                    return Err(FolderError::Io { path, reason });
                 }
                 _ => {}
             }
@@ -333,8 +332,8 @@ fn read<T: DeserializeOwned>(path: &Path) -> Result<Record<T>, FolderError> {
 
 fn remove(path: &Path) -> Result<(), FolderError> {
     match fs::remove_file(path) {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => {
-            Err(FolderError::Io { path: path.into(), source })
+        Err(reason) if reason.kind() != io::ErrorKind::NotFound => {
+            Err(FolderError::Io { path: path.into(), reason })
         }
         _ => Ok(()),
     }
@@ -348,7 +347,7 @@ fn lock(dir: &Path) -> Result<File, FolderError> {
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(FolderError::Locked { dir: dir.into() }),
-        Err(TryLockError::Error(source)) => Err(FolderError::Io { path, source }),
+        Err(TryLockError::Error(reason)) => Err(FolderError::Io { path, reason }),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Least squares on orthogonal polynomials: the quadratic part, and what it leaves.
 
+use saddlescope_figure::floats;
 use serde::{Deserialize, Serialize};
 
 /// Polynomials of degree 0 to 4, orthonormal over the points of a line.
@@ -14,16 +15,22 @@ pub(super) struct QuadraticFit {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LineFit {
     /// Curvature at the middle of the line.
+    #[serde(with = "floats::scalar")]
     pub curvature: f64,
     /// Standard error of the curvature from the residuals; NaN when the fit has no degree of freedom left.
+    #[serde(with = "floats::scalar")]
     pub std_error: f64,
     /// Σ over the points of the squared quadratic part.
+    #[serde(with = "floats::scalar")]
     pub quadratic_energy: f64,
     /// Of the cubic part.
+    #[serde(with = "floats::scalar")]
     pub cubic_energy: f64,
     /// Of the quartic part.
+    #[serde(with = "floats::scalar")]
     pub quartic_energy: f64,
     /// Of everything beyond the quadratic; 0 when it is no more than rounding.
+    #[serde(with = "floats::scalar")]
     pub residual_energy: f64,
 }
 

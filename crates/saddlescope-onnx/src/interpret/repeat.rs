@@ -11,7 +11,9 @@ const MAX_TURNS: usize = 1 << 16;
 
 /// Values of one shape along a new first axis.
 fn stacked(list: &[Value]) -> Result<Value, OpError> {
-    let first = list.first().ok_or_else(|| OpError::new("a loop without turns makes an empty output: not supported"))?;
+    let first = list
+        .first()
+        .ok_or_else(|| OpError::new("a loop without turns makes an empty output: not supported"))?;
     let mut data = Data::zeros(first.element(), 0);
     for value in list {
         if value.shape() != first.shape() {
@@ -106,7 +108,8 @@ pub(super) fn scan(
     let wrong = |e: OpError| failed(node, e);
     let body = node.graph("body").map_err(wrong)?;
     let all: Vec<Value> = inputs(node, environment)?.into_iter().flatten().collect();
-    let scanned = usize::try_from(node.int_or("num_scan_inputs", 0).map_err(wrong)?).map_err(|e| wrong(e.into()))?;
+    let scanned =
+        usize::try_from(node.int_or("num_scan_inputs", 0).map_err(wrong)?).map_err(|e| wrong(e.into()))?;
     let carried = all.len().checked_sub(scanned).filter(|&c| c <= body.outputs.len() && scanned > 0);
     let carried = carried.ok_or_else(|| wrong(OpError::new("its body does not fit its inputs")))?;
     if body.inputs.len() != all.len() {

@@ -124,9 +124,14 @@ fn masked(site: &mut Site<'_>, scores: &Symbol, mask: &Symbol) -> Result<Symbol,
         after[last] = i64::try_from(keys - width)?;
         let fill = PadMode::Constant(if truth { 0.0 } else { f64::NEG_INFINITY });
         let order = t.order.clone();
-        mask = Symbol::Engine(site.b().op(ops::Pad::new(&vec![0; have.len()], &after, fill), &[&t], order)?);
+        mask =
+            Symbol::Engine(site.b().op(ops::Pad::new(&vec![0; have.len()], &after, fill), &[&t], order)?);
     }
-    if truth { super::activation::choose(site, &mask, scores, &lowest) } else { combine(site, scores, &mask, ops::Add) }
+    if truth {
+        super::activation::choose(site, &mask, scores, &lowest)
+    } else {
+        combine(site, scores, &mask, ops::Add)
+    }
 }
 
 /// The scores with what the positions of query i and key j forbid: padding (`nonpad_kv_seqlen`), later keys (`is_causal`) and keys
@@ -134,7 +139,8 @@ fn masked(site: &mut Site<'_>, scores: &Symbol, mask: &Symbol) -> Result<Symbol,
 fn positions(site: &mut Site<'_>, scores: &Symbol, offset: usize) -> Result<Symbol, OpError> {
     let [shape, _] = scores.shapes(site.b());
     let (rows, columns) = (shape[2], shape[3]);
-    let (left, right) = (site.node.int_or("left_window_size", -1)?, site.node.int_or("right_window_size", -1)?);
+    let (left, right) =
+        (site.node.int_or("left_window_size", -1)?, site.node.int_or("right_window_size", -1)?);
     let causal = site.node.flag("is_causal", false)?;
     let lowest = site.number(f64::NEG_INFINITY, scores);
     let mut scores = scores.clone();
@@ -146,7 +152,9 @@ fn positions(site: &mut Site<'_>, scores: &Symbol, offset: usize) -> Result<Symb
         let allowed = |i: usize| {
             // How far key j lies before query i.
             let back = (i / columns + offset) as i128 - (i % columns) as i128;
-            (!causal || back >= 0) && (left < 0 || back <= i128::from(left)) && (right < 0 || -back <= i128::from(right))
+            (!causal || back >= 0)
+                && (left < 0 || back <= i128::from(left))
+                && (right < 0 || -back <= i128::from(right))
         };
         let allowed = (0..rows * columns).map(allowed).collect();
         let mask = Value::new(crate::ElementType::Bool, vec![rows, columns], Data::Bool(allowed))?;
@@ -165,7 +173,8 @@ fn positions(site: &mut Site<'_>, scores: &Symbol, offset: usize) -> Result<Symb
     let padding = combine(site, &keys, &valid, ops::Compare::Less)?;
     allow(site, padding)?;
     // Query i is key (keys − queries + i): it lies this far behind key j.
-    let apart = (0..rows * columns).map(|i| (i / columns) as f64 - rows as f64 - (i % columns) as f64).collect();
+    let apart =
+        (0..rows * columns).map(|i| (i / columns) as f64 - rows as f64 - (i % columns) as f64).collect();
     let apart = site.constant("distances", vec![1, 1, rows, columns], apart)?;
     let back = site.sum(&apart, &valid)?;
     let bound = |site: &mut Site<'_>, limit: f64, kind: ops::Compare| {
@@ -189,7 +198,8 @@ fn positions(site: &mut Site<'_>, scores: &Symbol, offset: usize) -> Result<Symb
 
 /// A row of which everything is masked has softmax NaN; the standard wants zeros.
 fn zero_where_nothing_is_allowed(site: &mut Site<'_>, weights: &Symbol) -> Result<Symbol, OpError> {
-    let windowed = ["left_window_size", "right_window_size"].iter().any(|a| site.node.attributes.contains_key(*a));
+    let windowed =
+        ["left_window_size", "right_window_size"].iter().any(|a| site.node.attributes.contains_key(*a));
     if site.optional(3).is_none() && site.optional(6).is_none() && !windowed {
         return Ok(weights.clone());
     }
@@ -239,7 +249,8 @@ pub(super) fn rotary_embedding(site: &mut Site<'_>) -> Outputs {
     }
     let (interleaved, half) = (site.node.flag("interleaved", false)?, turned / 2);
     let (a, b) = if interleaved {
-        let pick = |first: usize| (0..half).map(|i| i64::try_from(2 * i + first)).collect::<Result<Vec<_>, _>>();
+        let pick =
+            |first: usize| (0..half).map(|i| i64::try_from(2 * i + first)).collect::<Result<Vec<_>, _>>();
         (site.taken(&parts, 3, &pick(0)?)?, site.taken(&parts, 3, &pick(1)?)?)
     } else {
         (site.piece(&parts, 3, 0, half)?, site.piece(&parts, 3, half, half)?)

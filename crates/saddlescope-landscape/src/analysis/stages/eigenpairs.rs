@@ -148,7 +148,7 @@ impl Stage for EigenpairsStage {
             })
             .collect();
         if std::fs::metadata(&log).is_ok_and(|m| m.len() > KEPT_SPACE) {
-            std::fs::remove_file(&log).map_err(|source| FolderError::Io { path: log.clone(), source })?;
+            std::fs::remove_file(&log).map_err(|reason| FolderError::Io { path: log.clone(), reason })?;
         }
         let result = EigenResult {
             pairs: results,
@@ -183,7 +183,7 @@ impl Stage for EigenpairsStage {
     }
 }
 
-/// Standard error of each λ over chunks of samples: chunks are independent draws from the source of the data, and
+/// Standard error of each λ over chunks of samples: chunks are independent draws from the reason of the data, and
 /// λ ≈ Σ w_c vᵀH_c v with weights w_c = share of the samples. `None` where there are fewer than two chunks.
 fn sampling_errors(at: &At<'_, '_>, pairs: &[Eigenpair]) -> Result<Vec<Option<f64>>, AnalysisError> {
     if pairs.is_empty() || !at.env.subject.risk().offers().chunks {
@@ -266,8 +266,8 @@ impl<'w, 'a> Watch<'w, 'a> {
         }
         // A new log is written beside the old one and takes its place when it holds a whole state.
         let new = self.log.with_extension("lanczos-new");
-        let io = |path: &std::path::Path, source| {
-            AnalysisError::Folder(FolderError::Io { path: path.into(), source })
+        let io = |path: &std::path::Path, reason| {
+            AnalysisError::Folder(FolderError::Io { path: path.into(), reason })
         };
         let file = File::create(&new).map_err(|e| io(&new, e))?;
         let mut writer = SnapshotWriter::new(BufWriter::new(file));

@@ -330,8 +330,8 @@ fn evaluate(
     let (env, monitor) = (at.env, &mut *at.monitor);
     let outcome = evaluate_surface(plane, a, b, finished, Threading::Sequential, risk, &mut |row| {
         env.count_evaluations(row.loss.len());
-        if let Err(source) = log.push(row.loss, row.accuracy) {
-            failure = Some(FolderError::Io { path: path.clone(), source }.into());
+        if let Err(reason) = log.push(row.loss, row.accuracy) {
+            failure = Some(FolderError::Io { path: path.clone(), reason }.into());
             return ControlFlow::Break(());
         }
         monitor.advance(row.index as u64 + 1, "");
