@@ -1,0 +1,28 @@
+//! The compiled half of the Python package `saddlescope`.
+//!
+//! It turns Python objects into operators and risks and hands them to the Rust crates; it knows no mathematics. What users
+//! call is in `python/saddlescope`, which checks arguments and wraps results; nothing here is documented for users.
+
+mod linalg;
+mod observer;
+mod operator;
+mod options;
+mod raised;
+mod spectral_density;
+mod state;
+
+use pyo3::prelude::*;
+
+/// The compiled half of `saddlescope`.
+#[pymodule(name = "_native")]
+fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add_class::<state::State>()?;
+    module.add_class::<spectral_density::SpectralDensity>()?;
+    module.add_function(wrap_pyfunction!(linalg::eigsh, module)?)?;
+    module.add_function(wrap_pyfunction!(linalg::algorithm1, module)?)?;
+    module.add_function(wrap_pyfunction!(linalg::trace, module)?)?;
+    module.add_function(wrap_pyfunction!(linalg::density, module)?)?;
+    module.add_function(wrap_pyfunction!(linalg::check_operator, module)?)?;
+    Ok(())
+}
