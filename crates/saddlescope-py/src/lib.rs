@@ -3,10 +3,13 @@
 //! It turns Python objects into operators and risks and hands them to the Rust crates; it knows no mathematics. What users
 //! call is in `python/saddlescope`, which checks arguments and wraps results; nothing here is documented for users.
 
+mod analysis;
 mod linalg;
+mod network_risk;
 mod observer;
 mod operator;
 mod options;
+mod python_risk;
 mod raised;
 mod spectral_density;
 mod state;
@@ -24,5 +27,11 @@ fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(linalg::trace, module)?)?;
     module.add_function(wrap_pyfunction!(linalg::density, module)?)?;
     module.add_function(wrap_pyfunction!(linalg::check_operator, module)?)?;
+    module.add_class::<network_risk::NetworkRisk>()?;
+    module.add_function(wrap_pyfunction!(analysis::selections, module)?)?;
+    module.add_function(wrap_pyfunction!(analysis::analyze, module)?)?;
+    module.add_function(wrap_pyfunction!(analysis::cut, module)?)?;
+    module.add_function(wrap_pyfunction!(analysis::surface, module)?)?;
+    module.add_function(wrap_pyfunction!(analysis::random_direction, module)?)?;
     Ok(())
 }

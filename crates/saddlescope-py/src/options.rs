@@ -89,5 +89,6 @@ pub fn density(o: &Bound<'_, PyDict>) -> PyResult<DensityOptions> {
             }
         },
         seed: need(o, "seed")?.extract()?,
+        first_probe: 0,
     })
 }

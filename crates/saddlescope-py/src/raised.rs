@@ -31,6 +31,11 @@ impl Raised {
         PythonRaised
     }
 
+    /// Whether an exception was kept.
+    pub fn any(&self) -> bool {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).is_some()
+    }
+
     /// The exception that was kept, if there is one.
     pub fn take(&self) -> Option<PyErr> {
         self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
