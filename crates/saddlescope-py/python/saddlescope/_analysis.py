@@ -101,6 +101,10 @@ class Analysis:
         self.surfaces = [_surface(s) for s in found["surfaces"]]
         self.folder, self._keep = folder, keep
 
+    def __getstate__(self):
+        # A folder that is deleted with the result belongs to the process that made it.
+        return {**self.__dict__, "_keep": None}
+
     @property
     def verdict(self) -> List[str]:
         """What it means, in sentences."""
@@ -218,6 +222,10 @@ def analyze(risk, *, test=None, out=None, stages=None, largest=3, smallest=3, to
         A risk that fails its own checks. Exceptions of the model arrive unchanged; after any of them, and after Ctrl-C, the same
         call continues.
     """
+    if largest + smallest > risk.dim:
+        # No more pairs than there are: the same ones, shared between the ends.
+        smallest = min(smallest, max(risk.dim // 2, risk.dim - largest))
+        largest = min(largest, risk.dim - smallest)
     # Without any filter, filter normalisation would leave nothing of a random direction.
     keep_biases = not any(kind in _FILTERED for _, _, kind in risk.layout)
     selection = _selection((stages, seed, largest, smallest, tol, max_products, grid, keep_biases))

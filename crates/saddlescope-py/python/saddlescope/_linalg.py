@@ -228,6 +228,11 @@ class SpectralDensity:
         return Estimate(*self._native.fraction_below(float(threshold)))
 
 
+def _lead(A, work):
+    """Runs a solve; an operator spread over processes lets one of them lead."""
+    return getattr(A, "_lead", lambda work: work())(work)
+
+
 def _pair(found):
     return None if found is None else Eigenpair(*found)
 
@@ -300,10 +305,14 @@ def eigsh(A, *, largest=1, smallest=1, magnitude=None, tol=1e-4, absolute_tol=No
     path = None
     if isinstance(state, (str, os.PathLike)):
         state, path = None, os.fspath(state)
-    with solver_progress(progress) as watch:
-        found = _native.eigsh(product, n, options, state, path, watch)
-    found["pairs"] = [Eigenpair(*pair) for pair in found["pairs"]]
-    return Eigensolution(**found)
+
+    def work():
+        with solver_progress(progress) as watch:
+            found = _native.eigsh(product, n, options, state, path, watch)
+        found["pairs"] = [Eigenpair(*pair) for pair in found["pairs"]]
+        return Eigensolution(**found)
+
+    return _lead(A, work)
 
 
 def algorithm1(A, *, tol=1e-4, absolute_tol=None, max_products=1000, dim=None, block=None, basis_vectors=None, memory=None,
@@ -319,10 +328,14 @@ def algorithm1(A, *, tol=1e-4, absolute_tol=None, max_products=1000, dim=None, b
     product, n, dtype = resolve(A, dim, block)
     options = _options(n, dtype, tol=tol, absolute_tol=absolute_tol, max_products=max_products, basis_vectors=basis_vectors,
                        memory=memory, precision=precision, block_size=1, seed=seed, start=None)
-    with solver_progress(progress) as watch:
-        found = _native.algorithm1(product, n, options, watch)
-    found["first"], found["second"] = _pair(found["first"]), _pair(found["second"])
-    return DominantPairs(**found)
+
+    def work():
+        with solver_progress(progress) as watch:
+            found = _native.algorithm1(product, n, options, watch)
+        found["first"], found["second"] = _pair(found["first"]), _pair(found["second"])
+        return DominantPairs(**found)
+
+    return _lead(A, work)
 
 
 def trace(A, *, method="hutchinson", max_products=100, target_std_error=None, probes="rademacher", dim=None, block=None,
@@ -352,12 +365,16 @@ def trace(A, *, method="hutchinson", max_products=100, target_std_error=None, pr
             raise ValueError(f"given probes are for method='hutchinson', not {method!r}")
         probes = np.atleast_2d(np.ascontiguousarray(probes, dtype=np.float64))
     options = {"max_products": max_products, "target_std_error": target_std_error, "block_size": block_size, "seed": seed}
-    with solver_progress(progress) as watch:
-        found = _native.trace(product, n, method, probes, options, watch)
-    found["trace"] = Estimate(*found["trace"])
-    if found["frobenius_squared"] is not None:
-        found["frobenius_squared"] = Estimate(*found["frobenius_squared"])
-    return TraceEstimate(**found)
+
+    def work():
+        with solver_progress(progress) as watch:
+            found = _native.trace(product, n, method, probes, options, watch)
+        found["trace"] = Estimate(*found["trace"])
+        if found["frobenius_squared"] is not None:
+            found["frobenius_squared"] = Estimate(*found["frobenius_squared"])
+        return TraceEstimate(**found)
+
+    return _lead(A, work)
 
 
 def density(A, *, probes=16, steps=64, block_size=4, reorthogonalise=True, precision=None, kind="sphere", dim=None, block=None,
@@ -387,8 +404,12 @@ def density(A, *, probes=16, steps=64, block_size=4, reorthogonalise=True, preci
         precision = "f32" if n >= SINGLE_FROM else "f64"
     options = {"probes": probes, "steps": steps, "block_size": block_size, "reorthogonalise": reorthogonalise,
                "precision": precision, "kind": kind, "seed": seed}
-    with solver_progress(progress) as watch:
-        return SpectralDensity(_native.density(product, n, options, watch))
+
+    def work():
+        with solver_progress(progress) as watch:
+            return SpectralDensity(_native.density(product, n, options, watch))
+
+    return _lead(A, work)
 
 
 def check_operator(A, *, tolerance=1e-10, dim=None, block=None):

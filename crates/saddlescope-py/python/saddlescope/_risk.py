@@ -39,13 +39,15 @@ class Operator:
             raise ValueError(f"{curvature!r} is not offered; this risk offers {', '.join(risk.curvatures) or 'no products'}")
         self.curvature, self._point = curvature, risk._at(theta, 0)
         self.shape = (risk.dim, risk.dim)
+        self._lead = risk._lead
 
     def matmat(self, X):
         """A X for columns X of shape (N, k)."""
         X = np.asarray(X, dtype=np.float64)
         if X.ndim != 2 or X.shape[0] != self.shape[0]:
             raise ValueError(f"vectors of shape {X.shape}; expected ({self.shape[0]}, k)")
-        return self._point.product(self.curvature, np.ascontiguousarray(X.T))[0].T
+        block = np.ascontiguousarray(X.T)
+        return self._lead(lambda: self._point.product(self.curvature, block)[0]).T
 
     def matvec(self, x):
         """A x for one vector of shape (N,)."""
@@ -102,7 +104,8 @@ class Risk:
 
     def evaluate(self, theta=None) -> Evaluation:
         """L(θ), at this risk's own θ by default."""
-        return Evaluation(*self._evaluate(self._vector(theta)))
+        theta = self._vector(theta)
+        return self._lead(lambda: Evaluation(*self._evaluate(theta)))
 
     def loss(self, theta=None) -> float:
         """L(θ) as a number."""
@@ -112,7 +115,8 @@ class Risk:
         """∇L(θ), shape (N,)."""
         if not self.has_gradient:
             raise ValueError("this risk offers no gradient")
-        return self._gradient(self._vector(theta))[0]
+        theta = self._vector(theta)
+        return self._lead(lambda: self._gradient(theta)[0])
 
     def hessian(self, theta=None) -> Operator:
         """H = ∇∇L(θ) as an operator."""
