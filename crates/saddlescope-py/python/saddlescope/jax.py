@@ -1,0 +1,164 @@
+"""Losses of JAX as risks.
+
+The loss must be a pure function: random numbers and mutable state (dropout keys, batch statistics) belong into its closure or
+into the batch, so that they are the same in every pass.
+
+>>> import jax.numpy as jnp, saddlescope as ss
+>>> loss = lambda params, batch: jnp.mean((batch["x"] @ params["w"] - batch["y"]) ** 2)
+>>> batch = {"x": jnp.eye(2), "y": jnp.zeros(2)}
+>>> risk = ss.jax.Risk(loss, {"w": jnp.zeros(2)}, [batch])
+>>> [round(pair.value, 5) for pair in ss.eigsh(risk.hessian()).pairs]                          # (2/N) XᵀX
+[1.0, 1.0]
+"""
+
+import hashlib
+
+import numpy as np
+
+import jax
+import jax.numpy as jnp
+
+from ._risk import Risk as _Risk
+
+__all__ = ["Risk"]
+
+
+class Risk(_Risk):
+    """The mean of a JAX loss over batches, as a function of a pytree of parameters.
+
+    Products are made by ``jax.jvp`` of ``jax.grad``, compiled with ``jax.jit`` once for each shape of a batch.
+
+    Parameters
+    ----------
+    loss : callable
+        ``loss(params, batch)``, the mean over the samples of the batch.
+    params : pytree of arrays
+        The point that is analysed. Leaves that are not floating point are held fixed.
+    batches : iterable of pytrees
+        Read once for every product; a list, or an object whose iteration starts anew each time.
+    weight : callable, optional
+        What a batch counts in the mean: by default the length of the first axis of its first leaf.
+    name, split : str
+        For titles; ``split`` says what the samples are.
+
+    Raises
+    ------
+    ValueError
+        For batches that can be read only once or differ between passes, and parameters without floating-point leaves.
+    """
+
+    has_gradient = has_chunks = True
+    curvatures = ("hessian",)
+
+    def __init__(self, loss, params, batches, *, weight=None, name="jax", split="train"):
+        if iter(batches) is batches:
+            raise ValueError("batches is an iterator and can be read once only: give a list")
+        paths, self._tree = jax.tree_util.tree_flatten_with_path(params)
+        leaves = [jnp.asarray(leaf) for _, leaf in paths]
+        self._free = [i for i, leaf in enumerate(leaves) if jnp.issubdtype(leaf.dtype, jnp.floating)]
+        if not self._free:
+            raise ValueError("params has no leaf of real floating point")
+        self._leaves, self._batches, self._weight = leaves, batches, weight or _count
+        self.name, self.split, self.notes, self._loss = name, split, [], loss
+        self.layout = [(_path(paths[i][0]), list(leaves[i].shape), "other") for i in self._free]
+        self.theta = np.concatenate([np.asarray(leaves[i], dtype=np.float64).reshape(-1) for i in self._free])
+        self.precision = "f64" if all(leaves[i].dtype == jnp.float64 for i in self._free) else "f32"
+        self.repeatable = jax.default_backend() == "cpu"
+        of = lambda free, batch: loss(self._params(free), batch)
+        self._value, self._slope = jax.jit(of), jax.jit(jax.value_and_grad(of))
+        self._push = jax.jit(lambda free, v, batch: jax.jvp(lambda p: jax.grad(of)(p, batch), (free,), (v,))[1])
+        self._look()
+
+    def _look(self):
+        whole, self.samples, first = hashlib.sha256(), 0, None
+        for batch in self._batches:
+            digest = _hash(batch)
+            first = first or digest
+            whole.update(digest)
+            self.samples += self._count(batch)
+        if self.samples == 0:
+            raise ValueError("batches holds no sample")
+        if _hash(next(iter(self._batches))) != first:
+            raise ValueError("the first batch differs between two passes: turn off shuffling and random augmentation")
+        self._data_hash = whole.hexdigest()
+        value = self._value(self._split(self.theta), next(iter(self._batches)))
+        if jnp.shape(value) != ():
+            raise ValueError(f"the loss returned shape {jnp.shape(value)}; expected a number, the mean over the batch")
+
+    def identity(self):
+        loss = getattr(self._loss, "__qualname__", type(self._loss).__qualname__)
+        return {"engine": "jax", "backend": jax.default_backend(), "dtype": self.precision, "loss": loss, "data.sha256": self._data_hash}
+
+    def params(self, theta=None):
+        """The pytree of parameters of a vector θ (N,)."""
+        return self._params(self._split(self._vector(theta)))
+
+    def _params(self, free):
+        leaves = list(self._leaves)
+        for i, leaf in zip(self._free, free):
+            leaves[i] = leaf
+        return jax.tree_util.tree_unflatten(self._tree, leaves)
+
+    def _split(self, vector):
+        parts, start = [], 0
+        for i in self._free:
+            leaf = self._leaves[i]
+            parts.append(jnp.asarray(vector[start : start + leaf.size].reshape(leaf.shape), dtype=leaf.dtype))
+            start += leaf.size
+        return parts
+
+    def _join(self, parts):
+        return np.concatenate([np.asarray(part, dtype=np.float64).reshape(-1) for part in parts])
+
+    def _count(self, batch):
+        found = self._weight(batch)
+        if int(found) != found or found < 0:
+            raise ValueError(f"weight returned {found}; expected a whole number of samples")
+        return int(found)
+
+    def _mean(self, losses, weights):
+        return float(np.dot(losses, weights) / self.samples), None, list(map(float, losses)), weights
+
+    def _evaluate(self, theta):
+        free, losses, weights = self._split(theta), [], []
+        for batch in self._batches:
+            losses.append(float(self._value(free, batch)))
+            weights.append(self._count(batch))
+        return self._mean(losses, weights)
+
+    def _gradient(self, theta):
+        free, losses, weights, total = self._split(theta), [], [], np.zeros(self.dim)
+        for batch in self._batches:
+            loss, slope = self._slope(free, batch)
+            losses.append(float(loss))
+            weights.append(self._count(batch))
+            total += weights[-1] * self._join(slope)
+        return total / self.samples, self._mean(losses, weights)
+
+    def _product(self, theta, curvature, block):
+        free, vectors = self._split(theta), [self._split(v) for v in block]
+        images, columns, weights = np.zeros(block.shape), [], []
+        for batch in self._batches:
+            weights.append(self._count(batch))
+            parts = np.stack([self._join(self._push(free, v, batch)) for v in vectors])
+            images += weights[-1] * parts
+            columns.append(np.einsum("kn,kn->k", parts, block))
+        return images / self.samples, np.ascontiguousarray(np.stack(columns, axis=1)), weights
+
+
+def _count(batch):
+    leaves = jax.tree_util.tree_leaves(batch)
+    return int(np.shape(leaves[0])[0]) if leaves and np.ndim(leaves[0]) else 1
+
+
+def _path(keys):
+    return jax.tree_util.keystr(keys, simple=True, separator=".") if keys else "theta"
+
+
+def _hash(batch):
+    h = hashlib.sha256()
+    for leaf in jax.tree_util.tree_leaves(batch):
+        array = np.ascontiguousarray(leaf)
+        h.update(f"{array.shape}{array.dtype}".encode())
+        h.update(array.tobytes())
+    return h.digest()

@@ -1,0 +1,546 @@
+"""A model of PyTorch with its loss and data as a risk."""
+
+import copy
+import hashlib
+import time
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import nn
+from torch.func import functional_call, vmap
+
+from .._risk import Risk as _Risk
+from . import _products as products
+from ._data import Batches, convert, part, size, tensors
+from ._group import Group
+from ._parameters import Vector, layout, select
+from ._setting import check_mode, exact, has_recurrence, unwrap
+
+_ORDERS = {"reverse": products.reverse_over_reverse, "forward": products.forward_over_reverse}
+
+
+class _WithLoss(nn.Module):
+    """A model whose loss is computed by the caller's function of model and batch."""
+
+    def __init__(self, model, loss):
+        super().__init__()
+        self.model, self.loss = model, loss
+
+    def forward(self, batch):
+        return self.loss(self.model, batch)
+
+
+class Risk(_Risk):
+    """The mean loss of a ``torch.nn.Module`` over data, as a function of its parameters.
+
+    The model is never changed: every evaluation passes its parameters to ``torch.func.functional_call``.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        In the mode that is to be analysed, which is mostly ``model.eval()``.
+    loss : callable
+        For batches that are tuples: ``loss(model(*inputs), target)``, the last entry being the target. For batches that are
+        dicts: ``loss(model, batch)``. Either must return the mean over the samples (or over whatever ``weight`` counts).
+    data : DataLoader, iterable of batches, or tensors
+        Tuples or dicts of tensors are cut into batches. One pass is made for every product; nothing is kept.
+    params : None, str, iterable of str, or callable, optional
+        Which parameters are analysed: names and patterns with ``*``, or a predicate of (name, parameter). By default all that
+        require gradients. The others are held fixed.
+    batch_size : int, optional
+        At most so many samples at a time on the device. A batch that does not fit is halved until it does.
+    device, dtype : optional
+        Where and in which number type to compute; the model's own by default (float32 for half-precision models).
+    group : torch.distributed process group, optional
+        Every process of the group has its shard of the data and makes the same calls; the first one solves, and all return the same.
+    weight : callable, optional
+        What a batch counts in the mean, from the batch to an int: its number of samples by default. For HuggingFace's losses
+        over tokens: :func:`saddlescope.torch.token_weight`.
+    order : {"auto", "reverse", "forward"}
+        How products with the Hessian are made: reverse over reverse, or forward over reverse; by default the one that was
+        faster in a trial (``notes`` says which).
+    coupled : bool, optional
+        Whether the loss of a batch is no mean over its samples (contrastive losses; batch norm in training mode, which is
+        noticed). Batches are then not split, and the risk is the weighted mean of the batches' losses.
+    name, split : str
+        For titles; ``split`` says what the samples are, for example "train".
+
+    Raises
+    ------
+    ValueError
+        For models that draw random numbers, data that differ between passes, and losses that are no mean.
+
+    Examples
+    --------
+    >>> import torch, saddlescope as ss
+    >>> model = torch.nn.Linear(2, 1, bias=False).double()
+    >>> x, y = torch.eye(2).double(), torch.zeros(2, 1).double()
+    >>> risk = ss.torch.Risk(model, torch.nn.functional.mse_loss, (x, y))
+    >>> [round(pair.value, 9) for pair in ss.eigsh(risk.hessian()).pairs]                # (2/N) XᵀX
+    [1.0, 1.0]
+    """
+
+    has_gradient = True
+    has_chunks = True
+
+    def __init__(self, model, loss, data, *, params=None, batch_size=None, device=None, dtype=None, group=None, weight=None,
+                 order="auto", coupled=None, name=None, split="train"):
+        if order not in ("auto", *_ORDERS):
+            raise ValueError(f"order {order!r}; expected auto, reverse or forward")
+        self.notes, self.split = [], split
+        model = unwrap(model, self.notes)
+        self.name = name or type(model).__name__
+        coupled_norm = check_mode(model)
+        chosen = select(model, params)
+        self.theta = self._flat(chosen)
+        first = next(iter(chosen.values()))
+        self.device = torch.device(device) if device is not None else first.device
+        self.dtype = dtype or (first.dtype if first.dtype in (torch.float32, torch.float64) else torch.float32)
+        if self.dtype not in (torch.float32, torch.float64):
+            raise ValueError(f"dtype {dtype}; expected torch.float32 or torch.float64")
+        if any(p.dtype != self.dtype or p.device != self.device for p in model.state_dict().values() if p.is_floating_point()):
+            model = copy.deepcopy(model).to(self.device, self.dtype)
+            chosen = {name: p for name, p in model.named_parameters() if name in chosen}
+        self.precision = "f32" if self.dtype == torch.float32 else "f64"
+        self.repeatable = self.device.type == "cpu"
+        self.model, self.loss_function, self._weight, self._order = model, loss, weight, order
+        self._vector_of, self.layout = Vector(chosen), layout(model, chosen)
+        self._recurrent = has_recurrence(model)
+        self._buffers = dict(model.named_buffers()) if coupled_norm else {}
+        self._sum_dtype = torch.float32 if self.device.type == "mps" else torch.float64
+        self._batches, self._micro = Batches(data, batch_size), batch_size
+        self.notes += self._batches.notes
+        self._data_hash, batch = self._batches.look()
+        self._group = Group(group) if group is not None else None
+        if batch is None:
+            raise ValueError("the data hold no batch")
+        self._whole = isinstance(batch, Mapping) or not isinstance(batch, (tuple, list)) or len(batch) < 2
+        self._with_loss = _WithLoss(model, loss) if self._whole else None
+        if self._whole and weight is None and _padded(batch):
+            raise ValueError(
+                "the labels hold -100, so batches count different numbers of tokens: give weight=saddlescope.torch.token_weight "
+                "(or another function from a batch to what it counts)"
+            )
+        self.coupled = bool(coupled_norm if coupled is None else coupled)
+        if coupled_norm:
+            self.notes.append("Batch norm is in training mode: every batch is normalised by itself and is not split.")
+        self._local = sum(self._weigh(b) for b in self._batches)
+        self.samples = self._local
+        if self._group:
+            shards = self._group.all_gather((self._local, self._data_hash))
+            self.samples = sum(count for count, _ in shards)
+            self._data_hash = hashlib.sha256("".join(digest for _, digest in shards).encode()).hexdigest()
+        if self.samples == 0:
+            raise ValueError("the weights of all batches are zero")
+        self.fingerprint = self._rest_hash()
+        self._try(batch)
+
+    # What a user may ask for besides.
+
+    def state_dict(self, theta=None):
+        """A new state dict of the model with the parameters of a vector θ (N,), in their own types and places."""
+        moved = dict(zip(self._vector_of.names, self._vector_of.split(torch.from_numpy(np.array(self._vector(theta))))))
+        state = {}
+        by_storage = {id(p): moved[name] for name, p in self.model.named_parameters() if name in moved}
+        for name, value in self.model.state_dict(keep_vars=True).items():
+            new = by_storage.get(id(value))
+            state[name] = value.detach().clone() if new is None else new.to(value.device, value.dtype).clone()
+        return state
+
+    def identity(self):
+        loss = self.loss_function
+        words = repr(loss) if isinstance(loss, nn.Module) else getattr(loss, "__qualname__", type(loss).__qualname__)
+        code = getattr(loss, "__code__", None)
+        if code is not None:
+            words += ":" + hashlib.sha256(code.co_code + repr(code.co_names).encode()).hexdigest()[:12]
+        return {
+            "engine": "torch", "device": self.device.type, "dtype": str(self.dtype).rpartition(".")[2], "loss": words,
+            "data.sha256": self._data_hash, "coupled": self.coupled,
+        }
+
+    # One batch.
+
+    def _params(self, theta):
+        flat = torch.from_numpy(np.array(theta)).to(self.device, self.dtype)
+        return self._vector_of.split(flat)
+
+    def _place(self, batch):
+        cast = lambda t: t.to(self.device, self.dtype if t.is_floating_point() else None, non_blocking=True)
+        return convert(batch, cast)
+
+    def _state(self, params, prefix=""):
+        state = {prefix + name: p for name, p in zip(self._vector_of.names, params)}
+        # Running statistics would be written to: every call gets its own copy.
+        state.update({prefix + name: b.clone() for name, b in self._buffers.items()})
+        return state
+
+    def _outputs(self, params, batch):
+        return functional_call(self.model, self._state(params), tuple(batch[:-1]))
+
+    def _loss(self, params, batch):
+        if self._whole:
+            return self._scalar(functional_call(self._with_loss, self._state(params, "model."), (batch,)))
+        return self._scalar(self.loss_function(self._outputs(params, batch), batch[-1]))
+
+    @staticmethod
+    def _scalar(value):
+        if not isinstance(value, torch.Tensor) or value.numel() != 1:
+            found = tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
+            raise ValueError(f"the loss returned {found}; expected a tensor with one number, the mean over the samples")
+        return value.reshape(())
+
+    def _sample_losses(self, params, batch):
+        def one(sample):
+            return self._loss(params, convert(sample, lambda t: t.unsqueeze(0)))
+
+        return vmap(one, in_dims=(type(batch)(0 for _ in batch),))(batch)
+
+    def _weigh(self, batch):
+        if self._weight is None:
+            return size(batch)
+        found = self._weight(batch)
+        if int(found) != found or found < 0:
+            raise ValueError(f"weight returned {found}; expected a whole number of samples or tokens")
+        return int(found)
+
+    # All batches.
+
+    def _over(self, work):
+        """(batch number, weight, result) for every part of every batch; parts are halved when memory runs out."""
+        for index, batch in enumerate(self._batches):
+            start, count = 0, size(batch)
+            while start < count:
+                step = count if self.coupled else min(self._micro or count, count - start)
+                piece = batch if step == count else part(batch, start, start + step)
+                weight = self._weigh(piece)
+                if weight == 0:
+                    start += step
+                    continue
+                try:
+                    with exact(self.device, self._recurrent):
+                        found = work(self._place(piece), index, start)
+                except RuntimeError as error:
+                    if not _out_of_memory(error) or self.coupled or step == 1:
+                        raise
+                    self._micro = step // 2
+                    self.notes.append(f"Memory ran out with {step} samples at a time; {self._micro} are used from now on.")
+                    if self.device.type == "cuda":
+                        torch.cuda.empty_cache()
+                    continue
+                yield index, weight, found
+                start += step
+
+    def _gathered(self, command, *arguments):
+        """The parts of all processes, in the order of their ranks."""
+        if self._group is None:
+            return [getattr(self, command)(*arguments)]
+        return self._group.call(self, command, arguments)
+
+    def _local_evaluation(self, theta):
+        params, chunks = self._params(theta), _Chunks()
+
+        def work(batch, index, start):
+            with torch.no_grad():
+                if not self.has_accuracy:
+                    return float(self._loss(params, batch)), 0, 0
+                outputs = self._outputs(params, batch)
+                right = int((outputs.argmax(1) == batch[-1]).sum())
+                return float(self._scalar(self.loss_function(outputs, batch[-1]))), right, len(batch[-1])
+
+        for index, weight, (loss, right, counted) in self._over(work):
+            chunks.add(index, weight, loss, right, counted)
+        return chunks
+
+    def _evaluate(self, theta):
+        return _Chunks.joined(self._gathered("_local_evaluation", theta)).evaluation(self.has_accuracy)
+
+    def _local_gradient(self, theta):
+        params, chunks = self._params(theta), _Chunks()
+        total = torch.zeros(self.dim, dtype=self._sum_dtype, device=self.device)
+
+        def work(batch, index, start):
+            leaves = [p.detach().requires_grad_() for p in params]
+            loss = self._loss(leaves, batch)
+            parts = torch.autograd.grad(loss, leaves, allow_unused=True, materialize_grads=True)
+            return float(loss.detach()), self._vector_of.join(parts)
+
+        for index, weight, (loss, gradient) in self._over(work):
+            chunks.add(index, weight, loss, 0, 0)
+            total.add_(gradient, alpha=weight)
+        return total.to("cpu", torch.float64).numpy(), chunks
+
+    def _gradient(self, theta):
+        parts = self._gathered("_local_gradient", theta)
+        gradient = sum(part[0] for part in parts) / self.samples
+        found = _Chunks.joined([part[1] for part in parts]).evaluation(False)
+        if self.has_accuracy:
+            # Counting needs the outputs, which the gradient does not keep.
+            found = (found[0], self._evaluate(theta)[1], *found[2:])
+        return gradient, found
+
+    def _local_product(self, theta, curvature, block):
+        params = self._params(theta)
+        vectors = torch.from_numpy(block).to(self.device, self.dtype)
+        total = torch.zeros(vectors.shape, dtype=self._sum_dtype, device=self.device)
+        quotients, weights = {}, {}
+
+        def work(batch, index, start):
+            images = self._batch_product(curvature, params, batch, vectors).detach()
+            if not bool(torch.isfinite(images).all()):
+                self._name_sample(params, batch, index, start)
+            return images
+
+        for index, weight, images in self._over(work):
+            total.add_(images, alpha=weight)
+            along = torch.einsum("kn,kn->k", images.to(self._sum_dtype), vectors.to(self._sum_dtype)).cpu().double().numpy()
+            quotients[index] = quotients.get(index, 0) + weight * along
+            weights[index] = weights.get(index, 0) + weight
+        places = sorted(weights)
+        columns = [quotients[i] / weights[i] for i in places]
+        return total.to("cpu", torch.float64).numpy(), columns, [weights[i] for i in places]
+
+    def _product(self, theta, curvature, block):
+        parts = self._gathered("_local_product", theta, curvature, block)
+        images = parts[0][0] if len(parts) == 1 else sum(part[0] for part in parts)
+        images /= self.samples
+        columns = [column for part in parts for column in part[1]]
+        return images, np.ascontiguousarray(np.stack(columns, axis=1)), [w for part in parts for w in part[2]]
+
+    def _batch_product(self, curvature, params, batch, vectors):
+        loss = lambda p: self._loss(p, batch)
+        if curvature == "hessian":
+            return _ORDERS[self._order](loss, params, vectors, self._vector_of)
+        if curvature == "fisher":
+            return products.fisher(lambda p: self._sample_losses(p, batch), params, vectors, self._vector_of)
+        outputs, ell = (lambda p: self._outputs(p, batch)), (lambda z: self._scalar(self.loss_function(z, batch[-1])))
+        images = products.gauss_newton(outputs, ell, params, vectors, self._vector_of)
+        if curvature == "residual":
+            return _ORDERS[self._order](loss, params, vectors, self._vector_of) - images
+        return images
+
+    def _name_sample(self, params, batch, index, start):
+        """Says which sample makes a product that is not finite."""
+        count = size(batch)
+        for i in range(0 if self.coupled else count):
+            one = part(batch, i, i + 1)
+            with torch.no_grad():
+                loss = float(self._loss(params, one))
+            if not np.isfinite(loss) or not all(bool(torch.isfinite(t).all()) for t in tensors(one) if t.is_floating_point()):
+                raise FloatingPointError(f"a product is not finite: batch {index}, sample {start + i} has loss {loss}")
+        raise FloatingPointError(f"a product is not finite in batch {index}, samples {start} to {start + count - 1}")
+
+    # Setting up.
+
+    @staticmethod
+    def _flat(chosen):
+        return np.concatenate([p.detach().to("cpu", torch.float64).reshape(-1).numpy() for p in chosen.values()])
+
+    def _rest_hash(self):
+        """SHA-256 of buffers and of parameters that are not analysed."""
+        h, names = hashlib.sha256(), set(self._vector_of.names)
+        for name, value in self.model.state_dict().items():
+            if name not in names:
+                h.update(name.encode())
+                h.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+        return h.hexdigest()
+
+    def _try(self, batch):
+        """Finds out on one batch what works: mean or not, accuracy, which products, which way is faster."""
+        small = batch if self.coupled else part(batch, 0, min(size(batch), self._micro or 16))
+        params, placed = self._params(self.theta), self._place(small)
+        with exact(self.device, self._recurrent):
+            with torch.no_grad():
+                first = float(self._loss(params, placed))
+                self._check_repeats(params, placed, first)
+                self._check_mean(params, placed, small, first)
+                self.has_accuracy = self._has_accuracy(params, placed)
+            self._choose_order(params, placed)
+            self._choose_curvatures(params, placed)
+        leaves = [p.detach().requires_grad_() for p in params]
+        with exact(self.device, self._recurrent):
+            parts = torch.autograd.grad(self._loss(leaves, placed), leaves, allow_unused=True)
+        unused = [name for name, g in zip(self._vector_of.names, parts) if g is None]
+        if unused:
+            self.notes.append(f"The loss does not depend on {', '.join(unused[:5])}{', …' if len(unused) > 5 else ''}.")
+
+    def _slack(self):
+        return 1e-3 if self.dtype == torch.float32 else 1e-9
+
+    def _check_repeats(self, params, batch, first):
+        again = float(self._loss(params, batch))
+        if np.isfinite(first) and abs(again - first) > self._slack() * max(abs(first), 1e-6):
+            raise ValueError(
+                f"two evaluations of the same batch gave {first} and {again}: the loss draws random numbers (dropout as a function, "
+                "sampling), so that it is not a function of θ"
+            )
+
+    def _check_mean(self, params, placed, small, first):
+        count = size(small)
+        if self.coupled or count < 2 or not np.isfinite(first):
+            return
+        cut = max(1, count // 3)
+        weights, losses = [], []
+        for start, stop in ((0, cut), (cut, count)):
+            weights.append(self._weigh(part(small, start, stop)))
+            losses.append(float(self._loss(params, part(placed, start, stop))) if weights[-1] else 0.0)
+        if sum(weights) == 0:
+            return
+        mean = sum(w * l for w, l in zip(weights, losses)) / sum(weights)
+        if not abs(mean - first) <= self._slack() * max(abs(first), 1e-6):
+            raise ValueError(
+                f"the loss of a batch is {first:.6g}, the weighted mean of its two parts {mean:.6g}: the loss must be the mean over what "
+                "weight counts (reduction='mean'; give weight= where samples count differently, or coupled=True where the samples "
+                "of a batch depend on each other)"
+            )
+
+    def _has_accuracy(self, params, batch):
+        if self._whole:
+            return False
+        outputs, target = self._outputs(params, batch), batch[-1]
+        if not isinstance(outputs, torch.Tensor) or not isinstance(target, torch.Tensor):
+            return False
+        return outputs.ndim == 2 and outputs.shape[1] > 1 and target.ndim == 1 and target.dtype == torch.int64
+
+    def _probe(self):
+        generator = torch.Generator().manual_seed(0)
+        return torch.randn(1, self.dim, generator=generator, dtype=self.dtype).to(self.device)
+
+    def _choose_order(self, params, batch):
+        if self._order != "auto":
+            return
+        probe, seconds, images = self._probe(), {}, {}
+        loss = lambda p: self._loss(p, batch)
+        for word, way in _ORDERS.items():
+            try:
+                for _ in range(2):
+                    _wait(self.device)
+                    start = time.perf_counter()
+                    images[word] = way(loss, params, probe, self._vector_of).detach()
+                    _wait(self.device)
+                    seconds[word] = time.perf_counter() - start
+            except (NotImplementedError, RuntimeError) as error:
+                if _out_of_memory(error):
+                    raise
+                images.pop(word, None)
+                reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+                failed = f"{word} mode does not work here: {reason[:200]}"
+                self.notes.append(failed[0].upper() + failed[1:])
+                if word == "reverse":
+                    first_error = error
+        if not images:
+            self._order, self.curvatures = "reverse", ()
+            self.notes.append("Products with the Hessian cannot be made: " + str(first_error).strip().splitlines()[0][:200])
+            return
+        if len(images) == 2:
+            difference = float((images["reverse"] - images["forward"]).norm() / images["reverse"].norm().clamp_min(1e-300))
+            if difference > (1e-2 if self.dtype == torch.float32 else 1e-6):
+                self._order = self._nearer(params, batch, probe, images)
+                self.notes.append(
+                    f"Reverse over reverse and forward over reverse differ by {difference:.1e}; {self._order} mode agrees with "
+                    "differences of gradients and is used."
+                )
+                return
+            # Forward mode has to be clearly faster, so that the choice does not depend on chance.
+            self._order = "forward" if seconds["forward"] < 0.8 * seconds["reverse"] else "reverse"
+            self.notes.append(
+                f"Products: {self._order} over reverse ({seconds['reverse']:.3g} s reverse, {seconds['forward']:.3g} s forward "
+                f"for {size(batch)} samples)."
+            )
+        else:
+            (self._order,) = images
+
+    def _nearer(self, params, batch, probe, images):
+        def gradient(shift):
+            leaves = [(p + shift * v).detach().requires_grad_() for p, v in zip(params, self._vector_of.split(probe[0]))]
+            return self._vector_of.join(torch.autograd.grad(self._loss(leaves, batch), leaves, allow_unused=True, materialize_grads=True))
+
+        step = (3e-3 if self.dtype == torch.float32 else 1e-5) / float(probe.norm())
+        difference = (gradient(step) - gradient(-step)) / (2 * step)
+        return min(images, key=lambda word: float((images[word][0] - difference).norm()))
+
+    def _choose_curvatures(self, params, batch):
+        works = []
+        for curvature in ("hessian", "gauss_newton", "residual", "fisher"):
+            if curvature == "residual":
+                if {"hessian", "gauss_newton"} <= set(works):
+                    works.append(curvature)
+                continue
+            if curvature == "gauss_newton" and self._whole or curvature == "fisher" and (self.coupled or self._weight is not None):
+                continue
+            try:
+                self._batch_product(curvature, params, batch, self._probe())
+                works.append(curvature)
+            except (NotImplementedError, RuntimeError, ValueError, TypeError, AttributeError) as error:
+                if _out_of_memory(error):
+                    raise
+                reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+                self.notes.append(f"Not offered, {curvature}: {reason[:200]}")
+        self.curvatures = tuple(works)
+
+    def _first_samples(self, samples, precision):
+        if self.coupled or self._group or (precision == "f64" and self.device.type == "mps"):
+            return None
+        pieces, left = [], samples
+        for batch in self._batches:
+            pieces.append(part(batch, 0, min(left, size(batch))))
+            left -= size(pieces[-1])
+            if left <= 0:
+                break
+        names = set(self._vector_of.names)
+        small = Risk(self.model, self.loss_function, pieces, params=lambda name, _: name in names, batch_size=self._micro,
+                     device=self.device, dtype=torch.float64 if precision == "f64" else torch.float32, weight=self._weight,
+                     order=self._order, coupled=self.coupled, name=self.name, split=self.split)
+        return small
+
+    def _memory(self):
+        return 0, 0
+
+    def _lead(self, work):
+        return work() if self._group is None else self._group.lead(self, work)
+
+
+class _Chunks:
+    """Losses of batches with their weights."""
+
+    def __init__(self):
+        self.sums, self.weights, self.right, self.counted = {}, {}, 0, 0
+
+    def add(self, index, weight, loss, right, counted):
+        self.sums[index] = self.sums.get(index, 0.0) + weight * loss
+        self.weights[index] = self.weights.get(index, 0) + weight
+        self.right += right
+        self.counted += counted
+
+    @staticmethod
+    def joined(parts):
+        if len(parts) == 1:
+            return parts[0]
+        whole = _Chunks()
+        for rank, one in enumerate(parts):
+            whole.sums.update({(rank, i): s for i, s in one.sums.items()})
+            whole.weights.update({(rank, i): w for i, w in one.weights.items()})
+            whole.right += one.right
+            whole.counted += one.counted
+        return whole
+
+    def evaluation(self, accuracy):
+        places = list(self.sums)
+        weights = [self.weights[i] for i in places]
+        loss = sum(self.sums.values()) / sum(weights)
+        losses = [self.sums[i] / w for i, w in zip(places, weights)]
+        return loss, ((self.right, self.counted) if accuracy else None), losses, weights
+
+
+def _padded(batch):
+    labels = batch.get("labels") if isinstance(batch, Mapping) else None
+    return isinstance(labels, torch.Tensor) and bool((labels == -100).any())
+
+
+def _out_of_memory(error):
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def _wait(device):
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

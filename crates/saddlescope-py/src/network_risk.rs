@@ -1,0 +1,199 @@
+//! A network of our own engine (the zoo, ONNX files) as a Python object.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use numpy::{PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use saddlescope::data::{DataSource, Normalization, Split};
+use saddlescope::model;
+use saddlescope::nn::Dtype;
+use saddlescope::nn::network::LossKind;
+use saddlescope::nn::risk::RiskOptions;
+use saddlescope::{ParamKind, Risk};
+
+use crate::python_risk::curvature;
+use crate::raised::value_error;
+
+/// A network with its data, computed by our engine.
+#[pyclass(frozen, module = "saddlescope._native")]
+pub struct NetworkRisk {
+    pub risk: saddlescope::NetworkRisk,
+    theta: Vec<f64>,
+    #[pyo3(get)]
+    model: String,
+    #[pyo3(get)]
+    split: String,
+    #[pyo3(get)]
+    weights: String,
+    #[pyo3(get)]
+    notes: Vec<String>,
+}
+
+fn kind_name(kind: ParamKind) -> &'static str {
+    match kind {
+        ParamKind::ConvFilter => "conv_filter",
+        ParamKind::LinearWeight => "linear_weight",
+        ParamKind::LinearWeightTransposed => "linear_weight_transposed",
+        ParamKind::Bias => "bias",
+        ParamKind::Normalization => "normalization",
+        ParamKind::Embedding => "embedding",
+        ParamKind::Other => "other",
+    }
+}
+
+/// Loss, (correct, counted) or `None`.
+type Values = (f64, Option<(u64, u64)>);
+
+fn values(found: saddlescope::Evaluation) -> Values {
+    (found.loss, found.correct)
+}
+
+#[pymethods]
+impl NetworkRisk {
+    /// `data`: a source as the command takes it; `data_name`: what the record calls it; `keep`: which parameters are analysed.
+    #[new]
+    #[pyo3(signature = (model, weights, data, data_name, split, samples, normalize, loss, batch_norm, keep, dtype))]
+    fn new(
+        model: &str,
+        weights: Option<PathBuf>,
+        data: &str,
+        data_name: Option<String>,
+        split: &str,
+        samples: Option<(usize, usize)>,
+        normalize: Option<&str>,
+        loss: Option<&str>,
+        batch_norm: &str,
+        keep: Option<Py<PyAny>>,
+        dtype: &str,
+    ) -> PyResult<Self> {
+        let source = DataSource::parse(data).map_err(value_error)?;
+        let part = match split {
+            "train" => Split::Train,
+            "test" => Split::Test,
+            _ => {
+                return Err(PyValueError::new_err(format!("split {split:?}; expected \"train\" or \"test\"")));
+            }
+        };
+        let normalization = normalize.map(Normalization::parse).transpose().map_err(value_error)?;
+        let data = source.load(part, samples.map(|(a, b)| a..b), normalization).map_err(value_error)?;
+        let mut network = model::load(model, weights.as_deref(), Some(&data)).map_err(value_error)?;
+        let loss = match loss {
+            Some(word) => LossKind::parse(word).ok_or_else(|| {
+                PyValueError::new_err(format!(
+                    "loss {word:?}; expected cross-entropy, mse, bce, nll, probabilities or own"
+                ))
+            })?,
+            None => network.default_loss(&data),
+        };
+        network.end_for(loss);
+        let train = match batch_norm {
+            "eval" => false,
+            "train" => true,
+            _ => {
+                return Err(PyValueError::new_err(format!(
+                    "batch_norm {batch_norm:?}; expected \"eval\" or \"train\""
+                )));
+            }
+        };
+        network.network.use_batch_statistics(train);
+        if let Some(keep) = keep {
+            let names: Vec<String> =
+                network.network.graph.parameters().iter().map(|p| p.name.clone()).collect();
+            let chosen: Vec<bool> = Python::attach(|py| {
+                names.iter().map(|name| keep.bind(py).call1((name,))?.extract()).collect::<PyResult<_>>()
+            })?;
+            let kept: Vec<&String> = names.iter().zip(&chosen).filter(|(_, c)| **c).map(|(n, _)| n).collect();
+            if kept.is_empty() {
+                return Err(PyValueError::new_err(format!(
+                    "params select none of the parameters {}",
+                    names.join(", ")
+                )));
+            }
+            network.freeze_all_but(|name| kept.iter().any(|k| *k == name));
+        }
+        let dtype = match dtype {
+            "f32" => Dtype::F32,
+            "f64" => Dtype::F64,
+            _ => return Err(PyValueError::new_err(format!("dtype {dtype:?}; expected \"f32\" or \"f64\""))),
+        };
+        let name = data_name.unwrap_or_else(|| source.to_string());
+        let mut identity = BTreeMap::new();
+        identity.insert("data".into(), name.into());
+        identity.insert("data.sha256".into(), data.fingerprint().into());
+        identity.insert("normalization".into(), data.normalization().to_string().into());
+        identity.insert("loss".into(), loss.name().into());
+        identity.insert("batch_norm".into(), batch_norm.into());
+        let prepared = network.prepare(data).map_err(value_error)?;
+        let objective = network.network.objective(loss, &prepared).map_err(value_error)?;
+        let options = RiskOptions { threads: rayon_threads(), micro_batch: None, keep_bytes: 1 << 30 };
+        let risk = saddlescope::NetworkRisk::new(objective, dtype, options)
+            .map_err(value_error)?
+            .with_identity(identity);
+        Ok(Self {
+            risk,
+            weights: saddlescope::weights_fingerprint(&network),
+            model: network.network.name.clone(),
+            split: split.into(),
+            notes: network.notes,
+            theta: network.theta,
+        })
+    }
+
+    #[getter]
+    fn theta<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<f64>> {
+        PyArray1::from_slice(py, &self.theta)
+    }
+
+    #[getter]
+    fn samples(&self) -> usize {
+        self.risk.samples()
+    }
+
+    #[getter]
+    fn layout(&self) -> Vec<(String, Vec<usize>, &'static str)> {
+        let blocks = &self.risk.layout().blocks;
+        blocks.iter().map(|b| (b.name.clone(), b.shape.clone(), kind_name(b.kind))).collect()
+    }
+
+    fn evaluate(&self, py: Python<'_>, theta: PyReadonlyArray1<'_, f64>) -> PyResult<Values> {
+        let theta = theta.as_array().to_vec();
+        py.detach(|| self.risk.evaluate(&theta)).map(values).map_err(value_error)
+    }
+
+    fn gradient<'py>(
+        &self,
+        py: Python<'py>,
+        theta: PyReadonlyArray1<'_, f64>,
+    ) -> PyResult<(Bound<'py, PyArray1<f64>>, Values)> {
+        let theta = theta.as_array().to_vec();
+        let mut gradient = vec![0.0; theta.len()];
+        let found = py.detach(|| self.risk.gradient(&theta, &mut gradient)).map_err(value_error)?;
+        Ok((PyArray1::from_vec(py, gradient), values(found)))
+    }
+
+    /// Products at θ with a block of vectors, one a row.
+    fn product<'py>(
+        &self,
+        py: Python<'py>,
+        theta: PyReadonlyArray1<'_, f64>,
+        matrix: &str,
+        block: PyReadonlyArray2<'_, f64>,
+    ) -> PyResult<Bound<'py, PyArray2<f64>>> {
+        let matrix = curvature(matrix)?;
+        let theta = theta.as_array().to_vec();
+        let [rows, n] = [block.shape()[0], block.shape()[1]];
+        if n != theta.len() {
+            return Err(PyValueError::new_err(format!("vectors of length {n}; expected {}", theta.len())));
+        }
+        let vs: Vec<f64> = block.as_array().iter().copied().collect();
+        let mut out = vec![0.0; vs.len()];
+        py.detach(|| self.risk.at(&theta, 0)?.product(matrix, &vs, &mut out)).map_err(value_error)?;
+        PyArray1::from_vec(py, out).reshape([rows, n])
+    }
+}
+
+fn rayon_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}

@@ -1,0 +1,83 @@
+//! The density of eigenvalues as a Python object.
+
+use numpy::{PyArray1, PyReadonlyArray1};
+use pyo3::prelude::*;
+
+type Numbers = Py<PyArray1<f64>>;
+
+/// The density of the eigenvalues of an operator, as the Gauss quadratures of its probes.
+#[pyclass(frozen, module = "saddlescope", name = "SpectralDensity")]
+pub struct SpectralDensity(pub saddlescope_krylov::SpectralDensity);
+
+fn tuple(e: saddlescope_krylov::Estimate) -> (f64, f64, usize) {
+    (e.value, e.std_error, e.samples)
+}
+
+#[pymethods]
+impl SpectralDensity {
+    #[getter]
+    fn dim(&self) -> usize {
+        self.0.n
+    }
+
+    #[getter]
+    fn products(&self) -> usize {
+        self.0.products
+    }
+
+    #[getter]
+    fn status(&self) -> String {
+        format!("{:?}", self.0.status)
+    }
+
+    #[getter]
+    fn message(&self) -> String {
+        self.0.status.to_string()
+    }
+
+    /// Nodes and weights of every probe.
+    #[getter]
+    fn quadratures(&self, py: Python<'_>) -> Vec<(Numbers, Numbers)> {
+        let array = |values: &[f64]| PyArray1::from_slice(py, values).unbind();
+        self.0.probes.iter().map(|q| (array(&q.nodes), array(&q.weights))).collect()
+    }
+
+    /// Value, standard error, number of probes.
+    fn moment(&self, k: i32) -> (f64, f64, usize) {
+        tuple(self.0.moment(k))
+    }
+
+    fn trace(&self) -> (f64, f64, usize) {
+        tuple(self.0.trace())
+    }
+
+    fn index(&self, zero: f64) -> (f64, f64, usize) {
+        tuple(self.0.index(zero))
+    }
+
+    fn fraction_below(&self, threshold: f64) -> (f64, f64, usize) {
+        tuple(self.0.fraction_below(threshold))
+    }
+
+    #[getter]
+    fn support(&self) -> Option<(f64, f64)> {
+        self.0.support()
+    }
+
+    #[getter]
+    fn resolution(&self) -> Option<f64> {
+        self.0.resolution()
+    }
+
+    /// Values and standard errors on a grid.
+    fn density(
+        &self,
+        py: Python<'_>,
+        grid: PyReadonlyArray1<'_, f64>,
+        width: f64,
+    ) -> PyResult<(Numbers, Numbers)> {
+        let found = self.0.density(&grid.as_array().to_vec(), width);
+        let (values, errors): (Vec<f64>, Vec<f64>) = found.iter().map(|e| (e.value, e.std_error)).unzip();
+        Ok((PyArray1::from_vec(py, values).unbind(), PyArray1::from_vec(py, errors).unbind()))
+    }
+}

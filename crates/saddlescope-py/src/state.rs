@@ -1,0 +1,71 @@
+//! The state of an eigenvalue solve as a Python object.
+
+use std::path::Path;
+
+use pyo3::exceptions::PyOSError;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use saddlescope_krylov::{LanczosState, read_snapshot};
+
+use crate::raised::value_error;
+
+/// The Krylov space of an eigenvalue solve: what it takes to go on from there.
+#[pyclass(frozen, module = "saddlescope", name = "State")]
+pub struct State(pub LanczosState);
+
+#[pymethods]
+impl State {
+    /// The state that `to_bytes` wrote.
+    #[staticmethod]
+    fn from_bytes(bytes: &[u8]) -> PyResult<Self> {
+        LanczosState::from_bytes(bytes).map(Self).map_err(value_error)
+    }
+
+    /// The whole state as bytes, with checksums.
+    fn to_bytes<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.0.to_bytes())
+    }
+
+    /// The dimension of the space.
+    #[getter]
+    fn dim(&self) -> usize {
+        self.0.dim()
+    }
+
+    /// Products made so far.
+    #[getter]
+    fn products(&self) -> usize {
+        self.0.products()
+    }
+
+    /// Basis vectors held.
+    #[getter]
+    fn basis_len(&self) -> usize {
+        self.0.basis_len()
+    }
+
+    fn __repr__(&self) -> String {
+        format!(
+            "<State: {} products, {} basis vectors of dimension {}>",
+            self.0.products(),
+            self.0.basis_len(),
+            self.0.dim()
+        )
+    }
+
+    fn __reduce__(slf: &Bound<'_, Self>) -> PyResult<(Py<PyAny>, (Py<PyBytes>,))> {
+        let rebuild = slf.get_type().getattr("from_bytes")?.unbind();
+        Ok((rebuild, (slf.get().to_bytes(slf.py()).unbind(),)))
+    }
+}
+
+/// The state in a file, if the file exists.
+pub fn read(path: &Path) -> PyResult<Option<LanczosState>> {
+    match std::fs::File::open(path) {
+        Ok(file) => read_snapshot(std::io::BufReader::new(file))
+            .map(Some)
+            .map_err(|error| value_error(format!("{}: {error}", path.display()))),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(PyOSError::new_err(format!("{}: {error}", path.display()))),
+    }
+}

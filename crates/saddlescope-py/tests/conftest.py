@@ -1,0 +1,1 @@
+"""Tests of the Python package. Tests that need PyTorch or JAX say so when these are not installed."""

@@ -1,0 +1,66 @@
+"""Losses of JAX against closed forms."""
+
+import numpy as np
+import pytest
+
+import saddlescope as ss
+
+jax = pytest.importorskip("jax", reason="JAX is not installed: its tests are skipped")
+
+
+@pytest.fixture(autouse=True)
+def double_precision():
+    jax.config.update("jax_enable_x64", True)
+
+
+def logistic(n=30, d=4, seed=0):
+    r = np.random.default_rng(seed)
+    x, y, w = r.normal(size=(n, d)), r.integers(0, 2, n).astype(float), r.normal(size=d)
+    jnp = jax.numpy
+
+    def loss(params, batch):
+        z = batch["x"] @ params["w"]
+        return jnp.mean(jnp.logaddexp(0.0, z) - batch["y"] * z)
+
+    batches = [{"x": x[i : i + 8], "y": y[i : i + 8]} for i in range(0, n, 8)]
+    return x, y, w, loss, batches
+
+
+def test_a_logistic_loss_with_an_uneven_last_batch():
+    x, y, w, loss, batches = logistic()
+    risk = ss.jax.Risk(loss, {"w": w}, batches)
+    p = 1 / (1 + np.exp(-x @ w))
+    hessian = x.T @ (x * (p * (1 - p))[:, None]) / len(x)
+    assert risk.samples == 30 and risk.precision == "f64"
+    assert risk.loss() == pytest.approx(np.mean(np.logaddexp(0, x @ w) - y * (x @ w)), rel=1e-13)
+    assert np.abs(risk.gradient() - x.T @ (p - y) / len(x)).max() < 1e-13
+    assert np.abs(risk.hessian().matmat(np.eye(4)) - hessian).max() < 1e-13
+    found = ss.eigsh(risk.hessian(), tol=1e-10)
+    assert np.abs(found.values - np.linalg.eigvalsh(hessian)[[-1, 0]]).max() < 1e-10
+
+
+def test_an_analysis_and_the_pytree_of_a_vector(tmp_path):
+    x, y, w, loss, batches = logistic()
+    risk = ss.jax.Risk(loss, {"w": w, "steps": np.arange(3)}, batches)
+    assert risk.layout == [("w", [4], "other")]
+    found = ss.analyze(risk, out=tmp_path, stages=["eigenpairs", "cuts"], largest=1, smallest=1)
+    assert len(found.eigenpairs) == 2 and found.cuts and found.std_errors[0] > 0
+    tree = risk.params(np.zeros(4))
+    assert tree["w"].tolist() == [0, 0, 0, 0] and tree["steps"].tolist() == [0, 1, 2]
+
+
+def test_what_is_wrong_is_said():
+    _, _, w, loss, batches = logistic()
+    with pytest.raises(ValueError, match="iterator"):
+        ss.jax.Risk(loss, {"w": w}, iter(batches))
+    with pytest.raises(ValueError, match="no leaf"):
+        ss.jax.Risk(loss, {"w": np.arange(4)}, batches)
+    with pytest.raises(ValueError, match="shape"):
+        ss.jax.Risk(lambda p, b: b["x"] @ p["w"], {"w": w}, batches)
+
+    class Noise:
+        def __iter__(self):
+            return iter([{"x": np.random.normal(size=(3, 4)), "y": np.zeros(3)}])
+
+    with pytest.raises(ValueError, match="differs between two passes"):
+        ss.jax.Risk(loss, {"w": w}, Noise())

@@ -1,0 +1,350 @@
+"""Models of PyTorch against torch.autograd, torch.func and SciPy, in double precision."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import saddlescope as ss
+
+torch = pytest.importorskip("torch", reason="PyTorch is not installed: its tests are skipped")
+nn, F = torch.nn, torch.nn.functional
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    torch.manual_seed(0)
+
+
+def flat_loss(model, names, loss):
+    """The loss as a function of one vector of the named parameters."""
+    parameters = dict(model.named_parameters())
+
+    def of(vector):
+        state, start = {}, 0
+        for name in names:
+            p = parameters[name]
+            state[name] = vector[start : start + p.numel()].reshape(p.shape)
+            start += p.numel()
+        return loss(lambda *x: torch.func.functional_call(model, state, x))
+
+    return of
+
+
+def close(a, b, tolerance=1e-10):
+    b = b.detach().numpy() if isinstance(b, torch.Tensor) else np.asarray(b)
+    return np.abs(a - b).max() <= tolerance * max(np.abs(b).max(), 1e-3)
+
+
+def classifier():
+    model = nn.Sequential(
+        nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.Tanh(), nn.Flatten(), nn.Linear(27, 6), nn.LayerNorm(6), nn.GELU(), nn.Linear(6, 4)
+    ).double()
+    with torch.no_grad():
+        model(torch.randn(16, 2, 5, 5).double())
+    return model.eval(), torch.randn(23, 2, 5, 5).double(), torch.randint(0, 4, (23,))
+
+
+@pytest.mark.parametrize("order", ["reverse", "forward"])
+def test_every_product_equals_the_dense_matrix(order):
+    model, x, y = classifier()
+    risk = ss.torch.Risk(model, F.cross_entropy, (x, y), batch_size=7, order=order)
+    names = [name for name, _, _ in risk.layout]
+    theta = torch.from_numpy(risk.theta.copy())
+    loss = flat_loss(model, names, lambda f: F.cross_entropy(f(x), y))
+    outputs = flat_loss(model, names, lambda f: f(x))
+    each = flat_loss(model, names, lambda f: F.cross_entropy(f(x), y, reduction="none"))
+    hessian = torch.func.hessian(loss)(theta)
+    jacobian, p = torch.func.jacrev(outputs)(theta), torch.softmax(model(x), 1)
+    gauss_newton = torch.einsum("bcn,bcd,bdm->nm", jacobian, torch.diag_embed(p) - p[:, :, None] * p[:, None, :], jacobian) / 23
+    slopes = torch.func.jacrev(each)(theta)
+    v = np.random.default_rng(1).normal(size=(risk.dim, 3))
+    assert risk.curvatures == ("hessian", "gauss_newton", "residual", "fisher")
+    assert risk.loss() == pytest.approx(float(loss(theta)), rel=1e-13)
+    assert risk.evaluate().correct == (int((model(x).argmax(1) == y).sum()), 23)
+    assert close(risk.gradient(), torch.func.grad(loss)(theta))
+    for name, matrix in [
+        ("hessian", hessian), ("gauss_newton", gauss_newton), ("residual", hessian - gauss_newton), ("fisher", slopes.T @ slopes / 23)
+    ]:
+        assert close(risk.operator(name).matmat(v), matrix.detach().numpy() @ v), name
+    # Quotients of chunks, weighted, are the quotient of the whole.
+    block = np.ascontiguousarray(v.T)
+    images, quotients, weights = risk._product(risk.theta, "hessian", block)
+    assert weights == [7, 7, 7, 2]
+    assert np.allclose(quotients @ weights / 23, np.einsum("kn,kn->k", images, block), rtol=1e-10)
+
+
+def test_eigenvalues_equal_those_of_scipy():
+    linalg = pytest.importorskip("scipy.sparse.linalg", reason="SciPy is not installed: not compared with its eigsh")
+    model, x, y = classifier()
+    risk = ss.torch.Risk(model, F.cross_entropy, (x, y))
+    found = ss.eigsh(risk.hessian(), tol=1e-8)
+    operator = linalg.LinearOperator(risk.hessian().shape, matvec=risk.hessian().matvec, dtype=np.float64)
+    for pair, which in zip(found.pairs, ("LA", "SA")):
+        exact = linalg.eigsh(operator, k=1, which=which, tol=1e-10)[0][0]
+        assert abs(pair.value - exact) <= pair.residual + 1e-9 * abs(exact)
+
+
+def test_kinds_and_selection_of_parameters():
+    model, x, y = classifier()
+    risk = ss.torch.Risk(model, F.cross_entropy, (x, y))
+    kinds = {name: kind for name, _, kind in risk.layout}
+    assert kinds["0.weight"] == "conv_filter" and kinds["0.bias"] == "bias" and kinds["4.weight"] == "linear_weight"
+    assert kinds["1.weight"] == kinds["1.bias"] == kinds["5.weight"] == "normalization"
+    assert ss.torch.Risk(model, F.cross_entropy, (x, y), params="7.*").dim == 28
+    assert ss.torch.Risk(model, F.cross_entropy, (x, y), params=["4.weight", "4.bias"]).dim == 168
+    assert ss.torch.Risk(model, F.cross_entropy, (x, y), params=lambda name, p: p.ndim == 1).dim == 25
+    model[0].requires_grad_(False)
+    assert ss.torch.Risk(model, F.cross_entropy, (x, y)).dim == risk.dim - 57
+    assert ss.torch.Risk(model, F.cross_entropy, (x, y), params="0.weight").dim == 54
+    with pytest.raises(ValueError, match="'nothing'"):
+        ss.torch.Risk(model, F.cross_entropy, (x, y), params="nothing")
+    with pytest.raises(ValueError, match="requires a gradient"):
+        ss.torch.Risk(model.requires_grad_(False), F.cross_entropy, (x, y))
+
+
+def test_tied_and_unused_parameters():
+    class Tied(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.embed, self.head, self.spare = nn.Embedding(7, 5), nn.Linear(5, 7, bias=False), nn.Parameter(torch.ones(2))
+            self.head.weight = self.embed.weight
+
+        def forward(self, ids):
+            return self.head(torch.tanh(self.embed(ids)))
+
+    model, ids, y = Tied().double(), torch.randint(0, 7, (11,)), torch.randint(0, 7, (11,))
+    risk = ss.torch.Risk(model, F.cross_entropy, (ids, y))
+    assert risk.dim == 37 and any("spare" in note for note in risk.notes)
+    weight = model.embed.weight.detach().clone()
+
+    def loss(w):
+        return F.cross_entropy(torch.tanh(F.embedding(ids, w)) @ w.T, y)
+
+    hessian = torch.func.hessian(loss)(weight).reshape(35, 35)
+    spare = [name for name, _, _ in risk.layout].index("spare")
+    place = np.arange(37)[2:] if spare == 0 else np.arange(35)
+    assert close(risk.hessian().matmat(np.eye(37))[np.ix_(place, place)], hessian)
+    state = risk.state_dict(risk.theta + 1)
+    assert torch.equal(state["embed.weight"], state["head.weight"]) and torch.equal(state["spare"], torch.full((2,), 2.0).double())
+
+
+def test_models_that_are_no_function_are_refused():
+    x, y = torch.randn(12, 3), torch.randint(0, 2, (12,))
+    dropout = nn.Sequential(nn.Linear(3, 8), nn.Dropout(0.5), nn.Linear(8, 2))
+    with pytest.raises(ValueError, match=r"'1' \(Dropout\).*model\.eval"):
+        ss.torch.Risk(dropout, F.cross_entropy, (x, y))
+    ss.torch.Risk(dropout.eval(), F.cross_entropy, (x, y))
+    with pytest.raises(ValueError, match="random numbers"):
+        ss.torch.Risk(nn.Linear(3, 2), lambda z, t: F.cross_entropy(F.dropout(z), t), (x, y))
+    with pytest.raises(ValueError, match="must be the mean"):
+        ss.torch.Risk(nn.Linear(3, 2), lambda z, t: F.cross_entropy(z, t, reduction="sum"), (x, y))
+    with pytest.raises(ValueError, match="one number"):
+        ss.torch.Risk(nn.Linear(3, 2), lambda z, t: F.cross_entropy(z, t, reduction="none"), (x, y))
+    with pytest.raises(ValueError, match="first batch differs"):
+
+        class Noise:
+            def __iter__(self):
+                return iter([(torch.randn(4, 3), torch.zeros(4, dtype=torch.long))])
+
+        ss.torch.Risk(nn.Linear(3, 2), F.cross_entropy, Noise())
+    with pytest.raises(ValueError, match="no batch"):
+        ss.torch.Risk(nn.Linear(3, 2), F.cross_entropy, [])
+
+
+def test_a_shuffling_loader_is_read_in_order():
+    x, y = torch.randn(10, 3).double(), torch.randint(0, 2, (10,))
+    data = torch.utils.data.TensorDataset(x, y)
+    model = nn.Linear(3, 2).double()
+    loader = torch.utils.data.DataLoader(data, batch_size=4, shuffle=True, drop_last=True)
+    risk = ss.torch.Risk(model, F.cross_entropy, loader)
+    assert risk.samples == 10 and any("shuffles" in note for note in risk.notes)
+    assert risk.evaluate().chunk_samples == [4, 4, 2]
+    assert risk.loss() == pytest.approx(float(F.cross_entropy(model(x), y).detach()), rel=1e-13)
+
+
+def test_batch_norm_in_training_mode_leaves_the_model_as_it_is():
+    model, x, y = classifier()
+    model.train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    risk = ss.torch.Risk(model, F.cross_entropy, [(x[:12], y[:12]), (x[12:], y[12:])], batch_size=4)
+    assert risk.coupled
+    expected = (12 * F.cross_entropy(model(x[:12]), y[:12]) + 11 * F.cross_entropy(model(x[12:]), y[12:])) / 23
+    model.load_state_dict(before)
+    assert risk.loss() == pytest.approx(float(expected.detach()), rel=1e-12)
+    ss.eigsh(risk.hessian(), max_products=20)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_dictionaries_with_padded_tokens():
+    class Language(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.embed, self.out = nn.Embedding(9, 4), nn.Linear(4, 9)
+
+        def forward(self, input_ids, labels):
+            z = self.out(torch.tanh(self.embed(input_ids)))
+            return F.cross_entropy(z[:, :-1].reshape(-1, 9), labels[:, 1:].reshape(-1), ignore_index=-100)
+
+    model, ids = Language().double(), torch.randint(0, 9, (7, 6))
+    labels = ids.clone()
+    for row, length in enumerate([6, 5, 4, 3, 6, 2, 6]):
+        labels[row, length:] = -100
+    data = {"input_ids": ids, "labels": labels}
+    loss = lambda model, batch: model(**batch)
+    with pytest.raises(ValueError, match="token_weight"):
+        ss.torch.Risk(model, loss, data)
+    risk = ss.torch.Risk(model, loss, data, batch_size=2, weight=ss.torch.token_weight)
+    assert risk.samples == int((labels[:, 1:] != -100).sum())
+    assert risk.loss() == pytest.approx(float(model(ids, labels).detach()), rel=1e-13)
+    names = [name for name, _, _ in risk.layout]
+    whole = flat_loss(model, names, lambda f: f(ids, labels))
+    v = np.random.default_rng(0).normal(size=risk.dim)
+    exact = torch.func.jvp(torch.func.grad(whole), (torch.from_numpy(risk.theta.copy()),), (torch.from_numpy(v),))[1]
+    assert close(risk.hessian().matvec(v), exact)
+
+
+@pytest.mark.parametrize("kind", ["attention", "lstm", "transposed", "instance norm"])
+def test_layers_with_traps(kind):
+    class Attention(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = nn.TransformerEncoderLayer(4, 2, 8, dropout=0.0, batch_first=True)
+
+        def forward(self, x):
+            return self.inner(x).mean(1)
+
+    class Recurrent(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = nn.LSTM(4, 5, batch_first=True)
+
+        def forward(self, x):
+            return self.inner(x)[0][:, -1]
+
+    image = kind in ("transposed", "instance norm")
+    model = {
+        "attention": Attention, "lstm": Recurrent,
+        "transposed": lambda: nn.Sequential(nn.ConvTranspose2d(2, 3, 2), nn.Tanh(), nn.Flatten()),
+        "instance norm": lambda: nn.Sequential(nn.InstanceNorm2d(2, affine=True), nn.Tanh(), nn.Flatten()),
+    }[kind]().double().eval()
+    x = torch.randn(5, 2, 3, 3).double() if image else torch.randn(5, 3, 4).double()
+    y = torch.randn_like(model(x)).detach()
+    risk = ss.torch.Risk(model, F.mse_loss, (x, y), batch_size=2)
+    v = np.random.default_rng(0).normal(size=risk.dim)
+    # Central differences of gradients, step 1e-5: error about 1e-10 of third derivatives and 1e-11 of rounding.
+    step = 1e-5
+    difference = (risk.gradient(risk.theta + step * v) - risk.gradient(risk.theta - step * v)) / (2 * step)
+    assert np.linalg.norm(risk.hessian().matvec(v) - difference) < 1e-6 * np.linalg.norm(difference), risk.notes
+
+
+def test_a_nan_is_named_and_exceptions_of_the_model_arrive():
+    x, y = torch.randn(10, 3), torch.randint(0, 2, (10,))
+    x[7, 1] = float("nan")
+    risk = ss.torch.Risk(nn.Linear(3, 2), F.cross_entropy, (x, y), batch_size=4)
+    assert np.isnan(risk.loss())
+    with pytest.raises(FloatingPointError, match="batch 1, sample 3"):
+        ss.eigsh(risk.hessian())
+
+    class Mine(Exception):
+        pass
+
+    class Broken(nn.Linear):
+        count = 0
+
+        def forward(self, x):
+            Broken.count += 1
+            if Broken.count > 100:
+                raise Mine("in forward")
+            return super().forward(x)
+
+    risk = ss.torch.Risk(Broken(3, 2), F.cross_entropy, (x[:5], y[:5]))
+    with pytest.raises(Mine, match="in forward") as caught:
+        ss.analyze(risk)
+    assert any(entry.name == "forward" for entry in caught.traceback)
+
+
+def test_memory_that_runs_out_halves_the_parts():
+    class Hungry(nn.Linear):
+        def forward(self, x):
+            if len(x) > 3:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return super().forward(x)
+
+    x, y = torch.randn(10, 3).double(), torch.randint(0, 2, (10,))
+    model = Hungry(3, 2).double()
+    risk = ss.torch.Risk(model, F.cross_entropy, [(x, y)], batch_size=3)
+    risk._micro = 8
+    assert risk.loss() == pytest.approx(float(F.cross_entropy(F.linear(x, model.weight, model.bias), y).detach()), rel=1e-13)
+    assert risk._micro == 2 and any("Memory ran out" in note for note in risk.notes)
+
+
+def test_one_sample_half_precision_and_another_type():
+    x, y = torch.randn(1, 3), torch.tensor([1])
+    risk = ss.torch.Risk(nn.Linear(3, 2).to(torch.bfloat16), F.cross_entropy, (x, y))
+    assert risk.precision == "f32" and risk.samples == 1
+    double = ss.torch.Risk(nn.Linear(3, 2), F.cross_entropy, (x, y), dtype=torch.float64)
+    assert double.precision == "f64"
+    one = ss.torch.Risk(nn.Linear(1, 1, bias=False).double(), F.mse_loss, (torch.ones(2, 1).double(), torch.zeros(2, 1).double()))
+    assert ss.eigsh(one.hessian()).pairs[0].value == pytest.approx(2, rel=1e-14)
+
+
+def test_an_analysis_with_its_report_and_the_escape(tmp_path):
+    model, x, y = classifier()
+    risk = ss.torch.Risk(model, F.cross_entropy, (x, y), batch_size=6)
+    test = ss.torch.Risk(model, F.cross_entropy, (x[:9], y[:9]), split="test")
+    found = ss.analyze(risk, test=test, out=tmp_path, grid=5, largest=1, smallest=1)
+    assert found.report.exists() and found.results["other_loss"] == pytest.approx(test.loss(), rel=1e-12)
+    assert found.results["self_check"]["finite_difference_error"] < 1e-4
+    assert found.results["split"] is not None and found.std_errors[0] > 0
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    state = ss.escape(risk, found)
+    assert set(state) == set(before) and all(torch.equal(model.state_dict()[n], before[n]) for n in before)
+    model.load_state_dict(state)
+    assert float(F.cross_entropy(model(x), y)) == pytest.approx(found.results["escape"]["loss"][1], rel=1e-6)
+
+
+RANKS = """
+import sys, pickle, numpy as np, torch, torch.distributed as dist, saddlescope as ss
+rank, size, store, out = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4]
+dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=size)
+torch.manual_seed(0); torch.set_num_threads(1)
+model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 2)).double()
+x, y = torch.randn(15, 3).double(), torch.randint(0, 2, (15,))
+mine = slice(0, 8) if rank == 0 else slice(8, 15)
+risk = ss.torch.Risk(model, torch.nn.functional.cross_entropy, (x[mine], y[mine]), group=dist.group.WORLD)
+found = ss.eigsh(risk.hessian(), largest=2, smallest=1, tol=1e-9)
+class Mine(Exception): pass
+whole = ss.torch.Risk(model, torch.nn.functional.cross_entropy, (x, y))
+analysis = ss.analyze(risk, out=out + "/folder", stages=["eigenpairs", "cuts"], largest=1, smallest=1)
+np.savez(f"{out}/{rank}.npz", values=found.values, vectors=found.vectors, gradient=risk.gradient(), loss=risk.loss(),
+         analysis=[p.value for p in analysis.eigenpairs], samples=risk.samples, exact=ss.eigsh(whole.hessian(), largest=2, smallest=1, tol=1e-9).values,
+         exact_gradient=whole.gradient(), exact_loss=whole.loss())
+dist.barrier()
+dist.destroy_process_group()
+"""
+
+
+@pytest.mark.skipif(not torch.distributed.is_available(), reason="this PyTorch has no torch.distributed")
+def test_two_processes_give_the_result_of_one(tmp_path):
+    script = tmp_path / "ranks.py"
+    script.write_text(RANKS)
+    package = str(Path(ss.__file__).parents[1])
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([package, os.environ.get("PYTHONPATH", "")])}
+    command = [sys.executable, str(script)]
+    ranks = [
+        subprocess.Popen([*command, str(r), "2", str(tmp_path / "store"), str(tmp_path)], env=environment, stderr=subprocess.PIPE)
+        for r in range(2)
+    ]
+    errors = [process.communicate(timeout=240)[1].decode() for process in ranks]
+    assert all(process.returncode == 0 for process in ranks), errors
+    a, b = (np.load(tmp_path / f"{r}.npz") for r in range(2))
+    for name in a:
+        assert a[name].tobytes() == b[name].tobytes(), name
+    assert int(a["samples"]) == 15
+    assert np.abs(a["values"] - a["exact"]).max() < 1e-10
+    assert np.abs(a["gradient"] - a["exact_gradient"]).max() < 1e-14 and abs(a["loss"] - a["exact_loss"]) < 1e-14
+    assert np.abs(a["analysis"] - a["exact"][[0, 2]]).max() < 1e-3
