@@ -137,7 +137,7 @@ impl Site<'_> {
                 &[&name],
                 &[("axes", Attribute::Ints(vec![i64::try_from(axis)?]))],
             );
-            return self.derive("Squeeze", node, &[piece.clone()]);
+            return self.derive("Squeeze", node, std::slice::from_ref(&piece));
         }
         self.without_axis(&piece, axis)
     }

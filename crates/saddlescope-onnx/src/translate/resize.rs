@@ -205,7 +205,7 @@ pub(super) fn resize(site: &mut Site<'_>) -> Result<Vec<Symbol>, OpError> {
             (None, Some(s), None) => (s[i] as f64, s[i] as f64 / n as f64),
             _ => return Err(OpError::new("neither scales nor sizes")),
         };
-        if !(to >= 1.0 && to < 65536.0 * 256.0 && scale > 0.0) || n == 0 {
+        if !((1.0..65536.0 * 256.0).contains(&to) && scale > 0.0) || n == 0 {
             return Err(OpError::new(format!("axis {a} of {shape:?} by {scale}")));
         }
         let region = match &region {

@@ -139,7 +139,7 @@ impl<T: Scalar> Multiply<'_, T> {
             let mut strip = Strip {
                 left: &*self.left,
                 layout,
-                panels: &**self.panels,
+                panels: self.panels,
                 depth,
                 columns,
                 c: &mut self.c[row * self.c_row + first_column..],
