@@ -260,7 +260,8 @@ fn same<T: Serialize + DeserializeOwned + Debug>(value: &T) -> Result<(), TestCa
     let read: T = serde_json::from_str(&json).map_err(|e| TestCaseError::fail(format!("{e} in {json}")))?;
     prop_assert_eq!(format!("{read:?}"), wanted.clone());
     let packed = rmp_serde::to_vec_named(value).unwrap();
-    let read: T = rmp_serde::from_slice(&packed).map_err(|e| TestCaseError::fail(format!("{e}, {wanted}")))?;
+    let read: T =
+        rmp_serde::from_slice(&packed).map_err(|e| TestCaseError::fail(format!("{e}, {wanted}")))?;
     prop_assert_eq!(format!("{read:?}"), wanted);
     Ok(())
 }

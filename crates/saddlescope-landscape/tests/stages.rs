@@ -20,7 +20,12 @@ fn spectrum() -> Vec<f64> {
 }
 
 fn eigenpairs(count: usize) -> Option<EigenpairOptions> {
-    Some(EigenpairOptions { largest: count, smallest: count, tolerance: 1e-10, ..EigenpairOptions::default() })
+    Some(EigenpairOptions {
+        largest: count,
+        smallest: count,
+        tolerance: 1e-10,
+        ..EigenpairOptions::default()
+    })
 }
 
 #[test]
@@ -190,7 +195,8 @@ fn errors_and_cancellation_of_products_come_through_unchanged() {
         ..Selection::nothing("test")
     };
     let temp = tempfile::tempdir().unwrap();
-    let undisturbed = analyze(&subject, &selection, None, &temp.path().join("once"), &mut ()).unwrap().results;
+    let undisturbed =
+        analyze(&subject, &selection, None, &temp.path().join("once"), &mut ()).unwrap().results;
     let all = made.load(Ordering::Relaxed);
     let out = temp.path().join("failing");
     for (round, at) in (0..all).step_by(3).enumerate() {
@@ -259,10 +265,8 @@ fn more_of_a_stage_is_bitwise_what_it_is_at_once_and_another_grid_costs_surfaces
     assert_eq!(a.filtered_planes, b.filtered_planes);
     assert_eq!(a.density, b.density);
     // Another grid: no product, and as many losses as the new surfaces have points.
-    let other = Selection {
-        surfaces: Some(SurfaceOptions { grid: 7, hessian_radius: None }),
-        ..large.clone()
-    };
+    let other =
+        Selection { surfaces: Some(SurfaceOptions { grid: 7, hessian_radius: None }), ..large.clone() };
     let count = |c: &AtomicUsize| c.swap(0, Ordering::Relaxed);
     (count(&losses), count(&products));
     let c = run(&risk, theta.clone(), &other, &steps).results;
