@@ -1,0 +1,305 @@
+//! Stages on risks whose answers are known in closed form.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use saddlescope_landscape::analysis::*;
+use saddlescope_landscape::analytic::{KnownCriticalPoint, Quadratic, SignedSquares};
+use saddlescope_landscape::reading::CriticalKind;
+use saddlescope_landscape::{Curvature, Evaluation, FnRisk, Product, Risk, RiskError};
+
+fn run(risk: &dyn Risk, theta: Vec<f64>, selection: &Selection, out: &Path) -> Analysis {
+    analyze(&Subject::new("known", theta, risk), selection, None, out, &mut ()).unwrap()
+}
+
+/// Forty eigenvalues: two clearly negative, two clearly large, the others between.
+fn spectrum() -> Vec<f64> {
+    let mut all = vec![-3.0, -1.5, 4.0, 7.0];
+    all.extend((0..36).map(|i| 0.02 * f64::from(i - 10)));
+    all
+}
+
+fn eigenpairs(count: usize) -> Option<EigenpairOptions> {
+    Some(EigenpairOptions {
+        largest: count,
+        smallest: count,
+        tolerance: 1e-10,
+        ..EigenpairOptions::default()
+    })
+}
+
+#[test]
+fn eigenpairs_trace_and_density_of_a_known_spectrum() {
+    let temp = tempfile::tempdir().unwrap();
+    let lambda = spectrum();
+    let risk = Quadratic::rotated(lambda.clone(), 5).unwrap();
+    let selection = Selection {
+        eigenpairs: eigenpairs(2),
+        probes: Some(64),
+        fits: Some(FitOptions { points: 7, radius: None }),
+        density: Some(DensityStageOptions { probes: 16, steps: 40 }),
+        ..Selection::nothing("test")
+    };
+    let found = run(&risk, vec![0.0; 40], &selection, temp.path());
+    let r = &found.results;
+    for (pair, wanted) in r.eigenpairs.iter().zip([7.0, 4.0, -1.5, -3.0]) {
+        // The residual bounds the distance to an eigenvalue; for a Rayleigh quotient the error is its square, down to rounding.
+        assert!((pair.value - wanted).abs() < 1e-12 * 7.0, "{} and {wanted}", pair.value);
+        assert!(pair.converged && pair.residual <= 1e-10 * wanted.abs());
+    }
+    for (vector, which) in found.eigenvectors.iter().zip([3, 2, 1, 0]) {
+        let exact = risk.eigenvector(which).unwrap();
+        let cosine: f64 = vector.iter().zip(&exact).map(|(a, b)| a * b).sum();
+        // Residual 1e-10 over a gap of 1.3 leaves an angle of about 1e-10.
+        assert!(1.0 - cosine.abs() < 1e-12, "{cosine}");
+    }
+    let trace = r.trace.as_ref().unwrap();
+    let (tr, tr2): (f64, f64) = (lambda.iter().sum(), lambda.iter().map(|x| x * x).sum());
+    // Var zᵀHz = 2 tr H² for Gaussian probes; five standard deviations of the mean of 64.
+    let deviation = (2.0 * tr2 / 64.0).sqrt();
+    assert!((trace.hutchinson.value - tr).abs() < 5.0 * deviation, "{:?}", trace.hutchinson);
+    // The standard deviation of a standard error from 64 samples is about a tenth of it; the products are heavy-tailed.
+    assert!((trace.hutchinson.std_error / deviation - 1.0).abs() < 0.5, "{:?}", trace.hutchinson);
+    assert!((trace.trace_of_square.value - tr2).abs() < 5.0 * trace.trace_of_square.std_error);
+    // On a quadratic the fits are exact up to the rounding of differences of losses.
+    let fit = trace.curvature_fit.unwrap();
+    assert!((fit.value - trace.hutchinson.value).abs() < 1e-8 * tr2.sqrt(), "{fit:?}");
+    assert_eq!(r.mean_curvature.unwrap().value, trace.hutchinson.value * (1.0 / 40.0));
+    let density = r.density.as_ref().unwrap();
+    let index = lambda.iter().filter(|x| **x < -density.threshold).count() as f64;
+    assert!((density.weights.iter().sum::<f64>() - 1.0).abs() < 1e-6);
+    let estimate = density.clearly_negative;
+    assert!((estimate.value - index).abs() < 5.0 * estimate.std_error, "{estimate:?} and {index}");
+}
+
+#[test]
+fn escape_finds_the_valley_of_a_double_well() {
+    let temp = tempfile::tempdir().unwrap();
+    // 1 + (x² − 1)²/4 − 1/4 + y² + z²: the origin is a saddle with λ_min = −1, and the valleys lie at x = ±1, a quarter lower.
+    let risk = FnRisk::new(3, |t| 0.75 + 0.25 * (t[0] * t[0] - 1.0).powi(2) + t[1] * t[1] + t[2] * t[2])
+        .with_gradient(|t, g| g.copy_from_slice(&[t[0] * (t[0] * t[0] - 1.0), 2.0 * t[1], 2.0 * t[2]]))
+        .with_hessian(|t, v, hv| {
+            hv.copy_from_slice(&[(3.0 * t[0] * t[0] - 1.0) * v[0], 2.0 * v[1], 2.0 * v[2]]);
+        });
+    let selection = Selection { eigenpairs: eigenpairs(1), escape: true, ..Selection::nothing("test") };
+    let r = run(&risk, vec![0.0; 3], &selection, temp.path()).results;
+    let escape = r.escape.unwrap();
+    // Eight golden sections of a bracket of [1/1.5, 1.5].
+    assert!((escape.step.abs() - 1.0).abs() < 0.05, "{}", escape.step);
+    // The loss is quadratic around the valley with curvature 2.
+    assert!(escape.loss[0] == 1.0 && (escape.loss[1] - 0.75).abs() < 0.05_f64.powi(2), "{:?}", escape.loss);
+    assert_eq!(r.kind, Some(CriticalKind::Saddle));
+}
+
+#[test]
+fn the_surface_of_a_quadratic_is_the_quadratic() {
+    let temp = tempfile::tempdir().unwrap();
+    let risk = Quadratic::rotated(spectrum(), 5).unwrap();
+    let selection = Selection {
+        eigenpairs: eigenpairs(1),
+        cuts: Some(CutOptions { points: 11, hessian_radius: None }),
+        surfaces: Some(SurfaceOptions { grid: 9, hessian_radius: Some([0.5, 2.0]) }),
+        ..Selection::nothing("test")
+    };
+    let found = run(&risk, vec![0.0; 40], &selection, temp.path());
+    let surface = &found.surfaces.iter().find(|s| s.name == "hessian-train").unwrap().surface;
+    for (i, alpha) in surface.a.values().into_iter().enumerate() {
+        for (j, beta) in surface.b.values().into_iter().enumerate() {
+            let exact = 0.5 * (7.0 * alpha * alpha - 3.0 * beta * beta);
+            let value = surface.loss_at(i, j).unwrap();
+            // The eigenvectors are exact to 1e-10.
+            assert!((value - exact).abs() < 1e-9, "({alpha}, {beta}): {value} and {exact}");
+        }
+    }
+    let cut = found.cuts.iter().find(|c| c.name == "lambda-min").unwrap();
+    assert!((cut.curvature + 3.0).abs() < 1e-12 && cut.slope.abs() < 1e-12);
+}
+
+fn verdict_at(risk: &dyn Risk, theta: Vec<f64>) -> (Results, String) {
+    let temp = tempfile::tempdir().unwrap();
+    let selection = Selection { eigenpairs: eigenpairs(1), ..Selection::nothing("test") };
+    let r = run(risk, theta, &selection, temp.path()).results;
+    let text = r.verdict.join(" ");
+    (r, text)
+}
+
+#[test]
+fn saddle_and_minimum_are_said_at_critical_points_only() {
+    let saddle = SignedSquares::new(5, 7).unwrap();
+    let bowl = Quadratic::rotated((1..=12).map(f64::from).collect(), 3).unwrap();
+    for (risk, at, kind, word) in [
+        (&saddle as &dyn Risk, saddle.critical_point(), CriticalKind::Saddle, "a saddle"),
+        (&bowl, bowl.critical_point(), CriticalKind::Minimum, "a minimum"),
+    ] {
+        let (r, text) = verdict_at(risk, at.clone());
+        assert_eq!(r.kind, Some(kind), "{text}");
+        assert!(text.contains(&format!("The point is {word}")), "{text}");
+        // Moved off it the Hessian is the same, or nearly, and the words are not.
+        let moved: Vec<f64> = at.iter().enumerate().map(|(i, t)| t + 0.1 * (1.0 + i as f64 % 3.0)).collect();
+        let (r, text) = verdict_at(risk, moved);
+        assert_eq!(r.kind, None, "{text}");
+        assert!(!r.criticality.unwrap().critical && text.contains("The point is not critical"), "{text}");
+        assert!(!text.contains(&format!("The point is {word}")) && !text.contains("a saddle,"), "{text}");
+    }
+}
+
+#[test]
+fn a_loss_and_nothing_else_gives_a_report_that_says_what_is_missing() {
+    let temp = tempfile::tempdir().unwrap();
+    let risk = FnRisk::new(4, |t| 1.0 + t.iter().map(|x| x * x).sum::<f64>());
+    let selection = Selection {
+        cuts: Some(CutOptions { points: 5, hessian_radius: None }),
+        surfaces: Some(SurfaceOptions { grid: 3, hessian_radius: None }),
+        ..Selection::default()
+    };
+    let r = run(&risk, vec![0.3; 4], &selection, temp.path()).results;
+    assert!(r.eigenpairs.is_empty() && r.trace.is_none() && r.density.is_none() && r.gradient_norm.is_none());
+    assert_eq!((r.kind, r.hessian_signs), (None, None));
+    assert!(r.not_offered.iter().any(|t| t.contains("Hessian")), "{:?}", r.not_offered);
+    assert!(r.not_offered.iter().any(|t| t.contains("gradient")), "{:?}", r.not_offered);
+    let page = std::fs::read_to_string(temp.path().join("report.html")).unwrap();
+    for text in &r.not_offered {
+        assert!(page.contains(text.as_str()), "the report does not say: {text}");
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the accelerator is gone")]
+struct Gone;
+
+#[test]
+fn errors_and_cancellation_of_products_come_through_unchanged() {
+    let lambda: Vec<f64> = (1..=30).map(f64::from).collect();
+    let made = AtomicUsize::new(0);
+    let fail_at = AtomicUsize::new(usize::MAX);
+    let cancel = AtomicUsize::new(0);
+    let risk = FnRisk::new(30, |t| t.iter().zip(&lambda).map(|(t, l)| 0.5 * l * t * t).sum())
+        .with_gradient(|t, g| (0..30).for_each(|i| g[i] = lambda[i] * t[i]))
+        .with_products(&[Curvature::Hessian], |_, _, vs, out| {
+            if made.fetch_add(1, Ordering::Relaxed) >= fail_at.load(Ordering::Relaxed) {
+                return Err(match cancel.load(Ordering::Relaxed) {
+                    0 => RiskError::failed(Gone),
+                    _ => RiskError::Cancelled,
+                });
+            }
+            for (i, (v, hv)) in vs.iter().zip(out).enumerate() {
+                *hv = lambda[i % 30] * v;
+            }
+            Ok(Product::default())
+        });
+    let subject = Subject::new("failing", vec![0.1; 30], &risk);
+    let selection = Selection {
+        eigenpairs: eigenpairs(1),
+        probes: Some(8),
+        density: Some(DensityStageOptions { probes: 2, steps: 8 }),
+        ..Selection::nothing("test")
+    };
+    let temp = tempfile::tempdir().unwrap();
+    let undisturbed =
+        analyze(&subject, &selection, None, &temp.path().join("once"), &mut ()).unwrap().results;
+    let all = made.load(Ordering::Relaxed);
+    let out = temp.path().join("failing");
+    for (round, at) in (0..all).step_by(3).enumerate() {
+        let dir = out.join(round.to_string());
+        for words in [0, 1] {
+            made.store(0, Ordering::Relaxed);
+            fail_at.store(at, Ordering::Relaxed);
+            cancel.store(words, Ordering::Relaxed);
+            // The second run goes on, so that it may be through before it comes to its `at`-th product.
+            match analyze(&subject, &selection, None, &dir, &mut ()).map(|_| ()) {
+                Err(AnalysisError::Risk(RiskError::Failed(error))) if words == 0 => {
+                    assert!(error.downcast_ref::<Gone>().is_some(), "product {at}: {error}");
+                }
+                Err(AnalysisError::Cancelled) if words == 1 => {}
+                Ok(()) if words == 1 => {}
+                other => panic!("product {at}: {other:?}"),
+            }
+        }
+        fail_at.store(usize::MAX, Ordering::Relaxed);
+        let again = analyze(&subject, &selection, None, &dir, &mut ()).unwrap().results;
+        assert_eq!(again.eigenpairs, undisturbed.eigenpairs, "stopped at product {at}");
+        assert_eq!(again.trace, undisturbed.trace);
+        assert_eq!(again.density, undisturbed.density);
+    }
+}
+
+#[test]
+fn more_of_a_stage_is_bitwise_what_it_is_at_once_and_another_grid_costs_surfaces_only() {
+    let lambda = spectrum();
+    let (losses, products) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let quadratic = Quadratic::rotated(lambda, 5).unwrap();
+    let theta = vec![0.2; 40];
+    let point = quadratic.at(&theta, 0).unwrap();
+    let risk = FnRisk::fallible(40, |t| {
+        losses.fetch_add(1, Ordering::Relaxed);
+        quadratic.evaluate(t).map(|e| Evaluation::of_loss(e.loss))
+    })
+    .with_fallible_gradient(|t, g| quadratic.gradient(t, g).map(|_| ()))
+    .with_products(&[Curvature::Hessian], |_, curvature, vs, out| {
+        products.fetch_add(vs.len() / 40, Ordering::Relaxed);
+        point.product(curvature, vs, out)
+    });
+    let small = Selection {
+        eigenpairs: eigenpairs(1),
+        probes: Some(6),
+        density: Some(DensityStageOptions { probes: 3, steps: 8 }),
+        filtered_planes: Some(2),
+        surfaces: Some(SurfaceOptions { grid: 5, hessian_radius: None }),
+        cuts: Some(CutOptions { points: 5, hessian_radius: None }),
+        ..Selection::default()
+    };
+    let large = Selection {
+        probes: Some(14),
+        density: Some(DensityStageOptions { probes: 9, steps: 8 }),
+        filtered_planes: Some(5),
+        ..small.clone()
+    };
+    let temp = tempfile::tempdir().unwrap();
+    let (steps, once) = (temp.path().join("steps"), temp.path().join("once"));
+    run(&risk, theta.clone(), &small, &steps);
+    let a = run(&risk, theta.clone(), &large, &steps).results;
+    let b = run(&risk, theta.clone(), &large, &once).results;
+    assert_eq!(a.trace, b.trace);
+    assert_eq!(a.layers, b.layers);
+    assert_eq!(a.random_planes, b.random_planes);
+    assert_eq!(a.filtered_planes, b.filtered_planes);
+    assert_eq!(a.density, b.density);
+    // Another grid: no product, and as many losses as the new surfaces have points.
+    let other =
+        Selection { surfaces: Some(SurfaceOptions { grid: 7, hessian_radius: None }), ..large.clone() };
+    let count = |c: &AtomicUsize| c.swap(0, Ordering::Relaxed);
+    (count(&losses), count(&products));
+    let c = run(&risk, theta.clone(), &other, &steps).results;
+    assert_eq!((count(&losses), count(&products)), (3 * 7 * 7, 0));
+    let d = run(&risk, theta, &other, &temp.path().join("other")).results;
+    assert_eq!(c.surfaces, d.surfaces);
+    assert_eq!(c.eigenpairs, d.eigenpairs);
+}
+
+#[test]
+fn messages_are_said_once_along_the_whole_chain() {
+    let temp = tempfile::tempdir().unwrap();
+    let file = temp.path().join("file");
+    std::fs::write(&file, b"").unwrap();
+    let risk = FnRisk::new(2, |t| t[0] + t[1]);
+    let subject = Subject::new("plain", vec![0.0; 2], &risk);
+    let selection = Selection::nothing("test");
+    let folder = analyze(&subject, &selection, None, &file, &mut ()).map(|_| ()).unwrap_err();
+    let figure = saddlescope_figure::write_atomic(&file.join("below"), b"").unwrap_err();
+    let weights = saddlescope_data::weights::TensorMap::read(&file.join("below")).unwrap_err();
+    let data: saddlescope_data::DataSource = format!("npz:{}", file.join("below").display()).parse().unwrap();
+    let data = data.load(saddlescope_data::Split::Train, None, None).unwrap_err();
+    let snapshot = saddlescope_krylov::SnapshotError::from(std::fs::read(file.join("below")).unwrap_err());
+    let errors: [&dyn std::error::Error; 5] = [&folder, &figure, &weights, &data, &snapshot];
+    for error in errors {
+        let mut said = error.to_string();
+        assert!(said.contains("os error"), "the reason is missing: {said}");
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            let text = error.to_string();
+            assert!(!said.contains(&text), "said twice: {said}: {text}");
+            said = format!("{said}: {text}");
+            cause = error.source();
+        }
+    }
+}
