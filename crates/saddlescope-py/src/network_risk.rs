@@ -85,7 +85,7 @@ impl NetworkRisk {
                     "loss {word:?}; expected cross-entropy, mse, bce, nll, probabilities or own"
                 ))
             })?,
-            None => network.default_loss(&data),
+            None => network.suggest_loss(&data).map_err(value_error)?.loss,
         };
         network.end_for(loss);
         let train = match batch_norm {

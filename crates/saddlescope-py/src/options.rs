@@ -47,6 +47,7 @@ pub fn eigen(o: &Bound<'_, PyDict>) -> PyResult<ExtremeEigen> {
         }
     };
     Ok(ExtremeEigen {
+        product_precision: Precision::F64,
         wanted,
         tolerance: need(o, "tol")?.extract()?,
         absolute_tolerance: need(o, "absolute_tol")?.extract()?,
