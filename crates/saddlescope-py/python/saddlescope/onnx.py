@@ -3,7 +3,7 @@
 >>> import saddlescope as ss
 >>> risk = ss.onnx.Risk("digits-mlp", samples=64)
 >>> risk.samples, risk.dim
-(64, 4810)
+(64, 3466)
 """
 
 import os
