@@ -229,14 +229,13 @@ impl SubjectArguments {
         let how = if loss.guess { "a guess: " } else { "" };
         let graph = &model.network.graph;
         let buffers: usize = graph.buffers().iter().map(|b| b.values.len()).sum();
+        let fixed = match buffers {
+            0 => String::new(),
+            n => format!("; {n} numbers in {} buffers are held fixed", graph.buffers().len()),
+        };
         let mut about = vec![
             format!("Loss: {} ({how}{}), {}.", loss.loss.name(), loss.reason, loss.loss.reduction()),
-            format!(
-                "{} parameters in {} tensors; {buffers} numbers in {} buffers are held fixed.",
-                model.theta.len(),
-                graph.parameters().len(),
-                graph.buffers().len()
-            ),
+            format!("{} parameters in {} tensors{fixed}.", model.theta.len(), graph.parameters().len()),
             format!("{samples} samples of the {} split.", self.split),
         ];
         if graph.nodes().iter().any(|n| n.op.name() == "BatchNormalization") {
