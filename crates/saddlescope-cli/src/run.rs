@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use saddlescope::analysis::{
-    Analysis, AnalysisError, Estimate, Folder, PlanesResult, Results, Selection, analyze,
+    Analysis, AnalysisError, Estimate, Folder, FolderError, PlanesResult, Results, Selection, analyze,
 };
 
 use saddlescope::NetworkSubject;
@@ -66,6 +66,9 @@ impl RunArguments {
 /// The exit code of a run that stopped.
 pub fn failure(error: AnalysisError) -> Failure {
     match error {
+        AnalysisError::Folder(FolderError::Changed { .. }) => {
+            Failure::bad_input(format!("{error} with --force"))
+        }
         AnalysisError::Cancelled => Failure::Interrupted("the same command continues where it stopped"),
         AnalysisError::Folder(_)
         | AnalysisError::Memory { .. }

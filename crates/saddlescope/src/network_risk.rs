@@ -12,11 +12,14 @@ use saddlescope_nn::graph::{Graph, ParameterKind};
 use saddlescope_nn::op::numel;
 use saddlescope_nn::risk::{self, RiskOptions, RiskPoint};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 /// The empirical risk of a network, computed in f32 or f64.
 pub struct NetworkRisk {
     inner: Inner,
     layout: ParamLayout,
+    /// SHA-256 of the operations and how they are connected.
+    graph: String,
     identity: BTreeMap<String, Value>,
 }
 
@@ -45,11 +48,12 @@ impl NetworkRisk {
         options: RiskOptions,
     ) -> Result<Self, risk::RiskError> {
         let layout = layout(&objective.graph);
+        let graph = graph_fingerprint(&objective.graph);
         let inner = match dtype {
             Dtype::F32 => Inner::F32(risk::Risk::new(objective, options)?),
             Dtype::F64 => Inner::F64(risk::Risk::new(objective, options)?),
         };
-        Ok(Self { inner, layout, identity: BTreeMap::new() })
+        Ok(Self { inner, layout, graph, identity: BTreeMap::new() })
     }
 
     /// Says what else results depend on: data, loss, mode of batch norm.
@@ -159,6 +163,7 @@ impl Risk for NetworkRisk {
     fn identity(&self) -> BTreeMap<String, Value> {
         let mut identity = self.identity.clone();
         identity.insert("dtype".into(), self.dtype().to_string().into());
+        identity.insert("graph.sha256".into(), self.graph.clone().into());
         identity
     }
 }
@@ -184,6 +189,15 @@ impl<T: saddlescope_nn::op::Element> Point for NetworkPoint<'_, T> {
         let report = self.inner.product(matrix, vs, out).map_err(RiskError::failed)?;
         Ok(Product { quotients: report.quotients, chunk_samples: report.chunk_samples })
     }
+}
+
+/// SHA-256 of the operations of a graph with their attributes, and of how they are connected.
+fn graph_fingerprint(graph: &Graph) -> String {
+    let mut hash = Sha256::new();
+    for node in graph.nodes() {
+        hash.update(format!("{node:?}").as_bytes());
+    }
+    hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// The named blocks of a graph's parameters.

@@ -139,6 +139,7 @@ fn engine_and_closed_form_agree() {
     let headings = |page: &str| -> Vec<String> {
         page.split("<h2").skip(1).map(|h| h[..h.find("</h2>").unwrap()].to_string()).collect()
     };
-    assert_eq!(headings(&page_a), headings(&page_b));
+    let in_b: Vec<String> = headings(&page_b).into_iter().filter(|h| !h.contains("does not offer")).collect();
+    assert_eq!(headings(&page_a), in_b);
     assert!(b.not_offered.iter().any(|t| t.contains("errors over the data")), "{:?}", b.not_offered);
 }

@@ -77,6 +77,7 @@ fn selection(a: &Arguments) -> Result<Selection, Failure> {
         split: (!a.no_split).then(SplitOptions::default),
         filtered_planes: Some(4),
         escape: !a.no_escape,
+        earlier_eigenpairs: false,
         cuts: Some(CutOptions { points: 41, hessian_radius }),
         surfaces: (grid > 0).then_some(SurfaceOptions { grid, hessian_radius }),
         slices: SliceOptions::default(),

@@ -32,7 +32,7 @@ pub fn run(a: Arguments) -> Result<(), Failure> {
         seed: a.run.seed,
         ..Selection::nothing("density")
     };
-    let subject = a.run.load(false)?;
+    let subject = a.run.load(true)?;
     let analysis = a.run.carry_out(&subject, &selection)?;
     terminal::print("")?;
     if let Some(d) = &analysis.results.density {

@@ -25,7 +25,7 @@ pub fn run(a: Arguments) -> Result<(), Failure> {
         return Err(Failure::bad_input("--largest 0 --smallest 0: no eigenvalue is asked for"));
     }
     let selection = Selection { seed: a.run.seed, eigenpairs: Some(pairs), ..Selection::nothing("eigs") };
-    let subject = a.run.load(false)?;
+    let subject = a.run.load(true)?;
     let analysis = a.run.carry_out(&subject, &selection)?;
     let results = &analysis.results;
     print_verdict(results)?;

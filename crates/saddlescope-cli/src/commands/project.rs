@@ -58,6 +58,7 @@ pub fn run(a: Arguments) -> Result<(), Failure> {
             tolerance,
             ..EigenpairOptions::default()
         }),
+        earlier_eigenpairs: true,
         probes: Some(2 * between("--planes", a.planes, 2, 50_000)?),
         filtered_planes: (a.filtered_planes > 0).then_some(a.filtered_planes),
         random: RandomDirectionOptions { keep_biases: a.keep_biases, ..RandomDirectionOptions::default() },
@@ -65,7 +66,7 @@ pub fn run(a: Arguments) -> Result<(), Failure> {
         seed: a.run.seed,
         ..Selection::nothing("project")
     };
-    let subject = a.run.load(false)?;
+    let subject = a.run.load(true)?;
     let analysis = a.run.carry_out(&subject, &selection)?;
     let r = &analysis.results;
     print_verdict(r)?;

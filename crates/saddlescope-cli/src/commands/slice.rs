@@ -168,6 +168,7 @@ pub fn run(a: Arguments) -> Result<(), Failure> {
     };
     let selection = Selection {
         eigenpairs: (pairs.largest + pairs.smallest > 0).then_some(pairs),
+        earlier_eigenpairs: true,
         slices: SliceOptions { requests: slices, grid },
         random: RandomDirectionOptions { keep_biases: a.keep_biases, ..RandomDirectionOptions::default() },
         seed: a.run.seed,

@@ -38,7 +38,7 @@ pub fn run(a: Arguments) -> Result<(), Failure> {
         seed: a.run.seed,
         ..Selection::nothing("trace")
     };
-    let subject = a.run.load(false)?;
+    let subject = a.run.load(true)?;
     let analysis = a.run.carry_out(&subject, &selection)?;
     let results = &analysis.results;
     terminal::print("")?;

@@ -77,6 +77,13 @@ pub enum AnalysisError {
     Other(String),
 }
 
+impl AnalysisError {
+    /// Whether it says that something cannot be made at this very point, rather than that something failed.
+    pub(crate) fn is_of_the_point(&self) -> bool {
+        matches!(self, Self::Direction(_) | Self::Plane(_) | Self::Fit(_))
+    }
+}
+
 impl From<RiskError> for AnalysisError {
     fn from(error: RiskError) -> Self {
         match error {

@@ -46,7 +46,11 @@ pub(crate) fn save_directions(
     }
     if selection.cuts.is_some() || selection.surfaces.is_some() {
         for stream in 0..2 {
-            let d = DirectionRequest::Filtered { stream }.resolve(subject, eigenpairs, selection)?;
+            // Where θ has no filters to normalise against, cuts and surfaces along it were left out.
+            let Ok(d) = (DirectionRequest::Filtered { stream }).resolve(subject, eigenpairs, selection)
+            else {
+                continue;
+            };
             put(&format!("random.{}", stream + 1), d.direction.vector())?;
         }
     }

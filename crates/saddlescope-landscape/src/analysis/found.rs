@@ -36,6 +36,8 @@ pub(crate) struct Found {
     pub escape: Option<EscapeResult>,
     pub cuts: Vec<Cut>,
     pub surfaces: Vec<NamedSurface>,
+    /// Stages that cannot be made at this point, with the reason.
+    pub left_out: Vec<String>,
 }
 
 impl Found {

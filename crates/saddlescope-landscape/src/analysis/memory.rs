@@ -42,15 +42,17 @@ impl MemoryPlan {
         let fixed = fixed(subject, selection);
         let precision = subject.risk().offers().precision;
         let solves = selection.pairs() > 0 || selection.density.is_some();
-        let whole = if solves { VECTORS.min(n) * n * precision.bytes() } else { 0 };
+        // The same for every command in a folder: results depend on it. A density has up to four bases of n + 1 vectors.
+        let whole = VECTORS.min(4 * (n + 1)) * n * precision.bytes();
+        let taken = if solves { whole } else { 0 };
         let primals = subject.risk().memory(1).keep;
         let Some(limit) = limit else {
             let keep = KEEP.min(primals);
-            return Ok(Self { basis: whole, keep, total: fixed + whole + keep });
+            return Ok(Self { basis: whole, keep, total: fixed + taken + keep });
         };
         let least = if solves { least_basis(n, selection, precision) } else { 0 };
         let basis = whole.min(limit / 3).max(least);
-        let needed = fixed + basis;
+        let needed = fixed + if solves { basis } else { 0 };
         if needed > limit {
             // Where the third does not fit beside the rest, the least that works may.
             if fixed + least > limit || basis == least {

@@ -283,6 +283,11 @@ pub fn report(results: &Results, figures: Vec<Figure>) -> Report {
             results.not_offered.join("; ")
         )));
     }
+    if !results.left_out.is_empty() {
+        let mut left_out = Section::new("What cannot be made at this point");
+        left_out.paragraphs.clone_from(&results.left_out);
+        sections.push(left_out);
+    }
     let mut checks = Section::new("Checks").paragraph(results.self_check.sentence());
     for warning in &results.self_check.warnings {
         checks = checks.paragraph(format!("Warning: {warning}"));

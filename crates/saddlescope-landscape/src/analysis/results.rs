@@ -436,6 +436,9 @@ pub struct Results {
     /// What the risk does not offer, so that it was left out, in words.
     #[serde(default)]
     pub not_offered: Vec<String>,
+    /// What cannot be made at this very point, with the reason.
+    #[serde(default)]
+    pub left_out: Vec<String>,
     /// Key of each stage's kept result (`kept/STAGE-KEY.msgpack`).
     #[serde(default)]
     pub stages: BTreeMap<String, String>,

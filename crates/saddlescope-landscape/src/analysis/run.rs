@@ -48,9 +48,13 @@ pub fn analyze(
     out: &Path,
     monitor: &mut dyn Monitor,
 ) -> Result<Analysis, AnalysisError> {
-    let (asked, plan) = planned(subject, selection, memory)?;
+    // Refused before anything is written.
+    planned(subject, selection, memory)?;
     let folder = open(subject, out, monitor)?;
     let earlier = earlier_selection(&folder)?;
+    let with_kept = earlier.as_ref().map(|e| selection.with_kept_eigenpairs(e));
+    let selection = with_kept.as_ref().unwrap_or(selection);
+    let (asked, plan) = planned(subject, selection, memory)?;
     let all = earlier.as_ref().map_or_else(|| selection.clone(), |e| selection.with_earlier(e));
     let (found, results, shown) = run_stages(subject, &asked, &all, &plan, &folder, monitor)?;
     let probes = found.probes.clone();
@@ -341,6 +345,7 @@ fn results(
         self_check: check,
         cost,
         not_offered,
+        left_out: found.left_out.clone(),
         stages,
         provenance: provenance(subject, selection),
     })

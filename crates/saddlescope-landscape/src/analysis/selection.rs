@@ -141,6 +141,9 @@ pub struct Selection {
     pub filtered_planes: Option<usize>,
     /// The search along negative curvature; needs λ_min.
     pub escape: bool,
+    /// Whether eigenpairs that an earlier command kept will do, if there are at least as many and as exact.
+    #[serde(default)]
+    pub earlier_eigenpairs: bool,
     /// The usual cuts.
     pub cuts: Option<CutOptions>,
     /// The usual surfaces.
@@ -164,6 +167,7 @@ impl Default for Selection {
             split: Some(SplitOptions::default()),
             filtered_planes: Some(4),
             escape: true,
+            earlier_eigenpairs: false,
             cuts: Some(CutOptions { points: 41, hessian_radius: None }),
             surfaces: Some(SurfaceOptions { grid: 25, hessian_radius: None }),
             slices: SliceOptions::default(),
@@ -200,6 +204,22 @@ impl Selection {
         self.eigenpairs.as_ref().map_or(0, |e| e.largest + e.smallest)
     }
 
+    /// This selection with the eigenpairs of an earlier one where those will do.
+    #[must_use]
+    pub(crate) fn with_kept_eigenpairs(&self, earlier: &Self) -> Self {
+        let mut selection = self.clone();
+        if let (true, Some(mine), Some(kept)) =
+            (self.earlier_eigenpairs && self.seed == earlier.seed, &self.eigenpairs, &earlier.eigenpairs)
+            && kept.largest >= mine.largest
+            && kept.smallest >= mine.smallest
+            && kept.tolerance <= mine.tolerance
+            && kept.data_share.is_none()
+        {
+            selection.eigenpairs = Some(kept.clone());
+        }
+        selection
+    }
+
     /// This selection with the stages of an earlier one where it asks for nothing itself. The folder's report shows both.
     #[must_use]
     pub fn with_earlier(&self, earlier: &Self) -> Self {
@@ -216,6 +236,13 @@ impl Selection {
         all.escape |= earlier.escape;
         all.cuts = all.cuts.or_else(|| earlier.cuts.clone());
         all.surfaces = all.surfaces.or_else(|| earlier.surfaces.clone());
+        let draws = self.cuts.is_some()
+            || self.surfaces.is_some()
+            || self.filtered_planes.is_some()
+            || !self.slices.requests.is_empty();
+        if !draws {
+            all.random = earlier.random.clone();
+        }
         if all.slices.requests.is_empty() {
             all.slices = earlier.slices.clone();
         }

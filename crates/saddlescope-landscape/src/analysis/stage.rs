@@ -13,7 +13,7 @@ use super::memory::MemoryPlan;
 use super::monitor::Monitor;
 use super::plan::{Fate, Forecast, PlannedStage};
 use super::selection::Selection;
-use super::store::{Dependencies, Folder, FolderError, Slot, Spent, State};
+use super::store::{Dependencies, Folder, FolderError, Slot, Spent, State, key};
 use super::subject::Subject;
 use crate::risk::{Curvature, Evaluation, Point, Product, Risk, RiskError};
 
@@ -37,6 +37,12 @@ pub(crate) trait Stage {
     /// Whether it can be computed from what was found: a stage may need another that found nothing.
     fn applies(&self, _found: &Found) -> bool {
         true
+    }
+
+    /// Whether the analysis goes on without this stage when it cannot be made here (no direction of use, no interval that
+    /// changes the loss).
+    fn may_be_left_out(&self) -> bool {
+        false
     }
 
     /// Whether a finished result has all that is asked for; else it is continued.
@@ -78,6 +84,8 @@ pub(crate) struct Env<'a> {
     pub selection: &'a Selection,
     pub plan: &'a MemoryPlan,
     pub folder: &'a Folder,
+    /// Key of the subject's identity.
+    pub identity: String,
     point: OnceCell<Box<dyn Point + 'a>>,
     products: Cell<usize>,
     evaluations: Cell<usize>,
@@ -95,6 +103,7 @@ impl<'a> Env<'a> {
             selection,
             plan,
             folder,
+            identity: key(&subject.identity()),
             point: OnceCell::new(),
             products: Cell::new(0),
             evaluations: Cell::new(0),
@@ -194,6 +203,8 @@ impl<S: Stage> AnyStage for S {
     fn slot(&self, env: &Env<'_>, keys: &Keys) -> Slot {
         let mut of = self.dependencies(keys);
         of.insert("seed".into(), env.selection.seed.into());
+        // A result that strays into another folder is not taken for one of that folder's subject.
+        of.insert("subject".into(), env.identity.clone().into());
         env.folder.slot(&self.name(), of)
     }
 
@@ -247,7 +258,15 @@ impl<S: Stage> AnyStage for S {
         };
         at.check()?;
         at.monitor.begin(&self.title(), None);
-        let output = self.compute(&mut at, kept)?;
+        let output = match self.compute(&mut at, kept) {
+            Err(error) if self.may_be_left_out() && error.is_of_the_point() => {
+                monitor.note(&format!("{} is left out: {error}", self.name()));
+                found.left_out.push(format!("{}: {error}", self.title()));
+                monitor.finished(&self.name());
+                return Ok(());
+            }
+            other => other?,
+        };
         let spent = at.spent();
         slot.save(State::Complete, spent, &output)?;
         self.file(output, &slot, found)?;

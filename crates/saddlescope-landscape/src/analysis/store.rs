@@ -173,14 +173,10 @@ impl Folder {
     /// # Errors
     /// A folder that another command uses, or that cannot be written.
     pub fn start_over(dir: &Path) -> Result<(), FolderError> {
-        if !dir.join("run.json").exists() {
+        if !dir.join("run.json").exists() && !dir.join("kept").exists() {
             return Ok(());
         }
         let _lock = lock(dir)?;
-        for name in ["run.json", "results.json", "report.html", "directions.safetensors"] {
-            let path = dir.join(name);
-            remove(&path)?;
-        }
         for name in ["kept", "figures", "arrays", "surfaces"] {
             let path = dir.join(name);
             match fs::remove_dir_all(&path) {
@@ -189,6 +185,10 @@ impl Folder {
                 }
                 _ => {}
             }
+        }
+        // The identity goes last: a kill in between leaves nothing that could be taken for results of another subject.
+        for name in ["selection.json", "results.json", "report.html", "directions.safetensors", "run.json"] {
+            remove(&dir.join(name))?;
         }
         Ok(())
     }

@@ -183,7 +183,7 @@ impl Stage for EigenpairsStage {
     }
 }
 
-/// Standard error of each λ over chunks of samples: chunks are independent draws from the reason of the data, and
+/// Standard error of each λ over chunks of samples: chunks are independent draws from the source of the data, and
 /// λ ≈ Σ w_c vᵀH_c v with weights w_c = share of the samples. `None` where there are fewer than two chunks.
 fn sampling_errors(at: &At<'_, '_>, pairs: &[Eigenpair]) -> Result<Vec<Option<f64>>, AnalysisError> {
     if pairs.is_empty() || !at.env.subject.risk().offers().chunks {

@@ -36,6 +36,10 @@ impl Stage for FilteredPlanesStage {
         Forecast { products: 2 * self.wanted, evaluations: 0 }
     }
 
+    fn may_be_left_out(&self) -> bool {
+        true
+    }
+
     fn suffices(&self, kept: &Self::Output) -> bool {
         kept.len() >= self.wanted
     }

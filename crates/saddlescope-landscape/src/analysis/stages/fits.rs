@@ -37,6 +37,10 @@ impl Stage for FitsStage {
         Forecast { products: 0, evaluations: self.probes * self.options.points.max(3) }
     }
 
+    fn may_be_left_out(&self) -> bool {
+        true
+    }
+
     fn suffices(&self, kept: &CurvatureFit) -> bool {
         kept.per_probe.len() >= self.probes
     }

@@ -113,6 +113,8 @@ struct CutStage {
     direction: [DirectionRequest; 1],
     reach: Reach,
     random: RandomDirectionOptions,
+    /// Whether it is one of the usual ones rather than one that was asked for by its directions.
+    usual: bool,
 }
 
 impl Stage for CutStage {
@@ -138,6 +140,10 @@ impl Stage for CutStage {
         let splits = 1 + usize::from(env.subject.other.is_some());
         let products = usize::from(!uses_eigenpairs(&self.direction));
         Forecast { products, evaluations: splits * self.reach.points() }
+    }
+
+    fn may_be_left_out(&self) -> bool {
+        self.usual
     }
 
     fn applies(&self, found: &Found) -> bool {
@@ -213,6 +219,8 @@ struct SurfaceStage {
     other: bool,
     split: String,
     random: RandomDirectionOptions,
+    /// Whether it is one of the usual ones rather than one that was asked for by its directions.
+    usual: bool,
 }
 
 impl SurfaceStage {
@@ -275,6 +283,10 @@ impl Stage for SurfaceStage {
             Axes::Hessian(_, grid) | Axes::Neighbourhood(grid) => (grid | 1) * (grid | 1),
         };
         Forecast { products: 0, evaluations: points }
+    }
+
+    fn may_be_left_out(&self) -> bool {
+        self.usual
     }
 
     fn applies(&self, found: &Found) -> bool {
@@ -354,8 +366,8 @@ pub(crate) fn slice_stages(selection: &Selection, env: &Env<'_>) -> Vec<Box<dyn 
     let mut stages: Vec<Box<dyn AnyStage>> = Vec::new();
     let random = &selection.random;
     let both = selection.eigenpairs.as_ref().is_some_and(|e| e.largest > 0 && e.smallest > 0);
-    let cut = |name: &str, direction: DirectionRequest, reach: Reach| {
-        Box::new(CutStage { name: name.into(), direction: [direction], reach, random: random.clone() })
+    let cut = |name: &str, direction: DirectionRequest, reach: Reach, usual: bool| {
+        Box::new(CutStage { name: name.into(), direction: [direction], reach, random: random.clone(), usual })
     };
     if let Some(cuts) = &selection.cuts {
         let reach = |place: usize| match cuts.hessian_radius {
@@ -364,19 +376,19 @@ pub(crate) fn slice_stages(selection: &Selection, env: &Env<'_>) -> Vec<Box<dyn 
         };
         if let Some(pairs) = &selection.eigenpairs {
             if pairs.largest > 0 {
-                stages.push(cut("lambda-max", LARGEST, reach(0)));
+                stages.push(cut("lambda-max", LARGEST, reach(0), true));
             }
             if pairs.smallest > 0 {
-                stages.push(cut("lambda-min", SMALLEST, reach(1)));
+                stages.push(cut("lambda-min", SMALLEST, reach(1), true));
             }
         }
         let direction = DirectionRequest::Filtered { stream: 0 };
-        stages.push(cut("random", direction, Reach::Radius(random.radius, cuts.points)));
+        stages.push(cut("random", direction, Reach::Radius(random.radius, cuts.points), true));
     }
     for request in &selection.slices.requests {
         if let [direction] = request.directions.as_slice() {
             let reach = reach_of(selection, request.axes.first().copied().flatten());
-            stages.push(cut(&request.name, direction.clone(), reach));
+            stages.push(cut(&request.name, direction.clone(), reach, false));
         }
     }
     let mut splits = vec![(false, env.subject.main.name)];
@@ -392,6 +404,7 @@ pub(crate) fn slice_stages(selection: &Selection, env: &Env<'_>) -> Vec<Box<dyn 
                 other: split.0,
                 split: split.1.into(),
                 random: random.clone(),
+                usual: heading == RANDOM || heading == HESSIAN,
             }
         };
     for &split in &splits {
