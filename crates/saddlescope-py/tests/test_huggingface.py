@@ -37,6 +37,7 @@ def test_a_language_model_with_padded_batches():
             parts.append(torch.from_numpy(v[start : start + p.numel()].reshape(p.shape)))
             start += p.numel()
         exact = torch.cat([h.reshape(-1) for h in torch.autograd.grad(slopes, params, parts)]).numpy()
-    assert risk.loss() == pytest.approx(float(loss.detach()), rel=1e-13)
-    assert np.linalg.norm(risk.hessian().matvec(v) - exact) < 1e-10 * np.linalg.norm(exact)
+    # The loss of transformers is computed in single precision even here: 1e-6 is a few of its rounding errors.
+    assert risk.loss() == pytest.approx(float(loss.detach()), rel=1e-6)
+    assert np.linalg.norm(risk.hessian().matvec(v) - exact) < 1e-5 * np.linalg.norm(exact)
     assert ss.eigsh(risk.hessian(), tol=1e-4).converged
