@@ -73,7 +73,9 @@ impl NetworkRisk {
             "train" => Split::Train,
             "test" => Split::Test,
             _ => {
-                return Err(PyValueError::new_err(format!("split {split:?}; expected \"train\" or \"test\"")));
+                return Err(PyValueError::new_err(format!(
+                    "split {split:?}; expected \"train\" or \"test\""
+                )));
             }
         };
         let normalization = normalize.map(Normalization::parse).transpose().map_err(value_error)?;
