@@ -69,9 +69,11 @@ pub fn failure(error: AnalysisError) -> Failure {
         AnalysisError::Folder(FolderError::Changed { .. }) => {
             Failure::bad_input(format!("{error} with --force"))
         }
+        AnalysisError::Memory { .. } => {
+            Failure::bad_input(format!("{error} (--memory, --threads, --samples, --dtype)"))
+        }
         AnalysisError::Cancelled => Failure::Interrupted("the same command continues where it stopped"),
         AnalysisError::Folder(_)
-        | AnalysisError::Memory { .. }
         | AnalysisError::Lanczos(_)
         | AnalysisError::Given { .. }
         | AnalysisError::Direction(_)

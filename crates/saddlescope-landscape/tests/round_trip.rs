@@ -247,6 +247,7 @@ impl Numbers {
                 bytes: 1,
             },
             not_offered: vec![],
+            left_out: vec!["fits: no interval".into()],
             stages: [("point".to_string(), "0".to_string())].into(),
             provenance: [("model".to_string(), "m".into())].into(),
         }
