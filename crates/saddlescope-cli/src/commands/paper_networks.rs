@@ -75,7 +75,10 @@ impl NetworkArguments {
         };
         if self.weights.is_empty() || self.data.is_none() {
             let error = PaperError::NeedsNetwork { figure: first };
-            return Err(Failure::bad_input(format!("--figure {}: {error} (--weights and --data)", first.number())));
+            return Err(Failure::bad_input(format!(
+                "--figure {}: {error} (--weights and --data)",
+                first.number()
+            )));
         }
         between("--grid", self.grid, 3, 1001)?;
         let mut networks: Vec<(PaperNetwork, SubjectArguments)> = Vec::new();
