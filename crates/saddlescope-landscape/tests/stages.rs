@@ -273,7 +273,8 @@ fn more_of_a_stage_is_bitwise_what_it_is_at_once_and_another_grid_costs_surfaces
     let other =
         Selection { surfaces: Some(SurfaceOptions { grid: 7, hessian_radius: None }), ..large.clone() };
     let count = |c: &AtomicUsize| c.swap(0, Ordering::Relaxed);
-    (count(&losses), count(&products));
+    count(&losses);
+    count(&products);
     let c = run(&risk, theta.clone(), &other, &steps).results;
     assert_eq!((count(&losses), count(&products)), (3 * 7 * 7, 0));
     let d = run(&risk, theta, &other, &temp.path().join("other")).results;

@@ -70,7 +70,7 @@ mod tests {
 
     /// Numbers whose sum depends on the order of additions.
     fn chunk(i: usize) -> f64 {
-        (i as f64 + 1.0).sqrt() * if i % 3 == 0 { 1e8 } else { 1e-3 }
+        (i as f64 + 1.0).sqrt() * if i.is_multiple_of(3) { 1e8 } else { 1e-3 }
     }
 
     /// The definition, word for word.

@@ -64,7 +64,7 @@ pub fn contents(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
             let path = entry.unwrap().path();
             let name = path.strip_prefix(dir).unwrap().to_path_buf();
             if path.is_dir() {
-                if name != Path::new("kept") {
+                if !name.ends_with("kept") {
                     folders.push(path);
                 }
                 continue;
