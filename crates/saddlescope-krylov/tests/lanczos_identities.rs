@@ -88,6 +88,27 @@ proptest! {
     }
 }
 
+#[test]
+fn orthogonality_does_not_fade_over_restarts() {
+    for (n, products, block_size, seed) in [(62, 52, 2, 837), (300, 1000, 1, 1), (300, 1000, 2, 2)] {
+        let a = PrescribedSpectrum::new(spectrum(n), seed);
+        let options = ExtremeEigen {
+            max_products: products,
+            block_size,
+            seed,
+            tolerance: 0.0,
+            absolute_tolerance: Some(0.0),
+            basis_limit: BasisLimit::Vectors(20),
+            ..ExtremeEigen::default()
+        };
+        let state = state_after(&a, &options);
+        assert!(state.restarts() > 1);
+        let (_, orthogonality) = identity_errors(&a, &state);
+        // As above; an eigensolver's own errors, carried from restart to restart, exceed it.
+        assert!(orthogonality < 30.0 * f64::EPSILON, "{orthogonality:e} after {} restarts", state.restarts());
+    }
+}
+
 fn bits(s: &Eigensolution) -> Vec<u64> {
     s.pairs
         .iter()

@@ -13,6 +13,9 @@ use crate::{ProductError, SymmetricOperator};
 /// Wanted pairs whose estimate is below this multiple of ε‖A‖, ε that of the basis, are locked at a restart.
 const LOCK: f64 = 0.25;
 
+/// Rounding errors of an ended recurrence may be so many times what is taken for zero at once.
+const AMPLIFIED: f64 = 8.0;
+
 /// Extreme eigenpairs of `operator` by thick-restart Lanczos. See the module documentation for the method.
 ///
 /// The same options give the same bits on any number of threads if the operator does.
@@ -210,7 +213,12 @@ impl Solver<'_> {
         // Two Ritz values closer than their own errors are copies of one eigenvalue as far as we can tell.
         let error = self.last.iter().map(|r| r.residual_estimate).fold(0.0, f64::max);
         let same = (4.0 * self.options.floor() * self.state.head.norm).max(2.0 * error);
-        if enough && converged && !copies_may_be_missing(&ritz, wanted, self.state.head.invariant, same) {
+        // Where no Ritz pair at all has a residual worth speaking of, the recurrence has ended but for rounding errors
+        // that were too large to be taken for zero.
+        let rounding = same.max(AMPLIFIED * self.state.breakdown());
+        let ended = !self.state.decoupled() && ritz.iter().all(|r| r.estimate <= rounding);
+        let starts = self.state.head.invariant + if ended { self.options.block_size } else { 0 };
+        if enough && converged && !copies_may_be_missing(&ritz, wanted, starts, same) {
             Ok(Verdict::Converged(ritz))
         } else {
             Ok(Verdict::GoOn)

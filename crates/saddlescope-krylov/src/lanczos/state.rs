@@ -65,6 +65,22 @@ pub(crate) struct Work {
     ws: Vec<f64>,
 }
 
+/// One step of Newton's iteration for the nearest orthonormal rows, S ← (3I − SSᵀ)S/2: an eigensolver leaves them
+/// orthonormal to some tens of roundings, which would add up from restart to restart.
+fn orthonormalise_rows(s: &mut [f64], m: usize) {
+    let old = s.to_vec();
+    let products: Vec<Vec<f64>> = old
+        .chunks_exact(m.max(1))
+        .map(|a| old.chunks_exact(m.max(1)).map(|b| vector::dot_chunk(a, b)).collect())
+        .collect();
+    for (i, row) in s.chunks_exact_mut(m.max(1)).enumerate() {
+        for (j, other) in old.chunks_exact(m.max(1)).enumerate() {
+            let excess = 0.5 * (products[i][j] - f64::from(u8::from(i == j)));
+            row.iter_mut().zip(other).for_each(|(x, o)| *x -= excess * o);
+        }
+    }
+}
+
 /// A Ritz pair inside the state.
 #[derive(Clone, Debug)]
 pub(crate) struct Ritz {
@@ -146,6 +162,11 @@ impl LanczosState {
     pub(crate) fn decoupled(&self) -> bool {
         let (m, l) = (self.head.expanded, self.head.locked.len());
         m > 0 && self.head.b.chunks_exact(m).all(|row| row[l..].iter().all(|&b| b == 0.0))
+    }
+
+    /// The norm below which a remainder is rounding, not a direction.
+    pub(crate) fn breakdown(&self) -> f64 {
+        breakdown_factor(self.precision()) * self.precision().epsilon() * self.head.norm
     }
 
     /// The first block: given or random vectors, orthonormal.
@@ -261,8 +282,7 @@ impl LanczosState {
         self.head.h = h;
         self.head.expanded = k;
 
-        let precision = self.precision();
-        let breakdown = breakdown_factor(precision) * precision.epsilon() * self.head.norm;
+        let breakdown = self.breakdown();
         let next = self.orthonormalise_block(ws, &norms, &removed.left, breakdown);
         self.head.b = vec![0.0; next.len() * k];
         for (i, row) in next.iter().enumerate() {
@@ -410,6 +430,7 @@ impl LanczosState {
         let k = order.len();
         let mut rotation = Vec::with_capacity(k * m);
         order.iter().for_each(|(r, _)| rotation.extend_from_slice(&r.coordinates));
+        orthonormalise_rows(&mut rotation, m);
         let pending = self.pending();
         let mut h = vec![0.0; k * k];
         let mut b = vec![0.0; pending * k];
