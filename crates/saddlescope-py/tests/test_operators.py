@@ -143,7 +143,9 @@ def test_a_state_goes_on_to_the_same_bits(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         ss.eigsh(interrupted, dim=150, tol=1e-10, state=path)
     again = ss.eigsh(interrupted, dim=150, tol=1e-10, state=path)
-    assert again.values.tobytes() == whole.values.tobytes()
+    # The same operator at once: a product with a block of one vector may round otherwise than with a vector.
+    at_once = ss.eigsh(lambda x: a @ x, dim=150, tol=1e-10)
+    assert again.values.tobytes() == at_once.values.tobytes()
     assert len(calls) <= whole.products + 1
     with pytest.raises(ValueError, match="dimension"):
         ss.eigsh(symmetric(20), state=path)
