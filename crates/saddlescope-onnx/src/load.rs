@@ -28,6 +28,8 @@ pub struct ImportOptions {
     /// Names of the parameters (for example those of a safetensors file); every other tensor is then a constant. Where nothing is
     /// said, the file is asked, and where that says nothing either, it is assumed.
     pub parameters: Option<BTreeSet<String>>,
+    /// Which axis of an input counts the samples, where it is not the first (sequences with the time first).
+    pub batch_axes: BTreeMap<String, usize>,
 }
 
 impl ImportOptions {
@@ -128,8 +130,10 @@ impl OnnxModel {
             let Symbol::Engine(tensor) = symbol else {
                 return Err(of_output(OpError::new(no_parameters(&roles, &set_aside))));
             };
-            let plain = walker.builder.moved(&tensor, &identity(tensor.order.len())).map_err(of_output)?;
-            let last = walker.builder.moved(&tensor, &classes_last(&tensor.order)).map_err(of_output)?;
+            let first = samples_first(walker.builder.shapes(&tensor), identity(tensor.order.len()));
+            let plain = walker.builder.moved(&tensor, &first).map_err(of_output)?;
+            let classes = samples_first(walker.builder.shapes(&tensor), classes_last(&tensor.order));
+            let last = walker.builder.moved(&tensor, &classes).map_err(of_output)?;
             Ok([plain.id, last.id])
         };
         let [values, classes] = place(&mut walker, &output)?;
@@ -271,6 +275,15 @@ fn listed(names: &[String]) -> String {
     }
 }
 
+/// The order of axes with the one that counts the samples (the one that grows with the batch) first.
+fn samples_first([a, b]: [Vec<usize>; 2], order: Vec<usize>) -> Vec<usize> {
+    let grows: Vec<usize> = (0..a.len()).filter(|&d| a[d] != b[d]).collect();
+    match grows[..] {
+        [axis] => std::iter::once(axis).chain(order.into_iter().filter(|&d| d != axis)).collect(),
+        _ => order,
+    }
+}
+
 /// A fixed batch size in the file is the likely reason for an error about shapes.
 fn explain(error: OnnxError, declared_batch: Option<usize>) -> OnnxError {
     match (error, declared_batch) {
@@ -301,13 +314,20 @@ fn declare_inputs(
         let element =
             input.element.ok_or_else(|| wrong("its element type is not declared or not supported".into()))?;
         let mut shape = Vec::new();
+        let batch_axis = options.batch_axes.get(&input.name).copied().unwrap_or(0);
         match &input.shape {
             Some(dims) => {
-                if let Some(Dim::Fixed(n)) = dims.first() {
+                if batch_axis >= dims.len() {
+                    return Err(wrong(format!(
+                        "axis {batch_axis} is to count the samples of {} dimensions",
+                        dims.len()
+                    )));
+                }
+                if let Dim::Fixed(n) = &dims[batch_axis] {
                     walker.declared_batch = Some(*n);
                 }
-                for (d, dim) in dims.iter().enumerate().skip(1) {
-                    let from_data = given.and_then(|g| g.get(d - 1)).copied();
+                for (d, dim) in dims.iter().enumerate().filter(|(d, _)| *d != batch_axis) {
+                    let from_data = given.and_then(|g| g.get(shape.len())).copied();
                     shape.push(match (dim, from_data) {
                         (Dim::Fixed(n), _) => *n,
                         (_, Some(n)) => n,
@@ -327,10 +347,10 @@ fn declare_inputs(
                 None => return Err(wrong("its shape is not declared; the data must give it".into())),
             },
         }
-        let symbol = data_symbol(&input.name, element, &shape, &walker.builder.budget)
+        let symbol = data_symbol(&input.name, element, &shape, batch_axis, &walker.builder.budget)
             .map_err(|reason| OnnxError::Tensor { name: input.name.clone(), reason })?;
         walker.symbols.insert(input.name.clone(), symbol);
-        inputs.push(ModelInput { name: input.name.clone(), shape, element });
+        inputs.push(ModelInput { name: input.name.clone(), shape, batch_axis, element });
     }
     Ok(inputs)
 }

@@ -59,6 +59,11 @@ pub(super) fn convert(site: &mut Site<'_>, x: Symbol, to: ElementType) -> Result
                 to,
             ))
         }
+        // A node by itself, cast to the type of a value that the engine has.
+        Symbol::Known(known) if site.b().single => {
+            let name = site.node.outputs.first().cloned().unwrap_or_default();
+            Ok(super::Walker::known(&name, eval::convert(&known.values[0], to)?))
+        }
         other => Err(OpError::new(format!("a cast of {} to {to} is not supported here", other.element()))),
     }
 }

@@ -26,6 +26,8 @@ pub struct ModelInput {
     pub name: String,
     /// Shape of one sample.
     pub shape: Vec<usize>,
+    /// Which axis of the file's input counts the samples.
+    pub batch_axis: usize,
     /// Element type.
     pub element: ElementType,
 }
@@ -168,7 +170,8 @@ impl DataProgram {
         let batch = end - start;
         let mut environment = self.constants.clone();
         for input in &self.inputs {
-            let value = sources.get(&input.name).map(|s| s.value(input, start, end));
+            let value =
+                sources.get(&input.name).map(|s| s.value(input, start, end).and_then(|v| in_place(v, input)));
             let value = value.ok_or_else(|| OnnxError::Invalid(format!("no data for `{}`", input.name)))?;
             environment
                 .insert(input.name.clone(), value.map_err(|reason| tensor_error(&input.name, reason))?);
@@ -314,6 +317,16 @@ impl<'d> Source<'d> {
         let floats = Value::new(ElementType::F64, shape, Data::Float(floats))?;
         eval::convert(&floats, input.element)
     }
+}
+
+/// The samples moved from the first axis to the one that the file has them in.
+fn in_place(value: Value, input: &ModelInput) -> Result<Value, OpError> {
+    if input.batch_axis == 0 {
+        return Ok(value);
+    }
+    let mut order: Vec<usize> = (1..value.rank()).collect();
+    order.insert(input.batch_axis, 0);
+    eval::permuted(&value, &order)
 }
 
 /// The samples of a value one after the other.

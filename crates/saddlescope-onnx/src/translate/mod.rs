@@ -85,6 +85,7 @@ pub(crate) const TRANSLATIONS: &[(&str, Translate)] = &[
     ("CastLike", cast::cast_like),
     ("Ceil", |s| unary(s, ops::Ceil)),
     ("Celu", activation::celu),
+    ("CenterCropPad", pad::center_crop),
     ("Clip", activation::clip),
     ("Col2Im", sample::col2im),
     ("Concat", concat::concat),

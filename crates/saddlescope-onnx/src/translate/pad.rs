@@ -36,3 +36,33 @@ pub(super) fn pad(site: &mut Site<'_>) -> Result<Vec<Symbol>, OpError> {
     let order = t.order.clone();
     Ok(vec![Symbol::Engine(site.b().op(ops::Pad::new(&before, &after, mode), &[&t], order)?)])
 }
+
+/// Cut or padded with zeros around the centre to a constant shape.
+pub(super) fn center_crop(site: &mut Site<'_>) -> Result<Vec<Symbol>, OpError> {
+    let (x, wanted) = (site.input(0)?, site.input(1)?);
+    let wanted = eval::sizes(&*site.b().fixed_constant(&wanted, "the shape")?)?;
+    let [shape, _] = x.shapes(site.b());
+    let axes = match site.node.ints("axes")? {
+        Some(list) => crate::node::checked_axes(list, shape.len())?,
+        None => (0..shape.len()).collect(),
+    };
+    if axes.len() != wanted.len() {
+        return Err(OpError::new(format!("{} lengths for {} axes", wanted.len(), axes.len())));
+    }
+    let t = site.b().any(&x)?;
+    let (mut before, mut after) = (vec![0; shape.len()], vec![0; shape.len()]);
+    for (&axis, &n) in axes.iter().zip(&wanted) {
+        if n == shape[axis] {
+            continue;
+        }
+        site.refuse_batch_axis(&x, axis, "cuts or pads the batch")?;
+        // The smaller half lies before, whether it is added or cut off.
+        let change = i64::try_from(n)? - i64::try_from(shape[axis])?;
+        let place = super::kit::place_of(&t, axis);
+        before[place] = change / 2;
+        after[place] = change - change / 2;
+    }
+    let order = t.order.clone();
+    let op = ops::Pad::new(&before, &after, PadMode::Constant(0.0));
+    Ok(vec![Symbol::Engine(site.b().op(op, &[&t], order)?)])
+}

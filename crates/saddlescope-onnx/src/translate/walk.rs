@@ -517,13 +517,15 @@ fn dummy(element: ElementType, shape: &[usize], budget: &Budget) -> Result<Value
     Value::new(element, shape.to_vec(), Data::zeros(element, len))
 }
 
-/// A data input with the batch first.
+/// A data input whose axis `batch_axis` (at most the number of dimensions of a sample) counts the samples.
 pub(crate) fn data_symbol(
     name: &str,
     element: ElementType,
     sample: &[usize],
+    batch_axis: usize,
     budget: &Budget,
 ) -> Result<Symbol, OpError> {
-    let at = |batch: usize| dummy(element, &[&[batch][..], sample].concat(), budget).map(Rc::new);
+    let (before, after) = sample.split_at(batch_axis.min(sample.len()));
+    let at = |batch: usize| dummy(element, &[before, &[batch][..], after].concat(), budget).map(Rc::new);
     Ok(Symbol::Data(Known { name: name.into(), values: [at(PROBES[0])?, at(PROBES[1])?] }))
 }

@@ -41,6 +41,11 @@ pub fn node(op: &str, name: &str, inputs: &[&str], output: &str, attributes: &[(
 
 /// The model that these nodes make.
 pub fn import(nodes: Vec<NodeProto>) -> Result<OnnxModel, String> {
+    import_with(nodes, &ImportOptions::default())
+}
+
+/// The model that these nodes make, imported with options.
+pub fn import_with(nodes: Vec<NodeProto>, options: &ImportOptions) -> Result<OnnxModel, String> {
     let weight = TensorProto {
         name: "layer.weight".into(),
         dims: vec![2, 2],
@@ -63,7 +68,7 @@ pub fn import(nodes: Vec<NodeProto>) -> Result<OnnxModel, String> {
     };
     let model =
         Model::decode(model.encode_to_vec(), &ExternalFolder::default()).map_err(|e| e.to_string())?;
-    OnnxModel::import(&model, "small", &ImportOptions::default()).map_err(|e| e.to_string())
+    OnnxModel::import(&model, "small", options).map_err(|e| e.to_string())
 }
 
 /// Samples for `x`.
