@@ -135,13 +135,13 @@ def export(net, inputs, targets, name, exporter="dynamo", samples_in_trace=2, lo
         net, kind = WithLoss(net, loss), "own"
         inputs, targets = {**inputs, "y": targets}, None
     names = list(inputs)
-    numbers, used, failed = None, None, None
+    numbers, used = None, None
     if check and kind is not None:
         try:
             numbers, used = reference(net, inputs.values(), targets, kind)
-        except (RuntimeError, NotImplementedError) as e:
-            failed = str(e).splitlines()[0]
-            print(f"PyTorch cannot differentiate this network twice, so that the file cannot be compared with it: {failed}")
+        except Exception as e:  # whatever a network does that double backward or fewer samples do not allow
+            failed = (str(e).splitlines() or [type(e).__name__])[0]
+            print(f"PyTorch cannot compute a Hessian product of this network on its first samples, so that the file cannot be compared with it: {failed}")
     # Two samples to trace with: a single one would be taken for a dimension of length 1 for ever.
     few = tuple(t[:samples_in_trace] for t in inputs.values())
     options = dict(input_names=names, output_names=["output"])
