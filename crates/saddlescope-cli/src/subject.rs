@@ -111,6 +111,7 @@ impl SubjectArguments {
         model.end_for(loss);
         model.network.use_batch_statistics(self.batch_norm == "train");
         if !self.params.is_empty() || !self.freeze.is_empty() {
+            self.check_patterns(model)?;
             model.freeze_all_but(|name| {
                 (self.params.is_empty() || self.params.iter().any(|p| fits(p, name)))
                     && !self.freeze.iter().any(|p| fits(p, name))
@@ -119,6 +120,24 @@ impl SubjectArguments {
                 return Err(Failure::bad_input(
                     "--params/--freeze leave no parameter; `saddlescope info` lists their names",
                 ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Every pattern must name something: a misspelt one would analyse other parameters than were meant.
+    fn check_patterns(&self, model: &Model) -> Result<(), Failure> {
+        let names: Vec<&str> = model.network.graph.parameters().iter().map(|p| p.name.as_str()).collect();
+        let given =
+            self.params.iter().map(|p| ("--params", p)).chain(self.freeze.iter().map(|p| ("--freeze", p)));
+        for (option, pattern) in given {
+            if !names.iter().any(|name| fits(pattern, name)) {
+                let some: Vec<&str> = names.iter().take(3).copied().collect();
+                return Err(Failure::bad_input(format!(
+                    "{option} {pattern}: no parameter has such a name; the names are {}{} (`saddlescope info` lists them)",
+                    some.join(", "),
+                    if names.len() > 3 { ", …" } else { "" }
+                )));
             }
         }
         Ok(())

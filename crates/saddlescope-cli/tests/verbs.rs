@@ -4,7 +4,7 @@ mod common;
 
 use std::path::Path;
 
-use common::{refused, results, succeed};
+use common::{refused, results, saddlescope, succeed};
 use serde_json::Value;
 
 const SMALL: [&str; 6] = ["--model", "digits-mlp", "--samples", "0..128", "--threads", "2"];
@@ -163,7 +163,7 @@ fn slices_along_directions_of_all_kinds() {
     wrong(&["--directions", "random:1,random:1"], "parallel");
     let missing = file.replace("#hessian.beta", "#nothing");
     wrong(&["--directions", &missing], "the directions in it are");
-    wrong(&["--from", at.to_str().unwrap(), "--directions", "hessian"], "results.json");
+    wrong(&["--from", at.to_str().unwrap(), "--directions", "hessian"], "did not finish");
 }
 
 #[test]
@@ -182,12 +182,12 @@ fn impossible_numbers_are_refused() {
     wrong("eigs", &["--tol=-1"], "--tol -1");
     wrong("eigs", &["--tol", "-1"], "--tol -1: expected a positive number");
     wrong("eigs", &["--tol", "NaN"], "--tol NaN");
-    wrong("trace", &["--probes", "1"], "--probes 1");
+    wrong("trace", &["--probes", "0"], "--probes 0");
     wrong("trace", &["--fit-points", "2"], "--fit-points 2");
     wrong("density", &["--steps", "1"], "--steps 1");
     wrong("project", &["--planes", "1"], "--planes 1");
     wrong("slice", &["--grid", "1"], "--grid 1");
-    wrong("analyze", &["--params", "no.such.*"], "leave no parameter");
+    wrong("analyze", &["--freeze", "*"], "leave no parameter");
     wrong("analyze", &["--split", "valid"], "--split valid");
     assert!(!out.exists(), "nothing is written for bad input");
 }
@@ -255,4 +255,101 @@ fn complaints_name_what_is_wrong_and_say_it_once() {
     all.extend(["--out", "/dev/null/out"]);
     let text = refused(&all);
     assert_eq!(text.matches("Not a directory").count(), 1, "{text}");
+}
+
+/// One small folder, looked at by the verbs that do not compute.
+#[test]
+fn what_other_verbs_say_of_a_folder() {
+    let temp = tempfile::tempdir().unwrap();
+    let (eigs, dir) = (temp.path().join("eigs"), temp.path().join("eigs").display().to_string());
+    // Nothing is there yet; a beginning is no result.
+    std::fs::create_dir_all(eigs.join("kept")).unwrap();
+    assert!(refused(&["status", &dir]).contains("holds no analysis"));
+    run("eigs", &["--tol", "1e-2"], &eigs);
+    // More pairs and a looser limit go on from what is there.
+    run("eigs", &["--tol", "1e-2", "--largest", "2"], &eigs);
+    let status = succeed(&["status", &dir]);
+    assert!(!status.contains('{') && !status.contains('"'), "raw JSON in\n{status}");
+    let marked: Vec<&str> = status.lines().filter(|l| l.starts_with("* eigenpairs")).collect();
+    assert!(marked.len() == 1 && marked[0].contains("largest 2"), "{status}");
+    assert_eq!(status.matches(" eigenpairs ").count(), 2, "{status}");
+
+    // Weights along negative curvature: of the same samples, and only where a search was made.
+    let to = temp.path().join("moved.safetensors").display().to_string();
+    let escape = |more: &[&str]| {
+        let mut all = vec!["escape", "--model", "digits-mlp", "--analysis", &dir, "--to", &to];
+        all.extend(more);
+        refused(&all)
+    };
+    assert!(escape(&["--samples", "0..128"]).contains("no search along negative curvature"));
+    let other = escape(&["--samples", "64..192"]);
+    assert!(other.contains("analysis of something else") && other.contains("data.sha256"), "{other}");
+
+    // Slices along its eigenvectors on other samples say so.
+    let slices = temp.path().join("slices");
+    let arguments = [
+        "slice",
+        "--model",
+        "digits-mlp",
+        "--samples",
+        "64..192",
+        "--from",
+        &dir,
+        "--directions",
+        "largest",
+        "--grid",
+        "3",
+        "--out",
+        slices.to_str().unwrap(),
+    ];
+    let output = saddlescope(&arguments);
+    assert!(output.status.success());
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("of other samples"), "{said}");
+
+    // A command that was stopped before it wrote results.
+    std::fs::remove_file(eigs.join("results.json")).unwrap();
+    let report = refused(&["report", &dir]);
+    assert!(report.contains("did not finish") && report.contains("continues"), "{report}");
+}
+
+#[test]
+fn a_pattern_that_names_nothing_is_refused() {
+    let temp = tempfile::tempdir().unwrap();
+    for option in ["--params", "--freeze"] {
+        let text = refused(&[
+            "eigs",
+            "--model",
+            "digits-mlp",
+            option,
+            "layer9.*",
+            "--out",
+            temp.path().join("x").to_str().unwrap(),
+        ]);
+        assert!(
+            text.contains(option) && text.contains("layer9.*") && text.contains("no parameter"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn surfaces_that_are_no_longer_shown_are_cleared_away() {
+    let temp = tempfile::tempdir().unwrap();
+    let out = temp.path().join("run");
+    run("slice", &["--directions", "random", "--grid", "3"], &out);
+    let first = out.join("surfaces").join("random-train.vtp");
+    let names: Vec<_> = std::fs::read_dir(out.join("surfaces")).unwrap().map(|e| e.unwrap().path()).collect();
+    assert!(first.exists(), "{names:?}");
+    run("slice", &["--directions", "filter", "--grid", "3"], &out);
+    let shown: Vec<String> = results(&out)["surfaces"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|s| s["name"].as_str().unwrap().to_string())
+        .collect();
+    for entry in std::fs::read_dir(out.join("surfaces")).unwrap() {
+        let stem = entry.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned();
+        assert!(shown.contains(&stem), "{stem} is in no result ({shown:?})");
+    }
 }

@@ -10,6 +10,7 @@ use crate::evaluation::{Threading, in_batches};
 use crate::numeric::add_scaled;
 use crate::risk::{Risk, RiskError, check_theta};
 use crate::{Axis, AxisError, random};
+pub(crate) use interval::INTERVAL_LINES;
 pub use polynomials::LineFit;
 use polynomials::QuadraticFit;
 use saddlescope_figure::floats;
@@ -199,7 +200,7 @@ pub fn continue_fit_trace(
         return Err(CurvatureFitError::Empty);
     }
     // The interval is chosen from the first lines: with fewer lines than those it may be another.
-    let finished = finished.filter(|f| f.lines.len() >= interval::LINES.min(options.probes));
+    let finished = finished.filter(|f| f.lines.len() >= INTERVAL_LINES.min(options.probes));
     let (axis, spent) = match (&finished, options.interval) {
         (Some(before), _) => (before.axis, before.interval_evaluations),
         (None, wanted) => choose_axis(risk, theta, options, wanted)?,

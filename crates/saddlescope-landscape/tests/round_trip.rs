@@ -135,6 +135,7 @@ impl Numbers {
             status: Status::MaxMatvecs,
             message: "stopped".into(),
             products: 3,
+            max_products: 1000,
             method: EigenMethod::Lanczos,
             condition_b1: None,
         };

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use clap::Args;
 use saddlescope::analysis::escaped_weights;
-use saddlescope::weights_fingerprint;
 
 use crate::failure::Failure;
 use crate::run::failure;
@@ -17,7 +16,7 @@ pub struct Arguments {
     #[command(flatten)]
     subject: SubjectArguments,
 
-    /// Folder of a finished analysis of the same weights.
+    /// Folder of a finished analysis of the same weights on the same samples.
     #[arg(long, value_name = "DIR")]
     analysis: PathBuf,
 
@@ -28,10 +27,11 @@ pub struct Arguments {
 
 /// Writes the weights.
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
-    let model = arguments.subject.whole_model(None)?;
-    let (theta, result) =
-        escaped_weights(&arguments.analysis, &weights_fingerprint(&model), &model.theta).map_err(failure)?;
-    let tensors = model.network.to_tensors(&theta).map_err(|e| Failure::Failed(anyhow::Error::new(e)))?;
+    let subject = arguments.subject.subject(false)?;
+    let (identity, theta) = (subject.subject().identity(), &subject.model.theta);
+    let (theta, result) = escaped_weights(&arguments.analysis, &identity, theta).map_err(failure)?;
+    let tensors =
+        subject.model.network.to_tensors(&theta).map_err(|e| Failure::Failed(anyhow::Error::new(e)))?;
     tensors.write(&arguments.to).map_err(|e| Failure::BadInput(anyhow::Error::new(e)))?;
     terminal::print(format!(
         "loss {:.6} → {:.6}, step {:+.4e} along the eigenvector of the smallest eigenvalue",

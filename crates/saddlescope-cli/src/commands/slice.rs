@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use saddlescope::Axis;
 use saddlescope::analysis::{
-    DirectionRequest, EigenpairOptions, End, GivenDirection, RandomDirectionOptions, Selection, SliceOptions,
-    SliceRequest,
+    DirectionRequest, EigenpairOptions, End, Folder, GivenDirection, RandomDirectionOptions, Selection,
+    SliceOptions, SliceRequest,
 };
 use saddlescope::{NetworkSubject, Risk, weights_fingerprint};
 
@@ -133,6 +133,24 @@ fn resolve(
     })
 }
 
+/// Says it where the eigenvectors are of other samples than the slices.
+fn note_other_samples(folder: &Path, subject: &NetworkSubject) -> Result<(), Failure> {
+    let of = Folder::identity(folder).map_err(|e| failure(e.into()))?;
+    let here = subject.subject().identity();
+    let different: Vec<&str> = ["data", "data.sha256", "samples", "split", "loss"]
+        .into_iter()
+        .filter(|k| of.get(*k) != here.get(*k))
+        .collect();
+    if !different.is_empty() {
+        terminal::note(format!(
+            "note: the eigenvectors from {} are of other samples or another loss ({} differ); the slices are of the samples given here",
+            folder.display(),
+            different.join(", ")
+        ))?;
+    }
+    Ok(())
+}
+
 /// How many eigenvectors at one end the slices need.
 fn needed(slices: &[SliceRequest], wanted: End) -> usize {
     let index = |d: &DirectionRequest| match d {
@@ -150,6 +168,9 @@ pub fn run(a: Arguments) -> Result<(), Failure> {
     let tolerance = positive("--tol", a.tol)?;
     let parsed = a.directions.iter().map(|text| parse(text)).collect::<Result<Vec<_>, _>>()?;
     let subject = a.run.load(true)?;
+    if let Some(folder) = &a.from {
+        note_other_samples(folder, &subject)?;
+    }
     let mut slices: Vec<SliceRequest> = Vec::new();
     for (mut name, parts) in parsed {
         if slices.iter().any(|s| s.name == name) {

@@ -33,7 +33,7 @@ pub fn run(a: Arguments) -> Result<(), Failure> {
     }
     let radius = a.fit_range.map(|r| positive("--fit-range", r)).transpose()?;
     let selection = Selection {
-        probes: Some(between("--probes", a.probes, 2, 100_000)?),
+        probes: Some(between("--probes", a.probes, 1, 100_000)?),
         fits: (a.fit_points > 0).then_some(FitOptions { points: a.fit_points, radius }),
         seed: a.run.seed,
         ..Selection::nothing("trace")

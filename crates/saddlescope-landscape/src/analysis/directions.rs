@@ -84,7 +84,9 @@ impl GivenDirection {
     ) -> Result<Self, AnalysisError> {
         let results = read_results(folder)?;
         let path = folder.join("results.json");
-        if let Some(problem) = results.other_weights(weights) {
+        let found = results.provenance.get("weights.sha256").and_then(|v| v.as_str()).unwrap_or("none");
+        if found != weights {
+            let problem = format!("an analysis of weights {found}, not of these ({weights})");
             return Err(AnalysisError::Given { path, problem });
         }
         let mut pairs: Vec<_> = results.eigenpairs.iter().filter(|p| p.end == end).collect();
@@ -114,7 +116,12 @@ impl GivenDirection {
 /// If there is none or it is damaged.
 pub fn read_results(folder: &Path) -> Result<Results, FolderError> {
     let path = folder.join("results.json");
-    let bytes = std::fs::read(&path).map_err(|reason| FolderError::Io { path: path.clone(), reason })?;
+    let bytes = match std::fs::read(&path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound && folder.join("run.json").exists() => {
+            return Err(FolderError::Unfinished { dir: folder.into() });
+        }
+        other => other.map_err(|reason| FolderError::Io { path: path.clone(), reason })?,
+    };
     serde_json::from_slice(&bytes).map_err(|e| FolderError::Damaged { path, problem: e.to_string() })
 }
 

@@ -1,6 +1,9 @@
 //! The figures of an analysis, from its results alone.
 
+use std::collections::BTreeSet;
+
 use super::error::AnalysisError;
+use super::files::remove_stale;
 use super::found::{Analysis, Cut, NamedSurface};
 use super::results::{Results, largest, smallest};
 use super::store::Folder;
@@ -10,6 +13,10 @@ use saddlescope_figure::{
     Axis, ColorRole, Eigenvalue, Figure, FigureWidth, Grid, HeatMap, Levels, LineStyle, Lines, PanelKind,
     Reference, Scale, Series, Spectrum, Surface3d, save_all,
 };
+
+/// All figures that an analysis may have, in the order of the report.
+pub(crate) const IDS: [&str; 8] =
+    ["surfaces", "zoom", "heatmaps", "accuracy", "cuts", "spectrum", "trace", "layers"];
 
 /// Surfaces side by side on the samples of the analysis: Hessian and random directions, or what was asked for.
 fn surfaces(analysis: &Analysis) -> Option<Figure> {
@@ -286,8 +293,10 @@ pub fn all(analysis: &Analysis) -> Vec<Figure> {
 /// If something cannot be drawn or written.
 pub fn save(analysis: &Analysis, folder: &Folder) -> Result<(), AnalysisError> {
     let dir = folder.dir().join("figures");
+    let mut written = BTreeSet::new();
     for figure in all(analysis) {
         save_all(&figure, &dir)?;
+        written.insert(figure.id.clone());
     }
-    Ok(())
+    Ok(remove_stale(&dir, &["json", "npz", "svg", "png"], |id| IDS.contains(&id), &written)?)
 }

@@ -8,6 +8,9 @@
 //! DIR/surfaces/NAME.vtp, NAME.obj  triangles: ParaView, and any three-dimensional program
 //! ```
 
+use std::collections::BTreeSet;
+use std::path::Path;
+
 use saddlescope_data::weights::{TensorData, TensorMap};
 
 use super::error::AnalysisError;
@@ -156,7 +159,7 @@ fn arrays(analysis: &Analysis, probes: Option<&Probes>) -> Vec<(String, Vec<Name
     files
 }
 
-fn make(dir: &std::path::Path) -> Result<(), FolderError> {
+fn make(dir: &Path) -> Result<(), FolderError> {
     std::fs::create_dir_all(dir).map_err(|reason| FolderError::Io { path: dir.into(), reason })
 }
 
@@ -167,21 +170,48 @@ fn make(dir: &std::path::Path) -> Result<(), FolderError> {
 pub fn save(analysis: &Analysis, probes: Option<&Probes>, folder: &Folder) -> Result<(), AnalysisError> {
     let dir = folder.dir().join("arrays");
     make(&dir)?;
+    let mut written = BTreeSet::new();
     for (name, content) in arrays(analysis, probes) {
         let path = dir.join(format!("{name}.npz"));
         let bytes =
             arrays_to_npz(&content).map_err(|reason| FolderError::Io { path: path.clone(), reason })?;
         write_atomic(&path, &bytes)?;
+        written.insert(name);
     }
-    if analysis.surfaces.is_empty() {
-        return Ok(());
-    }
+    remove_stale(&dir, &["npz"], |n| n.starts_with("cut-") || n.starts_with("surface-"), &written)?;
     let dir = folder.dir().join("surfaces");
-    make(&dir)?;
+    if !analysis.surfaces.is_empty() {
+        make(&dir)?;
+    }
     for named in &analysis.surfaces {
         let grid = surface_grid(&named.surface);
         write_vtp(&grid, "loss", &dir.join(format!("{}.vtp", named.name)))?;
         write_obj(&grid, &named.name, &dir.join(format!("{}.obj", named.name)))?;
+    }
+    let written = analysis.surfaces.iter().map(|named| named.name.clone()).collect();
+    Ok(remove_stale(&dir, &["vtp", "obj"], |_| true, &written)?)
+}
+
+/// Deletes what an earlier command wrote and the results no longer hold: files of these endings with a name that is `ours`
+/// and not among `written`.
+pub(crate) fn remove_stale(
+    dir: &Path,
+    endings: &[&str],
+    ours: impl Fn(&str) -> bool,
+    written: &BTreeSet<String>,
+) -> Result<(), FolderError> {
+    let wrong = |reason| FolderError::Io { path: dir.into(), reason };
+    let entries = match std::fs::read_dir(dir) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        other => other.map_err(wrong)?,
+    };
+    for entry in entries {
+        let path = entry.map_err(wrong)?.path();
+        let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
+        let stem = path.file_stem().and_then(|s| s.to_str()).unwrap_or_default();
+        if endings.contains(&ending) && ours(stem) && !written.contains(stem) {
+            std::fs::remove_file(&path).map_err(|reason| FolderError::Io { path: path.clone(), reason })?;
+        }
     }
     Ok(())
 }

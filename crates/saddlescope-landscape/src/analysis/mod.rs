@@ -24,6 +24,7 @@ mod stage;
 mod stages;
 mod store;
 mod subject;
+mod vectors;
 mod verdict;
 
 pub use directions::read_results;

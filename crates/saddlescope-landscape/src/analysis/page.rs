@@ -326,7 +326,7 @@ pub fn save(analysis: &Analysis, folder: &Folder) -> Result<(), AnalysisError> {
 pub fn rebuild_report(dir: &std::path::Path) -> Result<std::path::PathBuf, AnalysisError> {
     let results = read_results(dir)?;
     let mut found = Vec::new();
-    for id in LANDSCAPE.into_iter().chain(SPECTRUM).chain([LAYERS]) {
+    for id in super::figures::IDS {
         let path = dir.join("figures").join(format!("{id}.json"));
         if path.exists() {
             found.push(read_json(&path)?);

@@ -52,6 +52,8 @@ pub struct EigenResult {
     pub message: String,
     /// Operator products used.
     pub products: usize,
+    /// The limit on them.
+    pub max_products: usize,
     /// Which method.
     pub method: super::selection::EigenMethod,
     /// Algorithm 1 only: what was found about condition (B.1).
@@ -444,12 +446,4 @@ pub struct Results {
     pub stages: BTreeMap<String, String>,
     /// Everything needed to run it again.
     pub provenance: BTreeMap<String, serde_json::Value>,
-}
-
-impl Results {
-    /// What is wrong if these are results of other weights than those with the fingerprint `weights`.
-    pub fn other_weights(&self, weights: &str) -> Option<String> {
-        let found = self.provenance.get("weights.sha256").and_then(|v| v.as_str()).unwrap_or("none");
-        (found != weights).then(|| format!("an analysis of weights {found}, not of these ({weights})"))
-    }
 }

@@ -225,6 +225,7 @@ fn run_stages(
     let mut found = Found::default();
     let mut kept = BTreeMap::new();
     let mut cost = None;
+    let self_check = wanted.first().map(|s| s.plan(&env, &wanted_keys)).transpose()?;
     for (i, stage) in stages.iter().enumerate() {
         let slot = stage.slot(&env, &keys);
         let only_kept = !mine.contains(&slot.file("msgpack"));
@@ -235,8 +236,12 @@ fn run_stages(
         }
         if i == 0 {
             // The self-check comes first: it says how long a product takes.
-            let plans: Vec<PlannedStage> =
+            let mut plans: Vec<PlannedStage> =
                 wanted.iter().map(|s| s.plan(&env, &wanted_keys)).collect::<Result<_, _>>()?;
+            if let (Some(first), Some(before)) = (plans.first_mut(), self_check.clone()) {
+                // It is done by now; the table says what it was before.
+                *first = before;
+            }
             let expected = cost_of(&plans, &found, plan.total);
             for warning in found.self_check.iter().flat_map(|c| &c.check.warnings) {
                 monitor.note(&format!("warning: {warning}"));
@@ -296,8 +301,9 @@ fn results(
     });
     let eigen = eigenpairs.map(|e| e.result.clone());
     let signs = eigen.as_ref().and_then(|e| verdict::signs(&e.pairs));
-    let criticality =
-        eigenpairs.and_then(|e| verdict::criticality(point.loss, &point.gradient, e, found.escape.as_ref()));
+    let theta = (subject.theta(), subject.risk().offers().precision.epsilon());
+    let criticality = eigenpairs
+        .and_then(|e| verdict::criticality(point.loss, theta, &point.gradient, e, found.escape.as_ref()));
     let sentences = verdict::sentences(&verdict::Findings {
         eigen: eigen.as_ref(),
         signs,

@@ -39,6 +39,19 @@ pub(crate) trait Stage {
         true
     }
 
+    /// Whether it draws random numbers itself; the seed is part of its key only then.
+    fn seeded(&self) -> bool {
+        true
+    }
+
+    /// Whether a beginning is there to go on from, although no result is kept yet.
+    ///
+    /// # Errors
+    /// If the folder cannot be read.
+    fn begun(&self, _env: &Env<'_>, slot: &Slot) -> Result<bool, FolderError> {
+        slot.has_files()
+    }
+
     /// Whether the analysis goes on without this stage when it cannot be made here (no direction of use, no interval that
     /// changes the loss).
     fn may_be_left_out(&self) -> bool {
@@ -202,7 +215,9 @@ pub(crate) trait AnyStage {
 impl<S: Stage> AnyStage for S {
     fn slot(&self, env: &Env<'_>, keys: &Keys) -> Slot {
         let mut of = self.dependencies(keys);
-        of.insert("seed".into(), env.selection.seed.into());
+        if self.seeded() {
+            of.insert("seed".into(), env.selection.seed.into());
+        }
         // A result that strays into another folder is not taken for one of that folder's subject.
         of.insert("subject".into(), env.identity.clone().into());
         env.folder.slot(&self.name(), of)
@@ -215,7 +230,7 @@ impl<S: Stage> AnyStage for S {
             Some(r) if r.state == State::Complete && self.suffices(&r.result) => Fate::Reused,
             Some(_) => Fate::Continued,
             // A stage that was stopped before its first result leaves a log.
-            None if slot.has_files()? => Fate::Continued,
+            None if self.begun(env, &slot)? => Fate::Continued,
             None => Fate::ToDo,
         };
         let spent = kept.map_or(Spent::default(), |r| r.spent);

@@ -3,7 +3,7 @@
 //! ```text
 //! DIR/run.json                 the subject: model, weights, data, number type. Another subject is refused.
 //! DIR/lock                     held while a command works in the folder
-//! DIR/kept/STAGE-KEY.msgpack   a kept result with what it was made from (MessagePack: NaN and infinities survive)
+//! DIR/kept/STAGE-KEY.msgpack   a kept result with what it was made from: a checksum, then MessagePack (NaN and infinities survive)
 //! DIR/kept/STAGE-KEY.*         what belongs to it: vectors, or the state of a stage in flight
 //! DIR/results.json, report.html, figures/, …
 //! ```
@@ -23,6 +23,12 @@ use super::subject::hex;
 
 /// What something depends on, by name.
 pub type Dependencies = BTreeMap<String, Value>;
+
+/// Layout of the folder: results of another layout are not read.
+const FOLDER_FORMAT: u32 = 3;
+const FORMAT: &str = "folder.format";
+/// What names of files that are still being written begin with.
+const TORN: [&str; 2] = [".partial-", ".saddlescope-"];
 
 /// The folder of an analysis.
 #[derive(Debug)]
@@ -67,8 +73,26 @@ pub enum FolderError {
         /// Why it failed.
         reason: io::Error,
     },
+    /// The folder was made by another version of the program.
+    #[error(
+        "{dir} was made by {made_by}, whose results this version does not read. Choose another folder, or start over in this one"
+    )]
+    OtherVersion {
+        /// The folder.
+        dir: PathBuf,
+        /// The version that made it, in words.
+        made_by: String,
+    },
+    /// The command that began there has not written its results yet.
+    #[error(
+        "{dir} holds stages but no results: the command that began there did not finish. Run it again; it continues where it stopped"
+    )]
+    Unfinished {
+        /// The folder.
+        dir: PathBuf,
+    },
     /// A file of the folder is not what we wrote.
-    #[error("{path}: {problem}; delete the file to compute it again")]
+    #[error("{path}: {problem}; {}", advice(path))]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -78,6 +102,17 @@ pub enum FolderError {
     /// Writing failed.
     #[error(transparent)]
     Write(#[from] FigureError),
+}
+
+/// What to do about a damaged file.
+fn advice(path: &Path) -> &'static str {
+    match path.file_name().and_then(|n| n.to_str()) {
+        Some("results.json") => "run the command again to write it anew from the kept stages",
+        Some("run.json") => {
+            "without it nothing says what the folder is of: start over, or choose another folder"
+        }
+        _ => "delete the file to compute it again",
+    }
 }
 
 /// How far a stage is.
@@ -145,19 +180,25 @@ impl Folder {
         let kept = dir.join("kept");
         fs::create_dir_all(&kept).map_err(io_error(&kept))?;
         let lock = lock(dir)?;
+        remove_torn(&kept)?;
         let path = dir.join("run.json");
+        let mut identity = identity.clone();
+        identity.insert(FORMAT.into(), FOLDER_FORMAT.into());
         let resumed = match fs::read(&path) {
             Ok(bytes) => {
                 let before: Dependencies = serde_json::from_slice(&bytes)
                     .map_err(|e| FolderError::Damaged { path: path.clone(), problem: e.to_string() })?;
-                let differences = differences(&before, identity);
+                if before.get(FORMAT) != identity.get(FORMAT) {
+                    return Err(FolderError::OtherVersion { dir: dir.into(), made_by: made_by(&before) });
+                }
+                let differences = differences(&before, &identity);
                 if !differences.is_empty() {
                     return Err(FolderError::Changed { dir: dir.into(), differences });
                 }
                 true
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let mut json = serde_json::to_vec_pretty(identity)
+                let mut json = serde_json::to_vec_pretty(&identity)
                     .map_err(|e| FolderError::Damaged { path: path.clone(), problem: e.to_string() })?;
                 json.push(b'\n');
                 write_atomic(&path, &json)?;
@@ -310,8 +351,10 @@ impl Slot {
     pub fn save<T: Serialize>(&self, state: State, spent: Spent, result: &T) -> Result<(), FolderError> {
         let path = self.file("msgpack");
         let record = Record { stage: self.stage.clone(), of: self.of.clone(), state, spent, result };
-        let bytes = rmp_serde::to_vec_named(&record)
+        let packed = rmp_serde::to_vec_named(&record)
             .map_err(|e| FolderError::Damaged { path: path.clone(), problem: e.to_string() })?;
+        let mut bytes = Sha256::digest(&packed).to_vec();
+        bytes.extend(packed);
         Ok(write_atomic(&path, &bytes)?)
     }
 
@@ -325,9 +368,35 @@ impl Slot {
 }
 
 fn read<T: DeserializeOwned>(path: &Path) -> Result<Record<T>, FolderError> {
+    let damaged = |problem: String| FolderError::Damaged { path: path.into(), problem };
     let bytes = fs::read(path).map_err(io_error(path))?;
-    rmp_serde::from_slice(&bytes)
-        .map_err(|e| FolderError::Damaged { path: path.into(), problem: e.to_string() })
+    let Some((sum, packed)) = bytes.split_first_chunk::<32>() else {
+        return Err(damaged(format!("{} bytes; expected a checksum of 32 bytes and a result", bytes.len())));
+    };
+    if Sha256::digest(packed)[..] != sum[..] {
+        return Err(damaged("the checksum does not fit the content".into()));
+    }
+    rmp_serde::from_slice(packed).map_err(|e| damaged(e.to_string()))
+}
+
+/// Deletes the unfinished files that a kill left behind.
+fn remove_torn(kept: &Path) -> Result<(), FolderError> {
+    for entry in fs::read_dir(kept).map_err(io_error(kept))? {
+        let entry = entry.map_err(io_error(kept))?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if TORN.iter().any(|prefix| name.starts_with(prefix)) {
+            remove(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+fn made_by(before: &Dependencies) -> String {
+    match before.get("engine").and_then(Value::as_str) {
+        Some(version) => format!("another build of the program ({version})"),
+        None => "another version of the program".into(),
+    }
 }
 
 fn remove(path: &Path) -> Result<(), FolderError> {
@@ -352,9 +421,10 @@ fn lock(dir: &Path) -> Result<File, FolderError> {
 }
 
 /// What differs, in words.
-fn differences(before: &Dependencies, now: &Dependencies) -> String {
+pub(crate) fn differences(before: &Dependencies, now: &Dependencies) -> String {
     let absent = Value::Null;
-    let names: std::collections::BTreeSet<&String> = before.keys().chain(now.keys()).collect();
+    let names: std::collections::BTreeSet<&String> =
+        before.keys().chain(now.keys()).filter(|name| *name != FORMAT).collect();
     let different: Vec<String> = names
         .into_iter()
         .filter_map(|name| {
@@ -416,5 +486,41 @@ mod tests {
         fs::write(slot.file("msgpack"), b"[1, 2").unwrap();
         let error = slot.load::<Vec<f64>>().unwrap_err().to_string();
         assert!(error.contains("stage-"), "{error}");
+    }
+
+    #[test]
+    fn any_flipped_bit_is_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::open(dir.path(), &identity(1)).unwrap();
+        let slot = folder.slot("stage", identity(1));
+        slot.save(State::Complete, Spent::default(), &vec![1.0, f64::NAN]).unwrap();
+        let path = slot.file("msgpack");
+        let bytes = fs::read(&path).unwrap();
+        for at in 0..bytes.len() {
+            let mut flipped = bytes.clone();
+            flipped[at] ^= 1 << (at % 8);
+            fs::write(&path, &flipped).unwrap();
+            assert!(slot.load::<Vec<f64>>().is_err(), "byte {at}");
+        }
+        fs::write(&path, &bytes[..20]).unwrap();
+        assert!(slot.load::<Vec<f64>>().is_err());
+    }
+
+    #[test]
+    fn a_folder_of_another_version_is_refused_in_one_sentence() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("run.json"), r#"{"option.grid": 25, "engine": "0.0.9"}"#).unwrap();
+        let error = Folder::open(dir.path(), &identity(1)).unwrap_err();
+        assert!(matches!(error, FolderError::OtherVersion { .. }), "{error}");
+    }
+
+    #[test]
+    fn what_a_kill_left_unfinished_is_cleared_away() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(Folder::open(dir.path(), &identity(1)).unwrap());
+        let torn = dir.path().join("kept").join(".partial-abc");
+        fs::write(&torn, b"half").unwrap();
+        drop(Folder::open(dir.path(), &identity(1)).unwrap());
+        assert!(!torn.exists());
     }
 }

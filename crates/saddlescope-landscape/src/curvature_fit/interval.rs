@@ -6,7 +6,7 @@ use crate::random;
 use crate::risk::{Risk, RiskError};
 
 /// Lines that are looked at.
-pub(super) const LINES: usize = 4;
+pub(crate) const INTERVAL_LINES: usize = 4;
 /// Steps of the search on each line; each brings the change of the loss closer by a factor or settles it.
 const STEPS: usize = 40;
 
@@ -25,7 +25,7 @@ pub(super) fn half_width(
     let mut smallest = f64::INFINITY;
     let mut eta = vec![0.0; theta.len()];
     let mut moved = vec![0.0; theta.len()];
-    for line in 0..LINES.min(options.probes.max(1)) {
+    for line in 0..INTERVAL_LINES.min(options.probes.max(1)) {
         random::fill_probe(options.seed, line as u64, &mut eta);
         let mut value = |alpha: f64| {
             moved.copy_from_slice(theta);

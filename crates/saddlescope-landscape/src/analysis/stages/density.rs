@@ -199,5 +199,13 @@ pub(crate) fn saddle_probability(
     let spectrum =
         Spectrum::from_density(&top, &nodes, &weights, n).map_err(|e| AnalysisError::Other(e.to_string()))?;
     let fraction = spectrum.saddle_probability(DRAWS, seed);
-    Ok(Estimate { value: fraction.value(), std_error: fraction.std_error(), samples: DRAWS })
+    // None or all of the draws: the variance is zero, the uncertainty is not (Wilson's interval at one standard deviation).
+    let std_error = match fraction.std_error() {
+        error if error > 0.0 => error,
+        _ => {
+            let (low, high) = fraction.interval(1.0);
+            (high - fraction.value()).max(fraction.value() - low)
+        }
+    };
+    Ok(Estimate { value: fraction.value(), std_error, samples: DRAWS })
 }

@@ -22,10 +22,10 @@ use super::super::results::{EigenResult, EigenpairResult};
 use super::super::selection::{EigenMethod, EigenpairOptions};
 use super::super::stage::{At, Env, Keys, Stage, of};
 use super::super::store::{Dependencies, FolderError, Slot};
+use super::super::vectors;
 use crate::curvature_operator::CurvatureOperator;
 use crate::risk::Curvature;
 
-const VECTORS: &str = "safetensors";
 const LOG: &str = "lanczos";
 const PRODUCTS: &str = "products";
 /// A Krylov space of at most so many bytes is kept after the solve, for more pairs or a finer tolerance later.
@@ -47,9 +47,19 @@ impl EigenpairsStage {
         of([("seed", env.selection.seed.into()), ("basis_bytes", self.basis.into())])
     }
 
+    /// What is asked for, with at least one pair at an end that is asked for where N is smaller than all of it.
+    fn wanted(&self, n: usize) -> Wanted {
+        let (largest, smallest) = (self.options.largest, self.options.smallest);
+        if largest + smallest <= n || smallest == 0 || n < 2 {
+            return Wanted::Ends { largest, smallest };
+        }
+        let smallest = smallest.min(n / 2).max(n.saturating_sub(largest));
+        Wanted::Ends { largest: n - smallest, smallest }
+    }
+
     fn solve(&self, at: &At<'_, '_>, precision: Precision) -> ExtremeEigen {
         ExtremeEigen {
-            wanted: Wanted::Ends { largest: self.options.largest, smallest: self.options.smallest },
+            wanted: self.wanted(at.env.subject.theta().len()),
             tolerance: self.options.tolerance,
             product_precision: precision,
             max_products: self.options.max_products,
@@ -79,7 +89,6 @@ impl Stage for EigenpairsStage {
             ("smallest", o.smallest.into()),
             ("tolerance", o.tolerance.into()),
             ("data_share", o.data_share.into()),
-            ("max_products", o.max_products.into()),
             ("method", serde_json::to_value(o.method).unwrap_or_default()),
             ("basis_bytes", self.basis.into()),
         ])
@@ -90,6 +99,17 @@ impl Stage for EigenpairsStage {
         // over the data take one product a pair.
         let pairs = self.options.largest + self.options.smallest;
         Forecast { products: (35 + 10 * pairs).min(self.options.max_products) + pairs, evaluations: 0 }
+    }
+
+    fn begun(&self, env: &Env<'_>, slot: &Slot) -> Result<bool, FolderError> {
+        // The Krylov space of a solve for other pairs or another tolerance is gone on with.
+        let space = env.folder.slot("krylov-space", self.space(env)).file(LOG);
+        Ok(slot.has_files()? || self.options.method == EigenMethod::Lanczos && space.exists())
+    }
+
+    fn suffices(&self, kept: &EigenResult) -> bool {
+        // What stopped at a limit on products is gone on with when more are allowed.
+        kept.status != Status::MaxMatvecs || kept.max_products >= self.options.max_products
     }
 
     fn compute(&self, at: &mut At<'_, '_>, _: Option<EigenResult>) -> Result<EigenResult, AnalysisError> {
@@ -126,6 +146,13 @@ impl Stage for EigenpairsStage {
             return Err(AnalysisError::Cancelled);
         }
         at.env.count_products(products);
+        // A pair whose residual could not be computed any more is no result.
+        let certified = |(pair, _): &(Eigenpair, End)| pair.residual.is_finite();
+        let all = pairs.len();
+        let (pairs, ends): (Vec<Eigenpair>, Vec<End>) = pairs.into_iter().zip(ends).filter(certified).unzip();
+        if pairs.len() < all {
+            at.monitor.note(&format!("{} estimates without a residual are left out", all - pairs.len()));
+        }
         let errors = sampling_errors(at, &pairs)?;
         // Number 1 is the extreme one at either end.
         let results: Vec<EigenpairResult> = (pairs.iter().zip(&ends).zip(&errors).enumerate())
@@ -155,6 +182,7 @@ impl Stage for EigenpairsStage {
             status,
             message: status.to_string(),
             products,
+            max_products: self.options.max_products,
             method: self.options.method,
             condition_b1: condition,
         };
@@ -162,22 +190,17 @@ impl Stage for EigenpairsStage {
         for (pair, r) in pairs.into_iter().zip(&result.pairs) {
             tensors.insert(r.direction.clone(), vec![pair.vector.len()], TensorData::F64(pair.vector))?;
         }
-        tensors.write(&at.slot.file(VECTORS))?;
+        vectors::save(at.slot, tensors)?;
         at.monitor.end(&format!("{products} products: {}", result.message));
         Ok(result)
     }
 
     fn file(&self, result: EigenResult, slot: &Slot, found: &mut Found) -> Result<(), AnalysisError> {
         slot.remove(PRODUCTS)?;
-        let path = slot.file(VECTORS);
-        let tensors = TensorMap::read(&path)?;
-        let vector = |pair: &EigenpairResult| {
-            tensors.get(&pair.direction).map(|t| t.data.to_f64()).ok_or_else(|| AnalysisError::Given {
-                path: path.clone(),
-                problem: format!("no eigenvector `{}`", pair.direction),
-            })
-        };
-        let vectors = result.pairs.iter().map(vector).collect::<Result<_, _>>()?;
+        let tensors = vectors::load(slot)?;
+        let vectors = (result.pairs.iter())
+            .map(|pair| vectors::vector(&tensors, slot, &pair.direction))
+            .collect::<Result<_, _>>()?;
         found.eigenpairs = Some(Eigenpairs { result, vectors });
         Ok(())
     }

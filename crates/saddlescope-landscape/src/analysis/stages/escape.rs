@@ -1,7 +1,5 @@
 //! A line search along negative curvature: how much loss there is to gain, and what other samples say.
 
-use saddlescope_data::weights::TensorMap;
-
 use super::super::directions::read_results;
 use super::super::error::AnalysisError;
 use super::super::found::Eigenpairs;
@@ -10,7 +8,8 @@ use super::super::monitor::Monitor;
 use super::super::plan::Forecast;
 use super::super::results::{EscapeResult, smallest};
 use super::super::stage::{At, Env, Keys, Stage, of};
-use super::super::store::{Dependencies, Slot};
+use super::super::store::{Dependencies, Folder, Slot, differences};
+use super::super::vectors;
 use crate::risk::Evaluation;
 
 /// Factor between steps of the search, and how many there are on each side.
@@ -49,6 +48,10 @@ impl Stage for EscapeStage {
         let mut of = of([("other", keys.other.clone())]);
         keys.put_eigenpairs(&mut of);
         of
+    }
+
+    fn seeded(&self) -> bool {
+        false
     }
 
     fn forecast(&self, _env: &Env<'_>) -> Forecast {
@@ -139,32 +142,40 @@ impl Stage for EscapeStage {
     }
 }
 
-/// θ moved by the step that a finished analysis found, and what it found. `weights` is the fingerprint of the model.
+/// θ moved by the step that a finished analysis found, and what it found. `identity` is what that analysis must be of: the
+/// model's weights and the data (see [`Subject::identity`](super::super::subject::Subject::identity)).
 ///
 /// # Errors
-/// If the folder holds no such analysis, or one of other weights, or one that found no way out.
+/// If the folder holds no such analysis, or one of something else, or one without a search or whose search found no way out.
 pub fn escaped_weights(
     dir: &std::path::Path,
-    weights: &str,
+    identity: &Dependencies,
     theta: &[f64],
 ) -> Result<(Vec<f64>, EscapeResult), AnalysisError> {
-    let path = dir.join("results.json");
     let results = read_results(dir)?;
-    if let Some(problem) = results.other_weights(weights) {
-        return Err(AnalysisError::Other(format!("{}: {problem}", path.display())));
+    let given = |problem: String| AnalysisError::Given { path: dir.join("results.json"), problem };
+    let differences = differences(&Folder::identity(dir)?, identity);
+    if !differences.is_empty() {
+        return Err(given(format!("an analysis of something else: {differences}")));
     }
-    let Some(escape) = results.escape.filter(|e| e.step != 0.0) else {
-        return Err(AnalysisError::Other(format!("{}: no step lowers the loss", path.display())));
+    let Some(escape) = results.escape else {
+        let reason = match smallest(&results.eigenpairs) {
+            Some(p) if !(p.converged && p.interval[1] < 0.0) => {
+                "λ_min is not certainly negative, so there is no way down to search"
+            }
+            _ => "no search along negative curvature was made there; a full analysis in that folder makes it",
+        };
+        return Err(given(reason.into()));
     };
+    if escape.step == 0.0 {
+        return Err(given(format!("none of the {} steps tried lowers the loss", escape.tried.len())));
+    }
     let key = results.stages.get("eigenpairs").map_or("", String::as_str);
-    let vectors = dir.join("kept").join(format!("eigenpairs-{key}.safetensors"));
-    let tensors = TensorMap::read(&vectors)?;
+    let file = dir.join("kept").join(format!("eigenpairs-{key}.safetensors"));
+    let tensors = vectors::read(&file)?;
     let name = smallest(&results.eigenpairs).map_or("", |p| p.direction.as_str());
     let Some(vector) = tensors.get(name).map(|t| t.data.to_f64()).filter(|v| v.len() == theta.len()) else {
-        return Err(AnalysisError::Other(format!(
-            "{}: the eigenvector {name:?} is not in its folder",
-            path.display()
-        )));
+        return Err(given(format!("the eigenvector {name:?} is not in its folder")));
     };
     Ok((moved(theta, escape.step, &vector), escape))
 }

@@ -7,13 +7,12 @@ use super::super::found::{Found, PointValues};
 use super::super::plan::Forecast;
 use super::super::stage::{At, Env, Keys, Stage, of};
 use super::super::store::{Dependencies, Slot};
+use super::super::vectors;
 use crate::numeric::norm;
 use crate::risk::Risk;
 
 /// Evaluates loss, accuracy and gradient, once.
 pub(crate) struct PointStage;
-
-const GRADIENT: &str = "safetensors";
 
 impl Stage for PointStage {
     type Output = PointValues;
@@ -28,6 +27,10 @@ impl Stage for PointStage {
 
     fn dependencies(&self, keys: &Keys) -> Dependencies {
         of([("slices", keys.slices.clone()), ("other", keys.other.clone())])
+    }
+
+    fn seeded(&self) -> bool {
+        false
     }
 
     fn forecast(&self, env: &Env<'_>) -> Forecast {
@@ -58,7 +61,7 @@ impl Stage for PointStage {
         if !gradient.is_empty() {
             let mut tensors = TensorMap::new();
             tensors.insert("gradient", vec![gradient.len()], TensorData::F64(gradient.clone()))?;
-            tensors.write(&at.slot.file(GRADIENT))?;
+            vectors::save(at.slot, tensors)?;
         }
         at.monitor.end(&format!("loss {:.6}", here.loss));
         Ok(PointValues {
@@ -73,13 +76,7 @@ impl Stage for PointStage {
 
     fn file(&self, mut output: PointValues, slot: &Slot, found: &mut Found) -> Result<(), AnalysisError> {
         if output.gradient.is_empty() && output.gradient_norm.is_some() {
-            let path = slot.file(GRADIENT);
-            let tensors = TensorMap::read(&path)?;
-            let gradient = tensors.get("gradient").map(|t| t.data.to_f64());
-            output.gradient = gradient.ok_or_else(|| AnalysisError::Given {
-                path,
-                problem: "no tensor `gradient`; expected the gradient at θ".into(),
-            })?;
+            output.gradient = vectors::vector(&vectors::load(slot)?, slot, "gradient")?;
         }
         found.point = Some(output);
         Ok(())
