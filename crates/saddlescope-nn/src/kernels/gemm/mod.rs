@@ -188,7 +188,7 @@ impl<T: Scalar> Multiply<'_, T> {
                 let from = &self.of.terms[t.product].0[row * a_row + t.start * a_column..];
                 layout = copy_left(from, self.of.a_strides, rows, t.depth, &mut self.left[i * LEFT..]);
             }
-            let mut blocks = [Block { left: &*self.left, panels: &**self.panels, depth: 0 }; BLOCKS];
+            let mut blocks = [Block { left: &*self.left, panels: self.panels, depth: 0 }; BLOCKS];
             for (i, t) in terms.iter().enumerate() {
                 let panels = &self.panels[i * room..];
                 assert!(panels.len() >= panels_len::<S>(t.depth, columns), "panels too short");
