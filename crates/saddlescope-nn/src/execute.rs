@@ -227,7 +227,7 @@ pub struct Workspace<T> {
     pub(crate) profile: Option<Profile>,
 }
 
-/// Primal values y and ȳ of one micro-batch, kept between products at the same θ.
+/// Those primal values y and ȳ of one micro-batch that products read, kept between products at the same θ.
 #[derive(Debug, Default)]
 pub struct KeptPrimals<T> {
     primal: Vec<AlignedVec<T>>,
@@ -238,7 +238,9 @@ impl<T: Element> KeptPrimals<T> {
     /// Memory for the primals of one micro-batch.
     pub fn for_plan(plan: &Plan) -> Self {
         Self {
-            primal: plan.primal.sizes.iter().map(|&n| AlignedVec::zeroed(n)).collect(),
+            primal: (plan.primal.sizes.iter().zip(&plan.kept))
+                .map(|(&n, &kept)| if kept { AlignedVec::zeroed(n) } else { AlignedVec::new() })
+                .collect(),
             has_gy: vec![false; plan.root.len()],
         }
     }
@@ -284,13 +286,16 @@ struct Taken<T> {
     fresh: bool,
 }
 
-/// Makes every buffer of a pool hold at least `factor` times its planned size.
-fn fit<T: Element>(pool: &mut Vec<AlignedVec<T>>, sizes: &[usize], factor: usize) {
+/// Makes every buffer of a pool hold at least `factor` times its planned size, except those that are to be swapped for `kept`
+/// ones.
+fn fit<T: Element>(pool: &mut Vec<AlignedVec<T>>, sizes: &[usize], factor: usize, kept: &[bool]) {
     if pool.len() < sizes.len() {
         pool.resize_with(sizes.len(), AlignedVec::new);
     }
-    for (buffer, &size) in pool.iter_mut().zip(sizes) {
-        buffer.grow(size * factor);
+    for (i, (buffer, &size)) in pool.iter_mut().zip(sizes).enumerate() {
+        if !kept.get(i).is_some_and(|&kept| kept) {
+            buffer.grow(size * factor);
+        }
     }
 }
 
@@ -333,8 +338,8 @@ impl<'a, T: Element> Execution<'a, T> {
         workspace: &'a mut Workspace<T>,
     ) -> Self {
         let k = tangents.map_or(0, |t| t.count);
-        fit(&mut workspace.primal, &plan.primal.sizes, 1);
-        fit(&mut workspace.tangent, &plan.tangent.sizes, k);
+        fit(&mut workspace.primal, &plan.primal.sizes, 1, &plan.kept);
+        fit(&mut workspace.tangent, &plan.tangent.sizes, k, &[]);
         workspace.has_gy.clear();
         workspace.has_gy.resize(plan.root.len(), false);
         workspace.has_dgy.clear();
@@ -731,7 +736,9 @@ impl<'a, T: Element> Execution<'a, T> {
 
     /// Exchanges the primal values with those kept from before.
     pub fn swap_primals(&mut self, kept: &mut KeptPrimals<T>) {
-        std::mem::swap(&mut self.workspace.primal, &mut kept.primal);
+        for (i, own) in kept.primal.iter_mut().enumerate().filter(|(i, _)| self.plan.kept[*i]) {
+            std::mem::swap(&mut self.workspace.primal[i], own);
+        }
         std::mem::swap(&mut self.workspace.has_gy, &mut kept.has_gy);
     }
 }

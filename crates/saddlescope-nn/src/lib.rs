@@ -31,6 +31,7 @@ pub mod aligned;
 mod elementary;
 #[doc(hidden)]
 pub mod execute;
+mod fuse;
 pub mod graph;
 #[doc(hidden)]
 pub mod kernels;

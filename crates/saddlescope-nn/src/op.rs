@@ -48,6 +48,7 @@ impl<'a, T> Operand<'a, T> {
 }
 
 /// What an operation sees during a pass. Slices that a pass does not define are empty.
+#[derive(Clone, Copy)]
 pub struct Context<'a, T> {
     /// The inputs, in order.
     pub inputs: &'a [Operand<'a, T>],
@@ -164,7 +165,9 @@ impl<'a, T: Scalar> Slot<'a, T> {
 /// In the adjoint a slot has `len` elements, in the adjoint's tangent k · len.
 pub type Slots<'a, T> = [Option<Slot<'a, T>>];
 
-/// What an operation reads again in the backward passes (adjoint and its tangent); what nobody reads is freed.
+/// What an operation reads again in the backward passes (adjoint and its tangent); what nobody reads is freed. Its tangent
+/// reads no other values, and ȳ is read in the adjoint's tangent only if anything else is: where primal values are kept
+/// between products, the rest is not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reads {
     /// Inputs (bit i: input i, values and tangents).
@@ -220,6 +223,11 @@ pub trait OpInfo: Debug + Send + Sync {
     /// are never called.
     fn is_reshape(&self) -> bool {
         false
+    }
+
+    /// The constant p, if the operation is x ↦ xᵖ.
+    fn exponent(&self) -> Option<f64> {
+        None
     }
 
     /// Whether samples of the micro-batch influence each other (batch statistics): the micro-batch must then be

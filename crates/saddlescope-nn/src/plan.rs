@@ -1,7 +1,7 @@
 //! A graph compiled for one micro-batch size and one kind of pass: shapes, order, and which memory holds what.
 
 use crate::graph::{Graph, GraphError, Source, ValueId};
-use crate::op::numel;
+use crate::op::{Reads, numel};
 
 /// What a pass computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -14,7 +14,7 @@ pub enum Pass {
     TangentGradient,
     /// Everything: Hessian-vector products.
     Hessian,
-    /// As `Hessian`, but the primal values y and ȳ of every node are kept for further products.
+    /// As `Hessian`, but those primal values y and ȳ that further products read are kept.
     HessianKeepingPrimals,
 }
 
@@ -69,18 +69,22 @@ pub struct Plan {
     pub(crate) dgy: Vec<Option<usize>>,
     pub(crate) primal: Pool,
     pub(crate) tangent: Pool,
+    /// Slots of the primal pool whose contents further products need (with [`Pass::HessianKeepingPrimals`] only).
+    pub(crate) kept: Vec<bool>,
 }
 
 /// Gives out slots of a pool: the smallest free one that is large enough, else the largest free one enlarged.
+#[derive(Default)]
 struct Allocator {
     pool: Pool,
     free: Vec<usize>,
-    reuse: bool,
 }
 
 impl Allocator {
-    fn new(reuse: bool) -> Self {
-        Self { pool: Pool::default(), free: Vec::new(), reuse }
+    /// A slot that nothing else has used.
+    fn take_new(&mut self, len: usize) -> usize {
+        self.pool.sizes.push(len);
+        self.pool.sizes.len() - 1
     }
 
     fn take(&mut self, len: usize) -> usize {
@@ -94,17 +98,12 @@ impl Allocator {
                 self.pool.sizes[slot] = self.pool.sizes[slot].max(len);
                 slot
             }
-            None => {
-                self.pool.sizes.push(len);
-                self.pool.sizes.len() - 1
-            }
+            None => self.take_new(len),
         }
     }
 
     fn release(&mut self, slot: usize) {
-        if self.reuse {
-            self.free.push(slot);
-        }
+        self.free.push(slot);
     }
 }
 
@@ -161,6 +160,7 @@ impl Plan {
             dgy: vec![None; count],
             primal: Pool::default(),
             tangent: Pool::default(),
+            kept: Vec::new(),
         };
         plan.assign_memory(graph, outputs);
         Ok(plan)
@@ -211,9 +211,19 @@ impl Plan {
             }
         }
 
+        // Further products run tangents and adjoints' tangents only. They read the values that backward passes read, and ȳ where
+        // the node that made the value has a second derivative: none has that reads nothing.
         let keep = self.pass == Pass::HessianKeepingPrimals;
-        let mut primal = Allocator::new(!keep);
-        let mut tangent = Allocator::new(true);
+        let mut curved = vec![false; count];
+        for &i in &self.order {
+            let node = &graph.nodes()[i];
+            curved[node.output.0] = node.op.reads() != Reads::NONE;
+        }
+        let kept = |is_adjoint: bool, r: usize| {
+            keep && if is_adjoint { curved[r] } else { value[r].is_some_and(|life| life.last >= n) }
+        };
+        let mut primal = Allocator::default();
+        let mut tangent = Allocator::default();
         // (step, kind, root): frees come after takes of the same step, because a step reads what it frees.
         let steps = 2 * n + 1;
         let mut takes: Vec<Vec<(bool, usize)>> = vec![Vec::new(); steps];
@@ -230,13 +240,16 @@ impl Plan {
         for (takes, frees) in takes.iter().zip(&frees) {
             for &(is_adjoint, r) in takes {
                 let len = numel(&self.shapes[r]);
+                let slot = if kept(is_adjoint, r) { primal.take_new(len) } else { primal.take(len) };
+                self.kept.resize(primal.pool.sizes.len(), false);
+                self.kept[slot] = kept(is_adjoint, r);
                 if is_adjoint {
-                    self.gy[r] = Some(primal.take(len));
+                    self.gy[r] = Some(slot);
                     if second {
                         self.dgy[r] = Some(tangent.take(len));
                     }
                 } else {
-                    self.y[r] = Some(primal.take(len));
+                    self.y[r] = Some(slot);
                     if self.pass.tangents() && self.active[r] {
                         self.dy[r] = Some(tangent.take(len));
                     }
@@ -244,7 +257,7 @@ impl Plan {
             }
             for &(is_adjoint, r) in frees {
                 let slots = if is_adjoint { [self.gy[r], self.dgy[r]] } else { [self.y[r], self.dy[r]] };
-                if let Some(s) = slots[0] {
+                if let Some(s) = slots[0].filter(|&s| !self.kept[s]) {
                     primal.release(s);
                 }
                 if let Some(s) = slots[1] {
@@ -271,8 +284,8 @@ impl Plan {
         self.primal.total() + self.tangent.total() * tangents
     }
 
-    /// Numbers of the primal pool alone: what keeping the primals of one micro-batch costs.
-    pub fn primal_len(&self) -> usize {
-        self.primal.total()
+    /// Numbers that are kept between products: what keeping the primals of one micro-batch costs.
+    pub fn kept_len(&self) -> usize {
+        self.primal.sizes.iter().zip(&self.kept).filter(|(_, kept)| **kept).map(|(n, _)| n).sum()
     }
 }

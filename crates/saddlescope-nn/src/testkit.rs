@@ -3,7 +3,7 @@
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-use crate::op::{AnyOp, Context, Element, Operand, Packed, Slot, numel};
+use crate::op::{AnyOp, Context, Element, Operand, Packed, Reads, Slot, numel};
 use crate::scratch::Scratch;
 
 /// What to check an operation on.
@@ -321,21 +321,31 @@ impl Case<'_> {
             op.forward(&context, &mut y, &mut scratch);
         }
         context.y = &y;
+        let reads = self.op.reads();
+        let nan = |v: &[T]| -> Vec<T> {
+            if unread == Unread::Nan { vec![T::from_f64(f64::NAN); v.len()] } else { Vec::new() }
+        };
+        let (nan_values, nan_y): (Vec<Vec<T>>, _) = (values.iter().map(|v| nan(v)).collect(), nan(&y));
         if self.op.is_reshape() {
             match &tangents[0] {
                 Some(t) => dy.copy_from_slice(t),
                 None => dy.fill(T::ZERO),
             }
+        } else if unread == Unread::Nan {
+            // Tangents run again where primal values are kept, and only those are kept that backward passes read.
+            let kept: Vec<Operand<'_, T>> = (inputs.iter().enumerate())
+                .map(|(i, &x)| match (reads.inputs >> i.min(31)) & 1 == 0 {
+                    true => Operand { value: &nan_values[i], ..x },
+                    false => x,
+                })
+                .collect();
+            let y = if reads.output { &y[..] } else { &nan_y };
+            op.tangent(&Context { inputs: &kept, y, ..context }, &mut dy, &mut scratch);
         } else {
             op.tangent(&context, &mut dy, &mut scratch);
         }
         context.dy = &dy;
-        let reads = self.op.reads();
-        let nan = |v: &[T]| -> Vec<T> {
-            if unread == Unread::Nan { vec![T::from_f64(f64::NAN); v.len()] } else { Vec::new() }
-        };
-        let (nan_values, nan_y, nan_dy): (Vec<Vec<T>>, _, _) =
-            (values.iter().map(|v| nan(v)).collect(), nan(&y), nan(&dy));
+        let nan_dy = nan(&dy);
         let nan_tangents: Vec<Option<Vec<T>>> = tangents.iter().map(|t| t.as_deref().map(nan)).collect();
         let read_inputs: Vec<Operand<'_, T>> = (inputs.iter().enumerate())
             .map(|(i, &x)| match unread != Unread::Kept && (reads.inputs >> i.min(31)) & 1 == 0 {
@@ -368,7 +378,10 @@ impl Case<'_> {
             if which == 0 {
                 op.adjoint(&context, &mut slots, &mut scratch);
             } else {
-                op.adjoint_tangent(&context, &mut slots, &mut scratch);
+                // What reads nothing has no second derivative, so that ȳ is of no use to it.
+                let linear = unread == Unread::Nan && reads == Reads::NONE;
+                let gy = if linear { &nan_y[..] } else { &gy };
+                op.adjoint_tangent(&Context { gy, ..context }, &mut slots, &mut scratch);
             }
             for (i, slot) in slots.iter().enumerate() {
                 written[which][i] = slot.as_ref().is_some_and(Slot::is_written);

@@ -50,7 +50,7 @@ pub use conv::{
 pub use filter::Filter;
 #[doc(hidden)]
 pub use filter::Method;
-pub use gemm::matmul;
+pub use gemm::{matmul, matmul_pair};
 pub use geometry::{ConvGeometry, ConvShape, GeometryError};
 pub use scratch::Scratch;
 pub use simd::Isa;

@@ -89,6 +89,12 @@ pub trait Simd: Copy + sealed::Sealed {
     /// # Safety
     /// `at + LANES <= y.len()`.
     unsafe fn store(self, v: Self::V, y: &mut [Self::T], at: usize);
+    /// Asks for the cache line of `x[at]`, without waiting for it.
+    ///
+    /// # Safety
+    /// `at < x.len()`.
+    #[inline(always)]
+    unsafe fn prefetch(self, _x: &[Self::T], _at: usize) {}
     /// All lanes equal to `x[at]`.
     ///
     /// # Safety
@@ -356,6 +362,12 @@ mod x86 {
                     debug_assert!(at + $lanes <= y.len());
                     // SAFETY: as for `load`.
                     unsafe { $storeu(y.as_mut_ptr().add(at), v) }
+                }
+                #[inline(always)]
+                unsafe fn prefetch(self, x: &[$t], at: usize) {
+                    debug_assert!(at < x.len());
+                    // SAFETY: the caller promises at < x.len(); SSE is part of every x86-64.
+                    unsafe { _mm_prefetch::<_MM_HINT_T0>(x.as_ptr().add(at).cast()) };
                 }
                 #[inline(always)]
                 unsafe fn broadcast(self, x: &[$t], at: usize) -> $v {

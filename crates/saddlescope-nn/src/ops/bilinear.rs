@@ -18,22 +18,18 @@ pub(super) fn tangent<T: Scalar>(
     scratch: &mut Scratch<T>,
 ) {
     let len = c.len();
-    let mut written = false;
-    if let (Some(da), Some(f)) = (c.inputs[0].tangent, f.stacked(c.tangents)) {
+    if let (Some(da), None, Some(f)) = (c.inputs[0].tangent, c.inputs[1].tangent, f.stacked(c.tangents)) {
+        // All tangents in one product.
         f.forward(da, c.x(1), dy, false, scratch);
-        written = true;
+        return;
     }
     for j in 0..c.tangents {
         let dy = &mut dy[j * len..(j + 1) * len];
-        let mut accumulate = written;
-        if let Some(da) = c.dx(0, j).filter(|_| !written) {
-            f.forward(da, c.x(1), dy, false, scratch);
-            accumulate = true;
-        }
-        match c.dx(1, j) {
-            Some(db) => f.forward(c.x(0), db, dy, accumulate, scratch),
-            None if !accumulate => dy.fill(T::ZERO),
-            None => {}
+        match (c.dx(0, j), c.dx(1, j)) {
+            (Some(da), Some(db)) => f.forward_pair([(da, c.x(1)), (c.x(0), db)], dy, scratch),
+            (Some(da), None) => f.forward(da, c.x(1), dy, false, scratch),
+            (None, Some(db)) => f.forward(c.x(0), db, dy, false, scratch),
+            (None, None) => dy.fill(T::ZERO),
         }
     }
 }
@@ -63,20 +59,20 @@ pub(super) fn adjoint_tangent<T: Scalar>(
     scratch: &mut Scratch<T>,
 ) {
     if let Some(slot) = &mut dgx[0] {
-        let (dga, mut accumulate) = slot.write();
+        let (dga, accumulate) = slot.write();
         let len = c.x(0).len();
-        let stacked = f.stacked(c.tangents);
-        if let Some(f) = &stacked {
+        let stacked = f.stacked(c.tangents).filter(|_| c.inputs[1].tangent.is_none());
+        if let Some(f) = stacked {
             f.adjoint_a(c.dgy, c.x(1), dga, accumulate, scratch);
-            accumulate = true;
-        }
-        for j in 0..c.tangents {
-            let dga = &mut dga[j * len..(j + 1) * len];
-            if stacked.is_none() {
-                f.adjoint_a(c.dgy(j), c.x(1), dga, accumulate, scratch);
-            }
-            if let Some(db) = c.dx(1, j) {
-                f.adjoint_a(c.gy, db, dga, true, scratch);
+        } else {
+            for j in 0..c.tangents {
+                let dga = &mut dga[j * len..(j + 1) * len];
+                match c.dx(1, j) {
+                    Some(db) => {
+                        f.adjoint_a_pair([(c.dgy(j), c.x(1)), (c.gy, db)], dga, accumulate, scratch);
+                    }
+                    None => f.adjoint_a(c.dgy(j), c.x(1), dga, accumulate, scratch),
+                }
             }
         }
     }
@@ -85,9 +81,9 @@ pub(super) fn adjoint_tangent<T: Scalar>(
         let len = c.x(1).len();
         for j in 0..c.tangents {
             let dgb = &mut dgb[j * len..(j + 1) * len];
-            f.adjoint_b(c.dgy(j), c.x(0), dgb, accumulate, scratch);
-            if let Some(da) = c.dx(0, j) {
-                f.adjoint_b(c.gy, da, dgb, true, scratch);
+            match c.dx(0, j) {
+                Some(da) => f.adjoint_b_pair([(c.dgy(j), c.x(0)), (c.gy, da)], dgb, accumulate, scratch),
+                None => f.adjoint_b(c.dgy(j), c.x(0), dgb, accumulate, scratch),
             }
         }
     }

@@ -1,7 +1,7 @@
 //! The bilinear map behind [`Linear`](super::Linear), [`MatMul`](super::MatMul) and [`Gemm`](super::Gemm): a list of
 //! products of small strided matrices, Y_b = α A_b B_b, with its adjoints in A and in B.
 
-use crate::kernels::matmul;
+use crate::kernels::{matmul, matmul_pair};
 use crate::scalar::Scalar;
 use crate::scratch::Scratch;
 
@@ -116,6 +116,64 @@ impl Contraction {
         }
     }
 
+    /// y = α (A B + A′ B′).
+    pub fn forward_pair<T: Scalar>(
+        &self,
+        [(a, b), (c, d)]: [(&[T], &[T]); 2],
+        y: &mut [T],
+        scratch: &mut Scratch<T>,
+    ) {
+        let shape = [self.m, self.k, self.n];
+        for (i, &(at_a, at_b)) in self.batches.iter().enumerate() {
+            let y = &mut y[i * self.m * self.n..][..self.m * self.n];
+            let terms = [(&a[at_a..], &b[at_b..]), (&c[at_a..], &d[at_b..])];
+            let out = Strides::row_major(self.n);
+            product_pair(shape, self.alpha, terms, [self.a, self.b], (y, out), false, scratch);
+        }
+    }
+
+    /// ā (+)= α (ȳ Bᵀ + ȳ′ B′ᵀ).
+    pub fn adjoint_a_pair<T: Scalar>(
+        &self,
+        [(gy, b), (gz, d)]: [(&[T], &[T]); 2],
+        ga: &mut [T],
+        mut accumulate: bool,
+        scratch: &mut Scratch<T>,
+    ) {
+        if !accumulate && self.batches.len() != 1 {
+            ga.fill(T::ZERO);
+            accumulate = true;
+        }
+        let shape = [self.m, self.n, self.k];
+        let strides = [Strides::row_major(self.n), self.b.transposed()];
+        for (i, &(at_a, at_b)) in self.batches.iter().enumerate() {
+            let at = i * self.m * self.n;
+            let terms = [(&gy[at..], &b[at_b..]), (&gz[at..], &d[at_b..])];
+            product_pair(shape, self.alpha, terms, strides, (&mut ga[at_a..], self.a), accumulate, scratch);
+        }
+    }
+
+    /// b̄ (+)= α (Aᵀ ȳ + A′ᵀ ȳ′).
+    pub fn adjoint_b_pair<T: Scalar>(
+        &self,
+        [(gy, a), (gz, c)]: [(&[T], &[T]); 2],
+        gb: &mut [T],
+        mut accumulate: bool,
+        scratch: &mut Scratch<T>,
+    ) {
+        if !accumulate && self.batches.len() != 1 {
+            gb.fill(T::ZERO);
+            accumulate = true;
+        }
+        let shape = [self.k, self.m, self.n];
+        let strides = [self.a.transposed(), Strides::row_major(self.n)];
+        for (i, &(at_a, at_b)) in self.batches.iter().enumerate() {
+            let at = i * self.m * self.n;
+            let terms = [(&a[at_a..], &gy[at..]), (&c[at_a..], &gz[at..])];
+            product_pair(shape, self.alpha, terms, strides, (&mut gb[at_b..], self.b), accumulate, scratch);
+        }
+    }
+
     /// Floating-point operations.
     pub fn flops(&self) -> u64 {
         [self.batches.len(), self.m, self.k, self.n].iter().fold(2, |f: u64, &n| f.saturating_mul(n as u64))
@@ -141,6 +199,28 @@ fn product<T: Scalar>(
         // The transposed result lies row by row: (lhs rhs)ᵀ = rhsᵀ lhsᵀ.
         let (l, r) = ([ls.columns, ls.rows], [rs.columns, rs.rows]);
         matmul(n, m, k, rhs, r, lhs, l, dst, ds.columns.max(m), alpha, accumulate, kernels);
+    }
+}
+
+/// dst (+)= α (lhs rhs + lhs′ rhs′), on one thread; shapes and strides as in [`product`].
+fn product_pair<T: Scalar>(
+    [m, k, n]: [usize; 3],
+    alpha: f64,
+    terms: [(&[T], &[T]); 2],
+    [ls, rs]: [Strides; 2],
+    (dst, ds): (&mut [T], Strides),
+    accumulate: bool,
+    scratch: &mut Scratch<T>,
+) {
+    let kernels = &mut scratch.kernels;
+    let alpha = T::from_f64(alpha);
+    if ds.columns == 1 {
+        let (l, r) = ([ls.rows, ls.columns], [rs.rows, rs.columns]);
+        matmul_pair(m, n, k, terms, l, r, dst, ds.rows.max(n), alpha, accumulate, kernels);
+    } else {
+        let (l, r) = ([ls.columns, ls.rows], [rs.columns, rs.rows]);
+        let terms = terms.map(|(lhs, rhs)| (rhs, lhs));
+        matmul_pair(n, m, k, terms, r, l, dst, ds.columns.max(m), alpha, accumulate, kernels);
     }
 }
 

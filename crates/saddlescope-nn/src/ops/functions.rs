@@ -200,7 +200,7 @@ impl Unary for PowConst {
     }
 }
 
-unary_op!(PowConst, "Pow", 1);
+unary_op!(PowConst, "Pow", 1, exponent: |op| op.exponent);
 
 #[cfg(test)]
 mod tests {

@@ -27,6 +27,7 @@ mod functions;
 mod gather;
 mod gather_elements;
 mod gather_nd;
+mod gelu_with;
 mod gemm;
 mod global_average_pool;
 mod kinked;
@@ -77,6 +78,7 @@ pub use functions::{
 pub use gather::{Gather, Take};
 pub use gather_elements::GatherElements;
 pub use gather_nd::GatherNd;
+pub use gelu_with::GeluWith;
 pub use gemm::Gemm;
 pub use global_average_pool::GlobalAveragePool;
 pub use kinked::{Clip, Elu, HardSigmoid, HardSwish, LeakyRelu, ThresholdedRelu};

@@ -272,7 +272,7 @@ impl<T: Scalar> Op<T> for Reduce {
         let Some(slot) = &mut dgx[0] else { return };
         let runs = self.loops(c).1;
         let (x, r, count) = (c.x(0), self.reduction, self.count(c));
-        let reads_output = self.reads().output;
+        let (reads_output, linear) = (self.reads().output, self.reads() == Reads::NONE);
         // x̄˙ = u v (ȳ˙ + (u̇/u) ȳ) + u v̇ ȳ
         let (mut first, mut second) = (scratch.take(c.len()), scratch.take(c.len()));
         for j in 0..c.tangents {
@@ -283,6 +283,11 @@ impl<T: Scalar> Op<T> for Reduce {
             for o in 0..c.len() {
                 let (y, dy) = if reads_output { (c.y[o], c.dy(j)[o]) } else { (T::ONE, T::ZERO) };
                 let u = r.outer_weight(y, count);
+                if linear {
+                    // ȳ may not be there.
+                    first[o] = times(u, dgy[o]);
+                    continue;
+                }
                 first[o] = times(u, dgy[o] + times(r.outer_rate(y, dy), c.gy[o]));
                 second[o] = times(u, c.gy[o]);
             }

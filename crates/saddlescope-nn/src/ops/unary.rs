@@ -195,10 +195,10 @@ pub(crate) fn adjoint_tangent<O: Unary, T: Scalar>(op: &O, c: &Context<'_, T>, d
 
 /// Implements [`OpInfo`] and [`Op`](crate::op::Op) for a [`Unary`]: type, ONNX name, FLOPs per element.
 macro_rules! unary_op {
-    ($op:ty, $name:literal, $flops:literal) => {
-        $crate::ops::unary::unary_op!($op, |_op| $name, $flops);
+    ($op:ty, $name:literal, $flops:literal $(, exponent: |$of:ident| $exponent:expr)?) => {
+        $crate::ops::unary::unary_op!($op, |_op| $name, $flops $(, exponent: |$of| $exponent)?);
     };
-    ($op:ty, |$self:ident| $name:expr, $flops:literal) => {
+    ($op:ty, |$self:ident| $name:expr, $flops:literal $(, exponent: |$of:ident| $exponent:expr)?) => {
         impl $crate::op::OpInfo for $op {
             fn name(&self) -> &'static str {
                 let $self = self;
@@ -208,6 +208,11 @@ macro_rules! unary_op {
             fn infer(&self, inputs: &[&[usize]]) -> Result<Vec<usize>, $crate::op::ShapeError> {
                 $crate::ops::unary::infer(self.name(), inputs)
             }
+
+            $(fn exponent(&self) -> Option<f64> {
+                let $of = self;
+                Some($exponent)
+            })?
 
             fn reads(&self) -> $crate::op::Reads {
                 if <Self as $crate::ops::unary::Unary>::FROM_OUTPUT {

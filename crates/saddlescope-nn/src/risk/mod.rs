@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::execute::{Execution, Prepared, Sweep, Workspace, permute};
+use crate::fuse::fused;
 use crate::graph::{Graph, GraphError, ValueId};
 use crate::op::{Element, numel};
 use crate::ops::loss::is_right;
@@ -216,6 +217,7 @@ impl<T: Element> Risk<T> {
         if samples == 0 {
             return Err(RiskError::NoSamples);
         }
+        let objective = Objective { graph: fused(&objective.graph)?, ..objective };
         let graph = &objective.graph;
         let mut data = Vec::new();
         let mut sample_len = Vec::new();
@@ -325,7 +327,7 @@ impl<T: Element> Risk<T> {
             per_thread: (plan.workspace_len(tangents) + n * tangents) * size,
             shared: 8 * n * tangents + size * n * 3 * (1 + tangents) + data,
             data,
-            all_primals: keeping.primal_len() * size * batches,
+            all_primals: keeping.kept_len() * size * batches,
         }
     }
 
@@ -467,7 +469,7 @@ impl<T: Element> Risk<T> {
     pub fn at_keeping(&self, theta: &[f64], keep_bytes: usize) -> RiskPoint<'_, T> {
         let plan = &self.plans(Pass::Hessian).full;
         let keep_plan = &self.plans(Pass::HessianKeepingPrimals).full;
-        let each = keep_plan.primal_len() * size_of::<T>();
+        let each = keep_plan.kept_len() * size_of::<T>();
         let batches = self.objective.samples.div_ceil(self.micro);
         let keep = (keep_bytes / each.max(1)).min(batches);
         RiskPoint::new(self, Prepared::new(&self.objective.graph, plan, theta), keep)

@@ -1,24 +1,25 @@
 //! Matrix multiplication with arbitrary strides, on one thread.
 //!
-//! C is computed in strips of a few rows. For every block of B ([`DEPTH`] terms of the sums, [`COLUMNS`] columns), which is
-//! copied into panels once and stays in the second-level cache, a strip of A is copied into the first-level cache and meets
-//! all panels; the tiles of C are summed in registers. Element (i, j) of C is the sum of its terms in their order, [`DEPTH`] at
-//! a time, whatever m and n are.
+//! C is computed in strips of a few rows. A block of B ([`DEPTH`] terms of the sums, [`COLUMNS`] columns) is copied into panels,
+//! which stay in the second-level cache; a strip of A is copied into the first-level cache and meets all panels. Tiles of C are
+//! summed in registers, over [`BLOCKS`] blocks before C is touched. Element (i, j) of C is the sum of its terms in their order,
+//! [`BLOCKS`] · [`DEPTH`] at a time, whatever m and n are.
 
 mod pack;
 mod tile;
 
 use super::scratch::Scratch;
 use super::simd::{Isa, Job, Simd};
+use crate::aligned::AlignedVec;
 use crate::scalar::Scalar;
 use pack::{pack, panels_len};
-use tile::{DEPTH, LEFT, Strip, copy_left};
+use tile::{BLOCKS, Block, DEPTH, LEFT, Layout, Strip, copy_left};
 
 /// Products with at most this many multiplications are summed in place: copying would cost more.
 const TINY: usize = 512;
 
 /// Columns of a block of B.
-const COLUMNS: usize = 384;
+const COLUMNS: usize = 256;
 
 /// C (+)= α·A·B with A (m × k), B (k × n), C (m × n).
 ///
@@ -41,65 +42,101 @@ pub fn matmul<T: Scalar>(
     accumulate: bool,
     scratch: &mut Scratch<T>,
 ) {
-    matmul_on(Isa::detect(), m, n, k, (a, a_strides), (b, b_strides), (c, c_row), alpha, accumulate, scratch);
+    let product = Products { m, n, k, terms: [(a, b), (&[], &[])], count: 1, a_strides, b_strides };
+    product.run(Isa::detect(), (c, c_row), alpha, accumulate, scratch);
 }
 
-fn matmul_on<T: Scalar>(
-    isa: Isa,
+/// C (+)= α (A·B + A′·B′) in one pass; A′ lies as A does, B′ as B.
+///
+/// # Panics
+/// As for [`matmul`].
+pub fn matmul_pair<T: Scalar>(
     m: usize,
     n: usize,
     k: usize,
-    (a, a_strides): (&[T], [usize; 2]),
-    (b, b_strides): (&[T], [usize; 2]),
-    (c, c_row): (&mut [T], usize),
+    terms: [(&[T], &[T]); 2],
+    a_strides: [usize; 2],
+    b_strides: [usize; 2],
+    c: &mut [T],
+    c_row: usize,
     alpha: T,
     accumulate: bool,
     scratch: &mut Scratch<T>,
 ) {
-    if m == 0 || n == 0 {
-        return;
-    }
-    assert!(c_row >= n, "rows of the product overlap");
-    assert!(fits(c.len(), [m, n], [c_row, 1]), "product matrix too short");
-    if k > 0 {
-        assert!(fits(a.len(), [m, k], a_strides), "left matrix too short");
-        assert!(fits(b.len(), [k, n], b_strides), "right matrix too short");
-    }
-    if k == 0 || m * n * k <= TINY {
-        for i in 0..m {
-            for j in 0..n {
-                let mut sum = T::ZERO;
-                for l in 0..k {
-                    sum += a[i * a_strides[0] + l * a_strides[1]] * b[l * b_strides[0] + j * b_strides[1]];
-                }
-                let c = &mut c[i * c_row + j];
-                *c = if accumulate { *c + alpha * sum } else { alpha * sum };
-            }
-        }
-        return;
-    }
-    let Scratch { left, panels, .. } = scratch;
-    left.grow(LEFT);
-    T::dispatch(
-        isa,
-        Multiply { m, n, k, a, a_strides, b, b_strides, c, c_row, alpha, accumulate, left, panels },
-    );
+    let product = Products { m, n, k, terms, count: 2, a_strides, b_strides };
+    product.run(Isa::detect(), (c, c_row), alpha, accumulate, scratch);
 }
 
-struct Multiply<'a, T> {
+/// One or two products of matrices that lie alike.
+struct Products<'a, T> {
     m: usize,
     n: usize,
     k: usize,
-    a: &'a [T],
+    terms: [(&'a [T], &'a [T]); 2],
+    count: usize,
     a_strides: [usize; 2],
-    b: &'a [T],
     b_strides: [usize; 2],
+}
+
+impl<T: Scalar> Products<'_, T> {
+    fn run(
+        self,
+        isa: Isa,
+        (c, c_row): (&mut [T], usize),
+        alpha: T,
+        accumulate: bool,
+        scratch: &mut Scratch<T>,
+    ) {
+        let Products { m, n, k, terms, count, a_strides, b_strides } = self;
+        if m == 0 || n == 0 {
+            return;
+        }
+        assert!(c_row >= n, "rows of the product overlap");
+        assert!(fits(c.len(), [m, n], [c_row, 1]), "product matrix too short");
+        if k > 0 {
+            for (a, b) in &terms[..count] {
+                assert!(fits(a.len(), [m, k], a_strides), "left matrix too short");
+                assert!(fits(b.len(), [k, n], b_strides), "right matrix too short");
+            }
+        }
+        if k == 0 || m * n * k <= TINY {
+            for i in 0..m {
+                for j in 0..n {
+                    let mut sum = T::ZERO;
+                    for (a, b) in &terms[..count] {
+                        for l in 0..k {
+                            sum += a[i * a_strides[0] + l * a_strides[1]]
+                                * b[l * b_strides[0] + j * b_strides[1]];
+                        }
+                    }
+                    let c = &mut c[i * c_row + j];
+                    *c = if accumulate { *c + alpha * sum } else { alpha * sum };
+                }
+            }
+            return;
+        }
+        let Scratch { left, panels, .. } = scratch;
+        left.grow(BLOCKS * LEFT);
+        T::dispatch(isa, Multiply { of: self, c, c_row, alpha, accumulate, left, panels });
+    }
+}
+
+struct Multiply<'a, T> {
+    of: Products<'a, T>,
     c: &'a mut [T],
     c_row: usize,
     alpha: T,
     accumulate: bool,
     left: &'a mut [T],
-    panels: &'a mut crate::aligned::AlignedVec<T>,
+    panels: &'a mut AlignedVec<T>,
+}
+
+/// A block of terms: which product, where it starts, how long it is (0: there is none).
+#[derive(Clone, Copy)]
+struct Terms {
+    product: usize,
+    start: usize,
+    depth: usize,
 }
 
 impl<T: Scalar> Job<T> for Multiply<'_, T> {
@@ -107,48 +144,67 @@ impl<T: Scalar> Job<T> for Multiply<'_, T> {
 
     #[inline(always)]
     fn run<S: Simd<T = T>>(mut self, s: S) {
-        self.panels.grow(panels_len::<S>(self.k.min(DEPTH), self.n.min(COLUMNS)));
-        for first_column in (0..self.n).step_by(COLUMNS) {
-            let columns = COLUMNS.min(self.n - first_column);
-            for start in (0..self.k).step_by(DEPTH) {
-                let depth = DEPTH.min(self.k - start);
-                let from = &self.b[start * self.b_strides[0] + first_column * self.b_strides[1]..];
-                pack(s, from, self.b_strides, depth, columns, self.panels);
-                self.strips(s, start, depth, first_column, columns);
+        let (n, k) = (self.of.n, self.of.k);
+        // Room for the panels of one block.
+        let room = panels_len::<S>(k.min(DEPTH), n.min(COLUMNS));
+        self.panels.grow(BLOCKS * room);
+        let per_product = k.div_ceil(DEPTH);
+        let blocks = self.of.count * per_product;
+        for first_column in (0..n).step_by(COLUMNS) {
+            let columns = COLUMNS.min(n - first_column);
+            for group in (0..blocks).step_by(BLOCKS) {
+                let mut terms = [Terms { product: 0, start: 0, depth: 0 }; BLOCKS];
+                for (i, block) in (group..blocks.min(group + BLOCKS)).enumerate() {
+                    let start = block % per_product * DEPTH;
+                    terms[i] = Terms { product: block / per_product, start, depth: DEPTH.min(k - start) };
+                    let from = start * self.of.b_strides[0] + first_column * self.of.b_strides[1];
+                    let b = &self.of.terms[terms[i].product].1[from..];
+                    pack(s, b, self.of.b_strides, terms[i].depth, columns, &mut self.panels[i * room..]);
+                }
+                self.strips(s, terms, room, first_column, columns, group > 0);
             }
         }
     }
 }
 
 impl<T: Scalar> Multiply<'_, T> {
-    /// All strips against one block of B.
+    /// All strips against some blocks of B.
     #[inline(always)]
     fn strips<S: Simd<T = T>>(
         &mut self,
         s: S,
-        start: usize,
-        depth: usize,
+        terms: [Terms; BLOCKS],
+        room: usize,
         first_column: usize,
         columns: usize,
+        later: bool,
     ) {
+        let [a_row, a_column] = self.of.a_strides;
         let mut row = 0;
-        while row < self.m {
-            let rows = strip_rows(S::REGISTERS, self.m - row);
-            let from = &self.a[row * self.a_strides[0] + start * self.a_strides[1]..];
-            let layout = copy_left(from, self.a_strides, rows, depth, self.left);
+        while row < self.of.m {
+            let rows = strip_rows(S::REGISTERS, self.of.m - row);
+            let mut layout = Layout::Rows;
+            for (i, t) in terms.iter().enumerate().filter(|(_, t)| t.depth > 0) {
+                let from = &self.of.terms[t.product].0[row * a_row + t.start * a_column..];
+                layout = copy_left(from, self.of.a_strides, rows, t.depth, &mut self.left[i * LEFT..]);
+            }
+            let mut blocks = [Block { left: &*self.left, panels: self.panels, depth: 0 }; BLOCKS];
+            for (i, t) in terms.iter().enumerate() {
+                let panels = &self.panels[i * room..];
+                assert!(panels.len() >= panels_len::<S>(t.depth, columns), "panels too short");
+                blocks[i] = Block { left: &self.left[i * LEFT..], panels, depth: t.depth };
+            }
             let mut strip = Strip {
-                left: &*self.left,
+                blocks,
                 layout,
-                panels: self.panels,
-                depth,
                 columns,
                 c: &mut self.c[row * self.c_row + first_column..],
                 c_row: self.c_row,
                 alpha: self.alpha,
-                accumulate: self.accumulate || start > 0,
+                accumulate: self.accumulate || later,
             };
             assert!(fits(strip.c.len(), [rows, columns], [self.c_row, 1]));
-            // SAFETY: `rows` rows were copied, the panels packed, and C is long enough by the assert.
+            // SAFETY: `rows` rows of each block were copied, panels and C are long enough by the asserts.
             unsafe {
                 match rows {
                     12 => strip.tiles::<S, 12>(s),
@@ -192,8 +248,17 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn check<T: Scalar>(isa: Isa, m: usize, n: usize, k: usize, transposed: [bool; 2], accumulate: bool) {
+    fn check<T: Scalar>(
+        isa: Isa,
+        m: usize,
+        n: usize,
+        k: usize,
+        transposed: [bool; 2],
+        accumulate: bool,
+        pair: bool,
+    ) {
         let a = numbers::<T>(m * k, 1);
+        let other = numbers::<T>(m * k, 4);
         let b = numbers::<T>(k * n, 2);
         let a_strides = if transposed[0] { [1, m] } else { [k, 1] };
         let b_strides = if transposed[1] { [1, k] } else { [n, 1] };
@@ -202,25 +267,17 @@ mod tests {
         let mut c = before.clone();
         let half = T::from_f64(0.5);
         let mut scratch = Scratch::new();
-        matmul_on(
-            isa,
-            m,
-            n,
-            k,
-            (&a, a_strides),
-            (&b, b_strides),
-            (&mut c, c_row),
-            half,
-            accumulate,
-            &mut scratch,
-        );
+        let terms = [(&a[..], &b[..]), (&other[..], &b[..])];
+        let product = Products { m, n, k, terms, count: 1 + usize::from(pair), a_strides, b_strides };
+        product.run(isa, (&mut c, c_row), half, accumulate, &mut scratch);
         for i in 0..m {
             for j in 0..n {
                 let mut want = 0.0;
                 let mut magnitude = 1.0;
                 for l in 0..k {
-                    let product = a[i * a_strides[0] + l * a_strides[1]].to_f64()
-                        * b[l * b_strides[0] + j * b_strides[1]].to_f64();
+                    let at = i * a_strides[0] + l * a_strides[1];
+                    let left = a[at].to_f64() + if pair { other[at].to_f64() } else { 0.0 };
+                    let product = left * b[l * b_strides[0] + j * b_strides[1]].to_f64();
                     want += 0.5 * product;
                     magnitude += product.abs();
                 }
@@ -241,8 +298,9 @@ mod tests {
     fn several_blocks_of_terms_and_columns() {
         for &isa in Isa::available() {
             for transposed in [[false, false], [true, false], [false, true], [true, true]] {
-                check::<f32>(isa, 13, 2 * COLUMNS + 5, 9, transposed, false);
-                check::<f64>(isa, 25, 70, 2 * DEPTH + 3, transposed, true);
+                check::<f32>(isa, 13, 2 * COLUMNS + 5, 9, transposed, false, true);
+                check::<f64>(isa, 25, 70, 2 * DEPTH + 3, transposed, true, true);
+                check::<f32>(isa, 7, 33, 3 * DEPTH + 1, transposed, true, false);
             }
         }
     }
@@ -254,11 +312,21 @@ mod tests {
             let (a, b) = (numbers::<f32>(30 * k, 1), numbers::<f32>(k * n, 2));
             let mut all = vec![0.0; 30 * n];
             let mut scratch = Scratch::new();
-            matmul_on(isa, 30, n, k, (&a, [k, 1]), (&b, [n, 1]), (&mut all, n), 1.0, false, &mut scratch);
+            let strides = ([k, 1], [n, 1]);
+            let product = |m, a, c: &mut [f32], scratch: &mut Scratch<f32>| {
+                let terms: [(&[f32], &[f32]); 2] = [(a, &b), (&[], &[])];
+                Products { m, n, k, terms, count: 1, a_strides: strides.0, b_strides: strides.1 }.run(
+                    isa,
+                    (c, n),
+                    1.0,
+                    false,
+                    scratch,
+                );
+            };
+            product(30, &a[..], &mut all, &mut scratch);
             for i in 0..30 {
                 let mut one = vec![0.0; n];
-                let row = (&a[i * k..], [k, 1]);
-                matmul_on(isa, 1, n, k, row, (&b, [n, 1]), (&mut one, n), 1.0, false, &mut scratch);
+                product(1, &a[i * k..], &mut one, &mut scratch);
                 assert_eq!(one, all[i * n..(i + 1) * n]);
             }
         }
@@ -275,10 +343,11 @@ mod tests {
             at: bool,
             bt: bool,
             accumulate: bool,
+            pair: bool,
         ) {
             for &isa in Isa::available() {
-                check::<f32>(isa, m, n, k, [at, bt], accumulate);
-                check::<f64>(isa, m, n, k, [at, bt], accumulate);
+                check::<f32>(isa, m, n, k, [at, bt], accumulate, pair);
+                check::<f64>(isa, m, n, k, [at, bt], accumulate, pair);
             }
         }
     }

@@ -2,8 +2,11 @@
 
 use super::super::simd::Simd;
 
-/// Terms of a sum that one pass over a block takes: a block of rows of A this long stays in the first-level cache.
+/// Terms of the sums in one block of A and B.
 pub(super) const DEPTH: usize = 256;
+
+/// Blocks that are summed in registers before C is touched: their rows of A stay in the first-level cache together.
+pub(super) const BLOCKS: usize = 2;
 
 /// Numbers between neighbouring rows of a copied block of A, a constant so that it becomes part of the instructions. Not a
 /// multiple of a large power of two, so that rows do not compete for the same lines of the cache.
@@ -12,7 +15,7 @@ const ROW: usize = DEPTH + 16;
 /// Largest number of rows of a tile.
 const MAX_ROWS: usize = 12;
 
-/// Numbers that a copied block of A takes.
+/// Numbers that one copied block of A takes.
 pub(super) const LEFT: usize = MAX_ROWS * ROW;
 
 /// How a block of A was copied.
@@ -55,14 +58,21 @@ pub(super) fn copy_left<T: Copy>(
     }
 }
 
-/// Where a strip of tiles lies: some rows of C, and all columns of a block of B.
-pub(super) struct Strip<'a, T> {
-    /// The copied block of A.
+/// One block of A and B that a strip sums over.
+#[derive(Clone, Copy)]
+pub(super) struct Block<'a, T> {
+    /// The copied rows of A.
     pub left: &'a [T],
-    pub layout: Layout,
     /// Panels of two vectors' width, each `depth` steps long, padded with zeros.
     pub panels: &'a [T],
     pub depth: usize,
+}
+
+/// Where a strip of tiles lies: some rows of C, and all columns of the blocks of B.
+pub(super) struct Strip<'a, T> {
+    /// The blocks, as many as there are; an unused one has no depth.
+    pub blocks: [Block<'a, T>; BLOCKS],
+    pub layout: Layout,
     pub columns: usize,
     /// C from the strip's first element on.
     pub c: &'a mut [T],
@@ -75,22 +85,21 @@ impl<T: crate::scalar::Scalar> Strip<'_, T> {
     /// All tiles of a strip of `M` rows.
     ///
     /// # Safety
-    /// `M` ≤ [`MAX_ROWS`] rows were copied; `panels` holds ⌈columns / (2·LANES)⌉ panels of `depth` · 2·LANES numbers; C has
-    /// `M` rows of `columns` numbers, `c_row` apart.
+    /// `M` ≤ [`MAX_ROWS`] rows of every block were copied in the layout given; `panels` holds ⌈columns / (2·LANES)⌉ panels of
+    /// `depth` · 2·LANES numbers; C has `M` rows of `columns` numbers, `c_row` apart.
     #[inline(always)]
     pub unsafe fn tiles<S: Simd<T = T>, const M: usize>(&mut self, s: S) {
         let width = 2 * S::LANES;
         let mut first = 0;
         while first < self.columns {
             let lanes = (self.columns - first).min(width);
-            let at = first * self.depth;
             // SAFETY: passed on from the caller.
             unsafe {
                 match (self.layout, lanes > S::LANES) {
-                    (Layout::Rows, true) => self.tile::<S, M, 2, ROW, 1>(s, at, first, lanes),
-                    (Layout::Rows, false) => self.tile::<S, M, 1, ROW, 1>(s, at, first, lanes),
-                    (Layout::Columns, true) => self.tile::<S, M, 2, 1, MAX_ROWS>(s, at, first, lanes),
-                    (Layout::Columns, false) => self.tile::<S, M, 1, 1, MAX_ROWS>(s, at, first, lanes),
+                    (Layout::Rows, true) => self.tile::<S, M, 2, ROW, 1>(s, first, lanes),
+                    (Layout::Rows, false) => self.tile::<S, M, 1, ROW, 1>(s, first, lanes),
+                    (Layout::Columns, true) => self.tile::<S, M, 2, 1, MAX_ROWS>(s, first, lanes),
+                    (Layout::Columns, false) => self.tile::<S, M, 1, 1, MAX_ROWS>(s, first, lanes),
                 }
             }
             first += width;
@@ -100,7 +109,7 @@ impl<T: crate::scalar::Scalar> Strip<'_, T> {
     /// One tile of `M` rows and `R` vectors; element (i, l) of A lies at i · `ROW_STEP` + l · `STEP`.
     ///
     /// # Safety
-    /// As for [`Strip::tiles`]; the panel begins at `at`, the tile's columns at `first`, and `lanes` of them exist.
+    /// As for [`Strip::tiles`]; the tile's columns begin at `first`, and `lanes` of them exist.
     #[inline(always)]
     unsafe fn tile<
         S: Simd<T = T>,
@@ -111,31 +120,41 @@ impl<T: crate::scalar::Scalar> Strip<'_, T> {
     >(
         &mut self,
         s: S,
-        at: usize,
         first: usize,
         lanes: usize,
     ) {
         let width = 2 * S::LANES;
-        let mut acc = [[s.zero(); R]; M];
-        // SAFETY: the panel and the copied block hold `depth` steps, as the caller promises.
-        unsafe {
-            let panel = s.from(self.panels, at);
-            for l in 0..self.depth {
-                let mut b = [s.zero(); R];
+        let full = lanes == R * S::LANES;
+        if full {
+            // C is read or written when the sums are ready; by then it is in the cache.
+            for i in 0..M {
                 for r in 0..R {
-                    b[r] = s.load(panel, l * width + r * S::LANES);
+                    // SAFETY: the caller promises that C holds the tile.
+                    unsafe { s.prefetch(self.c, i * self.c_row + first + r * S::LANES) };
                 }
-                let left = s.from(self.left, l * STEP);
-                for i in 0..M {
-                    let a = s.broadcast(left, i * ROW_STEP);
+            }
+        }
+        let mut acc = [[s.zero(); R]; M];
+        for block in &self.blocks {
+            // SAFETY: the panel and the copied rows hold `depth` steps, as the caller promises.
+            unsafe {
+                let panel = s.from(block.panels, first * block.depth);
+                for l in 0..block.depth {
+                    let mut b = [s.zero(); R];
                     for r in 0..R {
-                        acc[i][r] = s.mul_add(a, b[r], acc[i][r]);
+                        b[r] = s.load(panel, l * width + r * S::LANES);
+                    }
+                    let left = s.from(block.left, l * STEP);
+                    for i in 0..M {
+                        let a = s.broadcast(left, i * ROW_STEP);
+                        for r in 0..R {
+                            acc[i][r] = s.mul_add(a, b[r], acc[i][r]);
+                        }
                     }
                 }
             }
         }
         let alpha = s.splat(self.alpha);
-        let full = lanes == R * S::LANES;
         for i in 0..M {
             let at = i * self.c_row + first;
             for r in 0..R {
