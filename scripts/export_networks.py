@@ -67,7 +67,7 @@ class Gpt(nn.Module):
         t = ids.shape[1]
         x = self.tok(ids) + self.pos(torch.arange(t, device=ids.device))
         mask = torch.triu(torch.full((t, t), float("-inf")), 1)
-        # is_causal said aloud: PyTorch otherwise looks at the mask's values, which export cannot.
+        # is_causal is given: PyTorch otherwise looks at the mask's values, which export cannot.
         return self.head(self.norm(self.blocks(x, mask=mask, is_causal=True)))
 
 
