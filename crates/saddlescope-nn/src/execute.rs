@@ -48,34 +48,64 @@ pub(crate) fn permute<A: Copy, B>(
 }
 
 /// Calls `f(engine index, file index)` for every element.
+///
+/// Eight elements of the engine's last axis are visited for each place along the other axes, and these in the file's order: the file is
+/// read (or written) along eight rows at once and the engine's side in runs of eight, so that every cache line is used whole. Element
+/// by element, a permutation of DenseNet-121's filters took a quarter of a product.
 pub(crate) fn for_each_permuted(shape: &[usize], permutation: &[usize], mut f: impl FnMut(usize, usize)) {
-    let mut strides = vec![1; shape.len()];
-    for a in (0..shape.len().saturating_sub(1)).rev() {
-        strides[a] = strides[a + 1] * shape[a + 1];
-    }
+    const RUN: usize = 8;
+    let row_major = |shape: &[usize]| {
+        let mut strides = vec![1; shape.len()];
+        for a in (0..shape.len().saturating_sub(1)).rev() {
+            strides[a] = strides[a + 1] * shape[a + 1];
+        }
+        strides
+    };
+    let file_strides = permuted(&row_major(shape), Some(permutation));
     let shape = permuted(shape, Some(permutation));
-    let strides = permuted(&strides, Some(permutation));
-    let total = numel(&shape);
-    let Some((&inner, outer)) = shape.split_last() else {
+    if numel(&shape) == 0 {
+        return;
+    }
+    let Some((&last, outer)) = shape.split_last() else {
         f(0, 0);
         return;
     };
-    let inner_stride = strides[outer.len()];
-    let mut index = vec![0; outer.len()];
-    let (mut engine, mut file) = (0, 0);
-    while engine < total {
-        for i in 0..inner {
-            f(engine + i, file + i * inner_stride);
-        }
-        engine += inner;
-        for a in (0..outer.len()).rev() {
-            index[a] += 1;
-            file += strides[a];
-            if index[a] < outer[a] {
+    let last_stride = file_strides[outer.len()];
+    // The other axes, longest steps of the file first: (length, step in the engine, step in the file).
+    let mut axes: Vec<(usize, usize, usize)> = (outer.iter().zip(&row_major(&shape)).zip(&file_strides))
+        .map(|((&len, &engine), &file)| (len, engine, file))
+        .filter(|axis| axis.0 > 1)
+        .collect();
+    axes.sort_by_key(|axis| std::cmp::Reverse(axis.2));
+    let (inner, axes) = axes.split_last().map_or(((1, 0, 0), &[][..]), |(inner, axes)| (*inner, axes));
+    let mut index = vec![0; axes.len()];
+    for first in (0..last).step_by(RUN) {
+        let run = RUN.min(last - first);
+        let (mut engine, mut file) = (first, first * last_stride);
+        loop {
+            for i in 0..inner.0 {
+                let (engine, file) = (engine + i * inner.1, file + i * inner.2);
+                for j in 0..run {
+                    f(engine + j, file + j * last_stride);
+                }
+            }
+            // The next place along the other axes; back at the first one, the run is done.
+            let advanced = (0..axes.len()).rev().any(|a| {
+                let (len, engine_step, file_step) = axes[a];
+                index[a] += 1;
+                engine += engine_step;
+                file += file_step;
+                if index[a] < len {
+                    return true;
+                }
+                engine -= engine_step * len;
+                file -= file_step * len;
+                index[a] = 0;
+                false
+            });
+            if !advanced {
                 break;
             }
-            file -= strides[a] * outer[a];
-            index[a] = 0;
         }
     }
 }
@@ -99,9 +129,27 @@ fn pack_inputs<T: Element>(
         .collect()
 }
 
+/// [`pack_inputs`] of every node of the plan, spread over threads.
+fn pack_all<T: Element, V: Fn(Source, &mut dyn FnMut(&[T])) + Sync>(
+    graph: &Graph,
+    plan: &Plan,
+    threads: usize,
+    values: V,
+) -> Vec<Vec<Vec<Packed>>> {
+    let mut packed: Vec<Vec<Vec<Packed>>> = Vec::with_capacity(graph.nodes().len());
+    packed.resize_with(graph.nodes().len(), Vec::new);
+    let mut wanted = vec![false; graph.nodes().len()];
+    plan.order.iter().for_each(|&n| wanted[n] = true);
+    let items = packed.iter_mut().enumerate().filter(|(n, _)| wanted[*n]).collect();
+    each(threads, items, |(n, packed)| {
+        *packed = pack_inputs::<T>(graph, plan, &graph.nodes()[n], &values);
+    });
+    packed
+}
+
 impl<T: Element> Prepared<T> {
     /// Prepares θ (file order, as it lies in `graph.parameters()`) for products.
-    pub fn new(graph: &Graph, plan: &Plan, theta: &[f64]) -> Self {
+    pub fn new(graph: &Graph, plan: &Plan, theta: &[f64], threads: usize) -> Self {
         let parameters: Vec<Vec<T>> = (graph.parameters().iter().zip(graph.parameter_ranges()))
             .map(|(p, range)| {
                 let mut value = vec![T::ZERO; range.len()];
@@ -116,18 +164,13 @@ impl<T: Element> Prepared<T> {
                 value
             })
             .collect();
-        let mut packed: Vec<Vec<Option<Packed>>> = Vec::with_capacity(graph.nodes().len());
-        packed.resize_with(graph.nodes().len(), Vec::new);
-        for &n in &plan.order {
-            packed[n] = pack_inputs::<T>(graph, plan, &graph.nodes()[n], |source, f| match source {
-                Source::Parameter(i) => f(&parameters[i]),
-                Source::Buffer(i) => f(&buffers[i]),
-                _ => {}
-            })
-            .into_iter()
-            .map(|mut p| p.pop())
-            .collect();
-        }
+        let packed = pack_all::<T, _>(graph, plan, threads, |source, f| match source {
+            Source::Parameter(i) => f(&parameters[i]),
+            Source::Buffer(i) => f(&buffers[i]),
+            _ => {}
+        });
+        let first = |mut packed: Vec<Packed>| packed.pop();
+        let packed = packed.into_iter().map(|inputs| inputs.into_iter().map(first).collect()).collect();
         Self { parameters, buffers, packed }
     }
 }
@@ -148,18 +191,14 @@ impl<T: Element> PreparedTangents<T> {
                 permute(&p.shape, p.permutation.as_deref(), from, to, T::from_f64);
             }
         });
-        let mut packed: Vec<Vec<Vec<Packed>>> = Vec::with_capacity(graph.nodes().len());
-        packed.resize_with(graph.nodes().len(), Vec::new);
-        for &i in &plan.order {
-            packed[i] = pack_inputs::<T>(graph, plan, &graph.nodes()[i], |source, f| {
-                if let Source::Parameter(p) = source {
-                    let value = &parameters[p];
-                    for tangent in value.chunks_exact((value.len() / count.max(1)).max(1)) {
-                        f(tangent);
-                    }
+        let packed = pack_all::<T, _>(graph, plan, threads, |source, f| {
+            if let Source::Parameter(p) = source {
+                let value = &parameters[p];
+                for tangent in value.chunks_exact((value.len() / count.max(1)).max(1)) {
+                    f(tangent);
                 }
-            });
-        }
+            }
+        });
         Self { count, parameters, packed }
     }
 }
@@ -740,5 +779,41 @@ impl<'a, T: Element> Execution<'a, T> {
             std::mem::swap(&mut self.workspace.primal[i], own);
         }
         std::mem::swap(&mut self.workspace.has_gy, &mut kept.has_gy);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn permuted_elements_are_where_their_indices_say() {
+        // OIHW and other orders, with lengths beside multiples of the run of eight.
+        let cases: [(&[usize], &[usize]); 7] = [
+            (&[19, 5, 3, 2], &[2, 3, 1, 0]),
+            (&[8, 1, 1, 1], &[2, 3, 1, 0]),
+            (&[3, 17], &[1, 0]),
+            (&[4, 6, 9], &[2, 0, 1]),
+            (&[4, 6, 9], &[0, 1, 2]),
+            (&[], &[]),
+            (&[0, 3], &[1, 0]),
+        ];
+        for (shape, permutation) in cases {
+            let n = numel(shape);
+            let from: Vec<usize> = (0..n).collect();
+            let mut to = vec![usize::MAX; n];
+            permute(shape, Some(permutation), &from, &mut to, |x| x);
+            let engine_shape = permuted(shape, Some(permutation));
+            for (at, &found) in to.iter().enumerate() {
+                // The indices of `at` along the engine's axes, and from them the place in the file.
+                let (mut rest, mut index) = (at, vec![0; shape.len()]);
+                for a in (0..shape.len()).rev() {
+                    index[permutation[a]] = rest % engine_shape[a];
+                    rest /= engine_shape[a];
+                }
+                let expected = index.iter().zip(shape).fold(0, |file, (&i, &len)| file * len + i);
+                assert_eq!(found, expected, "{shape:?} by {permutation:?}, engine element {at}");
+            }
+        }
     }
 }

@@ -106,7 +106,7 @@ fn forward(
         Numbers::F32(Arc::new(values.to_vec())).bind(&input.shape, input.permutation.as_deref(), &mut engine);
         bound.push(engine);
     }
-    let prepared = Prepared::<f64>::new(graph, &plan, theta);
+    let prepared = Prepared::<f64>::new(graph, &plan, theta, 1);
     let mut workspace = Workspace::default();
     let data = bound.iter().map(Vec::as_slice).collect();
     let mut execution = Execution::new(graph, &plan, &prepared, None, data, &mut workspace);

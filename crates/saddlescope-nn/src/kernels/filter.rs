@@ -78,14 +78,14 @@ impl<T: Scalar> Filter<T> {
         let forward = match tile(&g.forward) {
             Some(size) => {
                 let weight = |tap, ci, co| at(0, tap, ci, co);
-                Packed::Winograd(WinogradFilter::new(lanes, &g.forward, size, weight))
+                Packed::Winograd(WinogradFilter::new(isa, &g.forward, size, weight))
             }
             None => Packed::Direct(PackedFilter::dense(lanes, &g.forward, g.groups, at)),
         };
         let adjoint = match tile(&g.adjoint) {
             Some(size) => {
                 let weight = |tap, co, ci| at(0, tap, ci, co);
-                Packed::Winograd(WinogradFilter::new(lanes, &g.adjoint, size, weight))
+                Packed::Winograd(WinogradFilter::new(isa, &g.adjoint, size, weight))
             }
             None => Packed::Direct(PackedFilter::dense(lanes, &g.adjoint, g.groups, |group, tap, co, ci| {
                 at(group, tap, ci, co)
@@ -132,12 +132,12 @@ impl<T: Scalar> PackedFilter<T> {
                     let r = if vectors - v >= 2 { 2 } else { 1 };
                     for tap in phase.runs.iter().flat_map(|run| &run.taps) {
                         for ci in 0..src {
-                            for co in v * lanes..(v + r) * lanes {
-                                if co < out {
-                                    packed.data[end] = weight(group, *tap, ci, co);
-                                }
-                                end += 1;
+                            let first = v * lanes;
+                            let row = &mut packed.data[end..][..(out - first).min(r * lanes)];
+                            for (lane, to) in row.iter_mut().enumerate() {
+                                *to = weight(group, *tap, ci, first + lane);
                             }
+                            end += r * lanes;
                         }
                     }
                     v += r;

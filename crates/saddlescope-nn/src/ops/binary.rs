@@ -1,7 +1,7 @@
 //! Elementwise functions of two broadcast inputs, given by the formulas of the four passes for one element.
 
 use super::broadcast::{Runs, broadcast_inputs};
-use super::strided::{sum_by, walk};
+use super::strided::{BLOCK, sum_blocks, walk};
 use crate::kernels::Isa;
 use crate::kernels::loops::vectorised;
 use crate::op::{Context, OpInfo, ShapeError, Slot, Slots, numel};
@@ -46,6 +46,13 @@ impl<'a, T: Scalar, const S: usize> Lane<'a, T, S> {
     #[inline(always)]
     fn at(&self, i: usize) -> T {
         if S == 1 { self.elements[i] } else { self.first }
+    }
+
+    /// Part of the run.
+    #[inline(always)]
+    fn part(&self, start: usize, len: usize) -> Self {
+        let elements = if S == 1 { &self.elements[start..start + len] } else { self.elements };
+        Self { elements, first: self.first }
     }
 }
 
@@ -99,23 +106,31 @@ fn tangent_run['a, T, O: Binary; A, B](
 }
 }
 
-/// Adds f(i) to the elements of a run of an adjoint, or to its only element if `S` is 0; overwrites unless `add`.
+/// Adds values of a run to its elements of an adjoint, or their sum to its only element if `S` is 0; overwrites unless `add`.
+/// `values(start, out)` computes some of them.
 #[inline(always)]
 fn store<T: Scalar, const S: usize>(
     out: &mut [T],
     start: isize,
     len: usize,
     add: bool,
-    f: impl Fn(usize) -> T,
+    mut values: impl FnMut(usize, &mut [T]),
 ) {
     let out = &mut out[start as usize..];
-    if S == 1 {
-        for (i, out) in out[..len].iter_mut().enumerate() {
-            *out = if add { *out + f(i) } else { f(i) };
+    if S == 0 {
+        let sum = sum_blocks(len, values);
+        out[0] = if add { out[0] + sum } else { sum };
+    } else if add {
+        let mut block = [T::ZERO; BLOCK];
+        for (i, out) in out[..len].chunks_mut(BLOCK).enumerate() {
+            let block = &mut block[..out.len()];
+            values(i * BLOCK, block);
+            for (out, x) in out.iter_mut().zip(block) {
+                *out += *x;
+            }
         }
     } else {
-        let sum = sum_by(len, f);
-        out[0] = if add { out[0] + sum } else { sum };
+        values(0, &mut out[..len]);
     }
 }
 
@@ -134,9 +149,19 @@ fn adjoint_run['a, T, O: Binary; A, B](
     let n = g.len();
     let (a, b) = (Lane::<T, A>::new(a, p, n), Lane::<T, B>::new(b, q, n));
     if which == 0 {
-        store::<T, A>(out, p, n, add, |i| op.adjoint_a(a.at(i), b.at(i), g[i]));
+        store::<T, A>(out, p, n, add, |start, out| {
+            let (a, b, g) = (a.part(start, out.len()), b.part(start, out.len()), &g[start..start + out.len()]);
+            for (i, out) in out.iter_mut().enumerate() {
+                *out = op.adjoint_a(a.at(i), b.at(i), g[i]);
+            }
+        });
     } else {
-        store::<T, B>(out, q, n, add, |i| op.adjoint_b(a.at(i), b.at(i), g[i]));
+        store::<T, B>(out, q, n, add, |start, out| {
+            let (a, b, g) = (a.part(start, out.len()), b.part(start, out.len()), &g[start..start + out.len()]);
+            for (i, out) in out.iter_mut().enumerate() {
+                *out = op.adjoint_b(a.at(i), b.at(i), g[i]);
+            }
+        });
     }
 }
 }
@@ -161,12 +186,22 @@ fn adjoint_tangent_run['a, T, O: Binary; A, B](
     let (a, b) = (Lane::<T, A>::new(a, p, n), Lane::<T, B>::new(b, q, n));
     let (da, db) = (Lane::<T, A>::new(da, p, n), Lane::<T, B>::new(db, q, n));
     if which == 0 {
-        store::<T, A>(out, p, n, add, |i| {
-            op.adjoint_tangent_a(a.at(i), b.at(i), da.at(i), db.at(i), g[i], dg[i])
+        store::<T, A>(out, p, n, add, |start, out| {
+            let len = out.len();
+            let (a, b, g) = (a.part(start, len), b.part(start, len), &g[start..start + len]);
+            let (da, db, dg) = (da.part(start, len), db.part(start, len), &dg[start..start + len]);
+            for (i, out) in out.iter_mut().enumerate() {
+                *out = op.adjoint_tangent_a(a.at(i), b.at(i), da.at(i), db.at(i), g[i], dg[i]);
+            }
         });
     } else {
-        store::<T, B>(out, q, n, add, |i| {
-            op.adjoint_tangent_b(a.at(i), b.at(i), da.at(i), db.at(i), g[i], dg[i])
+        store::<T, B>(out, q, n, add, |start, out| {
+            let len = out.len();
+            let (a, b, g) = (a.part(start, len), b.part(start, len), &g[start..start + len]);
+            let (da, db, dg) = (da.part(start, len), db.part(start, len), &dg[start..start + len]);
+            for (i, out) in out.iter_mut().enumerate() {
+                *out = op.adjoint_tangent_b(a.at(i), b.at(i), da.at(i), db.at(i), g[i], dg[i]);
+            }
         });
     }
 }

@@ -95,6 +95,33 @@ pub(crate) fn sum_by<T: Scalar>(n: usize, f: impl Fn(usize) -> T) -> T {
     ((a + b) + (c + d)) + ((e + g) + (h + k)) + rest
 }
 
+/// Elements of one block of [`sum_blocks`].
+pub(crate) const BLOCK: usize = 256;
+
+/// The sum of [`sum_by`], bit for bit, over values that are computed block by block: `values(start, out)` writes those from `start`.
+/// A closure for one element cannot be vectorised when its slices are checked at every index; one for a block can.
+#[inline(always)]
+pub(crate) fn sum_blocks<T: Scalar>(n: usize, mut values: impl FnMut(usize, &mut [T])) -> T {
+    const LANES: usize = 8;
+    let (mut lanes, mut rest) = ([T::ZERO; LANES], T::ZERO);
+    let mut block = [T::ZERO; BLOCK];
+    for start in (0..n).step_by(BLOCK) {
+        let block = &mut block[..BLOCK.min(n - start)];
+        values(start, block);
+        let (whole, end) = block.as_chunks::<LANES>();
+        for eight in whole {
+            for (lane, x) in lanes.iter_mut().zip(eight) {
+                *lane += *x;
+            }
+        }
+        for x in end {
+            rest += *x;
+        }
+    }
+    let [a, b, c, d, e, g, h, k] = lanes;
+    ((a + b) + (c + d)) + ((e + g) + (h + k)) + rest
+}
+
 /// Copies (or adds, if `add`) the elements of `src` seen through `from` to those of `dst` seen through `to`.
 /// A step of 0 in `to` sums; it needs `add`.
 pub(crate) fn copy<T: Scalar>(shape: &[usize], src: &[T], from: &View, dst: &mut [T], to: &View, add: bool) {
@@ -150,7 +177,7 @@ pub(crate) fn copy<T: Scalar>(shape: &[usize], src: &[T], from: &View, dst: &mut
             }
             (1, 0) => {
                 let src = &src[s..s + len];
-                dst[d] += sum_by(len, |i| src[i]);
+                dst[d] += sum_blocks(len, |start, out| out.copy_from_slice(&src[start..start + out.len()]));
             }
             _ => {
                 let (mut s, mut d) = (s as isize, d as isize);

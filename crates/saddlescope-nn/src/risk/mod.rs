@@ -400,7 +400,7 @@ impl<T: Element> Risk<T> {
     pub fn evaluate(&self, theta: &[f64]) -> Evaluation {
         let plans = self.plans(Pass::Forward);
         let graph = &self.objective.graph;
-        let prepared = Prepared::new(graph, &plans.full, theta);
+        let prepared = Prepared::new(graph, &plans.full, theta, self.threads());
         let mut total = Tree::default();
         let states = ordered(
             self.options.threads,
@@ -426,7 +426,7 @@ impl<T: Element> Risk<T> {
     pub fn gradient(&self, theta: &[f64], gradient: &mut [f64]) -> Evaluation {
         let plans = self.plans(Pass::Gradient);
         let graph = &self.objective.graph;
-        let prepared = Prepared::new(graph, &plans.full, theta);
+        let prepared = Prepared::new(graph, &plans.full, theta, self.threads());
         let mut total = Tree::default();
         let mut sum = Sums::new(graph, 1, self.chunks(), &self.buffers);
         let states = ordered(
@@ -472,7 +472,7 @@ impl<T: Element> Risk<T> {
         let each = keep_plan.kept_len() * size_of::<T>();
         let batches = self.objective.samples.div_ceil(self.micro);
         let keep = (keep_bytes / each.max(1)).min(batches);
-        RiskPoint::new(self, Prepared::new(&self.objective.graph, plan, theta), keep)
+        RiskPoint::new(self, Prepared::new(&self.objective.graph, plan, theta, self.threads()), keep)
     }
 }
 

@@ -127,7 +127,7 @@ impl MiniBatches {
         let weight = self.weight(indices);
         let graph = &self.objective.graph;
         let Some(first) = plans.first() else { return Ok((Tally::default(), Statistics::default())) };
-        let prepared = Prepared::<f32>::new(graph, first, theta);
+        let prepared = Prepared::<f32>::new(graph, first, theta, self.threads);
         let places = graph.parameter_ranges();
         let mut total = Tally { weight, ..Tally::default() };
         let mut statistics = Statistics::default();

@@ -118,7 +118,7 @@ fn forward<T: Element>(
     for value in graph.nodes().iter().map(|n| n.output) {
         budget.take(plan.shape(value))?;
     }
-    let prepared = Prepared::<T>::new(graph, &plan, theta);
+    let prepared = Prepared::<T>::new(graph, &plan, theta, 1);
     let mut workspace = Workspace::default();
     let mut execution = Execution::new(graph, &plan, &prepared, None, vec![], &mut workspace);
     execution.forward();

@@ -77,6 +77,7 @@ impl Tile<4, 2> for Two {
         [a, s.add(a, b), s.sub(a, b), s.sub(s.zero(), b)]
     }
 
+    #[inline(always)]
     fn filter([a, b, c]: [f64; 3]) -> [f64; 4] {
         [a, 0.5 * (a + b + c), 0.5 * (a - b + c), c]
     }
@@ -139,6 +140,7 @@ impl Tile<6, 4> for Four {
         [y0, z1, z2, z3, z4, y3]
     }
 
+    #[inline(always)]
     fn filter([a, b, c]: [f64; 3]) -> [f64; 6] {
         // Divided by the product of the distances to the other points: 1, −3/2, −3/2, 6, 6.
         let (p, q) = ((a + 0.5 * c) / -1.5, (a + 2.0 * c) / 6.0);
@@ -159,15 +161,36 @@ impl Tile<6, 4> for Four {
     }
 }
 
-/// G g Gᵀ.
-pub(super) fn transform_filter<F: Tile<I, O>, const I: usize, const O: usize>(g: [f64; 9]) -> [[f64; I]; I] {
-    let mut rows = [[0.0; 3]; I];
-    for col in 0..3 {
-        for (row, value) in rows.iter_mut().zip(F::filter([g[col], g[3 + col], g[6 + col]])) {
-            row[col] = value;
+/// Filters that are transformed side by side: two vectors of eight.
+pub(super) const FILTERS: usize = 16;
+
+/// G g Gᵀ of [`FILTERS`] filters, number by number and filter by filter; put(position, transformed) takes it.
+#[inline(always)]
+pub(super) fn transform_filters<F: Tile<I, O>, const I: usize, const O: usize>(
+    g: &[[f64; FILTERS]; 9],
+    mut put: impl FnMut(usize, &[f64; FILTERS]),
+) {
+    let mut columns = [[[0.0; FILTERS]; I]; 3];
+    for (c, column) in columns.iter_mut().enumerate() {
+        for f in 0..FILTERS {
+            let u = F::filter([g[c][f], g[3 + c][f], g[6 + c][f]]);
+            for i in 0..I {
+                column[i][f] = u[i];
+            }
         }
     }
-    rows.map(F::filter)
+    for row in 0..I {
+        let mut u = [[0.0; FILTERS]; I];
+        for f in 0..FILTERS {
+            let transformed = F::filter([columns[0][row][f], columns[1][row][f], columns[2][row][f]]);
+            for i in 0..I {
+                u[i][f] = transformed[i];
+            }
+        }
+        for (i, u) in u.iter().enumerate() {
+            put(row * I + i, u);
+        }
+    }
 }
 
 #[cfg(test)]
