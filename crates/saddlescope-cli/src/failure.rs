@@ -1,7 +1,5 @@
 //! Why a verb did not finish, and the exit code that says so.
 
-use std::process::ExitCode;
-
 /// Why a verb did not finish.
 #[derive(Debug)]
 pub enum Failure {
@@ -21,14 +19,14 @@ impl Failure {
     }
 
     /// Says on standard error what happened and gives the exit code.
-    pub fn report(&self) -> ExitCode {
+    pub fn report(&self) -> u8 {
         use std::io::Write;
         let (message, code) = match self {
             Self::BadInput(error) => (format!("error: {error:#}"), 2),
             Self::Failed(error) => {
                 // A reader that closed the pipe (`| head`) has what it wanted.
                 if is_broken_pipe(error) {
-                    return ExitCode::SUCCESS;
+                    return 0;
                 }
                 (format!("error: {error:#}"), 1)
             }
@@ -36,7 +34,7 @@ impl Failure {
         };
         // Nothing is left to do when standard error itself cannot be written.
         let _ = writeln!(std::io::stderr(), "{message}");
-        ExitCode::from(code)
+        code
     }
 }
 

@@ -1,52 +1,7 @@
 //! The `saddlescope` command.
-//!
-//! Each verb is one file under `commands/`: its arguments as given become a checked plan, and the plan is
-//! carried out by the library. Exit codes: 0 done, 1 failed, 2 bad input, 130 interrupted.
 
-mod commands;
-mod eigen_arguments;
-mod failure;
-mod interrupt;
-mod progress;
-mod run;
-mod subject;
-mod terminal;
-
-use clap::Parser;
 use std::process::ExitCode;
 
-/// What the loss landscape around a trained network really looks like, with proof.
-#[derive(Debug, Parser)]
-#[command(name = "saddlescope", version, arg_required_else_help = true)]
-struct Cli {
-    /// Threads to compute with (default: all cores). Results do not depend on it.
-    #[arg(long, global = true, value_name = "N")]
-    threads: Option<usize>,
-
-    #[command(subcommand)]
-    command: commands::Command,
-}
-
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let outcome = prepare(cli.threads).and_then(|()| cli.command.run());
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(),
-    }
-}
-
-/// Sets up what every verb shares: the thread pool and the interrupt handler.
-fn prepare(threads: Option<usize>) -> Result<(), failure::Failure> {
-    if let Some(count) = threads {
-        if count == 0 || count > 4096 {
-            return Err(failure::Failure::bad_input(format!("--threads {count}: expected 1 to 4096")));
-        }
-        rayon::ThreadPoolBuilder::new()
-            .num_threads(count)
-            .build_global()
-            .map_err(|error| anyhow::Error::new(error).context("the thread pool could not be started"))?;
-    }
-    interrupt::install()?;
-    Ok(())
+    ExitCode::from(saddlescope_cli::run(std::env::args_os()))
 }

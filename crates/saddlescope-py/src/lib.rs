@@ -16,10 +16,17 @@ mod state;
 
 use pyo3::prelude::*;
 
+/// The command `saddlescope` with these arguments, its name first; returns the exit code.
+#[pyfunction]
+fn command(py: Python<'_>, arguments: Vec<std::ffi::OsString>) -> u8 {
+    py.detach(|| saddlescope_cli::run(arguments))
+}
+
 /// The compiled half of `saddlescope`.
 #[pymodule(name = "_native")]
 fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add_function(wrap_pyfunction!(command, module)?)?;
     module.add_class::<state::State>()?;
     module.add_class::<spectral_density::SpectralDensity>()?;
     module.add_function(wrap_pyfunction!(linalg::eigsh, module)?)?;

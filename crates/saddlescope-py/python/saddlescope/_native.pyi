@@ -11,6 +11,8 @@ Vector = NDArray[np.float64]
 EstimateTuple = Tuple[float, float, int]
 Product = Callable[[Vector], Vector]
 
+def command(arguments: list[str]) -> int: ...
+
 class State:
     @staticmethod
     def from_bytes(bytes: bytes) -> "State": ...

@@ -1,0 +1,61 @@
+//! The `saddlescope` command as a function: the binary calls it, and so does the command of the Python package.
+//!
+//! Each verb is one file under `commands/`: its arguments as given become a checked plan, and the plan is
+//! carried out by the library. Exit codes: 0 done, 1 failed, 2 bad input, 130 interrupted.
+
+mod commands;
+mod eigen_arguments;
+mod failure;
+mod interrupt;
+mod progress;
+mod run;
+mod subject;
+mod terminal;
+
+use clap::Parser;
+use std::ffi::OsString;
+
+/// What the loss landscape around a trained network really looks like, with proof.
+#[derive(Debug, Parser)]
+#[command(name = "saddlescope", version, arg_required_else_help = true)]
+struct Cli {
+    /// Threads to compute with (default: all cores). Results do not depend on it.
+    #[arg(long, global = true, value_name = "N")]
+    threads: Option<usize>,
+
+    #[command(subcommand)]
+    command: commands::Command,
+}
+
+/// Runs the command with these arguments, the first of which is its name, and returns the exit code. It prints to standard
+/// output and standard error and handles Ctrl-C, so it belongs in a process of its own.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(usage) => {
+            // Help and version too; a closed pipe is nobody's fault.
+            let _ = usage.print();
+            return u8::try_from(usage.exit_code()).unwrap_or(2);
+        }
+    };
+    let outcome = prepare(cli.threads).and_then(|()| cli.command.run());
+    match outcome {
+        Ok(()) => 0,
+        Err(failure) => failure.report(),
+    }
+}
+
+/// Sets up what every verb shares: the thread pool and the interrupt handler.
+fn prepare(threads: Option<usize>) -> Result<(), failure::Failure> {
+    if let Some(count) = threads {
+        if count == 0 || count > 4096 {
+            return Err(failure::Failure::bad_input(format!("--threads {count}: expected 1 to 4096")));
+        }
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(count)
+            .build_global()
+            .map_err(|error| anyhow::Error::new(error).context("the thread pool could not be started"))?;
+    }
+    interrupt::install()?;
+    Ok(())
+}
