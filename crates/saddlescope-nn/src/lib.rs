@@ -28,6 +28,7 @@
 
 #[doc(hidden)]
 pub mod aligned;
+mod dtype;
 mod elementary;
 #[doc(hidden)]
 pub mod execute;

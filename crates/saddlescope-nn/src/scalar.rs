@@ -1,119 +1,7 @@
-//! The two number types the engine computes in: `f32` and `f64`.
+//! The functions of the two number types the engine computes in: `f32` and `f64`.
 
-use std::fmt::{Debug, Display};
-use std::iter::Sum;
-use std::ops::{Add, AddAssign, Div, DivAssign, Mul, MulAssign, Neg, Sub, SubAssign};
-
-/// Number type of a tensor, as a value that can be stored and printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Dtype {
-    /// IEEE 754 single precision.
-    F32,
-    /// IEEE 754 double precision.
-    F64,
-}
-
-impl Dtype {
-    /// Bytes of one number.
-    pub const fn size(self) -> usize {
-        match self {
-            Dtype::F32 => 4,
-            Dtype::F64 => 8,
-        }
-    }
-}
-
-impl Display for Dtype {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Dtype::F32 => "f32",
-            Dtype::F64 => "f64",
-        })
-    }
-}
-
-/// What keeps [`Scalar`] to the two types that the kernels are written for: their `unsafe` code relies on it.
-pub(crate) mod sealed {
-    /// Implemented for `f32` and `f64` only.
-    pub trait Sealed {}
-    impl Sealed for f32 {}
-    impl Sealed for f64 {}
-}
-
-/// A real number: `f32` or `f64`; nothing else can implement it.
-///
-/// Methods mean what they mean on `f64`. `PartialOrd` follows IEEE 754, so every comparison with NaN is false;
-/// [`Scalar::max`] and [`Scalar::min`] hand a NaN on, because a NaN in a loss must be seen.
-pub trait Scalar:
-    Copy
-    + Send
-    + Sync
-    + 'static
-    + Debug
-    + Display
-    + Default
-    + PartialEq
-    + PartialOrd
-    + Add<Output = Self>
-    + Sub<Output = Self>
-    + Mul<Output = Self>
-    + Div<Output = Self>
-    + Neg<Output = Self>
-    + AddAssign
-    + SubAssign
-    + MulAssign
-    + DivAssign
-    + Sum
-    + crate::kernels::simd::Element
-    + sealed::Sealed
-{
-    /// The number 0.
-    const ZERO: Self;
-    /// The number 1.
-    const ONE: Self;
-    /// Distance from 1 to the next larger number.
-    const EPSILON: Self;
-    /// Which of the two types this is.
-    const DTYPE: Dtype;
-
-    /// Nearest number of this type.
-    fn from_f64(x: f64) -> Self;
-    /// The same number in double precision (exact).
-    fn to_f64(self) -> f64;
-    /// Square root; NaN below zero.
-    fn sqrt(self) -> Self;
-    /// Exponential.
-    fn exp(self) -> Self;
-    /// exp(x) − 1, accurate near 0.
-    fn exp_m1(self) -> Self;
-    /// Natural logarithm; NaN below zero.
-    fn ln(self) -> Self;
-    /// ln(1 + x), accurate near 0.
-    fn ln_1p(self) -> Self;
-    /// Hyperbolic tangent.
-    fn tanh(self) -> Self;
-    /// Sine.
-    fn sin(self) -> Self;
-    /// Cosine.
-    fn cos(self) -> Self;
-    /// Error function (2/√π) ∫₀ˣ exp(−t²) dt.
-    fn erf(self) -> Self;
-    /// Power with a real exponent.
-    fn powf(self, exponent: Self) -> Self;
-    /// Power with an integer exponent.
-    fn powi(self, exponent: i32) -> Self;
-    /// Absolute value.
-    fn abs(self) -> Self;
-    /// Larger of two numbers; NaN if either is NaN.
-    fn max(self, other: Self) -> Self;
-    /// Smaller of two numbers; NaN if either is NaN.
-    fn min(self, other: Self) -> Self;
-    /// Neither infinite nor NaN.
-    fn is_finite(self) -> bool;
-    /// Not a number.
-    fn is_nan(self) -> bool;
-}
+pub use crate::dtype::Dtype;
+pub use crate::kernels::number::Scalar;
 
 macro_rules! scalar {
     ($t:ident, $dtype:expr, $functions:ident, $erf:path) => {
@@ -221,11 +109,5 @@ mod tests {
         // Abramowitz and Stegun, table 7.1: erf(1) = 0.84270 07929 49714 9 (tolerance: rounding of each type).
         assert!((Scalar::erf(1.0_f64) - 0.842_700_792_949_714_9).abs() < 2e-16);
         assert!((Scalar::erf(1.0_f32) - 0.842_700_8).abs() < 1.2e-7);
-    }
-
-    #[test]
-    fn dtype_is_written_in_lower_case() {
-        assert_eq!(<f32 as Scalar>::DTYPE.to_string(), "f32");
-        assert_eq!(serde_json::to_string(&Dtype::F64).ok().as_deref(), Some("\"f64\""));
     }
 }

@@ -1,8 +1,8 @@
 //! How a model ends: whether its output is probabilities, and of what.
 
 use super::error::OnnxError;
+use super::graph::{Node, checked_axis};
 use super::interpret::failed;
-use super::node::{Node, checked_axis};
 use super::translate::{Symbol, Walker, channels_last, identity};
 
 /// What the model's last operation says about its output.

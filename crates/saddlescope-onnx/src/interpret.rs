@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use super::error::{OnnxError, OpError};
 use super::eval::{self, Budget, Call};
-use super::model::Graph;
-use super::node::Node;
+use super::graph::{Graph, Node};
 use super::value::Value;
 
 mod repeat;

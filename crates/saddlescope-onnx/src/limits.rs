@@ -1,8 +1,12 @@
 //! What a model may ask for: limits on everything that grows when functions are called again and again.
 
 use super::error::{OnnxError, OpError};
-use super::model::MAX_ELEMENTS;
-use super::node::Attribute;
+use super::graph::Attribute;
+
+/// Largest model file that is read (the limit of protobuf itself); larger weights belong in external data.
+pub const MAX_MODEL_BYTES: u64 = 1 << 31;
+/// Most numbers in all initialisers and constants together.
+pub const MAX_ELEMENTS: usize = 1 << 28;
 
 /// Most parts of a graph (nodes, their inputs, outputs and attributes) after functions have been replaced by their bodies.
 const MAX_PARTS: usize = 1 << 22;

@@ -7,7 +7,8 @@ use std::sync::OnceLock;
 
 use super::ending::{Ending, classes_last, ending};
 use super::error::{OnnxError, OpError};
-use super::model::{Declaration, Dim, Model};
+use super::graph::{Declaration, Dim};
+use super::model::Model;
 use super::reference::Reference;
 use super::roles::{ParameterSource, Role, Roles};
 use super::translate::{DataProgram, DraftId, Feed, Symbol, Walker, data_symbol, identity};

@@ -6,53 +6,12 @@ use std::path::Path;
 use prost::Message;
 use prost::bytes::Bytes;
 
-use super::element::ElementType;
 use super::error::OnnxError;
-use super::node::Node;
+use super::graph::Graph;
+use super::limits::MAX_MODEL_BYTES;
 use super::proto::ModelProto;
 use super::reader::{Reader, opsets};
 use super::tensor::ExternalFolder;
-use super::value::Value;
-
-/// Largest model file that is read (the limit of protobuf itself); larger weights belong in external data.
-pub const MAX_MODEL_BYTES: u64 = 1 << 31;
-/// Most numbers in all initialisers and constants together.
-pub const MAX_ELEMENTS: usize = 1 << 28;
-
-/// Length of a declared dimension.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Dim {
-    /// Known length.
-    Fixed(usize),
-    /// Known by name only.
-    Named(String),
-    /// Not declared.
-    Open,
-}
-
-/// Declared name, element type and shape of an input or output.
-#[derive(Clone, Debug)]
-pub struct Declaration {
-    /// Name of the value.
-    pub name: String,
-    /// Element type, if it is declared and supported.
-    pub element: Option<ElementType>,
-    /// Dimensions, if declared.
-    pub shape: Option<Vec<Dim>>,
-}
-
-/// A checked graph: the model's own or the branch of an `If`.
-#[derive(Clone, Debug)]
-pub struct Graph {
-    /// Declared inputs that are not initialisers.
-    pub inputs: Vec<Declaration>,
-    /// Declared outputs.
-    pub outputs: Vec<Declaration>,
-    /// Initialisers in the order of the file.
-    pub initializers: Vec<(String, Value)>,
-    /// Nodes; every input is an input of the graph, an initialiser, or an output of an earlier node.
-    pub nodes: Vec<Node>,
-}
 
 /// A checked model.
 #[derive(Clone, Debug)]

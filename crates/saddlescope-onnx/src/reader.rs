@@ -5,9 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::element::ElementType;
 use super::error::{OnnxError, OpError};
+use super::graph::{Attribute, Declaration, Dim, Graph, Node};
 use super::limits::Tally;
-use super::model::{Declaration, Dim, Graph};
-use super::node::{Attribute, Node};
 use super::proto::{self, DimensionValue, NodeProto, attribute_type};
 use super::tensor::{ExternalFolder, checked_shape};
 use super::value::Value;

@@ -3,9 +3,9 @@
 
 use super::LanczosError;
 use super::candidate::{Candidate, WantedPair, ritz_vector};
+use super::ritz::Ritz;
 use super::solution::{Criterion, Status};
 use super::solver::Solver;
-use super::state::Ritz;
 use super::trail::SpectrumEnd;
 use crate::observer::Observer;
 use crate::{Precision, ProductError, Wanted, vector};

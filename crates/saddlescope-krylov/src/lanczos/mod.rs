@@ -30,6 +30,7 @@ mod continuation;
 mod error;
 mod goals;
 mod options;
+mod ritz;
 mod select;
 mod snapshot;
 mod solution;

@@ -1,6 +1,6 @@
 //! Which Ritz pairs are wanted, which are kept at a restart, and whether copies may still be missing.
 
-use super::state::Ritz;
+use super::ritz::Ritz;
 use crate::Wanted;
 
 /// Indices of the wanted pairs among ascending Ritz values: by descending value, or by descending |θ|.

@@ -4,8 +4,9 @@ use std::ops::ControlFlow;
 
 use super::candidate::{Forecast, WantedPair};
 use super::continuation::Made;
+use super::ritz::Ritz;
 use super::select::{copies_may_be_missing, kept_indices, wanted_indices};
-use super::state::{LanczosState, Ritz, Work};
+use super::state::{LanczosState, Work};
 use super::{Eigensolution, ExtremeEigen, LanczosError, Status, Wanted};
 use crate::observer::{Observer, Progress, RitzValue};
 use crate::{ProductError, SymmetricOperator};

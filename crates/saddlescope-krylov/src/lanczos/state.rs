@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::continuation::Made;
+use super::ritz::Ritz;
 use super::trail::{SpectrumEnd, Trail};
 use crate::basis::Basis;
 use crate::projected::symmetric_eigen;
@@ -79,16 +80,6 @@ fn orthonormalise_rows(s: &mut [f64], m: usize) {
             row.iter_mut().zip(other).for_each(|(x, o)| *x -= excess * o);
         }
     }
-}
-
-/// A Ritz pair inside the state.
-#[derive(Clone, Debug)]
-pub(crate) struct Ritz {
-    pub value: f64,
-    pub estimate: f64,
-    pub locked: Option<usize>,
-    /// Coordinates in the expanded basis.
-    pub coordinates: Vec<f64>,
 }
 
 /// Norms below this multiple of ε‖A‖ are rounding, not a direction.

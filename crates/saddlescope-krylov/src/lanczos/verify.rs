@@ -1,9 +1,10 @@
 //! The end of a solve: the wanted vectors are multiplied once more, and their true residuals decide.
 
 use super::goals::{Place, place};
+use super::ritz::Ritz;
 use super::select::wanted_indices;
 use super::solver::{Solver, ritz_values};
-use super::state::{Ritz, Work};
+use super::state::Work;
 use super::{Eigenpair, Eigensolution, LanczosError, LanczosState, Status, Wanted};
 use crate::observer::Observer;
 use crate::{ProductError, vector};

@@ -1,7 +1,8 @@
 //! The passes of a convolution: forward, input adjoint, filter adjoint, each also as a sum of two terms.
 
-use super::filter::{Filter, Method, Packed};
+use super::filter::{Filter, Packed};
 use super::geometry::ConvGeometry;
+use super::method::Method;
 use super::plan::Correlation;
 use super::scratch::Scratch;
 use super::simd::Isa;

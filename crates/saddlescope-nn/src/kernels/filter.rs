@@ -1,6 +1,7 @@
 //! Filters in the order the kernels read them.
 
 use super::geometry::ConvGeometry;
+use super::method::Method;
 use super::plan::Correlation;
 use super::simd::{Isa, Simd};
 use super::winograd::{self, WinogradFilter};
@@ -13,29 +14,6 @@ pub struct Filter<T> {
     pub(super) isa: Isa,
     pub(super) forward: Packed<T>,
     pub(super) adjoint: Packed<T>,
-}
-
-/// Algorithm of a pass.
-#[doc(hidden)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Method {
-    /// Sums of products as written.
-    Direct,
-    /// F(2×2, 3×3), where possible.
-    Winograd2,
-    /// F(4×4, 3×3), where possible.
-    Winograd4,
-}
-
-impl Method {
-    /// Outputs of a tile of Winograd's algorithm along an axis.
-    pub(super) fn tile(self) -> Option<usize> {
-        match self {
-            Method::Direct => None,
-            Method::Winograd2 => Some(2),
-            Method::Winograd4 => Some(4),
-        }
-    }
 }
 
 /// A filter packed for the algorithm of its pass.

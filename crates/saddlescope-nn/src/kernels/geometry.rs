@@ -1,6 +1,7 @@
 //! Shapes of a two-dimensional convolution, checked once, and the loops its three passes run.
 
 use super::plan::Correlation;
+use super::shape::ConvShape;
 
 /// Why a convolution's shape is not possible.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -65,29 +66,6 @@ pub struct ConvGeometry {
     pub(super) adjoint: Correlation,
 }
 
-/// Shape parameters of [`ConvGeometry::new`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ConvShape {
-    /// Images.
-    pub n: usize,
-    /// Input height and width, pixels.
-    pub input: [usize; 2],
-    /// Input channels.
-    pub c_in: usize,
-    /// Output channels.
-    pub c_out: usize,
-    /// Kernel height and width.
-    pub kernel: [usize; 2],
-    /// Strides down and across.
-    pub stride: [usize; 2],
-    /// Zero padding: top, left, bottom, right.
-    pub pad: [usize; 4],
-    /// Dilations down and across (1 = dense kernel).
-    pub dilation: [usize; 2],
-    /// Groups; `c_in` for a depthwise convolution.
-    pub groups: usize,
-}
-
 impl ConvGeometry {
     /// Checks a shape and derives the output size.
     ///
@@ -135,7 +113,7 @@ impl ConvGeometry {
                 return Err(GeometryError::Overflow { what });
             }
         }
-        let mut g = ConvGeometry {
+        Ok(ConvGeometry {
             n,
             h,
             w,
@@ -149,12 +127,9 @@ impl ConvGeometry {
             groups,
             ho,
             wo,
-            forward: Correlation::default(),
-            adjoint: Correlation::default(),
-        };
-        g.forward = Correlation::forward(&g);
-        g.adjoint = Correlation::adjoint(&g);
-        Ok(g)
+            forward: Correlation::forward(&shape, [ho, wo]),
+            adjoint: Correlation::adjoint(&shape, [ho, wo]),
+        })
     }
 
     /// The same convolution on `n` images (`n` ≥ 1).

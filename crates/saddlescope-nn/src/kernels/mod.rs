@@ -34,8 +34,12 @@ mod filter_gradient;
 mod gemm;
 mod geometry;
 pub(crate) mod loops;
+mod method;
+#[doc(hidden)]
+pub mod number;
 mod plan;
 mod scratch;
+mod shape;
 #[doc(hidden)]
 pub mod simd;
 #[cfg(test)]
@@ -48,9 +52,10 @@ pub use conv::{
     filter_adjoint, filter_adjoint_pair, forward, forward_pair, input_adjoint, input_adjoint_pair,
 };
 pub use filter::Filter;
-#[doc(hidden)]
-pub use filter::Method;
 pub use gemm::{matmul, matmul_pair};
-pub use geometry::{ConvGeometry, ConvShape, GeometryError};
+pub use geometry::{ConvGeometry, GeometryError};
+#[doc(hidden)]
+pub use method::Method;
 pub use scratch::Scratch;
+pub use shape::ConvShape;
 pub use simd::Isa;

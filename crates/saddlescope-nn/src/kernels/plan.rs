@@ -6,7 +6,7 @@
 //! the output gradient with the taps that reach that residue. Taps whose source pixels lie side by side in memory
 //! are merged into one run, so a dense 3×3 kernel is three runs of 3·c numbers.
 
-use super::geometry::ConvGeometry;
+use super::shape::ConvShape;
 
 /// Numbers that follow each other in the source, starting `offset` after a pixel's base.
 #[derive(Clone, Debug)]
@@ -56,23 +56,23 @@ struct AxisPhase {
 }
 
 impl Correlation {
-    pub fn forward(g: &ConvGeometry) -> Self {
+    pub fn forward(g: &ConvShape, [ho, wo]: [usize; 2]) -> Self {
         let axis = |count: usize, k: usize, dilation: usize, pad: usize| {
             let taps = (0..k).map(|t| (t, (t * dilation) as isize - pad as isize)).collect();
             vec![AxisPhase { residue: 0, count, taps }]
         };
         Self::build(
             g,
-            [g.h, g.w, g.c_in],
-            [g.ho, g.wo, g.c_out],
-            &axis(g.ho, g.kh, g.dilation[0], g.pad[0]),
-            &axis(g.wo, g.kw, g.dilation[1], g.pad[1]),
+            [g.input[0], g.input[1], g.c_in],
+            [ho, wo, g.c_out],
+            &axis(ho, g.kernel[0], g.dilation[0], g.pad[0]),
+            &axis(wo, g.kernel[1], g.dilation[1], g.pad[1]),
             g.stride,
             [1, 1],
         )
     }
 
-    pub fn adjoint(g: &ConvGeometry) -> Self {
+    pub fn adjoint(g: &ConvShape, [ho, wo]: [usize; 2]) -> Self {
         let axis = |extent: usize, k: usize, stride: usize, dilation: usize, pad: usize| {
             // Output pixel `stride·i + residue` receives source pixel `i + (residue + pad − t·dilation)/stride`.
             (0..stride.min(extent))
@@ -90,17 +90,17 @@ impl Correlation {
         };
         Self::build(
             g,
-            [g.ho, g.wo, g.c_out],
-            [g.h, g.w, g.c_in],
-            &axis(g.h, g.kh, g.stride[0], g.dilation[0], g.pad[0]),
-            &axis(g.w, g.kw, g.stride[1], g.dilation[1], g.pad[1]),
+            [ho, wo, g.c_out],
+            [g.input[0], g.input[1], g.c_in],
+            &axis(g.input[0], g.kernel[0], g.stride[0], g.dilation[0], g.pad[0]),
+            &axis(g.input[1], g.kernel[1], g.stride[1], g.dilation[1], g.pad[1]),
             [1, 1],
             g.stride,
         )
     }
 
     fn build(
-        g: &ConvGeometry,
+        g: &ConvShape,
         src: [usize; 3],
         out: [usize; 3],
         vertical: &[AxisPhase],
@@ -125,7 +125,7 @@ impl Correlation {
                     for &(kx, dx) in &h.taps {
                         let row = (dy + top as isize) as usize;
                         let col = (dx + left as isize) as usize;
-                        taps.push(((row * padded[1] + col) * channels, ky * g.kw + kx));
+                        taps.push(((row * padded[1] + col) * channels, ky * g.kernel[1] + kx));
                     }
                 }
                 taps.sort_unstable();

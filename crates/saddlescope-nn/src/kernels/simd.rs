@@ -6,167 +6,8 @@
 //! to call; only memory access without bounds checks is `unsafe`. It is checked by `debug_assert!` (on in tests), and
 //! always checked on the portable path.
 
-use crate::scalar::Scalar;
-
-/// Code path: the set of vector instructions a kernel is compiled for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Isa {
-    /// Plain Rust with bounds checks; the compiler vectorises it for the base instruction set.
-    Portable,
-    /// x86-64 with AVX2 and FMA: 256-bit vectors, 16 registers.
-    Avx2,
-    /// x86-64 with AVX-512F: 512-bit vectors, 32 registers.
-    Avx512,
-}
-
-impl Isa {
-    /// The fastest path this processor supports.
-    #[must_use]
-    pub fn detect() -> Isa {
-        Isa::available().last().copied().unwrap_or(Isa::Portable)
-    }
-
-    /// All paths this processor supports, slowest first.
-    #[must_use]
-    pub fn available() -> &'static [Isa] {
-        #[cfg(target_arch = "x86_64")]
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            if is_x86_feature_detected!("avx512f") {
-                return &[Isa::Portable, Isa::Avx2, Isa::Avx512];
-            }
-            return &[Isa::Portable, Isa::Avx2];
-        }
-        &[Isa::Portable]
-    }
-}
-
-/// A kernel with its arguments, generic over the vector instructions.
-pub trait Job<T> {
-    /// What the kernel returns.
-    type Output;
-    /// Runs the kernel; implementations are `#[inline(always)]`.
-    fn run<S: Simd<T = T>>(self, s: S) -> Self::Output;
-}
-
-/// A number type that kernels exist for.
-pub trait Element: Sized + crate::scalar::sealed::Sealed {
-    /// Runs a kernel on the given path, or on the portable one if this processor lacks it.
-    fn dispatch<J: Job<Self>>(isa: Isa, job: J) -> J::Output;
-    /// Numbers per vector on a path.
-    fn lanes(isa: Isa) -> usize;
-}
-
-/// What keeps [`Simd`] to the implementations here: `unsafe` code relies on their constants.
-mod sealed {
-    /// Implemented in this file only.
-    pub trait Sealed {}
-}
-
-/// Vector instructions on vectors of `LANES` numbers; a value is proof that the processor has them.
-pub trait Simd: Copy + sealed::Sealed {
-    /// Number type.
-    type T: Scalar;
-    /// Vector type.
-    type V: Copy;
-    /// One-number vectors with the same rounding, for remainders.
-    type Tail: Simd<T = Self::T>;
-    /// Numbers per vector.
-    const LANES: usize;
-    /// Vector registers of the instruction set; decides the size of register tiles.
-    const REGISTERS: usize;
-
-    /// The one-number version.
-    fn tail(self) -> Self::Tail;
-    /// All lanes equal to `x`.
-    fn splat(self, x: Self::T) -> Self::V;
-    /// Loads `x[at..at + LANES]`.
-    ///
-    /// # Safety
-    /// `at + LANES <= x.len()`.
-    unsafe fn load(self, x: &[Self::T], at: usize) -> Self::V;
-    /// Stores to `y[at..at + LANES]`.
-    ///
-    /// # Safety
-    /// `at + LANES <= y.len()`.
-    unsafe fn store(self, v: Self::V, y: &mut [Self::T], at: usize);
-    /// Asks for the cache line of `x[at]`, without waiting for it.
-    ///
-    /// # Safety
-    /// `at < x.len()`.
-    #[inline(always)]
-    unsafe fn prefetch(self, _x: &[Self::T], _at: usize) {}
-    /// All lanes equal to `x[at]`.
-    ///
-    /// # Safety
-    /// `at < x.len()`.
-    unsafe fn broadcast(self, x: &[Self::T], at: usize) -> Self::V;
-    /// The slice `x[at..]`.
-    ///
-    /// # Safety
-    /// `at <= x.len()`.
-    #[inline(always)]
-    unsafe fn from(self, x: &[Self::T], at: usize) -> &[Self::T] {
-        debug_assert!(at <= x.len());
-        // SAFETY: the caller promises at <= x.len().
-        unsafe { x.get_unchecked(at..) }
-    }
-    /// `a·b + c`, fused where the path has fused instructions.
-    fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
-    /// `a + b`.
-    fn add(self, a: Self::V, b: Self::V) -> Self::V;
-    /// `a − b`.
-    fn sub(self, a: Self::V, b: Self::V) -> Self::V;
-    /// `a·b`.
-    fn mul(self, a: Self::V, b: Self::V) -> Self::V;
-    /// max(a, 0) that hands NaN on.
-    fn relu(self, a: Self::V) -> Self::V;
-    /// `v` in lanes where `y > 0`, else 0.
-    fn where_positive(self, y: Self::V, v: Self::V) -> Self::V;
-
-    /// Transposes a square: `to[j * to_step + i] = from[i * step + j]` for i, j < LANES.
-    ///
-    /// # Safety
-    /// `(LANES − 1) · step + LANES <= from.len()`, and the same of `to`.
-    #[inline(always)]
-    unsafe fn transpose(self, from: &[Self::T], step: usize, to: &mut [Self::T], to_step: usize) {
-        for i in 0..Self::LANES {
-            for j in 0..Self::LANES {
-                to[j * to_step + i] = from[i * step + j];
-            }
-        }
-    }
-
-    /// All lanes 0.
-    #[inline(always)]
-    fn zero(self) -> Self::V {
-        self.splat(Self::T::ZERO)
-    }
-    /// Loads `x[at..at + count]`, other lanes 0.
-    ///
-    /// # Safety
-    /// `count <= LANES` and `at + count <= x.len()`.
-    #[inline(always)]
-    unsafe fn load_part(self, x: &[Self::T], at: usize, count: usize) -> Self::V {
-        let mut buffer = [Self::T::ZERO; MAX_LANES];
-        buffer[..count].copy_from_slice(&x[at..at + count]);
-        // SAFETY: LANES <= MAX_LANES for every implementation.
-        unsafe { self.load(&buffer, 0) }
-    }
-    /// Stores the first `count` lanes to `y[at..at + count]`.
-    ///
-    /// # Safety
-    /// `count <= LANES` and `at + count <= y.len()`.
-    #[inline(always)]
-    unsafe fn store_part(self, v: Self::V, y: &mut [Self::T], at: usize, count: usize) {
-        let mut buffer = [Self::T::ZERO; MAX_LANES];
-        // SAFETY: LANES <= MAX_LANES for every implementation.
-        unsafe { self.store(v, &mut buffer, 0) };
-        y[at..at + count].copy_from_slice(&buffer[..count]);
-    }
-}
-
-/// Largest number of lanes of any path.
-pub const MAX_LANES: usize = 16;
+use super::number::sealed;
+pub use super::number::{Element, Isa, Job, MAX_LANES, Scalar, Simd};
 
 /// Plain arrays of `N` numbers with bounds-checked access.
 #[derive(Clone, Copy)]
@@ -178,7 +19,7 @@ impl<T: Scalar, const N: usize> Portable<T, N> {
     }
 }
 
-impl<T, const N: usize> sealed::Sealed for Portable<T, N> {}
+impl<T, const N: usize> sealed::Vector for Portable<T, N> {}
 
 impl<T: Scalar, const N: usize> Simd for Portable<T, N> {
     type T = T;
@@ -242,7 +83,7 @@ impl<T: Scalar, const N: usize> Simd for Portable<T, N> {
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use super::Simd;
-    use super::sealed::Sealed;
+    use super::sealed::Vector;
     use std::arch::x86_64::*;
 
     /// One number, fused multiplication and addition.
@@ -251,7 +92,7 @@ mod x86 {
 
     macro_rules! fused_tail {
         ($t:ident) => {
-            impl Sealed for Fused1<$t> {}
+            impl Vector for Fused1<$t> {}
 
             impl Simd for Fused1<$t> {
                 type T = $t;
@@ -332,7 +173,7 @@ mod x86 {
                 }
             }
 
-            impl Sealed for $name {}
+            impl Vector for $name {}
 
             impl Simd for $name {
                 type T = $t;

@@ -3,7 +3,7 @@
 use super::Call;
 use super::index::around;
 use crate::error::OpError;
-use crate::node::checked_axis;
+use crate::graph::checked_axis;
 use crate::value::Value;
 
 /// Joins the inputs along one axis (before operator set 4 axis 1 is the default).

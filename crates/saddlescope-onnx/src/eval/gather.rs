@@ -3,7 +3,7 @@
 use super::Call;
 use super::index::{around, checked_index, offsets, product, strides};
 use crate::error::OpError;
-use crate::node::checked_axis;
+use crate::graph::checked_axis;
 use crate::value::Value;
 
 type Outputs = Result<Vec<Value>, OpError>;

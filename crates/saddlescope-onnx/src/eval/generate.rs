@@ -3,7 +3,7 @@
 use super::{Call, shape};
 use crate::element::ElementType;
 use crate::error::OpError;
-use crate::node::Attribute;
+use crate::graph::Attribute;
 use crate::value::{Data, Value};
 
 type Outputs = Result<Vec<Value>, OpError>;

@@ -39,7 +39,7 @@ pub(crate) use slice::{Span, spans};
 pub(crate) use split::piece_sizes;
 
 use super::error::OpError;
-use super::node::Node;
+use super::graph::Node;
 use super::value::{Value, numel};
 
 /// How many elements an interpretation may still produce.

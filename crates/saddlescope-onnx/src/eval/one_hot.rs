@@ -3,7 +3,7 @@
 use super::Call;
 use super::index::around;
 use crate::error::OpError;
-use crate::node::checked_axis;
+use crate::graph::checked_axis;
 use crate::value::{Data, Value};
 
 /// Indices out of range give a row of the "off" value.

@@ -6,7 +6,7 @@ use super::Call;
 use super::index::around;
 use crate::element::ElementType;
 use crate::error::OpError;
-use crate::node::checked_axis;
+use crate::graph::checked_axis;
 use crate::value::{Data, Value};
 
 type Outputs = Result<Vec<Value>, OpError>;

@@ -3,7 +3,7 @@
 use super::Call;
 use super::index::{product, strides};
 use crate::error::OpError;
-use crate::node::checked_axes;
+use crate::graph::checked_axes;
 use crate::value::{Data, Value};
 
 /// Elements added before and after each dimension (negative: removed); an attribute before operator set 11.

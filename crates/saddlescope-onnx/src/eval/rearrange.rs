@@ -3,7 +3,7 @@
 use super::Call;
 use super::index::{offsets, strides};
 use crate::error::OpError;
-use crate::node::checked_axes;
+use crate::graph::checked_axes;
 use crate::value::Value;
 
 type Outputs = Result<Vec<Value>, OpError>;

@@ -3,7 +3,7 @@
 use super::Call;
 use super::index::{offsets, strides};
 use crate::error::OpError;
-use crate::node::{Node, checked_axes};
+use crate::graph::{Node, checked_axes};
 use crate::value::{Data, Value};
 
 type Outputs = Result<Vec<Value>, OpError>;

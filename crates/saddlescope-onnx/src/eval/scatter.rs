@@ -4,7 +4,7 @@ use super::Call;
 use super::gather::{element_positions, tuple_positions};
 use super::index::product;
 use crate::error::OpError;
-use crate::node::checked_axis;
+use crate::graph::checked_axis;
 use crate::value::{Data, Value};
 
 type Outputs = Result<Vec<Value>, OpError>;

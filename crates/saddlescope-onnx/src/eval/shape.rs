@@ -4,7 +4,7 @@ use super::broadcast;
 use super::index::product;
 use super::{Call, gather};
 use crate::error::OpError;
-use crate::node::{checked_axes, checked_axis};
+use crate::graph::{checked_axes, checked_axis};
 use crate::value::{Value, numel};
 
 type Outputs = Result<Vec<Value>, OpError>;

@@ -3,7 +3,7 @@
 use super::index::{product, strides};
 use super::{Budget, Call};
 use crate::error::OpError;
-use crate::node::{Node, checked_axes};
+use crate::graph::{Node, checked_axes};
 use crate::value::Value;
 
 /// One axis of a slice: first index, step and number of elements.

@@ -3,7 +3,7 @@
 use super::Call;
 use super::index::around;
 use crate::error::OpError;
-use crate::node::checked_axis;
+use crate::graph::checked_axis;
 use crate::value::Value;
 
 /// Sizes of the pieces along an axis of this length; also used by the translation to the engine.

@@ -3,7 +3,7 @@
 use super::{Environment, EvaluateNode, failed, graph};
 use crate::error::{OnnxError, OpError};
 use crate::eval;
-use crate::node::{Node, checked_axis};
+use crate::graph::{Node, checked_axis};
 use crate::value::{Data, Value};
 
 /// Most turns of one loop.

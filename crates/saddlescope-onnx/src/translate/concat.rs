@@ -3,7 +3,7 @@
 use super::symbol::{Symbol, identity};
 use super::walk::Site;
 use crate::error::OpError;
-use crate::node::checked_axis;
+use crate::graph::checked_axis;
 use saddlescope_nn::ops;
 
 pub(super) fn concat(site: &mut Site<'_>) -> Result<Vec<Symbol>, OpError> {

@@ -5,9 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::symbol::Symbol;
 use super::walk::{Site, Walker};
 use crate::error::{OnnxError, OpError};
+use crate::graph::{Attribute, Graph, Node, checked_axis};
 use crate::interpret::failed;
-use crate::model::Graph;
-use crate::node::{Attribute, Node, checked_axis};
 use crate::value::Value;
 
 /// Renames the values of a graph's own: its inputs, initialisers and outputs of nodes; graphs inside it too.

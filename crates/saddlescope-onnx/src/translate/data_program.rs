@@ -9,8 +9,8 @@ use super::walk::{Step, Walker};
 use crate::element::ElementType;
 use crate::error::{OnnxError, OpError};
 use crate::eval::{self, Budget};
+use crate::graph::Node;
 use crate::interpret;
-use crate::node::Node;
 use crate::value::{Data, Value, numel};
 use saddlescope_data::{Dataset, InputTensor, Targets};
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::symbol::{Both, PROBES};
+use super::probes::{Both, PROBES};
 use crate::error::OpError;
 use crate::value::Value;
 use saddlescope_nn::graph::{Buffer, DataInput, Graph, Parameter, ParameterKind, ValueId};

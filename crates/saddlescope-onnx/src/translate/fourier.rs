@@ -7,7 +7,7 @@ use super::reshape::view;
 use super::symbol::Symbol;
 use super::walk::Site;
 use crate::error::OpError;
-use crate::node::checked_axis;
+use crate::graph::checked_axis;
 use saddlescope_nn::ops;
 
 type Outputs = Result<Vec<Symbol>, OpError>;

@@ -4,7 +4,7 @@ use super::reduce::sum_over;
 use super::symbol::Symbol;
 use super::walk::Site;
 use crate::error::OpError;
-use crate::node::{Attribute, checked_axis};
+use crate::graph::{Attribute, checked_axis};
 use crate::value::{Data, Value};
 use saddlescope_nn::graph::ParameterKind;
 use saddlescope_nn::ops;

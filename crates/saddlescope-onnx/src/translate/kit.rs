@@ -5,7 +5,7 @@ use super::symbol::{Symbol, Tensor, identity, inverse, reorder};
 use super::walk::Site;
 use crate::element::ElementType;
 use crate::error::OpError;
-use crate::node::Attribute;
+use crate::graph::Attribute;
 use crate::value::Value;
 use saddlescope_nn::ops;
 

@@ -9,7 +9,7 @@ use super::symbol::Symbol;
 use super::unary::apply;
 use super::walk::Site;
 use crate::error::OpError;
-use crate::node::Attribute;
+use crate::graph::Attribute;
 use crate::value::{Data, Value};
 use saddlescope_nn::ops;
 

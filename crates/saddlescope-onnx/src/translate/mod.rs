@@ -30,6 +30,7 @@ mod normalization;
 mod order;
 mod pad;
 mod pool;
+mod probes;
 mod recurrent;
 mod reduce;
 mod reshape;
@@ -45,6 +46,7 @@ mod transpose;
 mod unary;
 mod volume;
 mod walk;
+mod window;
 
 pub(crate) use builder::Feed;
 pub(crate) use data_program::DataProgram;

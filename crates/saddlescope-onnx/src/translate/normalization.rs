@@ -6,7 +6,7 @@ use super::symbol::{Symbol, Tensor, channels_last, identity};
 use super::unary::apply;
 use super::walk::Site;
 use crate::error::OpError;
-use crate::node::checked_axis;
+use crate::graph::checked_axis;
 use saddlescope_nn::graph::ParameterKind;
 use saddlescope_nn::ops;
 
@@ -178,7 +178,7 @@ pub(super) fn lp(site: &mut Site<'_>) -> Outputs {
 pub(super) fn mean_variance(site: &mut Site<'_>) -> Outputs {
     let x = site.input(0)?;
     let axes = site.node.ints("axes")?.unwrap_or(&[0, 2, 3]).to_vec();
-    let axes = crate::node::checked_axes(&axes, x.rank(site.b()))?;
+    let axes = crate::graph::checked_axes(&axes, x.rank(site.b()))?;
     let element = x.element();
     let mean = mean_over(site, &x, &axes)?;
     let centred = combine(site, &x, &mean, ops::Sub)?;

@@ -7,7 +7,7 @@ use super::symbol::{Symbol, Tensor};
 use super::walk::Site;
 use crate::element::ElementType;
 use crate::error::OpError;
-use crate::node::checked_axis;
+use crate::graph::checked_axis;
 use saddlescope_nn::ops;
 
 type Outputs = Result<Vec<Symbol>, OpError>;

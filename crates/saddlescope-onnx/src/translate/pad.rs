@@ -43,7 +43,7 @@ pub(super) fn center_crop(site: &mut Site<'_>) -> Result<Vec<Symbol>, OpError> {
     let wanted = eval::sizes(&*site.b().fixed_constant(&wanted, "the shape")?)?;
     let [shape, _] = x.shapes(site.b());
     let axes = match site.node.ints("axes")? {
-        Some(list) => crate::node::checked_axes(list, shape.len())?,
+        Some(list) => crate::graph::checked_axes(list, shape.len())?,
         None => (0..shape.len()).collect(),
     };
     if axes.len() != wanted.len() {

@@ -1,8 +1,8 @@
 //! MaxPool, AveragePool and the global poolings, channels last.
 
-use super::conv::{geometry, window};
 use super::symbol::{Symbol, channels_last};
 use super::walk::Site;
+use super::window::{geometry, window};
 use crate::error::OpError;
 use saddlescope_nn::ops;
 

@@ -8,7 +8,7 @@ use super::symbol::Symbol;
 use super::unary::apply;
 use super::walk::Site;
 use crate::error::OpError;
-use crate::node::Attribute;
+use crate::graph::Attribute;
 use crate::value::Value;
 use saddlescope_nn::graph::ParameterKind;
 use saddlescope_nn::ops;

@@ -5,7 +5,7 @@ use super::symbol::{Both, PROBES, Symbol, identity as plain_order};
 use super::walk::Site;
 use crate::error::OpError;
 use crate::eval;
-use crate::node::checked_axis;
+use crate::graph::checked_axis;
 use crate::value::numel;
 use saddlescope_nn::ops;
 

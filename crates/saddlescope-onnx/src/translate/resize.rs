@@ -3,7 +3,7 @@
 use super::symbol::Symbol;
 use super::walk::Site;
 use crate::error::OpError;
-use crate::node::{Attribute, checked_axes};
+use crate::graph::{Attribute, checked_axes};
 use saddlescope_nn::ops;
 
 /// How the places of an axis are found.

@@ -277,8 +277,8 @@ pub(super) fn col2im(site: &mut Site<'_>) -> Outputs {
     if !matches!(axes, 1 | 2) || block.len() != axes || shape.len() != 3 {
         return Err(OpError::new(format!("blocks {block:?} of images {image:?} are not supported")));
     }
-    let stride = super::conv::spatial(site, "strides", axes, 1)?;
-    let dilation = super::conv::spatial(site, "dilations", axes, 1)?;
+    let stride = super::window::spatial(site, "strides", axes, 1)?;
+    let dilation = super::window::spatial(site, "dilations", axes, 1)?;
     let pads = match site.node.ints("pads")? {
         Some(list) => list.iter().map(|&n| usize::try_from(n)).collect::<Result<Vec<_>, _>>()?,
         None => vec![0; 2 * axes],
@@ -311,7 +311,7 @@ pub(super) fn col2im(site: &mut Site<'_>) -> Outputs {
     }
     let filter_shape = [&block[..], &[1, shape[1]]].concat();
     let filter = site.b().own_buffer("filter", filter_shape, filter, x.element());
-    let pair = super::conv::pair;
+    let pair = super::window::pair;
     let ([top, left], [bottom, right]) = (pair(&pads[..axes], 0), pair(&pads[axes..], 0));
     let op = ops::ConvTranspose2d {
         stride: pair(&stride, 1),

@@ -3,7 +3,7 @@
 use super::symbol::{PROBES, Symbol};
 use super::walk::Site;
 use crate::error::OpError;
-use crate::node::checked_axis;
+use crate::graph::checked_axis;
 use crate::value::Value;
 use saddlescope_nn::ops::{Scatter, ScatterReduction};
 

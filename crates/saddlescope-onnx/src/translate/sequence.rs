@@ -3,8 +3,8 @@
 use super::symbol::Symbol;
 use super::walk::{Site, Walker};
 use crate::error::{OnnxError, OpError};
+use crate::graph::{Node, checked_axis};
 use crate::interpret::failed;
-use crate::node::{Node, checked_axis};
 use crate::value::Value;
 
 /// Most entries of a sequence.

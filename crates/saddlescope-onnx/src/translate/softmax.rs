@@ -4,7 +4,7 @@ use super::reshape::view;
 use super::symbol::Symbol;
 use super::walk::Site;
 use crate::error::OpError;
-use crate::node::checked_axis;
+use crate::graph::checked_axis;
 use crate::value::numel;
 use saddlescope_nn::op::AnyOp;
 use saddlescope_nn::ops;

@@ -4,7 +4,7 @@ use super::symbol::Symbol;
 use super::walk::Site;
 use crate::error::OpError;
 use crate::eval;
-use crate::node::checked_axis;
+use crate::graph::checked_axis;
 use saddlescope_nn::ops;
 
 pub(super) fn split(site: &mut Site<'_>) -> Result<Vec<Symbol>, OpError> {

@@ -6,14 +6,9 @@
 use std::rc::Rc;
 
 use super::draft::DraftId;
+pub(crate) use super::probes::{Both, PROBES};
 use crate::element::ElementType;
 use crate::value::Value;
-
-/// One thing for each of the two probe batch sizes.
-pub(crate) type Both<T> = [T; 2];
-
-/// The two batch sizes. Neither is 1, which would broadcast.
-pub(crate) const PROBES: Both<usize> = [2, 3];
 
 /// A value in the engine, perhaps with its axes in another order than ONNX has them.
 #[derive(Clone, Debug)]

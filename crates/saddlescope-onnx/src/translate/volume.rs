@@ -1,9 +1,9 @@
 //! Convolution and pooling in three dimensions, made of those in two: a sum over the filter's depth, or one pass over the planes and one
 //! over the depth. Values are `[batch, depth, height, width, channels]` in the engine.
 
-use super::conv::{Window, check_kernel, groups, plain_bias, spatial, window};
 use super::symbol::{Both, Symbol, Tensor, channels_last, identity};
 use super::walk::Site;
+use super::window::{Window, check_kernel, groups, plain_bias, spatial, window};
 use crate::error::OpError;
 use saddlescope_nn::ops::{self, PadMode};
 

@@ -11,9 +11,8 @@ use super::{TRANSLATIONS, Translate};
 use crate::element::ElementType;
 use crate::error::{OnnxError, OpError};
 use crate::eval::{self, Budget, Call};
+use crate::graph::{Attribute, Graph, Node};
 use crate::interpret::{failed, taken_branch};
-use crate::model::Graph;
-use crate::node::{Attribute, Node};
 use crate::roles::{Role, Roles};
 use crate::value::{Data, Value};
 

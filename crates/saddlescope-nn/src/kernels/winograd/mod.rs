@@ -20,7 +20,7 @@ pub(super) use correlate::correlate;
 pub(super) use filter::WinogradFilter;
 pub(super) use filter_gradient::filter_gradient;
 
-use super::filter::Method;
+use super::method::Method;
 use super::plan::{Correlation, Phase};
 
 /// Whether a pass is a dense 3×3 correlation with stride 1 whose channels fill whole vectors.

@@ -1,10 +1,45 @@
-//! A node of the graph: operator, names of inputs and outputs, attributes with typed access.
+//! A checked graph: its nodes, their attributes, and what it declares.
 
 use std::collections::BTreeMap;
 
+use super::element::ElementType;
 use super::error::OpError;
-use super::model::Graph;
 use super::value::Value;
+
+/// Length of a declared dimension.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Dim {
+    /// Known length.
+    Fixed(usize),
+    /// Known by name only.
+    Named(String),
+    /// Not declared.
+    Open,
+}
+
+/// Declared name, element type and shape of an input or output.
+#[derive(Clone, Debug)]
+pub struct Declaration {
+    /// Name of the value.
+    pub name: String,
+    /// Element type, if it is declared and supported.
+    pub element: Option<ElementType>,
+    /// Dimensions, if declared.
+    pub shape: Option<Vec<Dim>>,
+}
+
+/// A checked graph: the model's own or the branch of an `If`.
+#[derive(Clone, Debug)]
+pub struct Graph {
+    /// Declared inputs that are not initialisers.
+    pub inputs: Vec<Declaration>,
+    /// Declared outputs.
+    pub outputs: Vec<Declaration>,
+    /// Initialisers in the order of the file.
+    pub initializers: Vec<(String, Value)>,
+    /// Nodes; every input is an input of the graph, an initialiser, or an output of an earlier node.
+    pub nodes: Vec<Node>,
+}
 
 /// Value of an attribute.
 #[derive(Clone, Debug)]
