@@ -4,11 +4,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use numpy::{PyArray1, PyReadonlyArray2};
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use saddlescope::analysis::{FolderError, Journal};
 use saddlescope_krylov::{
-    Eigenpair, Estimate, Probes, Status, TraceEstimate, extreme_eigenpairs, hutch_plus_plus, hutchinson,
+    Eigenpair, Estimate, Probes, Status, SymmetricOperator, TraceEstimate, extreme_eigenpairs, hutch_plus_plus, hutchinson,
     resume_extreme_eigenpairs, spectral_density, testkit, xtrace,
 };
 
@@ -75,22 +76,39 @@ pub fn eigsh<'py>(
     Ok(found)
 }
 
+/// Runs a solver on the operator; with a file, every product is kept there, and those that are there already are read.
+fn with_journal<R>(
+    operator: &dyn SymmetricOperator,
+    file: Option<PathBuf>,
+    run: impl FnOnce(&dyn SymmetricOperator) -> R,
+) -> PyResult<R> {
+    let Some(file) = file else { return Ok(run(operator)) };
+    let wrong = |error: FolderError| PyOSError::new_err(error.to_string());
+    let journal = Journal::open(operator, &file).map_err(wrong)?;
+    let result = run(&journal);
+    journal.finish().map_err(wrong)?;
+    Ok(result)
+}
+
 /// The paper's Algorithm 1.
 #[pyfunction]
-#[pyo3(signature = (product, n, options, progress))]
+#[pyo3(signature = (product, n, options, journal, progress))]
 pub fn algorithm1<'py>(
     py: Python<'py>,
     product: Py<PyAny>,
     n: usize,
     options: &Bound<'py, PyDict>,
+    journal: Option<PathBuf>,
     progress: Option<Py<PyAny>>,
 ) -> PyResult<Bound<'py, PyDict>> {
     let options = options::eigen(options)?;
     let raised = Arc::new(Raised::default());
     let operator = operator(product, n, &raised);
     let result = py.detach(|| {
-        saddlescope_krylov::algorithm1(&operator, &options, &mut Watch::new(progress, None, &raised))
-    });
+        with_journal(&operator, journal, |operator| {
+            saddlescope_krylov::algorithm1(operator, &options, &mut Watch::new(progress, None, &raised))
+        })
+    })?;
     let solution = raised.finish(result)?;
     let found = PyDict::new(py);
     put_status(&found, solution.status)?;
@@ -109,7 +127,7 @@ fn estimate_tuple(e: Estimate) -> (f64, f64, usize) {
 
 /// tr A by one of three estimators.
 #[pyfunction]
-#[pyo3(signature = (product, n, method, probes, options, progress))]
+#[pyo3(signature = (product, n, method, probes, options, journal, progress))]
 pub fn trace<'py>(
     py: Python<'py>,
     product: Py<PyAny>,
@@ -117,6 +135,7 @@ pub fn trace<'py>(
     method: &str,
     probes: &Bound<'py, PyAny>,
     options: &Bound<'py, PyDict>,
+    journal: Option<PathBuf>,
     progress: Option<Py<PyAny>>,
 ) -> PyResult<Bound<'py, PyDict>> {
     let options = options::trace(options)?;
@@ -139,16 +158,15 @@ pub fn trace<'py>(
     let raised = Arc::new(Raised::default());
     let operator = operator(product, n, &raised);
     let mut watch = Watch::new(progress, None, &raised);
-    let result = match method {
-        "hutchinson" => py.detach(|| hutchinson(&operator, probes, &options, &mut watch)),
-        "hutch++" => py.detach(|| hutch_plus_plus(&operator, &options, &mut watch)),
-        "xtrace" => py.detach(|| xtrace(&operator, &options, &mut watch)),
-        _ => {
-            return Err(PyValueError::new_err(format!(
-                "method {method:?}; expected \"hutchinson\", \"hutch++\" or \"xtrace\""
-            )));
-        }
+    let run = |operator: &dyn SymmetricOperator| match method {
+        "hutchinson" => Ok(hutchinson(operator, probes, &options, &mut watch)),
+        "hutch++" => Ok(hutch_plus_plus(operator, &options, &mut watch)),
+        "xtrace" => Ok(xtrace(operator, &options, &mut watch)),
+        _ => Err(PyValueError::new_err(format!(
+            "method {method:?}; expected \"hutchinson\", \"hutch++\" or \"xtrace\""
+        ))),
     };
+    let result = py.detach(|| with_journal(&operator, journal, run))??;
     trace_dict(py, raised.finish(result)?)
 }
 
@@ -164,19 +182,23 @@ fn trace_dict(py: Python<'_>, found: TraceEstimate) -> PyResult<Bound<'_, PyDict
 
 /// The density of eigenvalues by stochastic Lanczos quadrature.
 #[pyfunction]
-#[pyo3(signature = (product, n, options, progress))]
+#[pyo3(signature = (product, n, options, journal, progress))]
 pub fn density(
     py: Python<'_>,
     product: Py<PyAny>,
     n: usize,
     options: &Bound<'_, PyDict>,
+    journal: Option<PathBuf>,
     progress: Option<Py<PyAny>>,
 ) -> PyResult<SpectralDensity> {
     let options = options::density(options)?;
     let raised = Arc::new(Raised::default());
     let operator = operator(product, n, &raised);
-    let result =
-        py.detach(|| spectral_density(&operator, &options, &mut Watch::new(progress, None, &raised)));
+    let result = py.detach(|| {
+        with_journal(&operator, journal, |operator| {
+            spectral_density(operator, &options, &mut Watch::new(progress, None, &raised))
+        })
+    })?;
     raised.finish(result).map(SpectralDensity)
 }
 

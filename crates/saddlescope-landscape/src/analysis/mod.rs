@@ -29,6 +29,7 @@ mod verdict;
 
 pub use directions::read_results;
 pub use error::AnalysisError;
+pub use journal::Journal;
 pub use found::{Analysis, Cut, NamedSurface};
 pub use memory::MemoryPlan;
 pub use monitor::Monitor;

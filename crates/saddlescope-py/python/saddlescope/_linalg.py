@@ -316,10 +316,13 @@ def eigsh(A, *, largest=1, smallest=1, magnitude=None, tol=1e-4, absolute_tol=No
 
 
 def algorithm1(A, *, tol=1e-4, absolute_tol=None, max_products=1000, dim=None, block=None, basis_vectors=None, memory=None,
-               precision=None, seed=0, progress=None):
+               precision=None, seed=0, state=None, progress=None):
     """Algorithm 1 of Böttcher and Wheeler (2022): the pair of largest |λ|, then that of the shifted operator.
 
     For comparison: :func:`eigsh` finds both pairs with fewer products. Parameters and errors as there.
+    state : path, optional
+        A file in which every product is kept (8 n bytes each): the same call goes on after a stop, with the same bits, and a call
+        for more goes on from there. Delete the file when you are done; products of another operator or another call are not used.
 
     Returns
     -------
@@ -331,7 +334,7 @@ def algorithm1(A, *, tol=1e-4, absolute_tol=None, max_products=1000, dim=None, b
 
     def work():
         with solver_progress(progress) as watch:
-            found = _native.algorithm1(product, n, options, watch)
+            found = _native.algorithm1(product, n, options, _file(state), watch)
         found["first"], found["second"] = _pair(found["first"]), _pair(found["second"])
         return DominantPairs(**found)
 
@@ -339,7 +342,7 @@ def algorithm1(A, *, tol=1e-4, absolute_tol=None, max_products=1000, dim=None, b
 
 
 def trace(A, *, method="hutchinson", max_products=100, target_std_error=None, probes="rademacher", dim=None, block=None,
-          block_size=8, seed=0, progress=None):
+          block_size=8, seed=0, state=None, progress=None):
     """tr A with its standard error.
 
     Parameters
@@ -354,6 +357,9 @@ def trace(A, *, method="hutchinson", max_products=100, target_std_error=None, pr
         Stop once the standard error is no larger.
     probes : {"rademacher", "gaussian"} or array_like, shape (m, n)
         Random vectors of Hutchinson's method; given ones, one a row, must have E[zzᵀ] = I.
+    state : path, optional
+        A file in which every product is kept (8 n bytes each): the same call goes on after a stop, with the same bits, and a call
+        for more goes on from there. Delete the file when you are done; products of another operator or another call are not used.
 
     Returns
     -------
@@ -368,7 +374,7 @@ def trace(A, *, method="hutchinson", max_products=100, target_std_error=None, pr
 
     def work():
         with solver_progress(progress) as watch:
-            found = _native.trace(product, n, method, probes, options, watch)
+            found = _native.trace(product, n, method, probes, options, _file(state), watch)
         found["trace"] = Estimate(*found["trace"])
         if found["frobenius_squared"] is not None:
             found["frobenius_squared"] = Estimate(*found["frobenius_squared"])
@@ -378,7 +384,7 @@ def trace(A, *, method="hutchinson", max_products=100, target_std_error=None, pr
 
 
 def density(A, *, probes=16, steps=64, block_size=4, reorthogonalise=True, precision=None, kind="sphere", dim=None, block=None,
-            seed=0, progress=None) -> SpectralDensity:
+            seed=0, state=None, progress=None) -> SpectralDensity:
     """The density of all eigenvalues by stochastic Lanczos quadrature (Ubaru, Chen and Saad 2017).
 
     Parameters
@@ -394,6 +400,9 @@ def density(A, *, probes=16, steps=64, block_size=4, reorthogonalise=True, preci
     reorthogonalise : bool
         Keep each basis (memory for ``steps`` vectors); without it outliers appear as several close nodes.
     kind : {"sphere", "rademacher"}
+    state : path, optional
+        A file in which every product is kept (8 n bytes each): the same call goes on after a stop, with the same bits, and a call
+        for more goes on from there. Delete the file when you are done; products of another operator or another call are not used.
 
     Returns
     -------
@@ -407,9 +416,13 @@ def density(A, *, probes=16, steps=64, block_size=4, reorthogonalise=True, preci
 
     def work():
         with solver_progress(progress) as watch:
-            return SpectralDensity(_native.density(product, n, options, watch))
+            return SpectralDensity(_native.density(product, n, options, _file(state), watch))
 
     return _lead(A, work)
+
+
+def _file(state):
+    return None if state is None else os.fspath(state)
 
 
 def check_operator(A, *, tolerance=1e-10, dim=None, block=None):
