@@ -4,6 +4,16 @@
 //! Figures 1 to 4 and the numbers of the text need no network: [`make_figure`], [`text_numbers`]. Each figure comes
 //! as data ([`Figure`]) with its rows of the table "printed / exact / ours ± error" ([`NumberTable`]). Figures 5 to 7
 //! need trained networks and images: [`network_landscape`], then [`network_figure`].
+//!
+//! ```
+//! use std::sync::atomic::AtomicBool;
+//! use saddlescope_paper::{PaperFigure, make_figure};
+//!
+//! // Figure 1: the loss (2.28) along eigenvectors and along random directions.
+//! let made = make_figure(PaperFigure::Planes, 1, &AtomicBool::new(false))?;
+//! assert!(!made.numbers.is_empty());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod figure1;
 mod figure2;
