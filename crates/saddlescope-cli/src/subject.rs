@@ -12,7 +12,7 @@ use saddlescope::nn::Dtype;
 use saddlescope::nn::network::LossKind;
 use saddlescope::nn::risk::RiskOptions;
 use saddlescope::onnx::{ImportOptions, LossSuggestion};
-use saddlescope::{NetworkRisk, NetworkSubject};
+use saddlescope::{NetworkRisk, NetworkSubject, Risk};
 use wildmatch::WildMatchPattern;
 
 use crate::failure::Failure;
@@ -209,7 +209,17 @@ impl SubjectArguments {
             }
         }
         model.notes.extend(model.data_notes(&data));
-        let slice_count = self.slice_samples.unwrap_or(256).clamp(1, data.samples());
+        let slice_count = match self.slice_samples {
+            Some(0) => return Err(Failure::bad_input("--slice-samples 0: expected at least one sample")),
+            Some(wanted) if wanted > data.samples() => {
+                let all = data.samples();
+                model.notes.push(format!(
+                    "--slice-samples {wanted}: reduced to {all}, all samples that are analysed"
+                ));
+                all
+            }
+            wanted => wanted.unwrap_or(256).min(data.samples()),
+        };
         let mut identity = std::collections::BTreeMap::new();
         identity.insert("data".into(), source.to_string().into());
         identity.insert("data.sha256".into(), data.fingerprint().into());
@@ -238,7 +248,13 @@ impl SubjectArguments {
             }
             None => None,
         };
-        let about = self.about(&model, &chosen, data.samples());
+        let mut about = self.about(&model, &chosen, data.samples());
+        if slices.is_some() {
+            about.push(format!("Cuts and surfaces use the first {slice_count} of these samples."));
+        }
+        if let Some((name, risk)) = &other {
+            about.push(format!("The {name} split beside it: its first {} samples.", risk.samples()));
+        }
         let risk = risk.with_identity(identity);
         Ok(NetworkSubject { about, model, risk, split: self.split.clone(), slices, other })
     }

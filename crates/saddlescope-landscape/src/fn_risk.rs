@@ -51,6 +51,34 @@ impl<'a> FnRisk<'a> {
         Self::fallible(dim, move |theta| Ok(Evaluation::of_loss(loss(theta))))
     }
 
+    /// The mean of the losses of `samples` independent samples: `losses` receives θ and writes the loss of each sample. Errors
+    /// over the samples follow from them.
+    ///
+    /// ```
+    /// use saddlescope_landscape::{FnRisk, Risk};
+    ///
+    /// // Least squares for y ≈ θx on two samples.
+    /// let (x, y) = ([1.0, 2.0], [1.0, 3.0]);
+    /// let risk = FnRisk::mean(1, 2, |t, losses| {
+    ///     for (s, loss) in losses.iter_mut().enumerate() {
+    ///         *loss = 0.5 * (t[0] * x[s] - y[s]).powi(2);
+    ///     }
+    /// });
+    /// let found = risk.evaluate(&[1.0])?;
+    /// assert_eq!((found.loss, found.chunk_losses), (0.25, vec![0.0, 0.5]));
+    /// # Ok::<(), saddlescope_landscape::RiskError>(())
+    /// ```
+    pub fn mean(dim: usize, samples: usize, losses: impl Fn(&[f64], &mut [f64]) + Sync + 'a) -> Self {
+        Self::fallible(dim, move |theta| {
+            let mut chunk_losses = vec![0.0; samples];
+            losses(theta, &mut chunk_losses);
+            let loss = chunk_losses.iter().sum::<f64>() / samples as f64;
+            Ok(Evaluation { loss, correct: None, chunk_losses, chunk_samples: vec![1; samples] })
+        })
+        .with_samples(samples)
+        .with_chunks()
+    }
+
     /// A function whose evaluations can fail, or carry an accuracy and the parts of chunks of samples (declare these with
     /// [`FnRisk::with_accuracy`] and [`FnRisk::with_chunks`]).
     pub fn fallible(dim: usize, loss: impl Fn(&[f64]) -> Result<Evaluation, RiskError> + Sync + 'a) -> Self {

@@ -35,6 +35,7 @@ pub mod projection;
 mod random;
 pub mod reading;
 mod risk;
+pub mod sampling_error;
 mod slice;
 mod surface;
 
@@ -54,6 +55,7 @@ pub use layout::{ParamBlock, ParamKind, ParamLayout};
 pub use numeric::norm;
 pub use plane::{Line, Plane, PlaneError};
 pub use risk::{Curvature, Evaluation, MemoryEstimate, Offers, Point, Product, Risk, RiskError, check_theta};
+pub use sampling_error::{LossDifference, PointErrors};
 pub use slice::{Slice, evaluate_slice};
 pub use surface::{
     FinishedRows, GridMinimum, LARGEST_GRID, Surface, SurfaceError, SurfaceOutcome, SurfaceRow,

@@ -67,9 +67,13 @@ pub struct Evaluation {
     pub loss: f64,
     /// Number of samples (or positions) predicted correctly, and how many were counted.
     pub correct: Option<(u64, u64)>,
-    /// Mean loss of each chunk of samples, where the risk offers chunks; else empty.
+    /// Mean loss of each chunk of samples that is independent of the others, where the risk offers chunks; else empty. Errors
+    /// over the data follow from these ([`sampling_error`](crate::sampling_error)): the more chunks, the better they are known, so a
+    /// chunk should be a single sample where the engine knows its loss. Networks of our engine give samples, micro-batches
+    /// where a model's own loss is one number, and one chunk where batch norm couples all samples.
     pub chunk_losses: Vec<f64>,
-    /// The weight of each chunk in the mean: its number of samples.
+    /// The weight of each chunk in the mean: its number of samples, or of labelled positions where the loss is a mean over
+    /// those. The same at every θ.
     pub chunk_samples: Vec<usize>,
 }
 

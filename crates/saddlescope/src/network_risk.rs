@@ -78,7 +78,8 @@ impl NetworkRisk {
 }
 
 fn evaluation(found: risk::Evaluation) -> Evaluation {
-    Evaluation { correct: found.correct, ..Evaluation::of_loss(found.loss) }
+    let risk::Parts { losses, weights } = found.parts;
+    Evaluation { loss: found.loss, correct: found.correct, chunk_losses: losses, chunk_samples: weights }
 }
 
 impl Risk for NetworkRisk {

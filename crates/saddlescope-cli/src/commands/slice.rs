@@ -6,9 +6,9 @@ use clap::Args;
 use saddlescope::Axis;
 use saddlescope::analysis::{
     DirectionRequest, EigenpairOptions, End, Folder, GivenDirection, RandomDirectionOptions, Selection,
-    SliceOptions, SliceRequest,
+    SliceOptions, SliceRequest, from_center,
 };
-use saddlescope::{NetworkSubject, Risk, weights_fingerprint};
+use saddlescope::{LossDifference, NetworkSubject, Risk, weights_fingerprint};
 
 use crate::failure::Failure;
 use crate::run::{RunArguments, between, failure, positive, print_eigenpairs};
@@ -202,20 +202,33 @@ pub fn run(a: Arguments) -> Result<(), Failure> {
     }
     terminal::print("")?;
     for cut in &r.cuts {
+        let smallest = cut.minimum.map_or("no finite value".to_string(), |m| {
+            let d = LossDifference { value: m.difference, std_error: m.difference_std_error };
+            format!("smallest loss {:.6} at {:.4e}, {}", m.loss, m.alpha, from_center(&d))
+        });
         terminal::print(format!(
-            "  cut {}: {}; {} points in [{:.4e}, {:.4e}]; curvature {:.6e}, slope {:.6e}",
-            cut.name, cut.direction, cut.points, cut.range[0], cut.range[1], cut.curvature, cut.slope
+            "  cut {}: {}; {} points in [{:.4e}, {:.4e}], {} samples; curvature {:.6e}, slope {:.6e}; {smallest}",
+            cut.name,
+            cut.direction,
+            cut.points,
+            cut.range[0],
+            cut.range[1],
+            cut.samples,
+            cut.curvature,
+            cut.slope
         ))?;
     }
     for s in &r.surfaces {
         let smallest = s.minimum.map_or("no finite value".to_string(), |m| {
-            format!("smallest loss {:.6} at ({:.4e}, {:.4e})", m.loss, m.alpha, m.beta)
+            let from_center = from_center(&m.difference());
+            format!("smallest loss {:.6} at ({:.4e}, {:.4e}), {from_center}", m.loss, m.alpha, m.beta)
         });
         terminal::print(format!(
-            "  surface {}: {} × {} points; middle {:.6}; {smallest}{}",
+            "  surface {}: {} × {} points, {} samples; at the point {:.6}; {smallest}{}",
             s.name,
             s.shape[0],
             s.shape[1],
+            s.samples,
             s.center_loss,
             if s.not_finite > 0 {
                 format!("; {} points are not finite", s.not_finite)

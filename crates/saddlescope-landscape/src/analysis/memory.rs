@@ -100,7 +100,9 @@ fn fixed(subject: &Subject<'_>, selection: &Selection) -> usize {
         m.fixed + 2 * data
     };
     let mut bytes = PROCESS + engine(subject.risk(), tangents);
-    bytes += subject.slices.map_or(0, |r| engine(r, 0));
+    let cuts = selection.cuts.is_some() || !selection.slices.requests.is_empty();
+    // A cut's quadratic prediction takes a product, and a gradient that is kept, on its own samples.
+    bytes += subject.slices.map_or(0, |r| engine(r, usize::from(cuts)) + 8 * n * 3 * usize::from(cuts));
     bytes += subject.other.map_or(0, |s| engine(s.risk, 0));
     // θ in its places, the gradient, a block of vectors with its products, eigenvectors with their copies on the way to
     // the disk.

@@ -7,11 +7,11 @@ use serde::Serialize;
 use super::super::directions::NamedDirection;
 use super::super::error::AnalysisError;
 use super::super::found::Found;
-use super::super::found::{Cut, NamedSurface};
+use super::super::found::{Cut, CutLosses, NamedSurface, Prediction};
 use super::super::plan::Forecast;
 use super::super::requests::DirectionRequest;
 use super::super::requests::End;
-use super::super::rows::{RowLog, fingerprint};
+use super::super::rows::{Contents, RowLog, fingerprint};
 use super::super::selection::{RandomDirectionOptions, Selection};
 use super::super::stage::{AnyStage, At, Env, Keys, Stage, of};
 use super::super::store::{Dependencies, FolderError, Slot};
@@ -22,8 +22,9 @@ use crate::direction::Origin;
 use crate::evaluation::Threading;
 use crate::numeric::dot;
 use crate::plane::{Line, Plane};
-use crate::risk::{Curvature, Risk};
-use crate::surface::{SurfaceOutcome, evaluate_surface};
+use crate::risk::{Curvature, Evaluation, Risk};
+use crate::sampling_error::{PointErrors, has_parts, loss_std_error, paired_difference};
+use crate::surface::{SurfaceOutcome, evaluate_around};
 
 const LARGEST: DirectionRequest = DirectionRequest::Eigenvector { end: End::Largest, index: 1 };
 const SMALLEST: DirectionRequest = DirectionRequest::Eigenvector { end: End::Smallest, index: 1 };
@@ -107,6 +108,64 @@ fn direction_dependencies(
     of
 }
 
+/// Slope and curvature along a direction on the samples of slices; `all` are those on all samples.
+fn prediction(env: &Env<'_>, v: &[f64], all: Prediction) -> Result<Option<Prediction>, AnalysisError> {
+    let own = if env.subject.slices.is_none() {
+        all
+    } else {
+        let offers = env.subject.slice_split().risk.offers();
+        if !offers.gradient || !offers.product(Curvature::Hessian) {
+            return Ok(None);
+        }
+        let mut hv = vec![0.0; v.len()];
+        env.slice_point()?.product(Curvature::Hessian, v, &mut hv)?;
+        env.count_products(1);
+        Prediction { slope: dot(v, env.slice_gradient()?), curvature: dot(v, &hv) }
+    };
+    Ok((own.slope.is_finite() && own.curvature.is_finite()).then_some(own))
+}
+
+/// The losses of a cut in the making, on one set of samples.
+struct Measured<'a> {
+    risk: &'a dyn Risk,
+    /// At θ, with its parts.
+    center: Evaluation,
+    losses: CutLosses,
+}
+
+impl<'a> Measured<'a> {
+    /// `loss` is that at θ, as it is known already.
+    fn new(env: &Env<'_>, risk: &'a dyn Risk, loss: f64) -> Result<Self, AnalysisError> {
+        let center = env.evaluate(risk, env.subject.theta())?;
+        let errors = has_parts(&center).then(PointErrors::default);
+        let losses = CutLosses {
+            samples: risk.samples(),
+            center: loss,
+            center_std_error: loss_std_error(&center),
+            loss: Vec::new(),
+            errors,
+        };
+        Ok(Self { risk, center, losses })
+    }
+
+    /// The next point.
+    fn take(&mut self, env: &Env<'_>, alpha: f64, theta: &[f64]) -> Result<(), AnalysisError> {
+        let here = alpha == 0.0;
+        // The middle is θ itself.
+        let found = if here { self.center.clone() } else { env.evaluate(self.risk, theta)? };
+        self.losses.loss.push(if here { self.losses.center } else { found.loss });
+        if let Some(errors) = &mut self.losses.errors {
+            let difference = paired_difference(&self.center, &found).std_error;
+            errors.loss.push(loss_std_error(&found).unwrap_or(f64::NAN));
+            errors.difference.push(difference.unwrap_or(f64::NAN));
+        }
+        Ok(())
+    }
+}
+
+/// What the stages of slices keep; a number of its own, so that what earlier versions kept is not taken for it.
+const KEPT: usize = 2;
+
 /// One cut on the samples of slices and on the other samples.
 struct CutStage {
     name: String,
@@ -133,12 +192,14 @@ impl Stage for CutStage {
         of.insert("axis".into(), serde_json::to_value(&self.reach).unwrap_or_default());
         of.insert("slices".into(), keys.slices.clone());
         of.insert("other".into(), keys.other.clone());
+        of.insert("kept".into(), KEPT.into());
         of
     }
 
     fn forecast(&self, env: &Env<'_>) -> Forecast {
         let splits = 1 + usize::from(env.subject.other.is_some());
-        let products = usize::from(!uses_eigenpairs(&self.direction));
+        let products =
+            usize::from(!uses_eigenpairs(&self.direction)) + usize::from(env.subject.slices.is_some());
         Forecast { products, evaluations: splits * self.reach.points() }
     }
 
@@ -159,23 +220,22 @@ impl Stage for CutStage {
         let gradient = &at.found.point()?.gradient;
         let vector = direction.direction.vector();
         let slope = if gradient.is_empty() { f64::NAN } else { dot(vector, gradient) };
+        let prediction = prediction(env, vector, Prediction { slope, curvature })?;
         at.monitor.begin(&self.title(), Some(axis.count() as u64));
-        let (risk, other) = (env.subject.slice_split().risk, env.subject.other.map(|s| s.risk));
         let line = Line::new(env.subject.theta().to_vec(), direction.direction)?;
-        let mut moved = vec![0.0; env.subject.theta().len()];
-        let (mut loss, mut other_loss) = (Vec::new(), other.map(|_| Vec::new()));
         let center = at.found.point()?;
+        let (slices, other) = (env.subject.slice_split().risk, env.subject.other);
+        let mut measured = Measured::new(env, slices, center.slices.0)?;
+        let mut others = match (other, center.other) {
+            (Some(split), Some((loss, _))) => Some(Measured::new(env, split.risk, loss)?),
+            _ => None,
+        };
+        let mut moved = vec![0.0; env.subject.theta().len()];
         for (i, alpha) in axis.values().into_iter().enumerate() {
             at.check()?;
             line.point(alpha, &mut moved);
-            // The middle is θ itself, whose loss is known.
-            let here = alpha == 0.0;
-            loss.push(if here { center.slices.0 } else { env.evaluate(risk, &moved)?.loss });
-            if let (Some(risk), Some(values)) = (other, &mut other_loss) {
-                values.push(match center.other {
-                    Some((known, _)) if here => known,
-                    _ => env.evaluate(risk, &moved)?.loss,
-                });
+            for measured in [Some(&mut measured), others.as_mut()].into_iter().flatten() {
+                measured.take(env, alpha, &moved)?;
             }
             at.monitor.advance(i as u64 + 1, "");
         }
@@ -185,9 +245,10 @@ impl Stage for CutStage {
             direction: direction.words,
             curvature,
             slope,
+            prediction,
             alpha: axis.values(),
-            loss,
-            other_loss,
+            measured: measured.losses,
+            other: others.map(|m| m.losses),
         })
     }
 
@@ -270,6 +331,7 @@ impl Stage for SurfaceStage {
     fn dependencies(&self, keys: &Keys) -> Dependencies {
         let mut of = direction_dependencies(&self.directions, &self.random, keys);
         of.insert("axes".into(), serde_json::to_value(&self.axes).unwrap_or_default());
+        of.insert("kept".into(), KEPT.into());
         of.insert("samples".into(), if self.other { keys.other.clone() } else { keys.slices.clone() });
         if matches!(self.axes, Axes::Hessian(None, _)) {
             of.insert("stage.escape".into(), keys.escape.clone().into());
@@ -313,6 +375,7 @@ impl Stage for SurfaceStage {
             labels,
             heading: self.heading.clone(),
             zoom: matches!(self.axes, Axes::Neighbourhood(_)),
+            samples: split.risk.samples(),
             surface,
         })
     }
@@ -334,15 +397,16 @@ fn evaluate(
 ) -> Result<crate::surface::Surface, AnalysisError> {
     let [a, b] = axes;
     let path = at.slot.file(ROWS);
-    let accuracy = risk.offers().accuracy;
-    let (mut log, finished) = RowLog::open(&path, b.count(), accuracy, fingerprint(plane, [&a, &b]))?;
+    let center = at.env.evaluate(risk, plane.center())?;
+    let with = Contents { accuracy: risk.offers().accuracy, errors: has_parts(&center) };
+    let (mut log, finished) = RowLog::open(&path, b.count(), with, fingerprint(plane, [&a, &b]))?;
     at.monitor.begin(title, Some(a.count() as u64));
     at.monitor.advance((finished.loss.len() / b.count()) as u64, "");
     let mut failure: Option<AnalysisError> = None;
     let (env, monitor) = (at.env, &mut *at.monitor);
-    let outcome = evaluate_surface(plane, a, b, finished, Threading::Sequential, risk, &mut |row| {
+    let outcome = evaluate_around(&center, plane, axes, finished, Threading::Sequential, risk, &mut |row| {
         env.count_evaluations(row.loss.len());
-        if let Err(reason) = log.push(row.loss, row.accuracy) {
+        if let Err(reason) = log.push(&row) {
             failure = Some(FolderError::Io { path: path.clone(), reason }.into());
             return ControlFlow::Break(());
         }
@@ -436,8 +500,10 @@ pub(crate) fn slice_stages(selection: &Selection, env: &Env<'_>) -> Vec<Box<dyn 
     stages
 }
 
-const HESSIAN: &str = "Hessian directions";
-const RANDOM: &str = "Random directions";
+/// Heading of the plane of the extreme eigenvectors.
+pub(crate) const HESSIAN: &str = "Hessian directions";
+/// Heading of the random plane.
+pub(crate) const RANDOM: &str = "Random directions";
 
 fn reach_of(selection: &Selection, given: Option<Axis>) -> Reach {
     match given {
