@@ -18,6 +18,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod adaptive;
 pub mod analysis;
 pub mod analytic;
 mod axis;
@@ -39,6 +40,7 @@ pub mod sampling_error;
 mod slice;
 mod surface;
 
+pub use adaptive::adaptive_points;
 pub use axis::{Axis, AxisError, LONGEST_AXIS};
 pub use check::{CheckError, CheckOptions, RiskCheck, check_risk};
 pub use curvature_fit::{

@@ -80,6 +80,7 @@ mod tests {
                 loss: vec![1.0; 6],
                 difference: vec![2.0, 1.0, 1.0, 4.0, 8.0, f64::NAN],
             }),
+            evaluated: None,
         };
         let grid = surface_grid(&surface);
         assert_eq!((grid.x.clone(), grid.y.clone()), (vec![0.0, 1.0, 2.0], vec![0.0, 1.0]));

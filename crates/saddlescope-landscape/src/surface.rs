@@ -32,6 +32,9 @@ pub struct Surface {
     /// Standard errors over the samples in the same order, where the risk gives the parts that they follow from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub errors: Option<PointErrors>,
+    /// Which points were evaluated, in the same order; the others are interpolated between them, to within their errors. `None`: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evaluated: Option<Vec<bool>>,
 }
 
 /// The smallest value of a grid and where it lies.
@@ -149,6 +152,11 @@ impl Surface {
         let value = self.loss.get(index).copied().unwrap_or(f64::NAN) - self.center;
         let error = self.errors.as_ref().and_then(|e| e.difference.get(index).copied());
         LossDifference { value, std_error: error.filter(|e| !e.is_nan()) }
+    }
+
+    /// Number of points that were evaluated.
+    pub fn evaluated_points(&self) -> usize {
+        self.evaluated.as_ref().map_or(self.loss.len(), |e| e.iter().filter(|&&e| e).count())
     }
 
     /// Number of NaN losses.

@@ -127,6 +127,7 @@ impl Numbers {
                 center: self.one(),
                 center_std_error: self.known(),
                 errors: Some(self.errors()),
+                evaluated: Some(vec![true, false, true, true]),
             },
         }
     }
@@ -256,6 +257,7 @@ impl Numbers {
                 directions: ["a".into(), "b".into()],
                 split: "train".into(),
                 shape: [2, 2],
+                evaluated: 4,
                 ranges: [[-1.0, 1.0], [0.0, 1.0]],
                 minimum: Some(MinimumResult {
                     alpha: self.one(),

@@ -109,6 +109,7 @@ fn nan_stays_and_the_minimum_looks_past_it() {
         center: 0.0,
         center_std_error: None,
         errors: None,
+        evaluated: None,
     };
     assert_eq!(blank.minimum(), None);
 }

@@ -174,6 +174,8 @@ struct CutStage {
     random: RandomDirectionOptions,
     /// Whether it is one of the usual ones rather than one that was asked for by its directions.
     usual: bool,
+    /// Whether only points are evaluated where interpolation is wrong.
+    adaptive: bool,
 }
 
 impl Stage for CutStage {
@@ -282,6 +284,8 @@ struct SurfaceStage {
     random: RandomDirectionOptions,
     /// Whether it is one of the usual ones rather than one that was asked for by its directions.
     usual: bool,
+    /// Whether only points are evaluated where interpolation is wrong.
+    adaptive: bool,
 }
 
 impl SurfaceStage {
