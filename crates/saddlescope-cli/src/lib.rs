@@ -6,6 +6,7 @@
 mod commands;
 mod eigen_arguments;
 mod failure;
+mod grid;
 mod interrupt;
 mod progress;
 mod run;

@@ -2,9 +2,11 @@
 
 use std::ops::Range;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use anyhow::Context;
 use clap::Args;
+use saddlescope::analysis::AutoSamples;
 use saddlescope::data::weights::TensorMap;
 use saddlescope::data::{DataSource, Dataset, Normalization, Split, parse_samples};
 use saddlescope::model::{self, Model, ModelError};
@@ -16,6 +18,37 @@ use saddlescope::{NetworkRisk, NetworkSubject, Risk};
 use wildmatch::WildMatchPattern;
 
 use crate::failure::Failure;
+
+/// How many samples surfaces and cuts are made of.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum SliceSamples {
+    /// So many.
+    Count(usize),
+    /// So many that differences near the centre are known to this share of their range.
+    Auto(f64),
+}
+
+impl FromStr for SliceSamples {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let auto = match text.split_once(':') {
+            Some(("auto", share)) => share.parse().ok(),
+            None if text == "auto" => Some(0.05),
+            _ => None,
+        };
+        if let Some(share) = auto.filter(|s: &f64| *s > 0.0 && *s < 1.0) {
+            return Ok(Self::Auto(share));
+        }
+        match text.parse() {
+            Ok(count) if count > 0 => Ok(Self::Count(count)),
+            _ => Err(
+                "expected a number of samples from 1 on, auto, or auto:SHARE with a share between 0 and 1"
+                    .into(),
+            ),
+        }
+    }
+}
 
 /// Options that every verb on a network has.
 #[derive(Debug, Clone, Args)]
@@ -44,9 +77,10 @@ pub struct SubjectArguments {
     #[arg(long, value_name = "A..B")]
     pub samples: Option<String>,
 
-    /// Samples that surfaces and cuts are made of (the first so many of those analysed); default: at most 256.
+    /// Samples that surfaces and cuts are made of (the first so many of those analysed); default: at most 256. auto[:SHARE]: so many that
+    /// differences near the centre are known to that share of their range, 0.05 if not given.
     #[arg(long, value_name = "N")]
-    pub slice_samples: Option<usize>,
+    pub slice_samples: Option<SliceSamples>,
 
     /// Normalisation of the inputs: imagenet, cifar10, mnist, none, or means/deviations such as 0.5,0.5,0.5/0.2,0.2,0.2.
     #[arg(long, value_name = "NAME")]
@@ -88,6 +122,14 @@ fn bad<E: std::error::Error + Send + Sync + 'static>(what: &'static str) -> impl
 }
 
 impl SubjectArguments {
+    /// How the number of samples of cuts and surfaces is to be chosen, if it is.
+    pub fn auto_samples(&self) -> Option<AutoSamples> {
+        match self.slice_samples {
+            Some(SliceSamples::Auto(share)) => Some(AutoSamples { share }),
+            _ => None,
+        }
+    }
+
     /// The model as given, nothing frozen.
     pub fn whole_model(&self, data: Option<&Dataset>) -> Result<Model, Failure> {
         let mut options = data.map_or_else(ImportOptions::default, ImportOptions::for_dataset);
@@ -210,16 +252,17 @@ impl SubjectArguments {
         }
         model.notes.extend(model.data_notes(&data));
         let slice_count = match self.slice_samples {
-            Some(0) => return Err(Failure::bad_input("--slice-samples 0: expected at least one sample")),
-            Some(wanted) if wanted > data.samples() => {
+            Some(SliceSamples::Count(wanted)) if wanted > data.samples() => {
                 let all = data.samples();
                 model.notes.push(format!(
                     "--slice-samples {wanted}: reduced to {all}, all samples that are analysed"
                 ));
                 all
             }
-            wanted => wanted.unwrap_or(256).min(data.samples()),
+            Some(SliceSamples::Count(wanted)) => wanted,
+            Some(SliceSamples::Auto(_)) | None => data.samples().min(256),
         };
+        let chosen_later = matches!(self.slice_samples, Some(SliceSamples::Auto(_)));
         let mut identity = std::collections::BTreeMap::new();
         identity.insert("data".into(), source.to_string().into());
         identity.insert("data.sha256".into(), data.fingerprint().into());
@@ -228,7 +271,7 @@ impl SubjectArguments {
         identity.insert("batch_norm".into(), self.batch_norm.clone().into());
         let risk = self.risk(&model, loss, &data, true)?;
         let coupled = self.batch_norm == "train";
-        let slices = if slice_count < data.samples() && !coupled {
+        let slices = if slice_count < data.samples() && !coupled && !chosen_later {
             let few = data.select(0..slice_count).map_err(bad("--slice-samples"))?;
             let of = [("data.sha256".to_string(), few.fingerprint().into())].into();
             Some(self.risk(&model, loss, &few, false)?.with_identity(of))
@@ -318,5 +361,18 @@ mod tests {
         assert!(fits("linear.bias", "linear.bias"));
         assert!(!fits("linear", "linear.bias"));
         assert!(!fits("a*a", "a"));
+    }
+
+    #[test]
+    fn numbers_of_samples() {
+        use super::SliceSamples::{self, Auto, Count};
+        let parse = |text: &str| text.parse::<SliceSamples>();
+        assert_eq!(
+            (parse("17"), parse("auto"), parse("auto:0.01")),
+            (Ok(Count(17)), Ok(Auto(0.05)), Ok(Auto(0.01)))
+        );
+        for wrong in ["0", "-1", "auto:0", "auto:1", "auto:x", "all", ""] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
     }
 }

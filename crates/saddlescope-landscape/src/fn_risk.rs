@@ -1,6 +1,7 @@
 //! A risk made of closures: for anything that is not a network of an engine that we know.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use saddlescope_krylov::Precision;
 use serde_json::Value;
@@ -229,6 +230,26 @@ impl Risk for FnRisk<'_> {
     fn at<'b>(&'b self, theta: &[f64], _keep_bytes: usize) -> Result<Box<dyn Point + 'b>, RiskError> {
         check_theta(self, theta)?;
         Ok(Box::new(FnPoint { risk: self, theta: theta.to_vec() }))
+    }
+
+    /// Only the loss, and only where it comes with that of every sample.
+    fn samples_in(&self, samples: Range<usize>) -> Result<Option<Box<dyn Risk + '_>>, RiskError> {
+        if !self.offers.chunks {
+            return Ok(None);
+        }
+        let (all, count) = (self.samples, samples.len());
+        let risk = FnRisk::fallible(self.layout.len(), move |theta| {
+            let mut found = (self.loss)(theta)?;
+            if found.chunk_samples.len() != all || found.chunk_samples.iter().any(|&w| w != 1) {
+                return Err(RiskError::NotOffered { what: "the loss of every sample".into() });
+            }
+            found.chunk_losses = found.chunk_losses.get(samples.clone()).unwrap_or_default().to_vec();
+            let loss = found.chunk_losses.iter().sum::<f64>() / count as f64;
+            Ok(Evaluation { loss, correct: None, chunk_samples: vec![1; count], ..found })
+        });
+        let mut identity = self.identity.clone();
+        identity.insert("first_samples".into(), count.into());
+        Ok(Some(Box::new(FnRisk { identity, ..risk.with_samples(count).with_chunks() })))
     }
 
     fn identity(&self) -> BTreeMap<String, Value> {

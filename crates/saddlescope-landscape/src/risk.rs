@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use saddlescope_krylov::{Precision, ProductError};
@@ -239,6 +240,16 @@ pub trait Risk: Sync {
         precision: Precision,
     ) -> Result<Option<Box<dyn Risk + '_>>, RiskError> {
         let _ = (samples, precision);
+        Ok(None)
+    }
+
+    /// The same loss on some of its samples, in the same number type, where the engine can do that. Means over several such
+    /// sets, weighted with [`Evaluation::chunk_samples`], are means over their union.
+    ///
+    /// # Errors
+    /// If the smaller risk cannot be set up.
+    fn samples_in(&self, samples: Range<usize>) -> Result<Option<Box<dyn Risk + '_>>, RiskError> {
+        let _ = samples;
         Ok(None)
     }
 

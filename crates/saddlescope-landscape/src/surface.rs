@@ -265,6 +265,7 @@ pub(crate) fn evaluate_around(
         center: center.loss,
         center_std_error,
         errors,
+        evaluated: None,
     }))
 }
 

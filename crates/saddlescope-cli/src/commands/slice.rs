@@ -11,6 +11,7 @@ use saddlescope::analysis::{
 use saddlescope::{LossDifference, NetworkSubject, Risk, weights_fingerprint};
 
 use crate::failure::Failure;
+use crate::grid::Grid;
 use crate::run::{RunArguments, between, failure, positive, print_eigenpairs};
 use crate::terminal;
 
@@ -38,9 +39,10 @@ pub struct Arguments {
     #[arg(long, value_name = "AXIS", allow_hyphen_values = true)]
     beta: Option<String>,
 
-    /// Points along axes that are not given.
-    #[arg(long, default_value_t = 25)]
-    grid: usize,
+    /// Points along axes that are not given. auto[:POINTS]: a coarse grid, refined where interpolation is wrong by more than the errors,
+    /// exported with 33 points (or 17, 65, …).
+    #[arg(long, value_name = "POINTS", default_value = "25")]
+    grid: Grid,
 
     /// Filter-normalised directions keep their components at biases and normalisation parameters.
     #[arg(long)]
@@ -164,7 +166,7 @@ fn needed(slices: &[SliceRequest], wanted: End) -> usize {
 pub fn run(a: Arguments) -> Result<(), Failure> {
     let alpha = axis("--alpha", a.alpha.as_deref())?;
     let beta = axis("--beta", a.beta.as_deref())?.or(alpha);
-    let grid = between("--grid", a.grid, 2, 2001)?;
+    let grid = between("--grid", a.grid.points, 2, 2001)?;
     let tolerance = positive("--tol", a.tol)?;
     let parsed = a.directions.iter().map(|text| parse(text)).collect::<Result<Vec<_>, _>>()?;
     let subject = a.run.load(true)?;
@@ -193,6 +195,7 @@ pub fn run(a: Arguments) -> Result<(), Failure> {
         slices: SliceOptions { requests: slices, grid },
         random: RandomDirectionOptions { keep_biases: a.keep_biases, ..RandomDirectionOptions::default() },
         seed: a.run.seed,
+        adaptive: a.grid.adaptive,
         ..Selection::nothing("slice")
     };
     let analysis = a.run.carry_out(&subject, &selection)?;
@@ -224,10 +227,15 @@ pub fn run(a: Arguments) -> Result<(), Failure> {
             format!("smallest loss {:.6} at ({:.4e}, {:.4e}), {from_center}", m.loss, m.alpha, m.beta)
         });
         terminal::print(format!(
-            "  surface {}: {} × {} points, {} samples; at the point {:.6}; {smallest}{}",
+            "  surface {}: {} × {} points{}, {} samples; at the point {:.6}; {smallest}{}",
             s.name,
             s.shape[0],
             s.shape[1],
+            if s.evaluated < s.shape[0] * s.shape[1] {
+                format!(" ({} evaluated)", s.evaluated)
+            } else {
+                String::new()
+            },
             s.samples,
             s.center_loss,
             if s.not_finite > 0 {

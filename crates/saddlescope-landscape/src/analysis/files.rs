@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! DIR/directions.safetensors       NAME/PARAMETER, with the parameter's shape, f32
-//! DIR/arrays/surface-NAME.npz      alpha, beta, loss (alpha × beta), accuracy, std_error, difference_std_error, center_loss
+//! DIR/arrays/surface-NAME.npz      alpha, beta, loss (alpha × beta), accuracy, std_error, difference_std_error, center_loss,
+//!                                  evaluated (where some points are interpolated)
 //! DIR/arrays/cut-NAME.npz          alpha, loss, std_error, difference_std_error, the same of the other split as other_…
 //! DIR/arrays/eigenvalues.npz …     the numbers behind the tables
 //! DIR/surfaces/NAME.vtp, NAME.obj  triangles: ParaView, and any three-dimensional program
@@ -75,6 +76,11 @@ pub(crate) fn save_directions(
 
 fn line(name: &str, values: &[f64]) -> NamedArray {
     NamedArray { name: name.into(), shape: vec![values.len() as u64], values: values.to_vec() }
+}
+
+/// 1 where it is so, 0 elsewhere.
+fn marks(values: &[bool]) -> Vec<f64> {
+    values.iter().map(|&v| if v { 1.0 } else { 0.0 }).collect()
 }
 
 fn table(name: &str, columns: usize, values: Vec<f64>) -> NamedArray {
@@ -166,6 +172,9 @@ fn arrays(analysis: &Analysis, probes: Option<&Probes>) -> Vec<(String, Vec<Name
             content.push(table("difference_std_error", columns, e.difference.clone()));
         }
         content.push(line("center_loss", &[s.center]));
+        if let Some(evaluated) = &s.evaluated {
+            content.push(table("evaluated", columns, marks(evaluated)));
+        }
         files.push((format!("surface-{}", named.name), content));
     }
     files
@@ -200,7 +209,9 @@ pub fn save(analysis: &Analysis, probes: Option<&Probes>, folder: &Folder) -> Re
         let errors = named.surface.errors.as_ref();
         let [loss, difference] = [errors.map(|e| &e.loss), errors.map(|e| &e.difference)]
             .map(|v| v.map(|v| turned(&named.surface, |i| v.get(i).copied().unwrap_or(f64::NAN))));
+        let evaluated = named.surface.evaluated.as_ref().map(|e| marks(&turned(&named.surface, |i| e[i])));
         let mut more: Vec<(&str, &[f64])> = Vec::new();
+        more.extend(evaluated.as_deref().map(|v| ("evaluated", v)));
         more.extend(loss.as_deref().map(|v| ("std_error", v)));
         more.extend(difference.as_deref().map(|v| ("difference_std_error", v)));
         write_vtp(&grid, "loss", &more, &dir.join(format!("{}.vtp", named.name)))?;

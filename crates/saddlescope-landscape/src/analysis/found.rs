@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::error::AnalysisError;
 use super::requests::End;
 use super::results::{EigenResult, EigenpairResult, EscapeResult, Results, SelfCheck, SplitResult};
+use super::selection::SliceChoice;
 use crate::curvature_fit::CurvatureFit;
 use crate::presentation::{accuracy_grid, not_distinguishable, surface_grid};
 use crate::sampling_error::{LossDifference, PointErrors};
@@ -35,6 +36,7 @@ pub(crate) struct Found {
     pub split: Option<SplitResult>,
     pub filtered_planes: Option<Vec<[f64; 3]>>,
     pub escape: Option<EscapeResult>,
+    pub slice_choice: Option<SliceChoice>,
     pub cuts: Vec<Cut>,
     pub surfaces: Vec<NamedSurface>,
     /// Stages that cannot be made at this point, with the reason.

@@ -325,6 +325,20 @@ pub fn report(results: &Results, figures: Vec<Figure>) -> Report {
                 results.slice_samples, results.samples
             ));
         }
+        if let Some(choice) = &results.slice_choice {
+            look = look.paragraph(format!("Their number was chosen: {}", choice.sentence(results.samples)));
+        }
+        let few: Vec<String> = (results.surfaces.iter())
+            .filter(|s| s.evaluated < s.shape[0] * s.shape[1])
+            .map(|s| format!("{}: {} of {}", s.name, s.evaluated, s.shape[0] * s.shape[1]))
+            .collect();
+        if !few.is_empty() {
+            look = look.paragraph(format!(
+                "Surfaces were evaluated on a coarse grid, refined where interpolation was wrong by more than the standard error of \
+                 the difference from the point; points that were evaluated: {}. The others are interpolated.",
+                few.join("; ")
+            ));
+        }
         look.figures = landscape;
         look.tables.extend(smallest_table(results));
         sections.push(look);

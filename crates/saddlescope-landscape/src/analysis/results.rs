@@ -326,6 +326,8 @@ pub struct SurfaceResult {
     pub split: String,
     /// Grid points along both axes.
     pub shape: [usize; 2],
+    /// Grid points that were evaluated; the others are interpolated between them, to within their errors.
+    pub evaluated: usize,
     /// Ranges of both axes.
     pub ranges: [[f64; 2]; 2],
     /// Smallest loss on the grid.
@@ -457,6 +459,9 @@ pub struct Results {
     /// Samples that cuts and surfaces are made of: the first so many of them.
     #[serde(default)]
     pub slice_samples: usize,
+    /// How their number was chosen; `None` where it was given.
+    #[serde(default)]
+    pub slice_choice: Option<super::selection::SliceChoice>,
     /// Samples of the other split; `None` where there is none.
     #[serde(default)]
     pub other_samples: Option<usize>,

@@ -21,7 +21,7 @@ use super::stages::eigenpairs::EigenpairsStage;
 use super::stages::escape::EscapeStage;
 use super::stages::filtered_planes::FilteredPlanesStage;
 use super::stages::fits::FitsStage;
-use super::stages::planes::{HESSIAN, RANDOM, slice_stages};
+use super::stages::planes::{HESSIAN, RANDOM, SliceSamplesStage, slice_stages};
 use super::stages::point::PointStage;
 use super::stages::probes::{self, ProbesStage};
 use super::stages::self_check::SelfCheckStage;
@@ -51,6 +51,20 @@ pub fn analyze(
 ) -> Result<Analysis, AnalysisError> {
     // Refused before anything is written.
     planned(subject, selection, memory)?;
+    match chosen_samples(subject, selection, memory, out, monitor)? {
+        Some(chosen) => analyze_samples(&chosen.subject(subject), &chosen.selection, memory, out, monitor),
+        None => analyze_samples(subject, selection, memory, out, monitor),
+    }
+}
+
+/// [`analyze`] on samples that are known.
+fn analyze_samples(
+    subject: &Subject<'_>,
+    selection: &Selection,
+    memory: MemoryLimit,
+    out: &Path,
+    monitor: &mut dyn Monitor,
+) -> Result<Analysis, AnalysisError> {
     let folder = open(subject, out, monitor)?;
     let earlier = earlier_selection(&folder)?;
     let with_kept = earlier.as_ref().map(|e| selection.with_kept_eigenpairs(e));
@@ -79,10 +93,70 @@ pub fn compute(
     out: &Path,
     monitor: &mut dyn Monitor,
 ) -> Result<Analysis, AnalysisError> {
+    match chosen_samples(subject, selection, memory, out, monitor)? {
+        Some(chosen) => compute_samples(&chosen.subject(subject), &chosen.selection, memory, out, monitor),
+        None => compute_samples(subject, selection, memory, out, monitor),
+    }
+}
+
+/// [`compute`] on samples that are known.
+fn compute_samples(
+    subject: &Subject<'_>,
+    selection: &Selection,
+    memory: MemoryLimit,
+    out: &Path,
+    monitor: &mut dyn Monitor,
+) -> Result<Analysis, AnalysisError> {
     let (asked, plan) = planned(subject, selection, memory)?;
     let folder = open(subject, out, monitor)?;
     let (found, results, _) = run_stages(subject, &asked, selection, &plan, &folder, monitor)?;
     Ok(finish(found, results))
+}
+
+/// The samples of cuts and surfaces as they were chosen.
+struct ChosenSamples<'a> {
+    /// The risk on them; `None`: all samples of the analysis.
+    risk: Option<Box<dyn Risk + 'a>>,
+    selection: Selection,
+}
+
+impl<'a> ChosenSamples<'a> {
+    /// What is analysed, with these samples for cuts and surfaces.
+    fn subject<'b>(&'b self, subject: &'b Subject<'a>) -> Subject<'b> {
+        Subject {
+            model: subject.model.clone(),
+            theta: subject.theta.clone(),
+            main: subject.main,
+            slices: self.risk.as_deref(),
+            other: subject.other,
+            weights: subject.weights.clone(),
+            about: subject.about.clone(),
+            provenance: subject.provenance.clone(),
+        }
+    }
+}
+
+/// Chooses the samples of cuts and surfaces where the selection says how. All that follows is as if their number had been given.
+fn chosen_samples<'a>(
+    subject: &Subject<'a>,
+    selection: &Selection,
+    memory: MemoryLimit,
+    out: &Path,
+    monitor: &mut dyn Monitor,
+) -> Result<Option<ChosenSamples<'a>>, AnalysisError> {
+    if selection.slice_samples.is_none() {
+        return Ok(None);
+    }
+    let folder = open(subject, out, monitor)?;
+    let with_kept = earlier_selection(&folder)?.map(|e| selection.with_kept_eigenpairs(&e));
+    let selection = with_kept.as_ref().unwrap_or(selection);
+    let (asked, plan) = planned(subject, selection, memory)?;
+    let (found, ..) = run_stages(subject, &asked, selection, &plan, &folder, monitor)?;
+    let choice = found.slice_choice.unwrap_or_default();
+    let all = subject.main.risk.samples();
+    let risk = if choice.samples < all { subject.main.risk.samples_in(0..choice.samples)? } else { None };
+    let selection = Selection { slice_samples: None, slice_choice: Some(choice), ..selection.clone() };
+    Ok(Some(ChosenSamples { risk, selection }))
 }
 
 fn open(subject: &Subject<'_>, out: &Path, monitor: &mut dyn Monitor) -> Result<Folder, AnalysisError> {
@@ -181,6 +255,11 @@ fn stages(selection: &Selection, env: &Env<'_>) -> (Vec<Box<dyn AnyStage>>, Keys
         let stage = EigenpairsStage { options, basis };
         keys.eigenpairs = Some(AnyStage::slot(&stage, env, &keys).key().into());
         stages.push(Box::new(stage));
+    }
+    if let Some(auto) = selection.slice_samples.clone() {
+        // Nothing else before it is known on which samples.
+        stages.push(Box::new(SliceSamplesStage::new(auto, selection)));
+        return (stages, keys);
     }
     if selection.probe_count() > 0 {
         stages.push(Box::new(ProbesStage { wanted: selection.probe_count() }));
@@ -330,6 +409,7 @@ fn results(
         parameters: n,
         samples: subject.risk().samples(),
         slice_samples: subject.slice_split().risk.samples(),
+        slice_choice: selection.slice_choice.clone(),
         other_samples: subject.other.map(|s| s.risk.samples()),
         splits: [Some(subject.main), subject.other].into_iter().flatten().map(|s| s.name.into()).collect(),
         hessian_signs: signs,
@@ -433,6 +513,7 @@ fn surface_result(named: &NamedSurface) -> SurfaceResult {
         directions: named.directions.clone(),
         split: named.split.clone(),
         shape: [rows, columns],
+        evaluated: s.evaluated_points(),
         ranges: [[s.a.lo(), s.a.hi()], [s.b.lo(), s.b.hi()]],
         minimum,
         samples: named.samples,

@@ -60,6 +60,14 @@ impl Numbers {
         }
     }
 
+    /// Some of the values.
+    fn part(&self, range: std::ops::Range<usize>) -> Self {
+        match self {
+            Numbers::F32(v) => Numbers::F32(Arc::new(v[range].to_vec())),
+            Numbers::F64(v) => Numbers::F64(Arc::new(v[range].to_vec())),
+        }
+    }
+
     /// The first `len` values.
     fn first(&self, len: usize) -> Self {
         match self {
@@ -128,6 +136,29 @@ impl Objective {
         }
         first.samples = samples;
         first
+    }
+}
+
+impl Objective {
+    /// The same loss on some of its samples; `samples` within them. K is their own number of labelled positions where it was that of all
+    /// samples, else their share of it.
+    pub fn samples_in(&self, samples: std::ops::Range<usize>) -> Self {
+        let weights = parts::labelled_positions(self).map(|w| w[samples.clone()].iter().sum::<usize>());
+        let mut part = self.clone();
+        for (input, numbers) in self.graph.data_inputs().iter().zip(&mut part.data) {
+            let len = numel(&input.shape);
+            *numbers = numbers.part(samples.start * len..samples.end * len);
+        }
+        part.normalizer = match weights {
+            Some(weights) => weights.max(1) as f64,
+            None => self.normalizer * samples.len() as f64 / self.samples as f64,
+        };
+        part.labels = self.labels.as_ref().map(|labels| {
+            let positions = labels.len() / self.samples;
+            Arc::new(labels[samples.start * positions..samples.end * positions].to_vec())
+        });
+        part.samples = samples.len();
+        part
     }
 }
 
@@ -309,6 +340,11 @@ impl<T: Element> Risk<T> {
     /// Whether the loss is one number a sample, so that gradients of single samples exist.
     pub fn has_per_sample_loss(&self) -> bool {
         self.per_sample
+    }
+
+    /// Whether samples influence each other's losses (batch norm with batch statistics).
+    pub fn couples_samples(&self) -> bool {
+        self.coupled
     }
 
     /// N, the number of parameters.

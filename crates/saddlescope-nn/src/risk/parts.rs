@@ -57,7 +57,7 @@ impl Parts {
 }
 
 /// The number of labelled positions of each sample, where the loss is the mean over those and not over samples.
-fn labelled_positions(objective: &Objective) -> Option<Vec<usize>> {
+pub(super) fn labelled_positions(objective: &Objective) -> Option<Vec<usize>> {
     let labels = objective.labels.as_ref()?;
     let positions = labels.len() / objective.samples.max(1);
     if positions == 0 || objective.normalizer == objective.samples as f64 {

@@ -12,11 +12,14 @@ use super::super::plan::Forecast;
 use super::super::requests::DirectionRequest;
 use super::super::requests::End;
 use super::super::rows::{Contents, RowLog, fingerprint};
-use super::super::selection::{RandomDirectionOptions, Selection};
+use super::super::selection::{AutoSamples, RandomDirectionOptions, Selection, SliceChoice};
 use super::super::stage::{AnyStage, At, Env, Keys, Stage, of};
 use super::super::store::{Dependencies, FolderError, Slot};
 use super::super::subject::Split;
+use super::escape::moved;
+use super::growing::{Pilot, choose};
 use super::reach::{radius, shown_change, symmetric_axis};
+use crate::adaptive::{Value, evaluate_adaptively, measure};
 use crate::axis::Axis;
 use crate::direction::Origin;
 use crate::evaluation::Threading;
@@ -24,7 +27,7 @@ use crate::numeric::dot;
 use crate::plane::{Line, Plane};
 use crate::risk::{Curvature, Evaluation, Risk};
 use crate::sampling_error::{PointErrors, has_parts, loss_std_error, paired_difference};
-use crate::surface::{SurfaceOutcome, evaluate_around};
+use crate::surface::{SurfaceError, SurfaceOutcome, SurfaceRow, evaluate_around};
 
 const LARGEST: DirectionRequest = DirectionRequest::Eigenvector { end: End::Largest, index: 1 };
 const SMALLEST: DirectionRequest = DirectionRequest::Eigenvector { end: End::Smallest, index: 1 };
@@ -174,8 +177,6 @@ struct CutStage {
     random: RandomDirectionOptions,
     /// Whether it is one of the usual ones rather than one that was asked for by its directions.
     usual: bool,
-    /// Whether only points are evaluated where interpolation is wrong.
-    adaptive: bool,
 }
 
 impl Stage for CutStage {
@@ -337,6 +338,9 @@ impl Stage for SurfaceStage {
         of.insert("axes".into(), serde_json::to_value(&self.axes).unwrap_or_default());
         of.insert("kept".into(), KEPT.into());
         of.insert("samples".into(), if self.other { keys.other.clone() } else { keys.slices.clone() });
+        if self.adaptive {
+            of.insert("adaptive".into(), true.into());
+        }
         if matches!(self.axes, Axes::Hessian(None, _)) {
             of.insert("stage.escape".into(), keys.escape.clone().into());
         }
@@ -371,7 +375,11 @@ impl Stage for SurfaceStage {
         let words = [u.words, v.words];
         let plane = Plane::new(env.subject.theta().to_vec(), u.direction, v.direction)?;
         let split = self.split(env)?;
-        let surface = evaluate(at, &self.title(), split.risk, &plane, axes)?;
+        let surface = if self.adaptive {
+            evaluate_some(at, &self.title(), split.risk, &plane, axes)?
+        } else {
+            evaluate(at, &self.title(), split.risk, &plane, axes)?
+        };
         Ok(NamedSurface {
             name: format!("{}-{}", self.plane, self.split),
             split: self.split.clone(),
@@ -429,6 +437,57 @@ fn evaluate(
     }
 }
 
+/// Evaluates a surface where interpolation is wrong by more than the errors, going on from the points that are on disk.
+fn evaluate_some(
+    at: &mut At<'_, '_>,
+    title: &str,
+    risk: &dyn Risk,
+    plane: &Plane,
+    axes: [Axis; 2],
+) -> Result<crate::surface::Surface, AnalysisError> {
+    let path = at.slot.file(ROWS);
+    let center = at.env.evaluate(risk, plane.center())?;
+    let with = Contents { accuracy: risk.offers().accuracy, errors: has_parts(&center) };
+    // One point a row. They come in an order that depends on their values alone.
+    let [a, b] = axes;
+    let (mut log, finished) = RowLog::open(&path, 1, with, fingerprint(plane, [&a, &b]))?;
+    let (env, monitor) = (at.env, &mut *at.monitor);
+    monitor.begin(title, None);
+    let (mut theta, mut known) = (vec![0.0; plane.center().len()], 0);
+    let surface = evaluate_adaptively(&center, axes, &mut |i, j| {
+        let place = known;
+        known += 1;
+        if let Some(&loss) = finished.loss.get(place) {
+            let accuracy = finished.accuracy.as_ref().map(|a| a[place]);
+            let errors = finished.errors.as_ref().map(|e| [e.loss[place], e.difference[place]]);
+            return Ok(Value { loss, accuracy, errors });
+        }
+        if monitor.cancelled() {
+            return Err(AnalysisError::Cancelled);
+        }
+        let point = [a.value(i), b.value(j)];
+        env.count_evaluations(1);
+        let value = measure(risk, plane, &center, point, &mut theta).map_err(SurfaceError::from)?;
+        let errors = value
+            .errors
+            .map(|[loss, difference]| PointErrors { loss: vec![loss], difference: vec![difference] });
+        let accuracy = value.accuracy.map(|a| [a]);
+        let row = SurfaceRow {
+            index: place,
+            total: a.count() * b.count(),
+            alpha: point[0],
+            loss: &[value.loss],
+            accuracy: accuracy.as_ref().map(|a| &a[..]),
+            errors: errors.as_ref(),
+        };
+        log.push(&row).map_err(|reason| FolderError::Io { path: path.clone(), reason })?;
+        monitor.advance(place as u64 + 1, "");
+        Ok::<_, AnalysisError>(value)
+    })?;
+    monitor.end(&format!("{} of {} points evaluated", surface.evaluated_points(), surface.loss.len()));
+    Ok(surface)
+}
+
 /// The stages of all cuts and surfaces that a selection asks for.
 pub(crate) fn slice_stages(selection: &Selection, env: &Env<'_>) -> Vec<Box<dyn AnyStage>> {
     let mut stages: Vec<Box<dyn AnyStage>> = Vec::new();
@@ -473,6 +532,7 @@ pub(crate) fn slice_stages(selection: &Selection, env: &Env<'_>) -> Vec<Box<dyn 
                 split: split.1.into(),
                 random: random.clone(),
                 usual: heading == RANDOM || heading == HESSIAN,
+                adaptive: selection.adaptive,
             }
         };
     for &split in &splits {
@@ -503,6 +563,99 @@ pub(crate) fn slice_stages(selection: &Selection, env: &Env<'_>) -> Vec<Box<dyn 
     }
     stages
 }
+
+/// The lines along which cuts and surfaces of a selection run, each once.
+fn lines(selection: &Selection) -> Vec<(DirectionRequest, Reach)> {
+    let mut lines: Vec<(DirectionRequest, Reach)> = Vec::new();
+    let usual = selection.cuts.is_some() || selection.surfaces.is_some();
+    let points = 9;
+    if let Some(pairs) = selection.eigenpairs.as_ref().filter(|_| usual) {
+        let ends = [(pairs.largest > 0, LARGEST), (pairs.smallest > 0, SMALLEST)];
+        lines.extend(ends.into_iter().filter(|e| e.0).map(|e| (e.1, Reach::FromCurvature(points))));
+    }
+    if usual {
+        let filtered = DirectionRequest::Filtered { stream: 0 };
+        lines.push((filtered, Reach::Radius(selection.random.radius, points)));
+    }
+    for request in &selection.slices.requests {
+        for (i, direction) in request.directions.iter().enumerate() {
+            if lines.iter().all(|(known, _)| known != direction) {
+                let axis = request.axes.get(i).copied().flatten();
+                lines.push((direction.clone(), reach_of(selection, axis)));
+            }
+        }
+    }
+    lines
+}
+
+/// Chooses how many samples cuts and surfaces need.
+pub(crate) struct SliceSamplesStage {
+    auto: AutoSamples,
+    lines: Vec<(DirectionRequest, Reach)>,
+    random: RandomDirectionOptions,
+}
+
+impl SliceSamplesStage {
+    /// For the cuts and surfaces of a selection.
+    pub fn new(auto: AutoSamples, selection: &Selection) -> Self {
+        Self { auto, lines: lines(selection), random: selection.random.clone() }
+    }
+}
+
+impl Stage for SliceSamplesStage {
+    type Output = SliceChoice;
+
+    fn name(&self) -> String {
+        "slice-samples".into()
+    }
+
+    fn title(&self) -> String {
+        "samples of cuts and surfaces".into()
+    }
+
+    fn dependencies(&self, keys: &Keys) -> Dependencies {
+        let directions: Vec<_> = self.lines.iter().map(|l| l.0.clone()).collect();
+        let mut of = direction_dependencies(&directions, &self.random, keys);
+        let reach: Vec<_> = self.lines.iter().map(|l| &l.1).collect();
+        of.insert("reach".into(), serde_json::to_value(reach).unwrap_or_default());
+        of.insert("share".into(), self.auto.share.into());
+        of
+    }
+
+    fn forecast(&self, _env: &Env<'_>) -> Forecast {
+        // Four points a line and the centre, seldom on all samples.
+        Forecast { products: 0, evaluations: 4 * self.lines.len() + 1 }
+    }
+
+    fn compute(&self, at: &mut At<'_, '_>, _: Option<SliceChoice>) -> Result<SliceChoice, AnalysisError> {
+        let (env, found) = (at.env, at.found.eigenpairs.as_ref());
+        let theta = env.subject.theta();
+        let mut pilots: Vec<Pilot> = Vec::new();
+        for (request, reach) in &self.lines {
+            if !have_eigenpairs(std::slice::from_ref(request), at.found) {
+                continue;
+            }
+            let named = match request.resolve(env.subject, found, env.selection) {
+                // A direction of no use at this point: its cuts and surfaces are left out too.
+                Err(error) if error.is_of_the_point() => continue,
+                other => other?,
+            };
+            let axis = reach.axis(at, &named)?;
+            let radius = axis.lo().abs().max(axis.hi().abs());
+            let points = NEAR.map(|share| moved(theta, share * radius, named.direction.vector()));
+            pilots.push(Pilot::new(named.words, points.to_vec()));
+        }
+        choose(&self.auto, env.subject.risk(), theta, &mut pilots, at.monitor)
+    }
+
+    fn file(&self, output: SliceChoice, _slot: &Slot, found: &mut Found) -> Result<(), AnalysisError> {
+        found.slice_choice = Some(output);
+        Ok(())
+    }
+}
+
+/// Where differences near the centre are looked at, in shares of the half-width of a line.
+const NEAR: [f64; 4] = [-0.5, -0.25, 0.25, 0.5];
 
 /// Heading of the plane of the extreme eigenvectors.
 pub(crate) const HESSIAN: &str = "Hessian directions";
