@@ -7,6 +7,7 @@ mod commands;
 mod eigen_arguments;
 mod failure;
 mod grid;
+mod growing;
 mod interrupt;
 mod progress;
 mod run;

@@ -8,7 +8,7 @@ use anyhow::Context;
 use clap::Args;
 use saddlescope::analysis::AutoSamples;
 use saddlescope::data::weights::TensorMap;
-use saddlescope::data::{DataSource, Dataset, Normalization, Split, parse_samples};
+use saddlescope::data::{DataError, DataSource, Dataset, Normalization, Split, parse_samples};
 use saddlescope::model::{self, Model, ModelError};
 use saddlescope::nn::Dtype;
 use saddlescope::nn::network::LossKind;
@@ -73,7 +73,8 @@ pub struct SubjectArguments {
     #[arg(long, value_name = "SPLIT", default_value = "train")]
     pub split: String,
 
-    /// Samples of that split: A..B or a number.
+    /// Samples of that split: A..B or a number. auto[:SHARE] (analyze and eigs): more and more of the first ones, until the error of
+    /// λ_min over the data is at most that share of it, 0.1 if not given.
     #[arg(long, value_name = "A..B")]
     pub samples: Option<String>,
 
@@ -122,6 +123,32 @@ fn bad<E: std::error::Error + Send + Sync + 'static>(what: &'static str) -> impl
 }
 
 impl SubjectArguments {
+    /// The share of λ_min to which it is to be known, where the number of samples is to be chosen.
+    pub fn auto_share(&self) -> Result<Option<f64>, Failure> {
+        let Some(rest) = self.samples.as_deref().and_then(|s| s.strip_prefix("auto")) else {
+            return Ok(None);
+        };
+        let share =
+            if rest.is_empty() { Some(0.1) } else { rest.strip_prefix(':').and_then(|s| s.parse().ok()) };
+        match share.filter(|s: &f64| *s > 0.0 && *s < 1.0) {
+            Some(share) => Ok(Some(share)),
+            None => Err(Failure::bad_input(format!(
+                "--samples auto{rest}: expected auto, or auto:SHARE with a share between 0 and 1"
+            ))),
+        }
+    }
+
+    /// These arguments with the first `count` samples, or all where there are fewer, and how many that are.
+    pub fn first_samples(&self, count: usize) -> Result<(Self, usize), Failure> {
+        let (split, ..) = self.split()?;
+        let count = match self.source()?.load(split, Some(0..count), self.normalization()?) {
+            Ok(data) => data.samples(),
+            Err(DataError::Range { available, .. }) if available > 0 => available,
+            Err(error) => return Err(bad("--data")(error)),
+        };
+        Ok((Self { samples: Some(format!("0..{count}")), ..self.clone() }, count))
+    }
+
     /// How the number of samples of cuts and surfaces is to be chosen, if it is.
     pub fn auto_samples(&self) -> Option<AutoSamples> {
         match self.slice_samples {
@@ -214,6 +241,11 @@ impl SubjectArguments {
     pub fn subject(&self, other: bool) -> Result<NetworkSubject, Failure> {
         let source = self.source()?;
         let (split, other_split, other_name) = self.split()?;
+        if self.auto_share()?.is_some() {
+            return Err(Failure::bad_input(
+                "--samples auto: only analyze and eigs choose the number of samples",
+            ));
+        }
         let range: Option<Range<usize>> =
             self.samples.as_deref().map(parse_samples).transpose().map_err(bad("--samples"))?;
         let data = source.load(split, range, self.normalization()?).map_err(bad("--data"))?;

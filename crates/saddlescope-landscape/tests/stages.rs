@@ -366,7 +366,11 @@ fn differences_from_the_point_have_the_errors_of_the_samples() {
     // −3/2 · ¼ = −0.375 plus the slope's part, known to about 0.07.
     assert_eq!(minimum.distinguishable, Some(true));
     assert!(minimum.difference_std_error.is_some_and(|e| e > 0.03 && e < 0.15), "{minimum:?}");
-    assert!(r.verdict.iter().any(|s| s.contains("is lower than at the centre by") && s.contains("±")), "{:?}", r.verdict);
+    assert!(
+        r.verdict.iter().any(|s| s.contains("is lower than at the centre by") && s.contains("±")),
+        "{:?}",
+        r.verdict
+    );
     let cut = found.cuts.iter().find(|c| c.name == "lambda-max").unwrap();
     assert_eq!(cut.measured.errors.as_ref().unwrap().difference[5], 0.0);
     assert!((cut.prediction.unwrap().curvature - 7.0).abs() < 1e-9);

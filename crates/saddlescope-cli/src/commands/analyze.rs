@@ -9,6 +9,7 @@ use saddlescope::analysis::{
 use crate::eigen_arguments::EigenArguments;
 use crate::failure::Failure;
 use crate::grid::Grid;
+use crate::growing::choose_samples;
 use crate::run::{RunArguments, between, positive, print_eigenpairs, print_verdict};
 
 /// Arguments as given.
@@ -94,8 +95,11 @@ fn selection(a: &Arguments) -> Result<Selection, Failure> {
 }
 
 /// Checks the arguments and analyses.
-pub fn run(arguments: Arguments) -> Result<(), Failure> {
-    let selection = selection(&arguments)?;
+pub fn run(mut arguments: Arguments) -> Result<(), Failure> {
+    let mut selection = selection(&arguments)?;
+    if let Some(pairs) = &mut selection.eigenpairs {
+        choose_samples(&mut arguments.run, pairs)?;
+    }
     let subject = arguments.run.load(true)?;
     let analysis = arguments.run.carry_out(&subject, &selection)?;
     print_verdict(&analysis.results)?;

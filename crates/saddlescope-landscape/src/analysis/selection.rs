@@ -1,8 +1,10 @@
 //! What to compute: a selection of stages with their options. `None` means that a stage is not asked for.
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::requests::SliceRequest;
+use super::subject::hex;
 use saddlescope_figure::floats;
 
 /// How the extreme eigenpairs are found.
@@ -31,6 +33,28 @@ pub struct EigenpairOptions {
     pub max_products: usize,
     /// How the pairs are found.
     pub method: EigenMethod,
+    /// Where the solve starts; `None`: at a random vector.
+    #[serde(default)]
+    pub start: Option<StartVectors>,
+}
+
+/// Vectors at which a solve starts: the eigenvectors on fewer samples, say. The record keeps their fingerprint.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct StartVectors {
+    /// SHA-256 of their components.
+    pub sha256: String,
+    /// The vectors.
+    #[serde(skip)]
+    pub vectors: Vec<Vec<f64>>,
+}
+
+impl StartVectors {
+    /// These vectors with their fingerprint.
+    pub fn new(vectors: Vec<Vec<f64>>) -> Self {
+        let mut hash = Sha256::new();
+        vectors.iter().flatten().for_each(|x| hash.update(x.to_le_bytes()));
+        Self { sha256: hex(&hash.finalize()), vectors }
+    }
 }
 
 impl Default for EigenpairOptions {
@@ -42,6 +66,7 @@ impl Default for EigenpairOptions {
             data_share: None,
             max_products: 500,
             method: EigenMethod::Lanczos,
+            start: None,
         }
     }
 }
