@@ -17,7 +17,8 @@ use crate::sampling_error::paired_difference;
 const FACTOR: f64 = 1.5;
 const STEPS: i32 = 14;
 
-fn move_to(theta: &[f64], step: f64, direction: &[f64], out: &mut [f64]) {
+/// θ moved by `step` along `direction`, into `out`.
+pub(crate) fn move_to(theta: &[f64], step: f64, direction: &[f64], out: &mut [f64]) {
     for ((o, t), d) in out.iter_mut().zip(theta).zip(direction) {
         *o = t + step * d;
     }

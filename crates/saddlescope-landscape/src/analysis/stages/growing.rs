@@ -4,6 +4,7 @@
 use super::super::error::AnalysisError;
 use super::super::monitor::Monitor;
 use super::super::selection::{AutoSamples, SliceChoice};
+use super::escape::move_to;
 use crate::risk::{Evaluation, Risk, RiskError};
 use crate::sampling_error::paired_difference;
 
@@ -14,12 +15,14 @@ pub(crate) const FIRST: usize = 32;
 pub(crate) struct Pilot {
     /// The line in words.
     words: String,
-    points: Vec<(Vec<f64>, Evaluation)>,
+    direction: Vec<f64>,
+    /// Coordinates along it.
+    points: Vec<(f64, Evaluation)>,
 }
 
 impl Pilot {
-    pub fn new(words: String, points: Vec<Vec<f64>>) -> Self {
-        Self { words, points: points.into_iter().map(|p| (p, Evaluation::default())).collect() }
+    pub fn new(words: String, direction: Vec<f64>, points: &[f64]) -> Self {
+        Self { words, direction, points: points.iter().map(|&p| (p, Evaluation::default())).collect() }
     }
 
     /// The largest standard error of a difference from the centre, as a share of the range of the differences (the centre's 0 among
@@ -67,7 +70,7 @@ pub(crate) fn choose(
     }
     monitor.begin("samples of cuts and surfaces", None);
     let mut choice = SliceChoice { share: auto.share, ..SliceChoice::default() };
-    let mut center = Evaluation::default();
+    let (mut center, mut point) = (Evaluation::default(), theta.to_vec());
     let mut wanted = FIRST.min(all);
     loop {
         let block = choice.samples..wanted;
@@ -78,11 +81,12 @@ pub(crate) fn choose(
         };
         add(&mut center, more.evaluate(theta)?);
         for pilot in &mut *pilots {
-            for (point, known) in &mut pilot.points {
+            for (step, known) in &mut pilot.points {
                 if monitor.cancelled() {
                     return Err(AnalysisError::Cancelled);
                 }
-                add(known, more.evaluate(point)?);
+                move_to(theta, *step, &pilot.direction, &mut point);
+                add(known, more.evaluate(&point)?);
             }
         }
         let points = 1 + pilots.iter().map(|p| p.points.len()).sum::<usize>();
@@ -122,7 +126,7 @@ mod tests {
     }
 
     fn pilots() -> Vec<Pilot> {
-        vec![Pilot::new("x".into(), [-0.5, 0.5].map(|x| vec![x]).to_vec())]
+        vec![Pilot::new("x".into(), vec![1.0], &[-0.5, 0.5])]
     }
 
     #[test]

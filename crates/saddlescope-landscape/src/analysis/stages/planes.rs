@@ -16,7 +16,6 @@ use super::super::selection::{AutoSamples, RandomDirectionOptions, Selection, Sl
 use super::super::stage::{AnyStage, At, Env, Keys, Stage, of};
 use super::super::store::{Dependencies, FolderError, Slot};
 use super::super::subject::Split;
-use super::escape::moved;
 use super::growing::{Pilot, choose};
 use super::reach::{radius, shown_change, symmetric_axis};
 use crate::adaptive::{Value, evaluate_adaptively, measure};
@@ -564,6 +563,11 @@ pub(crate) fn slice_stages(selection: &Selection, env: &Env<'_>) -> Vec<Box<dyn 
     stages
 }
 
+/// How many lines that are.
+pub(crate) fn line_count(selection: &Selection) -> usize {
+    lines(selection).len()
+}
+
 /// The lines along which cuts and surfaces of a selection run, each once.
 fn lines(selection: &Selection) -> Vec<(DirectionRequest, Reach)> {
     let mut lines: Vec<(DirectionRequest, Reach)> = Vec::new();
@@ -642,8 +646,8 @@ impl Stage for SliceSamplesStage {
             };
             let axis = reach.axis(at, &named)?;
             let radius = axis.lo().abs().max(axis.hi().abs());
-            let points = NEAR.map(|share| moved(theta, share * radius, named.direction.vector()));
-            pilots.push(Pilot::new(named.words, points.to_vec()));
+            let points = NEAR.map(|share| share * radius);
+            pilots.push(Pilot::new(named.words, named.direction.vector().to_vec(), &points));
         }
         choose(&self.auto, env.subject.risk(), theta, &mut pilots, at.monitor)
     }
