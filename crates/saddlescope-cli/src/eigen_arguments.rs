@@ -51,6 +51,7 @@ impl EigenArguments {
             data_share,
             max_products: between("--max-products", self.max_products, 1, 10_000_000)?,
             method: if self.method == "algorithm1" { EigenMethod::Algorithm1 } else { EigenMethod::Lanczos },
+            start: None,
         })
     }
 }

@@ -6,6 +6,8 @@
 mod commands;
 mod eigen_arguments;
 mod failure;
+mod grid;
+mod growing;
 mod interrupt;
 mod progress;
 mod run;

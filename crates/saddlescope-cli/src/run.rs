@@ -52,7 +52,11 @@ impl RunArguments {
         if self.force {
             Folder::start_over(&self.out).map_err(|e| failure(e.into()))?;
         }
-        analyze(&subject.subject(), selection, memory, &self.out, &mut Progress::new()).map_err(failure)
+        let mut selection = selection.clone();
+        if selection.cuts.is_some() || selection.surfaces.is_some() || !selection.slices.requests.is_empty() {
+            selection.slice_samples = self.subject.auto_samples();
+        }
+        analyze(&subject.subject(), &selection, memory, &self.out, &mut Progress::new()).map_err(failure)
     }
 
     /// Says where the results are.

@@ -2,20 +2,53 @@
 
 use std::ops::Range;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use anyhow::Context;
 use clap::Args;
+use saddlescope::analysis::AutoSamples;
 use saddlescope::data::weights::TensorMap;
-use saddlescope::data::{DataSource, Dataset, Normalization, Split, parse_samples};
+use saddlescope::data::{DataError, DataSource, Dataset, Normalization, Split, parse_samples};
 use saddlescope::model::{self, Model, ModelError};
 use saddlescope::nn::Dtype;
 use saddlescope::nn::network::LossKind;
 use saddlescope::nn::risk::RiskOptions;
 use saddlescope::onnx::{ImportOptions, LossSuggestion};
-use saddlescope::{NetworkRisk, NetworkSubject};
+use saddlescope::{NetworkRisk, NetworkSubject, Risk};
 use wildmatch::WildMatchPattern;
 
 use crate::failure::Failure;
+
+/// How many samples surfaces and cuts are made of.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum SliceSamples {
+    /// So many.
+    Count(usize),
+    /// So many that differences near the centre are known to this share of their range.
+    Auto(f64),
+}
+
+impl FromStr for SliceSamples {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let auto = match text.split_once(':') {
+            Some(("auto", share)) => share.parse().ok(),
+            None if text == "auto" => Some(0.05),
+            _ => None,
+        };
+        if let Some(share) = auto.filter(|s: &f64| *s > 0.0 && *s < 1.0) {
+            return Ok(Self::Auto(share));
+        }
+        match text.parse() {
+            Ok(count) if count > 0 => Ok(Self::Count(count)),
+            _ => Err(
+                "expected a number of samples from 1 on, auto, or auto:SHARE with a share between 0 and 1"
+                    .into(),
+            ),
+        }
+    }
+}
 
 /// Options that every verb on a network has.
 #[derive(Debug, Clone, Args)]
@@ -40,13 +73,15 @@ pub struct SubjectArguments {
     #[arg(long, value_name = "SPLIT", default_value = "train")]
     pub split: String,
 
-    /// Samples of that split: A..B or a number.
+    /// Samples of that split: A..B or a number. auto[:SHARE] (analyze and eigs): more and more of the first ones, until the error of
+    /// λ_min over the data is at most that share of it, 0.1 if not given.
     #[arg(long, value_name = "A..B")]
     pub samples: Option<String>,
 
-    /// Samples that surfaces and cuts are made of (the first so many of those analysed); default: at most 256.
+    /// Samples that surfaces and cuts are made of (the first so many of those analysed); default: at most 256. auto[:SHARE]: so many that
+    /// differences near the centre are known to that share of their range, 0.05 if not given.
     #[arg(long, value_name = "N")]
-    pub slice_samples: Option<usize>,
+    pub slice_samples: Option<SliceSamples>,
 
     /// Normalisation of the inputs: imagenet, cifar10, mnist, none, or means/deviations such as 0.5,0.5,0.5/0.2,0.2,0.2.
     #[arg(long, value_name = "NAME")]
@@ -88,6 +123,40 @@ fn bad<E: std::error::Error + Send + Sync + 'static>(what: &'static str) -> impl
 }
 
 impl SubjectArguments {
+    /// The share of λ_min to which it is to be known, where the number of samples is to be chosen.
+    pub fn auto_share(&self) -> Result<Option<f64>, Failure> {
+        let Some(rest) = self.samples.as_deref().and_then(|s| s.strip_prefix("auto")) else {
+            return Ok(None);
+        };
+        let share =
+            if rest.is_empty() { Some(0.1) } else { rest.strip_prefix(':').and_then(|s| s.parse().ok()) };
+        match share.filter(|s: &f64| *s > 0.0 && *s < 1.0) {
+            Some(share) => Ok(Some(share)),
+            None => Err(Failure::bad_input(format!(
+                "--samples auto{rest}: expected auto, or auto:SHARE with a share between 0 and 1"
+            ))),
+        }
+    }
+
+    /// These arguments with the first `count` samples, or all where there are fewer, and how many that are.
+    pub fn first_samples(&self, count: usize) -> Result<(Self, usize), Failure> {
+        let (split, ..) = self.split()?;
+        let count = match self.source()?.load(split, Some(0..count), self.normalization()?) {
+            Ok(data) => data.samples(),
+            Err(DataError::Range { available, .. }) if available > 0 => available,
+            Err(error) => return Err(bad("--data")(error)),
+        };
+        Ok((Self { samples: Some(format!("0..{count}")), ..self.clone() }, count))
+    }
+
+    /// How the number of samples of cuts and surfaces is to be chosen, if it is.
+    pub fn auto_samples(&self) -> Option<AutoSamples> {
+        match self.slice_samples {
+            Some(SliceSamples::Auto(share)) => Some(AutoSamples { share }),
+            _ => None,
+        }
+    }
+
     /// The model as given, nothing frozen.
     pub fn whole_model(&self, data: Option<&Dataset>) -> Result<Model, Failure> {
         let mut options = data.map_or_else(ImportOptions::default, ImportOptions::for_dataset);
@@ -172,6 +241,11 @@ impl SubjectArguments {
     pub fn subject(&self, other: bool) -> Result<NetworkSubject, Failure> {
         let source = self.source()?;
         let (split, other_split, other_name) = self.split()?;
+        if self.auto_share()?.is_some() {
+            return Err(Failure::bad_input(
+                "--samples auto: only analyze and eigs choose the number of samples",
+            ));
+        }
         let range: Option<Range<usize>> =
             self.samples.as_deref().map(parse_samples).transpose().map_err(bad("--samples"))?;
         let data = source.load(split, range, self.normalization()?).map_err(bad("--data"))?;
@@ -209,7 +283,18 @@ impl SubjectArguments {
             }
         }
         model.notes.extend(model.data_notes(&data));
-        let slice_count = self.slice_samples.unwrap_or(256).clamp(1, data.samples());
+        let slice_count = match self.slice_samples {
+            Some(SliceSamples::Count(wanted)) if wanted > data.samples() => {
+                let all = data.samples();
+                model.notes.push(format!(
+                    "--slice-samples {wanted}: reduced to {all}, all samples that are analysed"
+                ));
+                all
+            }
+            Some(SliceSamples::Count(wanted)) => wanted,
+            Some(SliceSamples::Auto(_)) | None => data.samples().min(256),
+        };
+        let chosen_later = matches!(self.slice_samples, Some(SliceSamples::Auto(_)));
         let mut identity = std::collections::BTreeMap::new();
         identity.insert("data".into(), source.to_string().into());
         identity.insert("data.sha256".into(), data.fingerprint().into());
@@ -218,7 +303,7 @@ impl SubjectArguments {
         identity.insert("batch_norm".into(), self.batch_norm.clone().into());
         let risk = self.risk(&model, loss, &data, true)?;
         let coupled = self.batch_norm == "train";
-        let slices = if slice_count < data.samples() && !coupled {
+        let slices = if slice_count < data.samples() && !coupled && !chosen_later {
             let few = data.select(0..slice_count).map_err(bad("--slice-samples"))?;
             let of = [("data.sha256".to_string(), few.fingerprint().into())].into();
             Some(self.risk(&model, loss, &few, false)?.with_identity(of))
@@ -238,7 +323,13 @@ impl SubjectArguments {
             }
             None => None,
         };
-        let about = self.about(&model, &chosen, data.samples());
+        let mut about = self.about(&model, &chosen, data.samples());
+        if slices.is_some() {
+            about.push(format!("Cuts and surfaces use the first {slice_count} of these samples."));
+        }
+        if let Some((name, risk)) = &other {
+            about.push(format!("The {name} split beside it: its first {} samples.", risk.samples()));
+        }
         let risk = risk.with_identity(identity);
         Ok(NetworkSubject { about, model, risk, split: self.split.clone(), slices, other })
     }
@@ -302,5 +393,18 @@ mod tests {
         assert!(fits("linear.bias", "linear.bias"));
         assert!(!fits("linear", "linear.bias"));
         assert!(!fits("a*a", "a"));
+    }
+
+    #[test]
+    fn numbers_of_samples() {
+        use super::SliceSamples::{self, Auto, Count};
+        let parse = |text: &str| text.parse::<SliceSamples>();
+        assert_eq!(
+            (parse("17"), parse("auto"), parse("auto:0.01")),
+            (Ok(Count(17)), Ok(Auto(0.05)), Ok(Auto(0.01)))
+        );
+        for wrong in ["0", "-1", "auto:0", "auto:1", "auto:x", "all", ""] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
     }
 }

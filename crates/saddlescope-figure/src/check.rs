@@ -23,6 +23,11 @@ pub(crate) fn check_grid(name: &str, grid: &Grid) -> Result<(), FigureError> {
     Context { figure: name, panel: 1 }.grid("grid", grid)
 }
 
+/// Check the length of an array beside a grid.
+pub(crate) fn check_length(name: &str, what: &str, found: usize, expected: usize) -> Result<(), FigureError> {
+    Context { figure: name, panel: 1 }.length(what, found, expected)
+}
+
 fn check_id(id: &str) -> Result<(), FigureError> {
     let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     if id.is_empty() || id.len() > 100 || id.starts_with('.') || !id.chars().all(good) {
@@ -81,6 +86,9 @@ impl Context<'_> {
                 self.scale("scale", h.scale)?;
                 self.range("range", h.scale, h.range)?;
                 self.levels(&h.levels)?;
+                if let Some(hatched) = &h.hatched {
+                    self.length("hatched", hatched.len(), h.grid.z.len())?;
+                }
                 if let Some(inset) = &h.inset {
                     self.grid("inset", &inset.grid)?;
                     self.scale("inset scale", inset.scale)?;

@@ -164,6 +164,9 @@ pub struct HeatMap {
     /// A small ring at (0, 0), the point studied.
     #[serde(default)]
     pub mark_origin: bool,
+    /// Which cells are hatched over their colour, in the order of the grid's values; what that means is for the caption.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hatched: Option<Vec<bool>>,
     /// A zoom in the corner.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inset: Option<Inset>,
@@ -180,6 +183,7 @@ impl HeatMap {
             levels: Levels::None,
             mark_minimum: true,
             mark_origin: false,
+            hatched: None,
             inset: None,
         }
     }

@@ -6,7 +6,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use super::check::check_grid;
+use super::check::{check_grid, check_length};
 use super::data::Grid;
 use super::error::FigureError;
 use super::markup;
@@ -16,6 +16,8 @@ use super::write::write_atomic;
 struct Mesh {
     /// Coordinates (x, y, z) of each node.
     points: Vec<[f64; 3]>,
+    /// Where each node stands in the grid.
+    nodes: Vec<usize>,
     /// Counter-clockwise when seen from above, numbers of nodes.
     triangles: Vec<[usize; 3]>,
 }
@@ -23,7 +25,7 @@ struct Mesh {
 fn mesh(grid: &Grid) -> Mesh {
     let (nx, ny) = (grid.x.len(), grid.y.len());
     let mut number: Vec<Option<usize>> = vec![None; nx * ny];
-    let mut mesh = Mesh { points: Vec::new(), triangles: Vec::new() };
+    let mut mesh = Mesh { points: Vec::new(), nodes: Vec::new(), triangles: Vec::new() };
     for iy in 0..ny.saturating_sub(1) {
         for ix in 0..nx.saturating_sub(1) {
             let corners = [(ix, iy), (ix + 1, iy), (ix + 1, iy + 1), (ix, iy + 1)].map(|(i, j)| j * nx + i);
@@ -33,6 +35,7 @@ fn mesh(grid: &Grid) -> Mesh {
             let c = corners.map(|n| {
                 *number[n].get_or_insert_with(|| {
                     mesh.points.push([grid.x[n % nx], grid.y[n / nx], grid.z[n]]);
+                    mesh.nodes.push(n);
                     mesh.points.len() - 1
                 })
             });
@@ -55,12 +58,16 @@ fn height_factor(grid: &Grid, mesh: &Mesh) -> f64 {
 }
 
 /// A grid as VTK XML PolyData text. Heights are scaled to the size of the base; the values themselves are the point data
-/// array named `name` (`loss`, say), and the factor is the field array `height_factor`.
+/// array named `name` (`loss`, say), and the factor is the field array `height_factor`. `more` are further arrays by name, with
+/// one value for each of the grid's, in its order.
 ///
 /// # Errors
-/// When the grid's lengths do not match or its axes do not increase.
-pub fn surface_to_vtp(grid: &Grid, name: &str) -> Result<String, FigureError> {
+/// When the lengths do not match or the grid's axes do not increase.
+pub fn surface_to_vtp(grid: &Grid, name: &str, more: &[(&str, &[f64])]) -> Result<String, FigureError> {
     check_grid(name, grid)?;
+    for (array, values) in more {
+        check_length(name, array, values.len(), grid.z.len())?;
+    }
     let mesh = mesh(grid);
     let factor = height_factor(grid, &mesh);
     let (points, triangles) = (mesh.points.len(), mesh.triangles.len());
@@ -77,6 +84,20 @@ pub fn surface_to_vtp(grid: &Grid, name: &str) -> Result<String, FigureError> {
         let _ = writeln!(offsets, "{}", 3 * (i + 1));
     }
     let name = markup::escape(name);
+    let mut arrays = String::new();
+    for (array, all) in more {
+        let array = markup::escape(array);
+        let _ = writeln!(arrays, r#"<DataArray type="Float64" Name="{array}" format="ascii">"#);
+        for &node in &mesh.nodes {
+            // VTK reads the word `nan`.
+            let _ = if all[node].is_nan() {
+                writeln!(arrays, "nan")
+            } else {
+                writeln!(arrays, "{:e}", all[node])
+            };
+        }
+        arrays.push_str("</DataArray>\n");
+    }
     Ok(format!(
         r#"<?xml version="1.0"?>
 <VTKFile type="PolyData" version="1.0" byte_order="LittleEndian" header_type="UInt64">
@@ -84,7 +105,8 @@ pub fn surface_to_vtp(grid: &Grid, name: &str) -> Result<String, FigureError> {
 <FieldData><DataArray type="Float64" Name="height_factor" NumberOfTuples="1" format="ascii">{factor:e}</DataArray></FieldData>
 <Piece NumberOfPoints="{points}" NumberOfVerts="0" NumberOfLines="0" NumberOfStrips="0" NumberOfPolys="{triangles}">
 <PointData Scalars="{name}"><DataArray type="Float64" Name="{name}" format="ascii">
-{values}</DataArray></PointData>
+{values}</DataArray>
+{arrays}</PointData>
 <Points><DataArray type="Float64" NumberOfComponents="3" format="ascii">
 {coordinates}</DataArray></Points>
 <Polys><DataArray type="Int64" Name="connectivity" format="ascii">
@@ -122,8 +144,8 @@ pub fn surface_to_obj(grid: &Grid, name: &str) -> Result<String, FigureError> {
 ///
 /// # Errors
 /// As [`surface_to_vtp`], or when the file cannot be written.
-pub fn write_vtp(grid: &Grid, name: &str, path: &Path) -> Result<(), FigureError> {
-    write_atomic(path, surface_to_vtp(grid, name)?.as_bytes())
+pub fn write_vtp(grid: &Grid, name: &str, more: &[(&str, &[f64])], path: &Path) -> Result<(), FigureError> {
+    write_atomic(path, surface_to_vtp(grid, name, more)?.as_bytes())
 }
 
 /// Write a grid as .obj; see [`surface_to_obj`].
@@ -170,7 +192,7 @@ mod tests {
             .collect();
         assert_eq!((faces.iter().min(), faces.iter().max()), (Some(&1), Some(&10)));
         assert!(obj.contains("o a_b\n"));
-        let vtp = surface_to_vtp(&grid(), "loss <train>").unwrap();
+        let vtp = surface_to_vtp(&grid(), "loss <train>", &[]).unwrap();
         let xml = resvg::usvg::roxmltree::Document::parse(&vtp).unwrap();
         let array = |name: &str| {
             let node = xml.descendants().find(|n| n.attribute("Name") == Some(name)).unwrap();
@@ -182,5 +204,23 @@ mod tests {
         assert_eq!(array("connectivity").len(), 24);
         assert_eq!(array("offsets").last(), Some(&24.0));
         assert!(!vtp.contains("NaN"));
+    }
+
+    #[test]
+    fn further_arrays_follow_the_nodes() {
+        let double: Vec<f64> = grid().z.iter().map(|z| if *z == 5.0 { f64::NAN } else { 2.0 * z }).collect();
+        let vtp = surface_to_vtp(&grid(), "loss", &[("double", &double)]).unwrap();
+        let xml = resvg::usvg::roxmltree::Document::parse(&vtp).unwrap();
+        let array = |name: &str| {
+            let node = xml.descendants().find(|n| n.attribute("Name") == Some(name)).unwrap();
+            let numbers = node.text().unwrap().split_whitespace();
+            numbers.map(|v| v.parse().unwrap()).collect::<Vec<f64>>()
+        };
+        let (loss, double) = (array("loss"), array("double"));
+        assert_eq!(loss.len(), double.len());
+        for (z, d) in loss.iter().zip(&double) {
+            assert!(if *z == 5.0 { d.is_nan() } else { *d == 2.0 * z });
+        }
+        assert!(surface_to_vtp(&grid(), "loss", &[("short", &[1.0])]).is_err());
     }
 }

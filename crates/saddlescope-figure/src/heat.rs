@@ -7,6 +7,7 @@ use super::color;
 use super::contour;
 use super::data::{Grid, HeatMap, Palette, Scale};
 use super::frame::{Area, Frame, INK, LABEL_SIZE, TICK_SIZE, power};
+use super::hatching;
 use super::legend;
 use super::scale::{Mapping, number};
 use super::svg::{Anchor, Stroke, Svg, num};
@@ -128,6 +129,7 @@ fn map_body(svg: &mut Svg, frame: &Frame, p: &HeatMap, map: &Mapping) {
             r#"<path class="level" d="{d}" fill="none" stroke="{ink}" stroke-opacity="0.6" stroke-width="0.5" stroke-linecap="round"/>"#
         ));
     }
+    hatching(svg, frame, p);
     if p.mark_origin {
         let (x, y) = (frame.px(0.0), frame.py(0.0));
         svg.circle(x, y, 2.4, "none", Some(Stroke::solid("#ffffff", 1.6)));
@@ -139,6 +141,24 @@ fn map_body(svg: &mut Svg, frame: &Frame, p: &HeatMap, map: &Mapping) {
         svg.cross(frame.px(x), frame.py(y), 2.8, "#111111", "#ffffff");
     }
     svg.end();
+}
+
+/// Thin lines over hatched cells: white with a dark edge, to be seen on every colour.
+fn hatching(svg: &mut Svg, frame: &Frame, p: &HeatMap) {
+    let mut d = String::new();
+    for [from, to] in hatching::segments(p) {
+        let [x0, y0, x1, y1] =
+            [frame.px(from[0]), frame.py(from[1]), frame.px(to[0]), frame.py(to[1])].map(num);
+        let _ = write!(d, "M{x0} {y0}L{x1} {y1}");
+    }
+    if d.is_empty() {
+        return;
+    }
+    for (ink, width, opacity) in [("#000000", 0.9, 0.35), ("#ffffff", 0.4, 0.9)] {
+        svg.raw(&format!(
+            r#"<path class="hatched" d="{d}" fill="none" stroke="{ink}" stroke-opacity="{opacity}" stroke-width="{width}"/>"#
+        ));
+    }
 }
 
 /// One path per colour; neighbours of one colour in a row become one rectangle. Missing cells stay open.

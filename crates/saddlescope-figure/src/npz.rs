@@ -19,7 +19,7 @@ pub struct NamedArray {
 }
 
 /// The arrays of a figure. Names begin with the panel's letter (`a_`, `b_`, …): `a_x`, `a_y` and `a_z` (shape ny × nx)
-/// for a surface or heat map, `a_inset_x` … for its inset, `a_s0_x`, `a_s0_y`, `a_s0_std_error` for series 0,
+/// for a surface or heat map, `a_hatched` (1 and 0, same shape) for one with hatched cells, `a_inset_x` … for its inset, `a_s0_x`, `a_s0_y`, `a_s0_std_error` for series 0,
 /// `a_h0_edges` and `a_h0_heights` for histogram 0, `a_eigenvalues` for a spectrum, `a_references` for reference lines.
 pub fn npz_arrays(figure: &Figure) -> Vec<NamedArray> {
     let mut arrays = Vec::new();
@@ -33,7 +33,14 @@ pub fn npz_arrays(figure: &Figure) -> Vec<NamedArray> {
         };
         match &panel.kind {
             PanelKind::Surface3d(p) => grids(&mut arrays, &letter, &p.grid, p.inset.as_ref()),
-            PanelKind::HeatMap(p) => grids(&mut arrays, &letter, &p.grid, p.inset.as_ref()),
+            PanelKind::HeatMap(p) => {
+                grids(&mut arrays, &letter, &p.grid, p.inset.as_ref());
+                if let Some(hatched) = &p.hatched {
+                    let shape = vec![p.grid.y.len() as u64, p.grid.x.len() as u64];
+                    let values = hatched.iter().map(|&h| if h { 1.0 } else { 0.0 }).collect();
+                    arrays.push(NamedArray { name: format!("{letter}_hatched"), shape, values });
+                }
+            }
             PanelKind::Lines(p) => {
                 let references: Vec<f64> = p.references.iter().map(|r| r.value).collect();
                 if !references.is_empty() {

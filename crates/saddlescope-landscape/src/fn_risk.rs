@@ -1,6 +1,7 @@
 //! A risk made of closures: for anything that is not a network of an engine that we know.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use saddlescope_krylov::Precision;
 use serde_json::Value;
@@ -49,6 +50,34 @@ impl<'a> FnRisk<'a> {
     /// A function of `dim` parameters.
     pub fn new(dim: usize, loss: impl Fn(&[f64]) -> f64 + Sync + 'a) -> Self {
         Self::fallible(dim, move |theta| Ok(Evaluation::of_loss(loss(theta))))
+    }
+
+    /// The mean of the losses of `samples` independent samples: `losses` receives θ and writes the loss of each sample. Errors
+    /// over the samples follow from them.
+    ///
+    /// ```
+    /// use saddlescope_landscape::{FnRisk, Risk};
+    ///
+    /// // Least squares for y ≈ θx on two samples.
+    /// let (x, y) = ([1.0, 2.0], [1.0, 3.0]);
+    /// let risk = FnRisk::mean(1, 2, |t, losses| {
+    ///     for (s, loss) in losses.iter_mut().enumerate() {
+    ///         *loss = 0.5 * (t[0] * x[s] - y[s]).powi(2);
+    ///     }
+    /// });
+    /// let found = risk.evaluate(&[1.0])?;
+    /// assert_eq!((found.loss, found.chunk_losses), (0.25, vec![0.0, 0.5]));
+    /// # Ok::<(), saddlescope_landscape::RiskError>(())
+    /// ```
+    pub fn mean(dim: usize, samples: usize, losses: impl Fn(&[f64], &mut [f64]) + Sync + 'a) -> Self {
+        Self::fallible(dim, move |theta| {
+            let mut chunk_losses = vec![0.0; samples];
+            losses(theta, &mut chunk_losses);
+            let loss = chunk_losses.iter().sum::<f64>() / samples as f64;
+            Ok(Evaluation { loss, correct: None, chunk_losses, chunk_samples: vec![1; samples] })
+        })
+        .with_samples(samples)
+        .with_chunks()
     }
 
     /// A function whose evaluations can fail, or carry an accuracy and the parts of chunks of samples (declare these with
@@ -201,6 +230,26 @@ impl Risk for FnRisk<'_> {
     fn at<'b>(&'b self, theta: &[f64], _keep_bytes: usize) -> Result<Box<dyn Point + 'b>, RiskError> {
         check_theta(self, theta)?;
         Ok(Box::new(FnPoint { risk: self, theta: theta.to_vec() }))
+    }
+
+    /// Only the loss, and only where it comes with that of every sample.
+    fn samples_in(&self, samples: Range<usize>) -> Result<Option<Box<dyn Risk + '_>>, RiskError> {
+        if !self.offers.chunks {
+            return Ok(None);
+        }
+        let (all, count) = (self.samples, samples.len());
+        let risk = FnRisk::fallible(self.layout.len(), move |theta| {
+            let mut found = (self.loss)(theta)?;
+            if found.chunk_samples.len() != all || found.chunk_samples.iter().any(|&w| w != 1) {
+                return Err(RiskError::NotOffered { what: "the loss of every sample".into() });
+            }
+            found.chunk_losses = found.chunk_losses.get(samples.clone()).unwrap_or_default().to_vec();
+            let loss = found.chunk_losses.iter().sum::<f64>() / count as f64;
+            Ok(Evaluation { loss, correct: None, chunk_samples: vec![1; count], ..found })
+        });
+        let mut identity = self.identity.clone();
+        identity.insert("first_samples".into(), count.into());
+        Ok(Some(Box::new(FnRisk { identity, ..risk.with_samples(count).with_chunks() })))
     }
 
     fn identity(&self) -> BTreeMap<String, Value> {

@@ -18,6 +18,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod adaptive;
 pub mod analysis;
 pub mod analytic;
 mod axis;
@@ -35,9 +36,11 @@ pub mod projection;
 mod random;
 pub mod reading;
 mod risk;
+pub mod sampling_error;
 mod slice;
 mod surface;
 
+pub use adaptive::adaptive_points;
 pub use axis::{Axis, AxisError, LONGEST_AXIS};
 pub use check::{CheckError, CheckOptions, RiskCheck, check_risk};
 pub use curvature_fit::{
@@ -54,6 +57,7 @@ pub use layout::{ParamBlock, ParamKind, ParamLayout};
 pub use numeric::norm;
 pub use plane::{Line, Plane, PlaneError};
 pub use risk::{Curvature, Evaluation, MemoryEstimate, Offers, Point, Product, Risk, RiskError, check_theta};
+pub use sampling_error::{LossDifference, PointErrors};
 pub use slice::{Slice, evaluate_slice};
 pub use surface::{
     FinishedRows, GridMinimum, LARGEST_GRID, Surface, SurfaceError, SurfaceOutcome, SurfaceRow,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use saddlescope_krylov::{Precision, ProductError};
@@ -67,9 +68,13 @@ pub struct Evaluation {
     pub loss: f64,
     /// Number of samples (or positions) predicted correctly, and how many were counted.
     pub correct: Option<(u64, u64)>,
-    /// Mean loss of each chunk of samples, where the risk offers chunks; else empty.
+    /// Mean loss of each chunk of samples that is independent of the others, where the risk offers chunks; else empty. Errors
+    /// over the data follow from these ([`sampling_error`](crate::sampling_error)): the more chunks, the better they are known, so a
+    /// chunk should be a single sample where the engine knows its loss. Networks of our engine give samples, micro-batches
+    /// where a model's own loss is one number, and one chunk where batch norm couples all samples.
     pub chunk_losses: Vec<f64>,
-    /// The weight of each chunk in the mean: its number of samples.
+    /// The weight of each chunk in the mean: its number of samples, or of labelled positions where the loss is a mean over
+    /// those. The same at every θ.
     pub chunk_samples: Vec<usize>,
 }
 
@@ -235,6 +240,16 @@ pub trait Risk: Sync {
         precision: Precision,
     ) -> Result<Option<Box<dyn Risk + '_>>, RiskError> {
         let _ = (samples, precision);
+        Ok(None)
+    }
+
+    /// The same loss on some of its samples, in the same number type, where the engine can do that. Means over several such
+    /// sets, weighted with [`Evaluation::chunk_samples`], are means over their union.
+    ///
+    /// # Errors
+    /// If the smaller risk cannot be set up.
+    fn samples_in(&self, samples: Range<usize>) -> Result<Option<Box<dyn Risk + '_>>, RiskError> {
+        let _ = samples;
         Ok(None)
     }
 

@@ -2,6 +2,7 @@
 
 use crate::evaluation::{RowError, Threading, measure_row};
 use crate::risk::Risk;
+use crate::sampling_error::PointErrors;
 use crate::surface::smallest;
 use crate::{Axis, Line};
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,10 @@ pub struct Slice {
     pub loss: Vec<f64>,
     /// Accuracies in the same order, when the measure gives them.
     pub accuracy: Option<Vec<f64>>,
+    /// L(θ*) on the same samples.
+    pub center: f64,
+    /// Standard errors in the same order, where the risk gives the parts that they follow from.
+    pub errors: Option<PointErrors>,
 }
 
 impl Slice {
@@ -36,10 +41,11 @@ pub fn evaluate_slice(
     threading: Threading,
     risk: &dyn Risk,
 ) -> Result<Slice, RowError> {
-    let row = measure_row(line.center().len(), a.count(), threading, None, risk, &|i, theta| {
+    let center = risk.evaluate(line.center())?;
+    let row = measure_row(line.center().len(), a.count(), threading, None, risk, &center, &|i, theta| {
         line.point(a.value(i), theta)
     })?;
-    Ok(Slice { a, loss: row.loss, accuracy: row.accuracy })
+    Ok(Slice { a, loss: row.loss, accuracy: row.accuracy, center: center.loss, errors: row.errors })
 }
 
 #[cfg(test)]

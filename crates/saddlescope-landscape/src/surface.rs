@@ -1,7 +1,8 @@
 //! The loss over a plane: a grid of raw values, evaluated row by row.
 
 use crate::evaluation::{RowError, Threading, measure_row};
-use crate::risk::Risk;
+use crate::risk::{Evaluation, Risk};
+use crate::sampling_error::{LossDifference, PointErrors, loss_std_error};
 use crate::{Axis, Plane};
 use saddlescope_figure::floats;
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,18 @@ pub struct Surface {
     /// Accuracies in the same order, when the measure gives them.
     #[serde(default, with = "floats::optional", skip_serializing_if = "Option::is_none")]
     pub accuracy: Option<Vec<f64>>,
+    /// L(θ*) on the same samples, which need not be on the grid.
+    #[serde(with = "floats::scalar")]
+    pub center: f64,
+    /// Its standard error over the samples, where it is known.
+    #[serde(default, with = "floats::known")]
+    pub center_std_error: Option<f64>,
+    /// Standard errors over the samples in the same order, where the risk gives the parts that they follow from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub errors: Option<PointErrors>,
+    /// Which points were evaluated, in the same order; the others are interpolated between them, to within their errors. `None`: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evaluated: Option<Vec<bool>>,
 }
 
 /// The smallest value of a grid and where it lies.
@@ -35,6 +48,8 @@ pub struct GridMinimum {
     pub loss: f64,
     /// Row and column.
     pub cell: (usize, usize),
+    /// By how much it differs from the loss at θ*, on the same samples.
+    pub difference: LossDifference,
 }
 
 /// Rows of a surface that are already known, from the first row on.
@@ -44,6 +59,9 @@ pub struct FinishedRows {
     pub loss: Vec<f64>,
     /// Accuracies in the same order, when there are any.
     pub accuracy: Option<Vec<f64>>,
+    /// Standard errors in the same order, when there are any.
+    #[serde(default)]
+    pub errors: Option<PointErrors>,
 }
 
 /// One new row of a surface.
@@ -59,6 +77,8 @@ pub struct SurfaceRow<'a> {
     pub loss: &'a [f64],
     /// Accuracies over β, when there are any.
     pub accuracy: Option<&'a [f64]>,
+    /// Standard errors over β, when there are any.
+    pub errors: Option<&'a PointErrors>,
 }
 
 /// What came of an evaluation.
@@ -77,7 +97,7 @@ pub enum SurfaceError {
     /// Rows to continue from that do not fit the grid.
     #[error("the rows to continue from hold {found} {what}; expected a multiple of {columns} up to {cells}")]
     FinishedRows {
-        /// Losses or accuracies.
+        /// Losses, accuracies or errors.
         what: &'static str,
         /// How many there are.
         found: usize,
@@ -96,6 +116,9 @@ pub enum SurfaceError {
         /// Largest number of points.
         limit: usize,
     },
+    /// Finished rows with errors where the risk gives none, or without where it does.
+    #[error("some rows of the grid have errors over the samples and others have none")]
+    SomeErrors,
     /// A row cannot be evaluated.
     #[error(transparent)]
     Row(#[from] RowError),
@@ -120,7 +143,20 @@ impl Surface {
             beta: self.b.value(column),
             loss: self.loss[best],
             cell: (row, column),
+            difference: self.difference(best),
         })
+    }
+
+    /// By how much the loss at grid point `index` (row-major) differs from the loss at θ*.
+    pub fn difference(&self, index: usize) -> LossDifference {
+        let value = self.loss.get(index).copied().unwrap_or(f64::NAN) - self.center;
+        let error = self.errors.as_ref().and_then(|e| e.difference.get(index).copied());
+        LossDifference { value, std_error: error.filter(|e| !e.is_nan()) }
+    }
+
+    /// Number of points that were evaluated.
+    pub fn evaluated_points(&self) -> usize {
+        self.evaluated.as_ref().map_or(self.loss.len(), |e| e.iter().filter(|&&e| e).count())
     }
 
     /// Number of NaN losses.
@@ -140,7 +176,7 @@ pub(crate) fn smallest(values: &[f64]) -> Option<usize> {
     best
 }
 
-/// Evaluates a risk over the grid of `a` and `b` in `plane`, row by row.
+/// Evaluates a risk over the grid of `a` and `b` in `plane`, row by row, after its value at θ*.
 ///
 /// `finished` holds rows from an
 /// earlier call; they are not computed again. `on_row` sees every new row as soon as it is ready and may stop the
@@ -158,6 +194,22 @@ pub fn evaluate_surface(
     risk: &dyn Risk,
     on_row: &mut dyn FnMut(SurfaceRow<'_>) -> ControlFlow<()>,
 ) -> Result<SurfaceOutcome, SurfaceError> {
+    let cells = a.count().saturating_mul(b.count());
+    check_finished(&finished, b.count(), cells)?;
+    let center = risk.evaluate(plane.center()).map_err(RowError::from)?;
+    evaluate_around(&center, plane, [a, b], finished, threading, risk, on_row)
+}
+
+/// [`evaluate_surface`] with the value at θ* known.
+pub(crate) fn evaluate_around(
+    center: &Evaluation,
+    plane: &Plane,
+    [a, b]: [Axis; 2],
+    finished: FinishedRows,
+    threading: Threading,
+    risk: &dyn Risk,
+    on_row: &mut dyn FnMut(SurfaceRow<'_>) -> ControlFlow<()>,
+) -> Result<SurfaceOutcome, SurfaceError> {
     let (rows, columns) = (a.count(), b.count());
     let cells = rows.saturating_mul(columns);
     if cells > LARGEST_GRID {
@@ -165,33 +217,56 @@ pub fn evaluate_surface(
     }
     check_finished(&finished, columns, cells)?;
     let start = finished.loss.len() / columns;
-    let FinishedRows { mut loss, mut accuracy } = finished;
+    let FinishedRows { mut loss, mut accuracy, mut errors } = finished;
     if start == 0 {
-        accuracy = None;
+        (accuracy, errors) = (None, None);
     }
     loss.reserve_exact(cells - loss.len());
     for index in start..rows {
         let alpha = a.value(index);
         let has_accuracy = (index > 0).then_some(accuracy.is_some());
-        let row = measure_row(plane.center().len(), columns, threading, has_accuracy, risk, &|j, theta| {
-            plane.point(alpha, b.value(j), theta)
-        })?;
+        let row = measure_row(
+            plane.center().len(),
+            columns,
+            threading,
+            has_accuracy,
+            risk,
+            center,
+            &|j, theta| plane.point(alpha, b.value(j), theta),
+        )?;
+        if index > 0 && errors.is_some() != row.errors.is_some() {
+            return Err(SurfaceError::SomeErrors);
+        }
         let control = on_row(SurfaceRow {
             index,
             total: rows,
             alpha,
             loss: &row.loss,
             accuracy: row.accuracy.as_deref(),
+            errors: row.errors.as_ref(),
         });
         loss.extend_from_slice(&row.loss);
         if let Some(new) = row.accuracy {
             accuracy.get_or_insert_default().extend_from_slice(&new);
         }
+        if let Some(new) = row.errors {
+            errors.get_or_insert_default().extend(&new);
+        }
         if control.is_break() && index + 1 < rows {
-            return Ok(SurfaceOutcome::Stopped(FinishedRows { loss, accuracy }));
+            return Ok(SurfaceOutcome::Stopped(FinishedRows { loss, accuracy, errors }));
         }
     }
-    Ok(SurfaceOutcome::Complete(Surface { a, b, loss, accuracy }))
+    let center_std_error = loss_std_error(center);
+    Ok(SurfaceOutcome::Complete(Surface {
+        a,
+        b,
+        loss,
+        accuracy,
+        center: center.loss,
+        center_std_error,
+        errors,
+        evaluated: None,
+    }))
 }
 
 fn check_finished(finished: &FinishedRows, columns: usize, cells: usize) -> Result<(), SurfaceError> {
@@ -199,13 +274,11 @@ fn check_finished(finished: &FinishedRows, columns: usize, cells: usize) -> Resu
     if !losses.is_multiple_of(columns) || losses > cells {
         return Err(SurfaceError::FinishedRows { what: "losses", found: losses, columns, cells });
     }
-    match &finished.accuracy {
-        Some(accuracy) if accuracy.len() != losses => Err(SurfaceError::FinishedRows {
-            what: "accuracies",
-            found: accuracy.len(),
-            columns,
-            cells: losses,
-        }),
+    let wrong = |what, found| Err(SurfaceError::FinishedRows { what, found, columns, cells: losses });
+    match (&finished.accuracy, &finished.errors) {
+        (Some(accuracy), _) if accuracy.len() != losses => wrong("accuracies", accuracy.len()),
+        (_, Some(e)) if e.loss.len() != losses => wrong("errors", e.loss.len()),
+        (_, Some(e)) if e.difference.len() != losses => wrong("errors of differences", e.difference.len()),
         _ => Ok(()),
     }
 }

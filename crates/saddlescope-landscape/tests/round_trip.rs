@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use saddlescope_krylov::Status;
 use saddlescope_landscape::analysis::*;
 use saddlescope_landscape::reading::CriticalKind;
-use saddlescope_landscape::{Axis, CurvatureFit, FitContent, FitWarning, LineFit, Surface};
+use saddlescope_landscape::{Axis, CurvatureFit, FitContent, FitWarning, LineFit, PointErrors, Surface};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -78,9 +78,34 @@ impl Numbers {
             direction: "d".into(),
             curvature: self.one(),
             slope: self.one(),
+            prediction: Some(Prediction { slope: self.one(), curvature: self.one() }),
             alpha: self.many(),
+            measured: self.losses(),
+            other: Some(self.losses()),
+        }
+    }
+
+    fn losses(&mut self) -> CutLosses {
+        CutLosses {
+            samples: 3,
+            center: self.one(),
+            center_std_error: self.known(),
             loss: self.many(),
-            other_loss: Some(self.many()),
+            errors: Some(self.errors()),
+        }
+    }
+
+    fn errors(&mut self) -> PointErrors {
+        PointErrors { loss: self.many(), difference: self.many() }
+    }
+
+    fn cut_minimum(&mut self) -> CutMinimum {
+        CutMinimum {
+            alpha: self.one(),
+            loss: self.one(),
+            difference: self.one(),
+            difference_std_error: self.known(),
+            distinguishable: Some(true),
         }
     }
 
@@ -93,11 +118,16 @@ impl Numbers {
             labels: ["a".into(), "b".into()],
             heading: "h".into(),
             zoom: false,
+            samples: 5,
             surface: Surface {
                 a: axis,
                 b: axis,
                 loss: (0..4).map(|_| self.one()).collect(),
                 accuracy: Some((0..4).map(|_| self.one()).collect()),
+                center: self.one(),
+                center_std_error: self.known(),
+                errors: Some(self.errors()),
+                evaluated: Some(vec![true, false, true, true]),
             },
         }
     }
@@ -148,8 +178,22 @@ impl Numbers {
             other_loss: Some(self.one()),
             other_accuracy: self.known(),
             gradient_norm: Some(self.one()),
+            loss_std_error: self.known(),
+            other_loss_std_error: self.known(),
             parameters: 4,
             samples: 1,
+            slice_samples: 1,
+            slice_choice: Some(SliceChoice {
+                share: self.one(),
+                samples: 1,
+                known_to: self.one(),
+                worst: "d".into(),
+                reached: false,
+                rounds: self.pairs(),
+                sample_evaluations: 7,
+            }),
+            other_samples: Some(2),
+            splits: vec!["train".into(), "test".into()],
             hessian_signs: Some(HessianSigns::Undecided),
             criticality: Some(Criticality {
                 gradient_change: self.one(),
@@ -207,17 +251,34 @@ impl Numbers {
                 direction: "d".into(),
                 curvature: self.one(),
                 slope: self.one(),
+                prediction: Some(Prediction { slope: self.one(), curvature: self.one() }),
                 range: self.pair(),
                 points: 5,
+                samples: 3,
+                center_loss: self.one(),
+                center_std_error: self.known(),
+                minimum: Some(self.cut_minimum()),
+                other_samples: Some(2),
+                other_minimum: Some(self.cut_minimum()),
             }],
             surfaces: vec![SurfaceResult {
                 name: "s".into(),
                 directions: ["a".into(), "b".into()],
                 split: "train".into(),
                 shape: [2, 2],
+                evaluated: 4,
                 ranges: [[-1.0, 1.0], [0.0, 1.0]],
-                minimum: Some(MinimumResult { alpha: self.one(), beta: self.one(), loss: self.one() }),
+                minimum: Some(MinimumResult {
+                    alpha: self.one(),
+                    beta: self.one(),
+                    loss: self.one(),
+                    difference: self.one(),
+                    difference_std_error: self.known(),
+                    distinguishable: Some(false),
+                }),
+                samples: 3,
                 center_loss: self.one(),
+                center_std_error: self.known(),
                 not_finite: 1,
             }],
             escape: Some(EscapeResult {
@@ -226,6 +287,8 @@ impl Numbers {
                 other_loss: Some(self.pair()),
                 accuracy: Some(self.pair()),
                 other_accuracy: Some(self.pair()),
+                change_std_error: self.known(),
+                other_change_std_error: self.known(),
                 tried: self.pairs(),
             }),
             self_check: SelfCheck {

@@ -309,3 +309,123 @@ fn messages_are_said_once_along_the_whole_chain() {
         }
     }
 }
+
+/// L = ½ (7x² − 3y²) + the mean of zₛ (x + y), with the errors over the samples that follow.
+fn sampled(samples: usize) -> (FnRisk<'static>, Vec<f64>) {
+    let mut z = vec![0.0; samples];
+    saddlescope_krylov::Stream::new(9, "samples", 0).fill_normal(&mut z);
+    let mean = z.iter().sum::<f64>() / samples as f64;
+    let own = z.clone();
+    let risk = FnRisk::mean(2, samples, move |t, losses| {
+        let common = 0.5 * (7.0 * t[0] * t[0] - 3.0 * t[1] * t[1]);
+        for (loss, z) in losses.iter_mut().zip(&own) {
+            *loss = 10.0 + common + z * (t[0] + t[1]);
+        }
+    });
+    let risk = risk
+        .with_gradient(move |t, g| g.copy_from_slice(&[7.0 * t[0] + mean, -3.0 * t[1] + mean]))
+        .with_hessian(|_, v, hv| hv.copy_from_slice(&[7.0 * v[0], -3.0 * v[1]]));
+    (risk, z)
+}
+
+/// Standard error of the mean of z.
+fn standard_error(z: &[f64]) -> f64 {
+    let n = z.len() as f64;
+    let mean = z.iter().sum::<f64>() / n;
+    (z.iter().map(|z| (z - mean).powi(2)).sum::<f64>() / (n - 1.0) / n).sqrt()
+}
+
+#[test]
+fn differences_from_the_point_have_the_errors_of_the_samples() {
+    let (risk, z) = sampled(50);
+    let temp = tempfile::tempdir().unwrap();
+    let selection = Selection {
+        eigenpairs: eigenpairs(1),
+        cuts: Some(CutOptions { points: 11, hessian_radius: Some([0.5, 0.5]) }),
+        surfaces: Some(SurfaceOptions { grid: 9, hessian_radius: Some([0.5, 0.5]) }),
+        ..Selection::nothing("test")
+    };
+    let found = run(&risk, vec![0.0; 2], &selection, temp.path());
+    let one = standard_error(&z);
+    let surface = found.surfaces.iter().find(|s| s.name == "hessian-train").unwrap();
+    let errors = surface.surface.errors.as_ref().unwrap();
+    let grid = surface.surface.clone();
+    for (i, alpha) in grid.a.values().into_iter().enumerate() {
+        for (j, beta) in grid.b.values().into_iter().enumerate() {
+            // The eigenvectors are the axes, to 1e-10 and up to sign: (x + y) is ±α ± β.
+            let found = errors.difference[9 * i + j];
+            let near = |x: f64| (found - one * x.abs()).abs() < 1e-9;
+            assert!(near(alpha + beta) || near(alpha - beta), "{alpha} {beta}: {found}");
+            assert!((errors.loss[9 * i + j] - found).abs() < 1e-12);
+        }
+    }
+    let r = &found.results;
+    let result = r.surfaces.iter().find(|s| s.name == "hessian-train").unwrap();
+    let minimum = result.minimum.unwrap();
+    assert_eq!((result.samples, result.evaluated, result.center_loss), (50, 81, 10.0));
+    // −3/2 · ¼ = −0.375 plus the slope's part, known to about 0.07.
+    assert_eq!(minimum.distinguishable, Some(true));
+    assert!(minimum.difference_std_error.is_some_and(|e| e > 0.03 && e < 0.15), "{minimum:?}");
+    assert!(
+        r.verdict.iter().any(|s| s.contains("is lower than at the centre by") && s.contains("±")),
+        "{:?}",
+        r.verdict
+    );
+    let cut = found.cuts.iter().find(|c| c.name == "lambda-max").unwrap();
+    assert_eq!(cut.measured.errors.as_ref().unwrap().difference[5], 0.0);
+    assert!((cut.prediction.unwrap().curvature - 7.0).abs() < 1e-9);
+    let arrays = std::fs::read(temp.path().join("arrays/surface-hessian-train.npz")).unwrap();
+    let names = String::from_utf8_lossy(&arrays);
+    assert!(names.contains("difference_std_error.npy") && names.contains("center_loss.npy"));
+    let mesh = std::fs::read_to_string(temp.path().join("surfaces/hessian-train.vtp")).unwrap();
+    assert!(mesh.contains(r#"Name="difference_std_error""#));
+    let heat = std::fs::read_to_string(temp.path().join("figures/heatmaps.json")).unwrap();
+    assert!(heat.contains("\"hatched\":["));
+}
+
+#[test]
+fn one_sample_has_no_errors_and_the_words_say_so() {
+    let temp = tempfile::tempdir().unwrap();
+    let risk = Quadratic::diagonal(vec![7.0, -3.0]).unwrap();
+    let selection = Selection {
+        eigenpairs: eigenpairs(1),
+        surfaces: Some(SurfaceOptions { grid: 5, hessian_radius: Some([0.5, 0.5]) }),
+        ..Selection::nothing("test")
+    };
+    let r = run(&risk, vec![0.0; 2], &selection, temp.path()).results;
+    let minimum = r.surfaces[0].minimum.unwrap();
+    assert_eq!((minimum.difference_std_error, minimum.distinguishable), (None, None));
+    assert!(minimum.difference < 0.0);
+    assert!(r.verdict.iter().any(|s| s.contains("error over the samples not known")), "{:?}", r.verdict);
+}
+
+#[test]
+fn samples_and_points_are_chosen_by_the_errors() {
+    let (risk, z) = sampled(4096);
+    let temp = tempfile::tempdir().unwrap();
+    let automatic = Selection {
+        eigenpairs: eigenpairs(1),
+        surfaces: Some(SurfaceOptions { grid: 33, hessian_radius: Some([0.5, 0.5]) }),
+        adaptive: true,
+        slice_samples: Some(AutoSamples { share: 0.1 }),
+        ..Selection::nothing("test")
+    };
+    let found = run(&risk, vec![0.0; 2], &automatic, temp.path());
+    let choice = found.results.slice_choice.clone().unwrap();
+    assert!(choice.reached && choice.samples < 4096, "{choice:?}");
+    assert_eq!(found.results.slice_samples, choice.samples);
+    let surface = &found.surfaces.iter().find(|s| s.name == "hessian-train").unwrap().surface;
+    assert!(surface.evaluated_points() < 33 * 33 / 3, "{}", surface.evaluated_points());
+    // The errors are those of the samples chosen.
+    let corner = surface.errors.as_ref().unwrap().difference[0];
+    let one = standard_error(&z[..choice.samples]);
+    assert!((corner - one).abs() < 1e-9 || corner < 1e-9, "{corner} and {one}");
+    // Again: everything is read, and the same.
+    let again = run(&risk, vec![0.0; 2], &automatic, temp.path());
+    assert_eq!(&again.surfaces.iter().find(|s| s.name == "hessian-train").unwrap().surface, surface);
+    // A loss without parts cannot be asked for that.
+    let plain = Quadratic::diagonal(vec![7.0, -3.0]).unwrap();
+    let other = tempfile::tempdir().unwrap();
+    let subject = Subject::new("test", vec![0.0; 2], &plain);
+    assert!(analyze(&subject, &automatic, None, other.path(), &mut ()).is_err());
+}

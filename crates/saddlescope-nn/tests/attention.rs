@@ -8,7 +8,7 @@ use saddlescope_data::{Dataset, InputTensor, Normalization, Targets};
 use saddlescope_nn::graph::{DataInput, Graph, ParameterKind, ValueId};
 use saddlescope_nn::network::{LossKind, Network};
 use saddlescope_nn::ops::{Add, LayerNorm, Linear, MatMul, Mul, Reshape, Softmax, Tanh, Transpose};
-use saddlescope_nn::risk::{Curvature, RiskOptions};
+use saddlescope_nn::risk::{Curvature, Risk, RiskOptions};
 
 const POSITIONS: usize = 5;
 const WIDTH: usize = 6;
@@ -162,4 +162,29 @@ fn attention_has_the_right_loss_gradient_and_products() {
     let single = risk::<f32>(&network, LossKind::CrossEntropy, &data, options);
     let error = relative_difference(&product(&single, &theta, Curvature::Hessian, &vs), &products);
     assert!(error < 1e-4, "f32 differs by {error:e}");
+}
+
+#[test]
+fn samples_weigh_as_much_as_they_have_labels() {
+    let (network, data) = (network(), data(9));
+    let theta = theta(&network, 3);
+    let options = || RiskOptions { threads: 2, micro_batch: Some(2), keep_bytes: 0 };
+    let all = risk::<f64>(&network, LossKind::CrossEntropy, &data, options());
+    let found = all.evaluate(&theta);
+    let parts = &found.parts;
+    // Every seventh position has no label.
+    let labelled = |s: usize| (0..POSITIONS).filter(|p| (s * POSITIONS + p) % 7 != 3).count();
+    assert_eq!(parts.weights, (0..9).map(labelled).collect::<Vec<_>>());
+    assert!(parts.weights.contains(&4) && parts.weights.contains(&5));
+    let total: f64 = parts.losses.iter().zip(&parts.weights).map(|(l, &w)| l * w as f64).sum();
+    let count: usize = parts.weights.iter().sum();
+    assert!((total / count as f64 - found.loss).abs() < 1e-14);
+    // Two parts of the data together are all of it.
+    let objective = network.objective(LossKind::CrossEntropy, &data).unwrap();
+    let of = |range| Risk::<f64>::new(objective.samples_in(range), options()).unwrap().evaluate(&theta).parts;
+    let (first, second) = (of(0..4), of(4..9));
+    assert_eq!([first.weights, second.weights].concat(), parts.weights);
+    for (a, b) in [first.losses, second.losses].concat().iter().zip(&parts.losses) {
+        assert!((a - b).abs() < 1e-14);
+    }
 }

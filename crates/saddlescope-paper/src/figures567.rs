@@ -2,9 +2,9 @@
 
 use super::network::{NetworkLandscape, PaperNetwork};
 use super::{Comparison, FigureResult, Finding, Measured};
-use saddlescope_figure::{Figure, Inset, Levels, Scale, Surface3d};
+use saddlescope_figure::{Figure, HeatMap, Inset, Levels, Scale, Surface3d};
 use saddlescope_landscape::analysis::NamedSurface;
-use saddlescope_landscape::analysis::{EigenpairResult, largest, smallest};
+use saddlescope_landscape::analysis::{EigenpairResult, from_center, largest, smallest};
 use saddlescope_landscape::presentation::{heat_map, range_and_scale};
 
 /// Figure 5 (ResNet-56) or 6 (DenseNet-121).
@@ -28,6 +28,7 @@ pub(super) fn surfaces(landscape: &NetworkLandscape) -> FigureResult {
         ),
     )
     .columns(2);
+    let mut smallest_losses = Vec::new();
     for (name, title) in [
         ("hessian-close", "Hessian directions, close"),
         ("random-close", "random directions, close"),
@@ -45,7 +46,14 @@ pub(super) fn surfaces(landscape: &NetworkLandscape) -> FigureResult {
             surface.inset = Some(Inset { grid: inset.grid(), scale: Scale::Linear });
         }
         figure = figure.panel(title, surface);
+        if let (Some(panel), Some(minimum)) = (figure.panels.last(), named.surface.minimum()) {
+            smallest_losses.push(format!("{} {}", panel.label, from_center(&minimum.difference)));
+        }
     }
+    if let Some(minimum) = find("hessian-inset").and_then(|n| n.surface.minimum()) {
+        smallest_losses.push(format!("inset {}", from_center(&minimum.difference)));
+    }
+    figure.caption.push_str(&smallest_loss_is(&smallest_losses));
     FigureResult { number, figure, numbers: numbers(landscape) }
 }
 
@@ -56,10 +64,12 @@ pub(super) fn heat_maps(landscapes: &[NetworkLandscape]) -> FigureResult {
         "Training and test loss from above",
         "Loss along random, filter-normalised directions (±1) and along the eigenvectors of the largest (α) and smallest (β) \
          Hessian eigenvalue (ranges from the curvature). A cross marks the smallest loss on the grid, a ring the trained \
-         point. Both splits of a plane share one colour scale; where it spans more than a factor of 30 it is logarithmic.",
+         point. Both splits of a plane share one colour scale; where it spans more than a factor of 30 it is logarithmic. \
+         Hatched: not distinguishable from the trained point (the difference is below two of its standard errors over the same \
+         images).",
     )
     .columns(2);
-    let mut numbers = Vec::new();
+    let (mut numbers, mut smallest_losses, mut images) = (Vec::new(), Vec::new(), Vec::new());
     for landscape in landscapes {
         for (plane, words) in [("random", "random"), ("hessian", "Hessian")] {
             let named: Vec<&NamedSurface> = (landscape.splits.iter())
@@ -68,12 +78,27 @@ pub(super) fn heat_maps(landscapes: &[NetworkLandscape]) -> FigureResult {
             let shared = range_and_scale(named.iter().flat_map(|n| n.surface.loss.iter().copied()));
             for n in named {
                 let title = format!("{}, {words}, {}", landscape.network.title(), n.split);
-                figure = figure.panel(title, heat_map(n.grid(), shared));
+                let map = HeatMap { hatched: n.not_distinguishable(), ..heat_map(n.grid(), shared) };
+                figure = figure.panel(title, map);
+                if let (Some(panel), Some(minimum)) = (figure.panels.last(), n.surface.minimum()) {
+                    smallest_losses.push(format!("{} {}", panel.label, from_center(&minimum.difference)));
+                }
+                let used = format!("{}: {} {} images", landscape.network.title(), n.samples, n.split);
+                if !images.contains(&used) {
+                    images.push(used);
+                }
             }
         }
         numbers.extend(minima(landscape));
     }
+    figure.caption.push_str(&format!(" {}.", images.join("; ")));
+    figure.caption.push_str(&smallest_loss_is(&smallest_losses));
     FigureResult { number: 7, figure, numbers }
+}
+
+/// A sentence of the smallest losses of all panels, with errors.
+fn smallest_loss_is(panels: &[String]) -> String {
+    if panels.is_empty() { String::new() } else { format!(" The smallest loss is: {}.", panels.join("; ")) }
 }
 
 fn row(place: &str, quantity: String, printed: &str, ours: Measured, remark: String) -> Comparison {
@@ -130,7 +155,7 @@ fn minima(landscape: &NetworkLandscape) -> Vec<Comparison> {
         for split in &landscape.splits {
             let Some(named) = landscape.surface(&format!("{plane}-map-{split}")) else { continue };
             let s = &named.surface;
-            let center = s.loss_at(s.a.count() / 2, s.b.count() / 2).unwrap_or(f64::NAN);
+            let center = s.center;
             let Some(minimum) = s.minimum() else { continue };
             let printed = match (landscape.network, plane, split.as_str()) {
                 (PaperNetwork::DenseNet121, "hessian", "train") => "below 0.1 at (0, 0.2)",
@@ -141,10 +166,18 @@ fn minima(landscape: &NetworkLandscape) -> Vec<Comparison> {
                 "Fig. 7",
                 format!("smallest loss / loss at the centre, {title}, {words} plane, {split}"),
                 printed,
-                Measured::exact(minimum.loss / center),
+                Measured {
+                    value: minimum.loss / center,
+                    // Of the difference, in units of the loss at the centre.
+                    std_error: minimum.difference.std_error.map_or(f64::INFINITY, |e| e / center.abs()),
+                    samples: named.samples,
+                },
                 format!(
-                    "loss {:.4} at (α, β) = ({:.3}, {:.3}); {center:.4} at the centre",
-                    minimum.loss, minimum.alpha, minimum.beta
+                    "loss {:.4} at (α, β) = ({:.3}, {:.3}), {}; {center:.4} at the centre",
+                    minimum.loss,
+                    minimum.alpha,
+                    minimum.beta,
+                    from_center(&minimum.difference)
                 ),
             ));
         }

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use saddlescope_landscape::Axis;
 use saddlescope_landscape::analysis::{
-    AnalysisError, DirectionRequest, EigenResult, EigenpairOptions, EigenpairResult, End, Monitor,
-    NamedSurface, Results, Selection, SliceRequest, Subject, compute, largest, radius, smallest,
+    AnalysisError, AutoSamples, DirectionRequest, EigenResult, EigenpairOptions, EigenpairResult, End,
+    Monitor, NamedSurface, Results, Selection, SliceRequest, Subject, compute, largest, radius, smallest,
 };
 
 use crate::{PaperError, PaperFigure};
@@ -66,10 +66,14 @@ impl PaperNetwork {
 }
 
 /// How the surfaces are computed.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct NetworkSettings {
     /// Points along each side of a surface.
     pub grid: usize,
+    /// Whether only points are evaluated where interpolation is wrong by more than the errors.
+    pub adaptive: bool,
+    /// How the number of samples of the surfaces is chosen; `None`: those of the subject.
+    pub slice_samples: Option<AutoSamples>,
     /// Residual allowed for each eigenvalue, relative to |λ|.
     pub tolerance: f64,
     /// Seed of the solver's start and of the random directions.
@@ -175,7 +179,11 @@ pub fn network_landscape(
         request("random-map", RANDOM, [1.0; 2], true)?;
         request("hessian-map", HESSIAN, radii(&results, [1.0, 2.0]), true)?;
     }
-    let mut surfaces = compute(subject, &selection, None, dir, monitor)?.surfaces;
+    selection.adaptive = settings.adaptive;
+    selection.slice_samples.clone_from(&settings.slice_samples);
+    let found = compute(subject, &selection, None, dir, monitor)?;
+    let slice_samples = found.results.slice_samples;
+    let mut surfaces = found.surfaces;
     for surface in &mut surfaces {
         let random = surface.name.starts_with("random");
         surface.heading = if random { "Random directions".into() } else { "Hessian directions".into() };
@@ -190,7 +198,7 @@ pub fn network_landscape(
         network,
         gradient_norm: results.gradient_norm.unwrap_or(f64::NAN),
         samples: results.samples,
-        slice_samples: subject.slice_split().risk.samples(),
+        slice_samples,
         splits: [subject.main.name.into(), subject.other.map_or_else(String::new, |s| s.name.into())],
         eigen,
         surfaces,

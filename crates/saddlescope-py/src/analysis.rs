@@ -100,8 +100,21 @@ fn cut_dict<'py>(py: Python<'py>, cut: &Cut) -> PyResult<Bound<'py, PyDict>> {
     d.set_item("curvature", cut.curvature)?;
     d.set_item("slope", cut.slope)?;
     d.set_item("alpha", array(py, &cut.alpha))?;
-    d.set_item("loss", array(py, &cut.loss))?;
+    d.set_item("loss", array(py, &cut.measured.loss))?;
+    put_errors(py, &d, cut.measured.center, cut.measured.errors.as_ref())?;
     Ok(d)
+}
+
+/// The loss at θ, and standard errors over the samples of the losses and of their differences from it.
+fn put_errors(
+    py: Python<'_>,
+    d: &Bound<'_, PyDict>,
+    center: f64,
+    errors: Option<&saddlescope::PointErrors>,
+) -> PyResult<()> {
+    d.set_item("center_loss", center)?;
+    d.set_item("std_error", errors.map(|e| array(py, &e.loss)))?;
+    d.set_item("difference_std_error", errors.map(|e| array(py, &e.difference)))
 }
 
 fn surface_dict<'py>(py: Python<'py>, named: &NamedSurface) -> PyResult<Bound<'py, PyDict>> {
@@ -117,7 +130,8 @@ fn put_surface(py: Python<'_>, d: &Bound<'_, PyDict>, surface: &saddlescope::Sur
     d.set_item("alpha", array(py, &surface.a.values()))?;
     d.set_item("beta", array(py, &surface.b.values()))?;
     d.set_item("loss", array(py, &surface.loss))?;
-    d.set_item("accuracy", surface.accuracy.as_ref().map(|a| array(py, a)))
+    d.set_item("accuracy", surface.accuracy.as_ref().map(|a| array(py, a)))?;
+    put_errors(py, d, surface.center, surface.errors.as_ref())
 }
 
 fn analysis_dict(py: Python<'_>, analysis: Analysis) -> PyResult<Bound<'_, PyDict>> {
@@ -225,6 +239,7 @@ pub fn cut<'py>(
     d.set_item("alpha", array(py, &slice.a.values()))?;
     d.set_item("loss", array(py, &slice.loss))?;
     d.set_item("accuracy", slice.accuracy.as_ref().map(|a| array(py, a)))?;
+    put_errors(py, &d, slice.center, slice.errors.as_ref())?;
     Ok(d)
 }
 

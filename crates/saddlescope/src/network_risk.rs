@@ -1,6 +1,7 @@
 //! The loss of a network on a data set, computed by our engine, as a [`Risk`]: the only module that sees both.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use saddlescope_krylov::Precision;
 use saddlescope_landscape::{
@@ -78,7 +79,8 @@ impl NetworkRisk {
 }
 
 fn evaluation(found: risk::Evaluation) -> Evaluation {
-    Evaluation { correct: found.correct, ..Evaluation::of_loss(found.loss) }
+    let risk::Parts { losses, weights } = found.parts;
+    Evaluation { loss: found.loss, correct: found.correct, chunk_losses: losses, chunk_samples: weights }
 }
 
 impl Risk for NetworkRisk {
@@ -158,6 +160,18 @@ impl Risk for NetworkRisk {
         };
         let options = RiskOptions { threads, micro_batch: None, keep_bytes: 0 };
         Ok(Some(Box::new(Self::new(objective, dtype, options).map_err(RiskError::failed)?)))
+    }
+
+    fn samples_in(&self, samples: Range<usize>) -> Result<Option<Box<dyn Risk + '_>>, RiskError> {
+        if with_inner!(self, r => r.couples_samples()) || samples.is_empty() || samples.end > self.samples() {
+            return Ok(None);
+        }
+        let (objective, options) =
+            with_inner!(self, r => (r.objective().samples_in(samples.clone()), r.options().clone()));
+        let options = RiskOptions { keep_bytes: 0, ..options };
+        let part = Self::new(objective, self.dtype(), options).map_err(RiskError::failed)?;
+        let of = [("samples_of_analysis".to_string(), format!("{}..{}", samples.start, samples.end).into())];
+        Ok(Some(Box::new(part.with_identity(of.into()))))
     }
 
     fn identity(&self) -> BTreeMap<String, Value> {

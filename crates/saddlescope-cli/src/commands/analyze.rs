@@ -8,6 +8,8 @@ use saddlescope::analysis::{
 
 use crate::eigen_arguments::EigenArguments;
 use crate::failure::Failure;
+use crate::grid::Grid;
+use crate::growing::choose_samples;
 use crate::run::{RunArguments, between, positive, print_eigenpairs, print_verdict};
 
 /// Arguments as given.
@@ -35,9 +37,10 @@ pub struct Arguments {
     #[arg(long)]
     no_split: bool,
 
-    /// Points along each side of a surface; 0 leaves the surfaces out.
-    #[arg(long, default_value_t = 25)]
-    grid: usize,
+    /// Points along each side of a surface; 0 leaves the surfaces out. auto[:POINTS]: a coarse grid, refined where interpolation is
+    /// wrong by more than the errors, exported with 33 points (or 17, 65, …).
+    #[arg(long, value_name = "POINTS", default_value = "25")]
+    grid: Grid,
 
     /// Half-widths A,B of the Hessian plane; default: from the curvature.
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
@@ -65,7 +68,7 @@ fn selection(a: &Arguments) -> Result<Selection, Failure> {
             return Err(Failure::bad_input(format!("--range: {} numbers, expected one or two", more.len())));
         }
     };
-    let grid = between("--grid", a.grid, 0, 2001)?;
+    let grid = between("--grid", a.grid.points, 0, 2001)?;
     let steps = between("--density-steps", a.density_steps, 2, 10_000)?;
     Ok(Selection {
         verb: "analyze".into(),
@@ -85,12 +88,18 @@ fn selection(a: &Arguments) -> Result<Selection, Failure> {
             keep_biases: a.keep_biases,
             radius: positive("--random-range", a.random_range)?,
         },
+        adaptive: a.grid.adaptive,
+        slice_samples: None,
+        slice_choice: None,
     })
 }
 
 /// Checks the arguments and analyses.
-pub fn run(arguments: Arguments) -> Result<(), Failure> {
-    let selection = selection(&arguments)?;
+pub fn run(mut arguments: Arguments) -> Result<(), Failure> {
+    let mut selection = selection(&arguments)?;
+    if let Some(pairs) = &mut selection.eigenpairs {
+        choose_samples(&mut arguments.run, pairs)?;
+    }
     let subject = arguments.run.load(true)?;
     let analysis = arguments.run.carry_out(&subject, &selection)?;
     print_verdict(&analysis.results)?;

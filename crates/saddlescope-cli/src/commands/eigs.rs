@@ -5,6 +5,7 @@ use saddlescope::analysis::Selection;
 
 use crate::eigen_arguments::EigenArguments;
 use crate::failure::Failure;
+use crate::growing::choose_samples;
 use crate::run::{RunArguments, print_eigenpairs, print_verdict};
 use crate::terminal;
 
@@ -19,11 +20,12 @@ pub struct Arguments {
 }
 
 /// Checks the arguments, solves, and prints the pairs.
-pub fn run(a: Arguments) -> Result<(), Failure> {
-    let pairs = a.eigen.checked(0)?;
+pub fn run(mut a: Arguments) -> Result<(), Failure> {
+    let mut pairs = a.eigen.checked(0)?;
     if pairs.largest + pairs.smallest == 0 {
         return Err(Failure::bad_input("--largest 0 --smallest 0: no eigenvalue is asked for"));
     }
+    choose_samples(&mut a.run, &mut pairs)?;
     let selection = Selection { seed: a.run.seed, eigenpairs: Some(pairs), ..Selection::nothing("eigs") };
     let subject = a.run.load(true)?;
     let analysis = a.run.carry_out(&subject, &selection)?;

@@ -9,9 +9,10 @@ use saddlescope::paper::{
 };
 
 use crate::failure::Failure;
+use crate::grid::Grid;
 use crate::progress::Progress;
 use crate::run::{between, failure};
-use crate::subject::SubjectArguments;
+use crate::subject::{SliceSamples, SubjectArguments};
 use crate::terminal;
 
 /// Options of Figures 5 to 7.
@@ -31,13 +32,14 @@ pub struct NetworkArguments {
     samples: Vec<String>,
 
     /// Figures 5 to 7: samples of each surface (the first so many of --samples); once for all networks, or once for each
-    /// --weights; default: at most 256.
+    /// --weights; default: at most 256; auto[:SHARE]: so many that differences near the centre are known to that share of their range.
     #[arg(long, value_name = "N")]
-    slice_samples: Vec<usize>,
+    slice_samples: Vec<SliceSamples>,
 
-    /// Figures 5 to 7: points along each side of a surface.
-    #[arg(long, value_name = "POINTS", default_value_t = 21)]
-    grid: usize,
+    /// Figures 5 to 7: points along each side of a surface; auto[:POINTS]: a coarse grid, refined where interpolation is wrong by more
+    /// than the errors, exported with 33 points (or 17, 65, …).
+    #[arg(long, value_name = "POINTS", default_value = "21")]
+    grid: Grid,
 }
 
 /// What has to be computed for Figures 5 to 7.
@@ -80,10 +82,10 @@ impl NetworkArguments {
                 first.number()
             )));
         }
-        between("--grid", self.grid, 3, 1001)?;
+        between("--grid", self.grid.points, 3, 1001)?;
         let mut networks: Vec<(PaperNetwork, SubjectArguments)> = Vec::new();
         let samples = self.of_each("--samples", &self.samples)?;
-        let slice_samples: Vec<Option<usize>> = match self.slice_samples.as_slice() {
+        let slice_samples: Vec<Option<SliceSamples>> = match self.slice_samples.as_slice() {
             [] => vec![None; self.weights.len()],
             given => self.of_each("--slice-samples", given)?.into_iter().copied().map(Some).collect(),
         };
@@ -109,7 +111,9 @@ impl NetworkArguments {
             }
         }
         let settings = NetworkSettings {
-            grid: self.grid,
+            grid: self.grid.points,
+            adaptive: self.grid.adaptive,
+            slice_samples: None,
             tolerance: 1e-3,
             seed,
             surfaces: false,
@@ -136,7 +140,7 @@ impl NetworkArguments {
         network: PaperNetwork,
         weights: &Path,
         samples: &str,
-        slice_samples: Option<usize>,
+        slice_samples: Option<SliceSamples>,
     ) -> SubjectArguments {
         SubjectArguments {
             parameters_from: None,
@@ -163,7 +167,8 @@ impl NetworkPlan {
         let mut landscapes = Vec::new();
         for (network, arguments) in &self.networks {
             let surfaces = figures.contains(&network.figure());
-            let settings = NetworkSettings { surfaces, ..self.settings };
+            let slice_samples = arguments.auto_samples();
+            let settings = NetworkSettings { surfaces, slice_samples, ..self.settings.clone() };
             if !settings.surfaces && !settings.heat_maps {
                 continue;
             }

@@ -6,11 +6,12 @@ use clap::Args;
 use saddlescope::Axis;
 use saddlescope::analysis::{
     DirectionRequest, EigenpairOptions, End, Folder, GivenDirection, RandomDirectionOptions, Selection,
-    SliceOptions, SliceRequest,
+    SliceOptions, SliceRequest, from_center,
 };
-use saddlescope::{NetworkSubject, Risk, weights_fingerprint};
+use saddlescope::{LossDifference, NetworkSubject, Risk, weights_fingerprint};
 
 use crate::failure::Failure;
+use crate::grid::Grid;
 use crate::run::{RunArguments, between, failure, positive, print_eigenpairs};
 use crate::terminal;
 
@@ -38,9 +39,10 @@ pub struct Arguments {
     #[arg(long, value_name = "AXIS", allow_hyphen_values = true)]
     beta: Option<String>,
 
-    /// Points along axes that are not given.
-    #[arg(long, default_value_t = 25)]
-    grid: usize,
+    /// Points along axes that are not given. auto[:POINTS]: a coarse grid, refined where interpolation is wrong by more than the errors,
+    /// exported with 33 points (or 17, 65, …).
+    #[arg(long, value_name = "POINTS", default_value = "25")]
+    grid: Grid,
 
     /// Filter-normalised directions keep their components at biases and normalisation parameters.
     #[arg(long)]
@@ -164,7 +166,7 @@ fn needed(slices: &[SliceRequest], wanted: End) -> usize {
 pub fn run(a: Arguments) -> Result<(), Failure> {
     let alpha = axis("--alpha", a.alpha.as_deref())?;
     let beta = axis("--beta", a.beta.as_deref())?.or(alpha);
-    let grid = between("--grid", a.grid, 2, 2001)?;
+    let grid = between("--grid", a.grid.points, 2, 2001)?;
     let tolerance = positive("--tol", a.tol)?;
     let parsed = a.directions.iter().map(|text| parse(text)).collect::<Result<Vec<_>, _>>()?;
     let subject = a.run.load(true)?;
@@ -193,6 +195,7 @@ pub fn run(a: Arguments) -> Result<(), Failure> {
         slices: SliceOptions { requests: slices, grid },
         random: RandomDirectionOptions { keep_biases: a.keep_biases, ..RandomDirectionOptions::default() },
         seed: a.run.seed,
+        adaptive: a.grid.adaptive,
         ..Selection::nothing("slice")
     };
     let analysis = a.run.carry_out(&subject, &selection)?;
@@ -202,20 +205,38 @@ pub fn run(a: Arguments) -> Result<(), Failure> {
     }
     terminal::print("")?;
     for cut in &r.cuts {
+        let smallest = cut.minimum.map_or("no finite value".to_string(), |m| {
+            let d = LossDifference { value: m.difference, std_error: m.difference_std_error };
+            format!("smallest loss {:.6} at {:.4e}, {}", m.loss, m.alpha, from_center(&d))
+        });
         terminal::print(format!(
-            "  cut {}: {}; {} points in [{:.4e}, {:.4e}]; curvature {:.6e}, slope {:.6e}",
-            cut.name, cut.direction, cut.points, cut.range[0], cut.range[1], cut.curvature, cut.slope
+            "  cut {}: {}; {} points in [{:.4e}, {:.4e}], {} samples; curvature {:.6e}, slope {:.6e}; {smallest}",
+            cut.name,
+            cut.direction,
+            cut.points,
+            cut.range[0],
+            cut.range[1],
+            cut.samples,
+            cut.curvature,
+            cut.slope
         ))?;
     }
     for s in &r.surfaces {
         let smallest = s.minimum.map_or("no finite value".to_string(), |m| {
-            format!("smallest loss {:.6} at ({:.4e}, {:.4e})", m.loss, m.alpha, m.beta)
+            let from_center = from_center(&m.difference());
+            format!("smallest loss {:.6} at ({:.4e}, {:.4e}), {from_center}", m.loss, m.alpha, m.beta)
         });
         terminal::print(format!(
-            "  surface {}: {} × {} points; middle {:.6}; {smallest}{}",
+            "  surface {}: {} × {} points{}, {} samples; at the point {:.6}; {smallest}{}",
             s.name,
             s.shape[0],
             s.shape[1],
+            if s.evaluated < s.shape[0] * s.shape[1] {
+                format!(" ({} evaluated)", s.evaluated)
+            } else {
+                String::new()
+            },
+            s.samples,
             s.center_loss,
             if s.not_finite > 0 {
                 format!("; {} points are not finite", s.not_finite)

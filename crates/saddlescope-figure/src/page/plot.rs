@@ -7,6 +7,7 @@ use super::plot_xy;
 use crate::color;
 use crate::content::Content;
 use crate::contour;
+use crate::hatching;
 use crate::heat::{borders, minimum_text, missing_text, z_map};
 use crate::markup::to_html;
 use crate::{Figure, Grid, HeatMap, Levels, Palette, PanelKind, Scale, Surface3d};
@@ -54,6 +55,7 @@ pub(super) fn plots(figure: &Figure) -> Vec<Plot> {
                         scale: inset.scale,
                         range: None,
                         levels: Levels::None,
+                        hatched: None,
                         inset: None,
                         ..p.clone()
                     };
@@ -234,6 +236,15 @@ fn heat_map(p: &HeatMap) -> Value {
         }
         data.push(json!({"type": "scatter", "mode": "lines", "x": x, "y": y, "hoverinfo": "skip", "showlegend": false,
                          "line": {"color": "rgba(255,255,255,0.65)", "width": 1}}));
+    }
+    let (mut x, mut y) = (Vec::new(), Vec::new());
+    for [a, b] in hatching::segments(p) {
+        x.extend([short(a[0]), short(b[0]), Value::Null]);
+        y.extend([short(a[1]), short(b[1]), Value::Null]);
+    }
+    if !x.is_empty() {
+        data.push(json!({"type": "scatter", "mode": "lines", "x": x, "y": y, "hoverinfo": "skip", "showlegend": false,
+                         "line": {"color": "rgba(255,255,255,0.8)", "width": 1}}));
     }
     if p.mark_origin {
         data.push(json!({"type": "scatter", "mode": "markers", "x": [0.0], "y": [0.0], "showlegend": false,

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use super::differences::{from_center, samples_of};
 use super::error::AnalysisError;
 use super::files::remove_stale;
-use super::found::{Analysis, Cut, NamedSurface};
+use super::found::{Analysis, Cut, CutLosses, NamedSurface};
 use super::results::{Results, largest, smallest};
 use super::store::Folder;
 use super::verdict::{number, short};
@@ -17,6 +18,37 @@ use saddlescope_figure::{
 /// All figures that an analysis may have, in the order of the report.
 pub(crate) const IDS: [&str; 8] =
     ["surfaces", "zoom", "heatmaps", "accuracy", "cuts", "spectrum", "trace", "layers"];
+
+/// The samples of a surface in words.
+fn samples(analysis: &Analysis, named: &NamedSurface) -> String {
+    let all = if analysis.results.splits.first() == Some(&named.split) {
+        analysis.results.samples
+    } else {
+        named.samples
+    };
+    samples_of(named.samples, all, &named.split)
+}
+
+/// What the smallest losses of some surfaces are, with errors; `name` says which surface.
+fn smallest_losses<'a>(
+    surfaces: impl Iterator<Item = &'a NamedSurface>,
+    name: impl Fn(&NamedSurface) -> String,
+) -> String {
+    let one = |named: &NamedSurface| {
+        named.surface.minimum().map(|m| format!("{}, {}", name(named), from_center(&m.difference)))
+    };
+    let all: Vec<String> = surfaces.filter_map(one).collect();
+    if all.is_empty() { String::new() } else { format!(" The smallest loss is: {}.", all.join("; ")) }
+}
+
+/// What the hatching of heat maps means, where there is any.
+fn hatching<'a>(mut surfaces: impl Iterator<Item = &'a NamedSurface>) -> &'static str {
+    if surfaces.any(|s| s.surface.errors.is_some()) { HATCHED } else { "" }
+}
+
+/// What hatched cells are.
+const HATCHED: &str = " Hatched: not distinguishable from the centre (the difference is below two of its standard errors over \
+                       the same samples).";
 
 /// Surfaces side by side on the samples of the analysis: Hessian and random directions, or what was asked for.
 fn surfaces(analysis: &Analysis) -> Option<Figure> {
@@ -37,7 +69,11 @@ fn surfaces(analysis: &Analysis) -> Option<Figure> {
     let mut figure = Figure::new(
         "surfaces",
         "The loss around this point",
-        format!("Loss L(θ + αη + βδ) on the {split} samples. {planes} A cross marks the smallest loss."),
+        format!(
+            "Loss L(θ + αη + βδ) on {}. {planes} A cross marks the smallest loss.{}",
+            shown.first().map_or_else(|| split.clone(), |s| samples(analysis, s)),
+            smallest_losses(shown.iter().copied(), |s| format!("in {}", s.heading.to_lowercase()))
+        ),
     );
     for named in shown {
         let mut surface = Surface3d::new(named.grid());
@@ -55,6 +91,7 @@ fn zoom(analysis: &Analysis) -> Option<Figure> {
     let mut map = HeatMap::new(grid.clone());
     map.levels = Levels::Auto(9);
     map.mark_origin = true;
+    map.hatched = named.not_distinguishable();
     let surface = Surface3d { mark_minimum: true, ..Surface3d::new(grid) };
     Some(
         Figure::new(
@@ -62,8 +99,10 @@ fn zoom(analysis: &Analysis) -> Option<Figure> {
             "Close to the point",
             format!(
                 "The plane of the dominant Hessian directions, so close that both axes change the quadratic model by the same \
-                 small amount ({} samples).",
-                named.split
+                 small amount ({}).{}{}",
+                samples(analysis, named),
+                smallest_losses([named].into_iter(), |_| "here".into()),
+                hatching([named].into_iter())
             ),
         )
         .panel("", surface)
@@ -73,17 +112,30 @@ fn zoom(analysis: &Analysis) -> Option<Figure> {
 
 /// Heat maps of all surfaces: rows are splits, columns Hessian and random. Both splits of a plane share one colour scale.
 fn heat_maps(analysis: &Analysis) -> Option<Figure> {
+    let shown = || analysis.surfaces.iter().filter(|s| !s.zoom);
+    let mut splits: Vec<String> = Vec::new();
+    for named in shown() {
+        let of = samples(analysis, named);
+        if !splits.contains(&of) {
+            splits.push(of);
+        }
+    }
     let mut figure = Figure::new(
         "heatmaps",
         "The same planes from above",
-        "Loss over each plane. A cross marks the smallest loss on the grid, a ring the point studied. Both splits of a plane \
-         share one colour scale; where it spans more than a factor of 30 it is logarithmic.",
+        format!(
+            "Loss over each plane, on {}. A cross marks the smallest loss on the grid, a ring the point studied. Both splits of a \
+             plane share one colour scale; where it spans more than a factor of 30 it is logarithmic.{}{}",
+            splits.join(" and "),
+            hatching(shown()),
+            smallest_losses(shown(), |s| format!("{}, {}", s.heading.to_lowercase(), s.split))
+        ),
     )
     .columns(2);
-    let shown = || analysis.surfaces.iter().filter(|s| !s.zoom);
     for named in shown() {
         let plane = shown().filter(|s| s.heading == named.heading);
-        let map = heat_map(named.grid(), range_and_scale(plane.flat_map(|s| s.surface.loss.iter().copied())));
+        let range = range_and_scale(plane.flat_map(|s| s.surface.loss.iter().copied()));
+        let map = HeatMap { hatched: named.not_distinguishable(), ..heat_map(named.grid(), range) };
         figure = figure.panel(format!("{}, {}", named.heading, named.split), map);
     }
     (!figure.panels.is_empty()).then_some(figure)
@@ -111,51 +163,86 @@ fn accuracies(analysis: &Analysis) -> Option<Figure> {
 
 /// One-dimensional cuts with the quadratic prediction.
 fn cuts(analysis: &Analysis) -> Option<Figure> {
-    if analysis.cuts.is_empty() {
-        return None;
+    let first = analysis.cuts.first()?;
+    let results = &analysis.results;
+    let split = |i: usize| results.splits.get(i).map_or("other", String::as_str);
+    let mut caption = format!(
+        "Measured loss along one direction (points), on {}",
+        samples_of(first.measured.samples, results.samples, split(0))
+    );
+    if let Some(other) = &first.other {
+        caption.push_str(&format!(" and on {} {} samples", other.samples, split(1)));
     }
-    let mut figure = Figure::new(
-        "cuts",
-        "Cuts through the point",
-        "Measured loss along one direction (points) and what the gradient and the curvature at the point predict, \
-         L + gα + ½ λα² (dashed). Where they part, the landscape is no longer quadratic.",
-    )
-    .columns(analysis.cuts.len().min(3));
+    let predicted = analysis.cuts.iter().any(|c| c.prediction.is_some());
+    if predicted {
+        caption.push_str(
+            ", and what gradient and curvature of the same samples at the point predict, L + gα + ½ λα² (dashed). Where they \
+             part, the landscape is no longer quadratic",
+        );
+    }
+    caption.push('.');
+    if let Some(error) = first.measured.center_std_error {
+        caption.push_str(&format!(
+            " Bands: ± one standard error of the difference from the loss at the point, on the same samples; the loss at the point \
+             itself, and with it a whole curve, is known to ± {}",
+            short(error)
+        ));
+        if let Some(error) = first.other.as_ref().and_then(|o| o.center_std_error) {
+            caption.push_str(&format!(" ({}: ± {})", split(1), short(error)));
+        }
+        caption.push('.');
+    } else if first.measured.errors.is_none() {
+        caption.push_str(" Errors over the samples are not known.");
+    }
+    let lowest = |c: &Cut| {
+        let i = c.measured.smallest()?;
+        Some(format!("along the {}, {}", c.direction, from_center(&c.measured.difference(i))))
+    };
+    let lowest: Vec<String> = analysis.cuts.iter().filter_map(lowest).collect();
+    if !lowest.is_empty() {
+        caption.push_str(&format!(" The smallest loss is: {}.", lowest.join("; ")));
+    }
+    let mut figure =
+        Figure::new("cuts", "Cuts through the point", caption).columns(analysis.cuts.len().min(3));
     for cut in &analysis.cuts {
-        figure = figure.panel(cut.direction.clone(), cut_panel(cut));
+        figure = figure.panel(cut.direction.clone(), cut_panel(cut, split(1)));
     }
     Some(figure)
 }
 
-fn cut_panel(cut: &Cut) -> Lines {
-    let center = cut.loss.get(cut.alpha.len() / 2).copied().unwrap_or(f64::NAN);
+fn cut_panel(cut: &Cut, other: &str) -> Lines {
+    let losses = [Some(&cut.measured), cut.other.as_ref()];
     let measured =
-        cut.loss.iter().copied().chain(cut.other_loss.iter().flatten().copied()).filter(|x| x.is_finite());
+        losses.into_iter().flatten().flat_map(|l| l.loss.iter().copied()).filter(|x| x.is_finite());
     let (low, high) = measured.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), x| (l.min(x), h.max(x)));
     let pad = 0.25 * (high - low).max(1e-12);
-    let prediction: Vec<f64> = (cut.alpha.iter())
-        .map(|a| center + cut.slope * a + 0.5 * cut.curvature * a * a)
-        .map(|p| if p < low - pad || p > high + pad { f64::NAN } else { p })
-        .collect();
-    let mut series = vec![
-        Series::new("measured", cut.alpha.clone(), cut.loss.clone(), ColorRole::First)
-            .style(LineStyle::LinePoints),
-    ];
-    if let Some(other) = &cut.other_loss {
+    let line = |label: &str, losses: &CutLosses, color: ColorRole| {
+        let series =
+            Series::new(label, cut.alpha.clone(), losses.loss.clone(), color).style(LineStyle::LinePoints);
+        match &losses.errors {
+            Some(errors) => series.std_error(errors.difference.clone()),
+            None => series,
+        }
+    };
+    let mut series = vec![line("measured", &cut.measured, ColorRole::First)];
+    if let Some(losses) = &cut.other {
+        series.push(line(other, losses, ColorRole::Second));
+    }
+    if let Some(p) = &cut.prediction {
+        let prediction = (cut.alpha.iter())
+            .map(|a| cut.measured.center + p.slope * a + 0.5 * p.curvature * a * a)
+            .map(|p| if p < low - pad || p > high + pad { f64::NAN } else { p })
+            .collect();
         series.push(
-            Series::new("other split", cut.alpha.clone(), other.clone(), ColorRole::Second)
-                .style(LineStyle::LinePoints),
+            Series::new(
+                format!("quadratic, curvature {}", number(p.curvature)),
+                cut.alpha.clone(),
+                prediction,
+                ColorRole::Truth,
+            )
+            .style(LineStyle::Dashed),
         );
     }
-    series.push(
-        Series::new(
-            format!("quadratic, curvature {}", number(cut.curvature)),
-            cut.alpha.clone(),
-            prediction,
-            ColorRole::Truth,
-        )
-        .style(LineStyle::Dashed),
-    );
     Lines { x: Axis::linear("$\\alpha$"), y: Axis::linear("loss"), series, references: vec![] }
 }
 

@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! DIR/directions.safetensors       NAME/PARAMETER, with the parameter's shape, f32
-//! DIR/arrays/surface-NAME.npz      alpha, beta, loss (alpha × beta), accuracy
-//! DIR/arrays/cut-NAME.npz          alpha, loss, other_loss
+//! DIR/arrays/surface-NAME.npz      alpha, beta, loss (alpha × beta), accuracy, std_error, difference_std_error, center_loss,
+//!                                  evaluated (where some points are interpolated)
+//! DIR/arrays/cut-NAME.npz          alpha, loss, std_error, difference_std_error, the same of the other split as other_…
 //! DIR/arrays/eigenvalues.npz …     the numbers behind the tables
 //! DIR/surfaces/NAME.vtp, NAME.obj  triangles: ParaView, and any three-dimensional program
 //! ```
@@ -20,7 +21,7 @@ use super::results::Results;
 use super::selection::Selection;
 use super::store::{Folder, FolderError};
 use super::subject::Subject;
-use crate::presentation::surface_grid;
+use crate::presentation::{surface_grid, turned};
 use saddlescope_figure::{NamedArray, arrays_to_npz, write_atomic, write_obj, write_vtp};
 
 /// Writes every direction that the run found or used.
@@ -75,6 +76,11 @@ pub(crate) fn save_directions(
 
 fn line(name: &str, values: &[f64]) -> NamedArray {
     NamedArray { name: name.into(), shape: vec![values.len() as u64], values: values.to_vec() }
+}
+
+/// 1 where it is so, 0 elsewhere.
+fn marks(values: &[bool]) -> Vec<f64> {
+    values.iter().map(|&v| if v { 1.0 } else { 0.0 }).collect()
 }
 
 fn table(name: &str, columns: usize, values: Vec<f64>) -> NamedArray {
@@ -141,8 +147,15 @@ fn arrays(analysis: &Analysis, probes: Option<&Probes>) -> Vec<(String, Vec<Name
         }
     }
     for cut in &analysis.cuts {
-        let mut content = vec![line("alpha", &cut.alpha), line("loss", &cut.loss)];
-        content.extend(cut.other_loss.iter().map(|other| line("other_loss", other)));
+        let mut content = vec![line("alpha", &cut.alpha)];
+        for (losses, prefix) in [(Some(&cut.measured), ""), (cut.other.as_ref(), "other_")] {
+            let Some(losses) = losses else { continue };
+            content.push(line(&format!("{prefix}loss"), &losses.loss));
+            if let Some(e) = &losses.errors {
+                content.push(line(&format!("{prefix}std_error"), &e.loss));
+                content.push(line(&format!("{prefix}difference_std_error"), &e.difference));
+            }
+        }
         files.push((format!("cut-{}", cut.name), content));
     }
     for named in &analysis.surfaces {
@@ -154,6 +167,14 @@ fn arrays(analysis: &Analysis, probes: Option<&Probes>) -> Vec<(String, Vec<Name
             table("loss", columns, s.loss.clone()),
         ];
         content.extend(s.accuracy.iter().map(|a| table("accuracy", columns, a.clone())));
+        if let Some(e) = &s.errors {
+            content.push(table("std_error", columns, e.loss.clone()));
+            content.push(table("difference_std_error", columns, e.difference.clone()));
+        }
+        content.push(line("center_loss", &[s.center]));
+        if let Some(evaluated) = &s.evaluated {
+            content.push(table("evaluated", columns, marks(evaluated)));
+        }
         files.push((format!("surface-{}", named.name), content));
     }
     files
@@ -185,7 +206,15 @@ pub fn save(analysis: &Analysis, probes: Option<&Probes>, folder: &Folder) -> Re
     }
     for named in &analysis.surfaces {
         let grid = surface_grid(&named.surface);
-        write_vtp(&grid, "loss", &dir.join(format!("{}.vtp", named.name)))?;
+        let errors = named.surface.errors.as_ref();
+        let [loss, difference] = [errors.map(|e| &e.loss), errors.map(|e| &e.difference)]
+            .map(|v| v.map(|v| turned(&named.surface, |i| v.get(i).copied().unwrap_or(f64::NAN))));
+        let evaluated = named.surface.evaluated.as_ref().map(|e| marks(&turned(&named.surface, |i| e[i])));
+        let mut more: Vec<(&str, &[f64])> = Vec::new();
+        more.extend(evaluated.as_deref().map(|v| ("evaluated", v)));
+        more.extend(loss.as_deref().map(|v| ("std_error", v)));
+        more.extend(difference.as_deref().map(|v| ("difference_std_error", v)));
+        write_vtp(&grid, "loss", &more, &dir.join(format!("{}.vtp", named.name)))?;
         write_obj(&grid, &named.name, &dir.join(format!("{}.obj", named.name)))?;
     }
     let written = analysis.surfaces.iter().map(|named| named.name.clone()).collect();

@@ -6,9 +6,11 @@ use serde::{Deserialize, Serialize};
 use super::error::AnalysisError;
 use super::requests::End;
 use super::results::{EigenResult, EigenpairResult, EscapeResult, Results, SelfCheck, SplitResult};
+use super::selection::SliceChoice;
 use crate::curvature_fit::CurvatureFit;
-use crate::presentation::{accuracy_grid, surface_grid};
-use crate::surface::Surface;
+use crate::presentation::{accuracy_grid, not_distinguishable, surface_grid};
+use crate::sampling_error::{LossDifference, PointErrors};
+use crate::surface::{Surface, smallest};
 
 /// What an analysis leaves in memory besides the files.
 pub struct Analysis {
@@ -34,6 +36,7 @@ pub(crate) struct Found {
     pub split: Option<SplitResult>,
     pub filtered_planes: Option<Vec<[f64; 3]>>,
     pub escape: Option<EscapeResult>,
+    pub slice_choice: Option<SliceChoice>,
     pub cuts: Vec<Cut>,
     pub surfaces: Vec<NamedSurface>,
     /// Stages that cannot be made at this point, with the reason.
@@ -71,6 +74,10 @@ pub(crate) struct PointValues {
     pub slices: (f64, Option<f64>),
     /// Loss and accuracy on the other samples, if there are any.
     pub other: Option<(f64, Option<f64>)>,
+    /// Standard error of L(θ) over the samples, where it is known.
+    pub std_error: Option<f64>,
+    /// The same on the other samples.
+    pub other_std_error: Option<f64>,
     /// ‖∇L(θ)‖, where a gradient is offered.
     pub gradient_norm: Option<f64>,
     /// ∇L(θ); empty where none is offered. Kept in a file of its own.
@@ -149,11 +156,18 @@ pub struct NamedSurface {
     pub heading: String,
     /// Whether it is a neighbourhood of the point, in a plane shown elsewhere as a whole.
     pub zoom: bool,
+    /// Number of samples.
+    pub samples: usize,
     /// The values.
     pub surface: Surface,
 }
 
 impl NamedSurface {
+    /// Which points cannot be told from θ, in the order of [`NamedSurface::grid`]; `None` where errors are not known.
+    pub fn not_distinguishable(&self) -> Option<Vec<bool>> {
+        not_distinguishable(&self.surface)
+    }
+
     /// The losses with their labels.
     pub fn grid(&self) -> Grid {
         let [x, y] = self.labels.clone();
@@ -174,19 +188,65 @@ pub struct Cut {
     pub name: String,
     /// The direction in words.
     pub direction: String,
-    /// Curvature along it, for the quadratic prediction.
+    /// Curvature along it on the samples of the analysis.
     #[serde(with = "floats::scalar")]
     pub curvature: f64,
-    /// Slope along it.
+    /// Slope along it on the samples of the analysis.
     #[serde(with = "floats::scalar")]
     pub slope: f64,
+    /// Slope and curvature at θ on the samples of the cut itself, for the quadratic prediction; `None` where they are not known.
+    #[serde(default)]
+    pub prediction: Option<Prediction>,
     /// Coordinates.
     #[serde(with = "floats")]
     pub alpha: Vec<f64>,
-    /// Loss on the samples of the analysis.
+    /// Loss on the samples of slices.
+    pub measured: CutLosses,
+    /// Loss on the other split, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub other: Option<CutLosses>,
+}
+
+/// The losses of a cut on one set of samples.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CutLosses {
+    /// Number of samples.
+    pub samples: usize,
+    /// L(θ) on them.
+    #[serde(with = "floats::scalar")]
+    pub center: f64,
+    /// Its standard error over the samples, where it is known.
+    #[serde(default, with = "floats::known")]
+    pub center_std_error: Option<f64>,
+    /// The losses in the order of the coordinates.
     #[serde(with = "floats")]
     pub loss: Vec<f64>,
-    /// Loss on the other split, if there is one.
-    #[serde(default, with = "floats::optional", skip_serializing_if = "Option::is_none")]
-    pub other_loss: Option<Vec<f64>>,
+    /// Their standard errors over the samples, where they are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub errors: Option<PointErrors>,
+}
+
+impl CutLosses {
+    /// Position of the smallest loss; `None` where all are NaN.
+    pub fn smallest(&self) -> Option<usize> {
+        smallest(&self.loss)
+    }
+
+    /// By how much the loss at a coordinate differs from the loss at θ.
+    pub fn difference(&self, index: usize) -> LossDifference {
+        let value = self.loss.get(index).copied().unwrap_or(f64::NAN) - self.center;
+        let error = self.errors.as_ref().and_then(|e| e.difference.get(index).copied());
+        LossDifference { value, std_error: error.filter(|e| !e.is_nan()) }
+    }
+}
+
+/// The quadratic model of the loss along a direction, L + slope · α + ½ curvature · α².
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Prediction {
+    /// ∇Lᵀv.
+    #[serde(with = "floats::scalar")]
+    pub slope: f64,
+    /// vᵀHv.
+    #[serde(with = "floats::scalar")]
+    pub curvature: f64,
 }

@@ -5,6 +5,7 @@ use saddlescope_krylov::{BasisLimit, ExtremeEigen, Precision, Wanted};
 
 use super::error::AnalysisError;
 use super::selection::Selection;
+use super::stages::planes::line_count;
 use super::subject::Subject;
 use crate::risk::Risk;
 
@@ -100,7 +101,13 @@ fn fixed(subject: &Subject<'_>, selection: &Selection) -> usize {
         m.fixed + 2 * data
     };
     let mut bytes = PROCESS + engine(subject.risk(), tangents);
-    bytes += subject.slices.map_or(0, |r| engine(r, 0));
+    let cuts = selection.cuts.is_some() || !selection.slices.requests.is_empty();
+    // A cut's quadratic prediction takes a product, and a gradient that is kept, on its own samples.
+    bytes += subject.slices.map_or(0, |r| engine(r, usize::from(cuts)) + 8 * n * 3 * usize::from(cuts));
+    if selection.slice_samples.is_some() {
+        // The samples of a round, at most all, and the directions of all lines.
+        bytes += engine(subject.risk(), usize::from(cuts)) + 8 * n * (2 + line_count(selection));
+    }
     bytes += subject.other.map_or(0, |s| engine(s.risk, 0));
     // θ in its places, the gradient, a block of vectors with its products, eigenvectors with their copies on the way to
     // the disk.

@@ -5,6 +5,7 @@
 //! Each stage keeps its result in the folder under a key of exactly what it depends on; what is there already is read, what
 //! was begun is continued, and a resumed run is bitwise identical to an uninterrupted one.
 
+mod differences;
 mod directions;
 mod error;
 mod figures;
@@ -27,10 +28,11 @@ mod subject;
 mod vectors;
 mod verdict;
 
+pub use differences::{from_center, samples_of, smallest_sentence};
 pub use directions::read_results;
 pub use error::AnalysisError;
+pub use found::{Analysis, Cut, CutLosses, NamedSurface, Prediction};
 pub use journal::Journal;
-pub use found::{Analysis, Cut, NamedSurface};
 pub use memory::MemoryPlan;
 pub use monitor::Monitor;
 pub use page::rebuild_report;

@@ -42,21 +42,36 @@ fn numbers_table(results: &Results) -> Table {
     let mut row = |name: &str, value: String, note: &str| {
         table.rows.push(saddlescope_figure::page::Row { cells: vec![name.into(), value], note: note.into() });
     };
-    row("loss L(θ)", number(results.loss), "");
+    let with = |loss: f64, error: Option<f64>| match error {
+        Some(error) => format!("{} ± {}", number(loss), short(error)),
+        None => format!("{} (error unknown)", number(loss)),
+    };
+    row("loss L(θ)", with(results.loss, results.loss_std_error), "± over the samples");
     if let Some(a) = results.accuracy {
         row("accuracy", format!("{:.2} %", 100.0 * a), "");
     }
+    let other = results.splits.get(1).map_or("other split", String::as_str);
+    let of = results.other_samples.map_or(String::new(), |n| format!("{n} samples"));
     if let Some(l) = results.other_loss {
-        row("loss on the other split", number(l), "");
+        row(&format!("loss, {other}"), with(l, results.other_loss_std_error), &of);
     }
     if let Some(a) = results.other_accuracy {
-        row("accuracy on the other split", format!("{:.2} %", 100.0 * a), "");
+        row(&format!("accuracy, {other}"), format!("{:.2} %", 100.0 * a), &of);
     }
     if let Some(norm) = results.gradient_norm {
         row("gradient norm ‖∇L‖", short(norm), "");
     }
     row("parameters N", results.parameters.to_string(), "");
     row("samples", results.samples.to_string(), "");
+    if !(results.cuts.is_empty() && results.surfaces.is_empty())
+        && (1..results.samples).contains(&results.slice_samples)
+    {
+        row(
+            "samples of cuts and surfaces",
+            results.slice_samples.to_string(),
+            "the first ones (--slice-samples)",
+        );
+    }
     if let Some(trace) = &results.trace {
         row("trace, Hutchinson (2.22)", with_error(&trace.hutchinson), "Gaussian probes; standard error");
         if let Some(fit) = &trace.curvature_fit {
@@ -168,7 +183,10 @@ fn escape_section(results: &Results) -> Option<Section> {
             "A step of {} along the direction of the most negative curvature lowers the loss by {} ({:.1} %). \
              `saddlescope escape` writes the weights there.",
             short(e.step),
-            short(gain),
+            match e.change_std_error {
+                Some(error) => format!("{} ± {} over the samples", short(gain), short(error)),
+                None => short(gain),
+            },
             100.0 * gain / e.loss[0].abs().max(f64::MIN_POSITIVE)
         )
     } else {
@@ -221,6 +239,54 @@ fn random_section(results: &Results) -> Option<Section> {
     Some(random.table(table))
 }
 
+/// The smallest losses of all cuts and surfaces beside the loss at the point, with errors.
+fn smallest_table(results: &Results) -> Option<Table> {
+    let mut table = Table::new(
+        "The smallest loss of each cut and surface, beside the loss at the point on the same samples",
+        &[
+            ("cut or surface", Align::Left),
+            ("samples", Align::Right),
+            ("at the point", Align::Right),
+            ("smallest", Align::Right),
+            ("difference", Align::Right),
+            ("", Align::Left),
+        ],
+    );
+    let with = |x: String, error: Option<f64>| match error {
+        Some(error) => format!("{x} ± {}", short(error)),
+        None => format!("{x} (error unknown)"),
+    };
+    let seen = |seen: Option<bool>, value: f64| match seen {
+        _ if value == 0.0 => "at the point",
+        Some(true) => "distinguishable",
+        Some(false) => "not distinguishable",
+        None => "",
+    };
+    for c in &results.cuts {
+        let Some(m) = c.minimum else { continue };
+        table = table.row([
+            format!("cut {}", c.name),
+            c.samples.to_string(),
+            with(number(c.center_loss), c.center_std_error),
+            number(m.loss),
+            with(short(m.difference), m.difference_std_error),
+            seen(m.distinguishable, m.difference).into(),
+        ]);
+    }
+    for s in &results.surfaces {
+        let Some(m) = s.minimum else { continue };
+        table = table.row([
+            format!("surface {}", s.name),
+            s.samples.to_string(),
+            with(number(s.center_loss), s.center_std_error),
+            number(m.loss),
+            with(short(m.difference), m.difference_std_error),
+            seen(m.distinguishable, m.difference).into(),
+        ]);
+    }
+    (!table.rows.is_empty()).then_some(table)
+}
+
 /// Names of the figures by section.
 const LANDSCAPE: [&str; 5] = ["surfaces", "zoom", "heatmaps", "accuracy", "cuts"];
 const SPECTRUM: [&str; 2] = ["spectrum", "trace"];
@@ -253,7 +319,28 @@ pub fn report(results: &Results, figures: Vec<Figure>) -> Report {
                 }
             });
         }
+        if (1..results.samples).contains(&results.slice_samples) {
+            look = look.paragraph(format!(
+                "Cuts and surfaces are made of the first {} of the {} samples; the curvature is that of all of them.",
+                results.slice_samples, results.samples
+            ));
+        }
+        if let Some(choice) = &results.slice_choice {
+            look = look.paragraph(format!("Their number was chosen: {}", choice.sentence(results.samples)));
+        }
+        let few: Vec<String> = (results.surfaces.iter())
+            .filter(|s| s.evaluated < s.shape[0] * s.shape[1])
+            .map(|s| format!("{}: {} of {}", s.name, s.evaluated, s.shape[0] * s.shape[1]))
+            .collect();
+        if !few.is_empty() {
+            look = look.paragraph(format!(
+                "Surfaces were evaluated on a coarse grid, refined where interpolation was wrong by more than the standard error of \
+                 the difference from the point; points that were evaluated: {}. The others are interpolated.",
+                few.join("; ")
+            ));
+        }
         look.figures = landscape;
+        look.tables.extend(smallest_table(results));
         sections.push(look);
     }
     let mut numbers = Section::new("Numbers");

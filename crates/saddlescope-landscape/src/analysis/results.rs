@@ -7,8 +7,10 @@ use std::collections::BTreeMap;
 use saddlescope_krylov::{Estimate, Status};
 use serde::{Deserialize, Serialize};
 
+use super::found::Prediction;
 use super::requests::End;
 use crate::reading::CriticalKind;
+use crate::sampling_error::LossDifference;
 use saddlescope_figure::floats;
 
 /// Version of the layout of `results.json`.
@@ -239,6 +241,41 @@ pub struct MinimumResult {
     /// Loss there.
     #[serde(with = "floats::scalar")]
     pub loss: f64,
+    /// That loss minus the loss at θ on the same samples: negative where it is lower.
+    #[serde(with = "floats::scalar")]
+    pub difference: f64,
+    /// Standard error of the difference over the samples (paired); `None` where it is not known: one sample has none.
+    #[serde(default, with = "floats::known")]
+    pub difference_std_error: Option<f64>,
+    /// Whether the difference is at least two of its standard errors from zero; `None` where the error is not known. The
+    /// choice of the smallest among many points is not counted in.
+    pub distinguishable: Option<bool>,
+}
+
+impl MinimumResult {
+    /// The difference from the loss at θ.
+    pub fn difference(&self) -> LossDifference {
+        LossDifference { value: self.difference, std_error: self.difference_std_error }
+    }
+}
+
+/// The smallest loss of a cut.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CutMinimum {
+    /// Coordinate.
+    #[serde(with = "floats::scalar")]
+    pub alpha: f64,
+    /// Loss there.
+    #[serde(with = "floats::scalar")]
+    pub loss: f64,
+    /// That loss minus the loss at θ on the same samples.
+    #[serde(with = "floats::scalar")]
+    pub difference: f64,
+    /// Standard error of the difference over the samples (paired); `None` where it is not known.
+    #[serde(default, with = "floats::known")]
+    pub difference_std_error: Option<f64>,
+    /// As in [`MinimumResult`].
+    pub distinguishable: Option<bool>,
 }
 
 /// One evaluated cut; its values are in `arrays/cut-NAME.npz`.
@@ -254,11 +291,28 @@ pub struct CutResult {
     /// ∇Lᵀv.
     #[serde(with = "floats::scalar")]
     pub slope: f64,
+    /// Slope and curvature at θ on the samples of the cut itself, which its quadratic prediction is made of; `None` where they
+    /// are not known.
+    pub prediction: Option<Prediction>,
     /// Range of its coordinate.
     #[serde(with = "floats::pair")]
     pub range: [f64; 2],
     /// Number of points.
     pub points: usize,
+    /// Number of samples: the first so many of those analysed.
+    pub samples: usize,
+    /// Loss at θ on these samples.
+    #[serde(with = "floats::scalar")]
+    pub center_loss: f64,
+    /// Its standard error over the samples; `None` where it is not known.
+    #[serde(default, with = "floats::known")]
+    pub center_std_error: Option<f64>,
+    /// Smallest loss.
+    pub minimum: Option<CutMinimum>,
+    /// Number of samples of the other split; `None` where there is none.
+    pub other_samples: Option<usize>,
+    /// Smallest loss on the other split.
+    pub other_minimum: Option<CutMinimum>,
 }
 
 /// One evaluated surface; its values are in `arrays/surface-NAME.npz`.
@@ -272,13 +326,20 @@ pub struct SurfaceResult {
     pub split: String,
     /// Grid points along both axes.
     pub shape: [usize; 2],
+    /// Grid points that were evaluated; the others are interpolated between them, to within their errors.
+    pub evaluated: usize,
     /// Ranges of both axes.
     pub ranges: [[f64; 2]; 2],
     /// Smallest loss on the grid.
     pub minimum: Option<MinimumResult>,
-    /// Loss at the grid point in the middle.
+    /// Number of samples.
+    pub samples: usize,
+    /// Loss at θ on these samples, on the grid or not.
     #[serde(with = "floats::scalar")]
     pub center_loss: f64,
+    /// Its standard error over the samples; `None` where it is not known.
+    #[serde(default, with = "floats::known")]
+    pub center_std_error: Option<f64>,
     /// Grid points whose loss is not a number.
     pub not_finite: usize,
 }
@@ -301,6 +362,12 @@ pub struct EscapeResult {
     /// Accuracy on the other split.
     #[serde(default, with = "floats::optional_pair", skip_serializing_if = "Option::is_none")]
     pub other_accuracy: Option<[f64; 2]>,
+    /// Standard error over the samples of the change of the loss (paired); `None` where it is not known.
+    #[serde(default, with = "floats::known")]
+    pub change_std_error: Option<f64>,
+    /// The same on the other split.
+    #[serde(default, with = "floats::known")]
+    pub other_change_std_error: Option<f64>,
     /// Steps that were tried with their losses.
     #[serde(with = "floats::pairs")]
     pub tried: Vec<[f64; 2]>,
@@ -376,6 +443,12 @@ pub struct Results {
     /// The same on the other split.
     #[serde(default, with = "floats::known")]
     pub other_accuracy: Option<f64>,
+    /// Standard error of the loss over the samples; `None` where it is not known.
+    #[serde(default, with = "floats::known")]
+    pub loss_std_error: Option<f64>,
+    /// The same on the other split.
+    #[serde(default, with = "floats::known")]
+    pub other_loss_std_error: Option<f64>,
     /// ‖∇L(θ)‖₂; `None` where no gradient is offered.
     #[serde(default, with = "floats::optional_scalar", skip_serializing_if = "Option::is_none")]
     pub gradient_norm: Option<f64>,
@@ -383,6 +456,18 @@ pub struct Results {
     pub parameters: usize,
     /// Samples the loss is a mean over.
     pub samples: usize,
+    /// Samples that cuts and surfaces are made of: the first so many of them.
+    #[serde(default)]
+    pub slice_samples: usize,
+    /// How their number was chosen; `None` where it was given.
+    #[serde(default)]
+    pub slice_choice: Option<super::selection::SliceChoice>,
+    /// Samples of the other split; `None` where there is none.
+    #[serde(default)]
+    pub other_samples: Option<usize>,
+    /// Name of the samples, and of the other ones.
+    #[serde(default)]
+    pub splits: Vec<String>,
     /// Signs of the Hessian at θ, where both ends of the spectrum are known.
     #[serde(default)]
     pub hessian_signs: Option<HessianSigns>,

@@ -7,12 +7,13 @@ use saddlescope_figure::write_atomic;
 use saddlescope_krylov::Estimate;
 use serde_json::Value;
 
+use super::differences::smallest_sentence;
 use super::error::AnalysisError;
-use super::found::{Analysis, Cut, Found, NamedSurface};
+use super::found::{Analysis, Cut, CutLosses, Found, NamedSurface};
 use super::memory::MemoryPlan;
 use super::monitor::Monitor;
 use super::plan::PlannedStage;
-use super::results::{Cost, CutResult, MinimumResult, Results, SCHEMA, SurfaceResult};
+use super::results::{Cost, CutMinimum, CutResult, MinimumResult, Results, SCHEMA, SurfaceResult};
 use super::selection::Selection;
 use super::stage::{AnyStage, Env, Keys};
 use super::stages::density::{self, DensityStage};
@@ -20,7 +21,7 @@ use super::stages::eigenpairs::EigenpairsStage;
 use super::stages::escape::EscapeStage;
 use super::stages::filtered_planes::FilteredPlanesStage;
 use super::stages::fits::FitsStage;
-use super::stages::planes::slice_stages;
+use super::stages::planes::{HESSIAN, RANDOM, SliceSamplesStage, slice_stages};
 use super::stages::point::PointStage;
 use super::stages::probes::{self, ProbesStage};
 use super::stages::self_check::SelfCheckStage;
@@ -50,6 +51,20 @@ pub fn analyze(
 ) -> Result<Analysis, AnalysisError> {
     // Refused before anything is written.
     planned(subject, selection, memory)?;
+    match chosen_samples(subject, selection, memory, out, monitor)? {
+        Some(chosen) => analyze_samples(&chosen.subject(subject), &chosen.selection, memory, out, monitor),
+        None => analyze_samples(subject, selection, memory, out, monitor),
+    }
+}
+
+/// [`analyze`] on samples that are known.
+fn analyze_samples(
+    subject: &Subject<'_>,
+    selection: &Selection,
+    memory: MemoryLimit,
+    out: &Path,
+    monitor: &mut dyn Monitor,
+) -> Result<Analysis, AnalysisError> {
     let folder = open(subject, out, monitor)?;
     let earlier = earlier_selection(&folder)?;
     let with_kept = earlier.as_ref().map(|e| selection.with_kept_eigenpairs(e));
@@ -78,10 +93,70 @@ pub fn compute(
     out: &Path,
     monitor: &mut dyn Monitor,
 ) -> Result<Analysis, AnalysisError> {
+    match chosen_samples(subject, selection, memory, out, monitor)? {
+        Some(chosen) => compute_samples(&chosen.subject(subject), &chosen.selection, memory, out, monitor),
+        None => compute_samples(subject, selection, memory, out, monitor),
+    }
+}
+
+/// [`compute`] on samples that are known.
+fn compute_samples(
+    subject: &Subject<'_>,
+    selection: &Selection,
+    memory: MemoryLimit,
+    out: &Path,
+    monitor: &mut dyn Monitor,
+) -> Result<Analysis, AnalysisError> {
     let (asked, plan) = planned(subject, selection, memory)?;
     let folder = open(subject, out, monitor)?;
     let (found, results, _) = run_stages(subject, &asked, selection, &plan, &folder, monitor)?;
     Ok(finish(found, results))
+}
+
+/// The samples of cuts and surfaces as they were chosen.
+struct ChosenSamples<'a> {
+    /// The risk on them; `None`: all samples of the analysis.
+    risk: Option<Box<dyn Risk + 'a>>,
+    selection: Selection,
+}
+
+impl<'a> ChosenSamples<'a> {
+    /// What is analysed, with these samples for cuts and surfaces.
+    fn subject<'b>(&'b self, subject: &'b Subject<'a>) -> Subject<'b> {
+        Subject {
+            model: subject.model.clone(),
+            theta: subject.theta.clone(),
+            main: subject.main,
+            slices: self.risk.as_deref(),
+            other: subject.other,
+            weights: subject.weights.clone(),
+            about: subject.about.clone(),
+            provenance: subject.provenance.clone(),
+        }
+    }
+}
+
+/// Chooses the samples of cuts and surfaces where the selection says how. All that follows is as if their number had been given.
+fn chosen_samples<'a>(
+    subject: &Subject<'a>,
+    selection: &Selection,
+    memory: MemoryLimit,
+    out: &Path,
+    monitor: &mut dyn Monitor,
+) -> Result<Option<ChosenSamples<'a>>, AnalysisError> {
+    if selection.slice_samples.is_none() {
+        return Ok(None);
+    }
+    let folder = open(subject, out, monitor)?;
+    let with_kept = earlier_selection(&folder)?.map(|e| selection.with_kept_eigenpairs(&e));
+    let selection = with_kept.as_ref().unwrap_or(selection);
+    let (asked, plan) = planned(subject, selection, memory)?;
+    let (found, ..) = run_stages(subject, &asked, selection, &plan, &folder, monitor)?;
+    let choice = found.slice_choice.unwrap_or_default();
+    let all = subject.main.risk.samples();
+    let risk = if choice.samples < all { subject.main.risk.samples_in(0..choice.samples)? } else { None };
+    let selection = Selection { slice_samples: None, slice_choice: Some(choice), ..selection.clone() };
+    Ok(Some(ChosenSamples { risk, selection }))
 }
 
 fn open(subject: &Subject<'_>, out: &Path, monitor: &mut dyn Monitor) -> Result<Folder, AnalysisError> {
@@ -180,6 +255,11 @@ fn stages(selection: &Selection, env: &Env<'_>) -> (Vec<Box<dyn AnyStage>>, Keys
         let stage = EigenpairsStage { options, basis };
         keys.eigenpairs = Some(AnyStage::slot(&stage, env, &keys).key().into());
         stages.push(Box::new(stage));
+    }
+    if let Some(auto) = selection.slice_samples.clone() {
+        // Nothing else before it is known on which samples.
+        stages.push(Box::new(SliceSamplesStage::new(auto, selection)));
+        return (stages, keys);
     }
     if selection.probe_count() > 0 {
         stages.push(Box::new(ProbesStage { wanted: selection.probe_count() }));
@@ -304,7 +384,8 @@ fn results(
     let theta = (subject.theta(), subject.risk().offers().precision.epsilon());
     let criticality = eigenpairs
         .and_then(|e| verdict::criticality(point.loss, theta, &point.gradient, e, found.escape.as_ref()));
-    let sentences = verdict::sentences(&verdict::Findings {
+    let surfaces: Vec<SurfaceResult> = found.surfaces.iter().map(surface_result).collect();
+    let mut sentences = verdict::sentences(&verdict::Findings {
         eigen: eigen.as_ref(),
         signs,
         loss: point.loss,
@@ -313,6 +394,7 @@ fn results(
         trace: trace.as_ref(),
         planes: planes.as_ref().map(|p| (p, probability.map(|p| p.value))),
     });
+    sentences.extend(planes_in_words(found, &surfaces));
     Ok(Results {
         schema: SCHEMA,
         verb: selection.verb.clone(),
@@ -321,9 +403,15 @@ fn results(
         accuracy: point.accuracy,
         other_loss: point.other.map(|(loss, _)| loss),
         other_accuracy: point.other.and_then(|(_, accuracy)| accuracy),
+        loss_std_error: point.std_error,
+        other_loss_std_error: point.other_std_error,
         gradient_norm: point.gradient_norm,
         parameters: n,
         samples: subject.risk().samples(),
+        slice_samples: subject.slice_split().risk.samples(),
+        slice_choice: selection.slice_choice.clone(),
+        other_samples: subject.other.map(|s| s.risk.samples()),
+        splits: [Some(subject.main), subject.other].into_iter().flatten().map(|s| s.name.into()).collect(),
         hessian_signs: signs,
         kind: verdict::kind(signs, criticality.as_ref()),
         criticality,
@@ -346,7 +434,7 @@ fn results(
         density,
         split: found.split.clone(),
         cuts: found.cuts.iter().map(cut_result).collect(),
-        surfaces: found.surfaces.iter().map(surface_result).collect(),
+        surfaces,
         escape: found.escape.clone(),
         self_check: check,
         cost,
@@ -357,11 +445,38 @@ fn results(
     })
 }
 
+/// What the planes that are always drawn show of smaller losses, with errors.
+fn planes_in_words(found: &Found, surfaces: &[SurfaceResult]) -> Vec<String> {
+    let place = |heading: &str| match heading {
+        HESSIAN => Some("In the plane of the Hessian directions"),
+        RANDOM => Some("In the random plane"),
+        _ => None,
+    };
+    (found.surfaces.iter().zip(surfaces))
+        .filter(|(named, _)| !named.zoom)
+        .filter_map(|(named, s)| {
+            Some(smallest_sentence(place(&named.heading)?, s.minimum.as_ref()?, s.samples, &s.split))
+        })
+        .collect()
+}
+
 /// √ of an estimate; its error to first order.
 fn root(e: &Estimate) -> Estimate {
     let value = e.value.max(0.0).sqrt();
     let std_error = e.std_error / (2.0 * value.max(f64::MIN_POSITIVE));
     Estimate { value, std_error, samples: e.samples }
+}
+
+fn cut_minimum(cut: &Cut, losses: &CutLosses) -> Option<CutMinimum> {
+    let i = losses.smallest()?;
+    let d = losses.difference(i);
+    Some(CutMinimum {
+        alpha: cut.alpha.get(i).copied().unwrap_or(f64::NAN),
+        loss: losses.loss[i],
+        difference: d.value,
+        difference_std_error: d.std_error,
+        distinguishable: d.significant(),
+    })
 }
 
 fn cut_result(cut: &Cut) -> CutResult {
@@ -370,23 +485,40 @@ fn cut_result(cut: &Cut) -> CutResult {
         direction: cut.direction.clone(),
         curvature: cut.curvature,
         slope: cut.slope,
+        prediction: cut.prediction,
         range: [cut.alpha.first(), cut.alpha.last()].map(|a| a.copied().unwrap_or(f64::NAN)),
         points: cut.alpha.len(),
+        samples: cut.measured.samples,
+        center_loss: cut.measured.center,
+        center_std_error: cut.measured.center_std_error,
+        minimum: cut_minimum(cut, &cut.measured),
+        other_samples: cut.other.as_ref().map(|o| o.samples),
+        other_minimum: cut.other.as_ref().and_then(|o| cut_minimum(cut, o)),
     }
 }
 
 fn surface_result(named: &NamedSurface) -> SurfaceResult {
     let s = &named.surface;
     let (rows, columns) = (s.a.count(), s.b.count());
-    let minimum = s.minimum().map(|m| MinimumResult { alpha: m.alpha, beta: m.beta, loss: m.loss });
+    let minimum = s.minimum().map(|m| MinimumResult {
+        alpha: m.alpha,
+        beta: m.beta,
+        loss: m.loss,
+        difference: m.difference.value,
+        difference_std_error: m.difference.std_error,
+        distinguishable: m.difference.significant(),
+    });
     SurfaceResult {
         name: named.name.clone(),
         directions: named.directions.clone(),
         split: named.split.clone(),
         shape: [rows, columns],
+        evaluated: s.evaluated_points(),
         ranges: [[s.a.lo(), s.a.hi()], [s.b.lo(), s.b.hi()]],
         minimum,
-        center_loss: s.loss_at(rows / 2, columns / 2).unwrap_or(f64::NAN),
+        samples: named.samples,
+        center_loss: s.center,
+        center_std_error: s.center_std_error,
         not_finite: s.loss.iter().filter(|x| !x.is_finite()).count(),
     }
 }

@@ -1,8 +1,11 @@
 //! What to compute: a selection of stages with their options. `None` means that a stage is not asked for.
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::requests::SliceRequest;
+use super::subject::hex;
+use saddlescope_figure::floats;
 
 /// How the extreme eigenpairs are found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +33,28 @@ pub struct EigenpairOptions {
     pub max_products: usize,
     /// How the pairs are found.
     pub method: EigenMethod,
+    /// Where the solve starts; `None`: at a random vector.
+    #[serde(default)]
+    pub start: Option<StartVectors>,
+}
+
+/// Vectors at which a solve starts: the eigenvectors on fewer samples, say. The record keeps their fingerprint.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct StartVectors {
+    /// SHA-256 of their components.
+    pub sha256: String,
+    /// The vectors.
+    #[serde(skip)]
+    pub vectors: Vec<Vec<f64>>,
+}
+
+impl StartVectors {
+    /// These vectors with their fingerprint.
+    pub fn new(vectors: Vec<Vec<f64>>) -> Self {
+        let mut hash = Sha256::new();
+        vectors.iter().flatten().for_each(|x| hash.update(x.to_le_bytes()));
+        Self { sha256: hex(&hash.finalize()), vectors }
+    }
 }
 
 impl Default for EigenpairOptions {
@@ -41,6 +66,7 @@ impl Default for EigenpairOptions {
             data_share: None,
             max_products: 500,
             method: EigenMethod::Lanczos,
+            start: None,
         }
     }
 }
@@ -120,6 +146,55 @@ pub struct SliceOptions {
     pub grid: usize,
 }
 
+/// How the number of samples of cuts and surfaces is chosen.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AutoSamples {
+    /// Samples are added until the standard errors of differences near the centre are at most this share of their range.
+    pub share: f64,
+}
+
+/// How many samples cuts and surfaces got, and how well differences near the centre are known with them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SliceChoice {
+    /// The share that was asked for.
+    #[serde(with = "floats::scalar")]
+    pub share: f64,
+    /// Samples used: the first so many.
+    pub samples: usize,
+    /// The largest standard error of a difference, as a share of the range of differences along its line.
+    #[serde(with = "floats::scalar")]
+    pub known_to: f64,
+    /// The line where that is.
+    pub worst: String,
+    /// Whether that is the share asked for; else there were no more samples.
+    pub reached: bool,
+    /// Samples of each round and what was known then.
+    #[serde(with = "floats::pairs")]
+    pub rounds: Vec<[f64; 2]>,
+    /// Evaluations of single samples that the choice took.
+    pub sample_evaluations: usize,
+}
+
+impl SliceChoice {
+    /// What was chosen and why; `all` is the number of samples that there are.
+    pub fn sentence(&self, all: usize) -> String {
+        let known = format!(
+            "near the centre, differences from it are known to {:.1} % of their range (asked for: {:.1} %)",
+            100.0 * self.known_to,
+            100.0 * self.share
+        );
+        let at = if self.worst.is_empty() {
+            String::new()
+        } else {
+            format!("; least well along the {}", self.worst)
+        };
+        match self.reached {
+            true => format!("{} of {all} samples are enough: {known}{at}.", self.samples),
+            false => format!("All {all} samples are used, and they are not enough: {known}{at}."),
+        }
+    }
+}
+
 /// A selection of stages with their options. Self-check and point (loss, accuracy, gradient) belong to every selection.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Selection {
@@ -152,6 +227,15 @@ pub struct Selection {
     pub slices: SliceOptions,
     /// How random directions are made.
     pub random: RandomDirectionOptions,
+    /// Whether surfaces are evaluated on a coarse grid that is refined where interpolation is wrong by more than the errors.
+    #[serde(default)]
+    pub adaptive: bool,
+    /// Whether the number of samples of cuts and surfaces is chosen, and how; `None`: those of the subject.
+    #[serde(default)]
+    pub slice_samples: Option<AutoSamples>,
+    /// What was chosen.
+    #[serde(default)]
+    pub slice_choice: Option<SliceChoice>,
 }
 
 impl Default for Selection {
@@ -172,6 +256,9 @@ impl Default for Selection {
             surfaces: Some(SurfaceOptions { grid: 25, hessian_radius: None }),
             slices: SliceOptions::default(),
             random: RandomDirectionOptions::default(),
+            adaptive: false,
+            slice_samples: None,
+            slice_choice: None,
         }
     }
 }
@@ -242,6 +329,8 @@ impl Selection {
             || !self.slices.requests.is_empty();
         if !draws {
             all.random = earlier.random.clone();
+            all.adaptive = earlier.adaptive;
+            all.slice_choice = earlier.slice_choice.clone();
         }
         if all.slices.requests.is_empty() {
             all.slices = earlier.slices.clone();

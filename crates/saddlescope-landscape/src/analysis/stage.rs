@@ -100,6 +100,8 @@ pub(crate) struct Env<'a> {
     /// Key of the subject's identity.
     pub identity: String,
     point: OnceCell<Box<dyn Point + 'a>>,
+    slice_point: OnceCell<Box<dyn Point + 'a>>,
+    slice_gradient: OnceCell<Vec<f64>>,
     products: Cell<usize>,
     evaluations: Cell<usize>,
 }
@@ -118,6 +120,8 @@ impl<'a> Env<'a> {
             folder,
             identity: key(&subject.identity()),
             point: OnceCell::new(),
+            slice_point: OnceCell::new(),
+            slice_gradient: OnceCell::new(),
             products: Cell::new(0),
             evaluations: Cell::new(0),
         }
@@ -125,15 +129,24 @@ impl<'a> Env<'a> {
 
     /// The risk near θ; set up when it is first needed.
     pub fn point(&self) -> Result<&dyn Point, RiskError> {
-        if self.point.get().is_none() {
-            let point = self.subject.risk().at(self.subject.theta(), self.plan.keep)?;
-            // Nothing else can have set it in between: a run has one thread of stages.
-            let _ = self.point.set(point);
-        }
-        match self.point.get() {
-            Some(point) => Ok(&**point),
-            None => Err(RiskError::failed("the point could not be set up")),
-        }
+        once(&self.point, || self.subject.risk().at(self.subject.theta(), self.plan.keep)).map(|p| &**p)
+    }
+
+    /// The risk on the samples of slices near θ; set up when it is first needed.
+    pub fn slice_point(&self) -> Result<&dyn Point, RiskError> {
+        once(&self.slice_point, || self.subject.slice_split().risk.at(self.subject.theta(), 0)).map(|p| &**p)
+    }
+
+    /// ∇L(θ) on the samples of slices; computed when it is first needed.
+    pub fn slice_gradient(&self) -> Result<&[f64], RiskError> {
+        let compute = || {
+            let theta = self.subject.theta();
+            let mut gradient = vec![0.0; theta.len()];
+            self.count_evaluations(1);
+            self.subject.slice_split().risk.gradient(theta, &mut gradient)?;
+            Ok(gradient)
+        };
+        once(&self.slice_gradient, compute).map(Vec::as_slice)
     }
 
     /// A block product at θ, counted.
@@ -158,6 +171,15 @@ impl<'a> Env<'a> {
     pub fn count_evaluations(&self, evaluations: usize) {
         self.evaluations.set(self.evaluations.get() + evaluations);
     }
+}
+
+/// What a cell holds, made when it is first asked for. A run has one thread of stages.
+fn once<T>(cell: &OnceCell<T>, make: impl FnOnce() -> Result<T, RiskError>) -> Result<&T, RiskError> {
+    if let Some(value) = cell.get() {
+        return Ok(value);
+    }
+    let made = make()?;
+    Ok(cell.get_or_init(|| made))
 }
 
 /// Where a stage stands while it is computed.

@@ -101,7 +101,16 @@ fn nan_stays_and_the_minimum_looks_past_it() {
     assert_eq!(surface.accuracy, Some(vec![0.25; 15]));
     let minimum = surface.minimum().unwrap();
     assert_eq!((minimum.alpha, minimum.beta, minimum.loss, minimum.cell), (-0.5, 0.0, 0.125, (1, 1)));
-    let blank = Surface { a, b, loss: vec![f64::NAN; 15], accuracy: None };
+    let blank = Surface {
+        a,
+        b,
+        loss: vec![f64::NAN; 15],
+        accuracy: None,
+        center: 0.0,
+        center_std_error: None,
+        errors: None,
+        evaluated: None,
+    };
     assert_eq!(blank.minimum(), None);
 }
 
@@ -115,6 +124,7 @@ fn bad_requests_are_refused() {
     let rows = |n, accuracy: Option<usize>| FinishedRows {
         loss: vec![0.0; n],
         accuracy: accuracy.map(|n| vec![0.0; n]),
+        errors: None,
     };
     assert!(matches!(run(a, b, rows(4, None)), Err(SurfaceError::FinishedRows { found: 4, .. })));
     assert!(matches!(run(a, b, rows(15, None)), Err(SurfaceError::FinishedRows { .. })));
@@ -136,6 +146,84 @@ fn bad_requests_are_refused() {
         &mut keep_going,
     );
     assert_eq!(outcome, Err(SurfaceError::Row(RowError::SomeAccuracies)));
+}
+
+/// Samples ℓₛ(x, y) = cₛ + aₛ x + y²: the errors of loss and difference follow from the spread of cₛ + aₛ x and of aₛ x.
+fn samples() -> (FnRisk<'static>, [f64; 4], [f64; 4]) {
+    let (c, a) = ([1.0, 5.0, -2.0, 0.5], [0.25, -1.0, 3.0, 0.5]);
+    let risk = FnRisk::mean(2, 4, move |t, losses| {
+        for (s, loss) in losses.iter_mut().enumerate() {
+            *loss = c[s] + a[s] * t[0] + t[1] * t[1];
+        }
+    });
+    (risk, c, a)
+}
+
+/// s/√n by the textbook.
+fn standard_error(values: [f64; 4]) -> f64 {
+    let mean = values.iter().sum::<f64>() / 4.0;
+    (values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / 3.0 / 4.0).sqrt()
+}
+
+#[test]
+fn errors_of_loss_and_difference_are_those_of_the_samples() {
+    let (risk, c, a) = samples();
+    let unit = |v: &[f64]| Direction::new(v.to_vec(), Origin::Given).unwrap();
+    let plane = Plane::new(vec![0.5, 0.0], unit(&[1.0, 0.0]), unit(&[0.0, 1.0])).unwrap();
+    // θ itself is not on the second grid.
+    for (alpha, on_grid) in [("-2:2:5", true), ("1:3:5", false)] {
+        let (axis, b) = (Axis::parse(alpha).unwrap(), Axis::parse("-1:1:3").unwrap());
+        let run = |finished, stop: usize| {
+            evaluate_surface(&plane, axis, b, finished, Threading::Spread, &risk, &mut |row| {
+                if row.index == stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            })
+            .unwrap()
+        };
+        let surface = complete(run(FinishedRows::default(), 99));
+        let errors = surface.errors.clone().unwrap();
+        let mean = |v: [f64; 4]| v.iter().sum::<f64>() / 4.0;
+        assert!((surface.center - (mean(c) + 0.5 * mean(a))).abs() < 1e-15);
+        for i in 0..5 {
+            for j in 0..3 {
+                let x = axis.value(i);
+                let at: [f64; 4] = std::array::from_fn(|s| c[s] + a[s] * (0.5 + x));
+                let moved = a.map(|a| a * x);
+                let index = 3 * i + j;
+                // Some ten roundings of numbers below 20.
+                assert!((errors.loss[index] - standard_error(at)).abs() < 1e-14);
+                assert!((errors.difference[index] - standard_error(moved)).abs() < 1e-14);
+                let d = surface.difference(index);
+                assert!((d.value - (mean(moved) + b.value(j).powi(2))).abs() < 1e-14);
+                assert_eq!(d.std_error, Some(errors.difference[index]));
+            }
+        }
+        if on_grid {
+            assert_eq!((errors.difference[7], surface.loss[7]), (0.0, surface.center));
+        }
+        // Stopped and gone on with: the same bits.
+        let SurfaceOutcome::Stopped(rows) = run(FinishedRows::default(), 1) else {
+            panic!("stopped at row 1")
+        };
+        assert_eq!(complete(run(rows.clone(), 99)), surface);
+        let without = FinishedRows { errors: None, ..rows };
+        let outcome = evaluate_surface(&plane, axis, b, without, Threading::Spread, &risk, &mut keep_going);
+        assert_eq!(outcome, Err(SurfaceError::SomeErrors));
+    }
+}
+
+#[test]
+fn one_sample_has_no_error() {
+    let (loss, plane) = plane();
+    let axis = Axis::parse("-1:1:3").unwrap();
+    let one = FnRisk::mean(9, 1, |t, losses| losses[0] = loss.value(t));
+    for risk in [&loss as &dyn Risk, &one] {
+        let done = FinishedRows::default();
+        let outcome = evaluate_surface(&plane, axis, axis, done, Threading::Spread, risk, &mut keep_going);
+        let surface = complete(outcome.unwrap());
+        assert_eq!(surface.errors, None);
+        let d = surface.minimum().unwrap().difference;
+        assert_eq!((d.std_error, d.significant()), (None, None));
+    }
 }
 
 #[test]

@@ -17,9 +17,11 @@ use crate::plan::{Pass, Plan};
 use crate::tree::Tree;
 
 mod batches;
+mod parts;
 mod point;
 mod sums;
 
+pub use parts::Parts;
 pub use point::{ProductReport, RiskPoint};
 use sums::{Buffers, Sums};
 
@@ -55,6 +57,14 @@ impl Numbers {
         match self {
             Numbers::F32(v) => v.len(),
             Numbers::F64(v) => v.len(),
+        }
+    }
+
+    /// Some of the values.
+    fn part(&self, range: std::ops::Range<usize>) -> Self {
+        match self {
+            Numbers::F32(v) => Numbers::F32(Arc::new(v[range].to_vec())),
+            Numbers::F64(v) => Numbers::F64(Arc::new(v[range].to_vec())),
         }
     }
 
@@ -129,6 +139,29 @@ impl Objective {
     }
 }
 
+impl Objective {
+    /// The same loss on some of its samples; `samples` within them. K is their own number of labelled positions where it was that of all
+    /// samples, else their share of it.
+    pub fn samples_in(&self, samples: std::ops::Range<usize>) -> Self {
+        let weights = parts::labelled_positions(self).map(|w| w[samples.clone()].iter().sum::<usize>());
+        let mut part = self.clone();
+        for (input, numbers) in self.graph.data_inputs().iter().zip(&mut part.data) {
+            let len = numel(&input.shape);
+            *numbers = numbers.part(samples.start * len..samples.end * len);
+        }
+        part.normalizer = match weights {
+            Some(weights) => weights.max(1) as f64,
+            None => self.normalizer * samples.len() as f64 / self.samples as f64,
+        };
+        part.labels = self.labels.as_ref().map(|labels| {
+            let positions = labels.len() / self.samples;
+            Arc::new(labels[samples.start * positions..samples.end * positions].to_vec())
+        });
+        part.samples = samples.len();
+        part
+    }
+}
+
 /// Loss and accuracy at one θ.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evaluation {
@@ -136,6 +169,8 @@ pub struct Evaluation {
     pub loss: f64,
     /// Number of samples (positions) whose largest output is at the label, and how many were counted.
     pub correct: Option<(u64, u64)>,
+    /// The losses of the parts of the data that are independent of each other.
+    pub parts: Parts,
 }
 
 impl Evaluation {
@@ -203,6 +238,8 @@ pub struct Risk<T> {
     micro: usize,
     chunk: usize,
     per_sample: bool,
+    /// Whether samples influence each other's losses.
+    coupled: bool,
     options: RiskOptions,
     /// For every pass: the plan of a full micro-batch and of the last one.
     plans: BTreeMap<Pass, Plans>,
@@ -277,6 +314,7 @@ impl<T: Element> Risk<T> {
             micro,
             chunk,
             per_sample,
+            coupled,
             options,
             plans,
             workspaces: Mutex::new(Vec::new()),
@@ -302,6 +340,11 @@ impl<T: Element> Risk<T> {
     /// Whether the loss is one number a sample, so that gradients of single samples exist.
     pub fn has_per_sample_loss(&self) -> bool {
         self.per_sample
+    }
+
+    /// Whether samples influence each other's losses (batch norm with batch statistics).
+    pub fn couples_samples(&self) -> bool {
+        self.coupled
     }
 
     /// N, the number of parameters.
@@ -366,9 +409,17 @@ impl<T: Element> Risk<T> {
         T::from_f64(weight / self.objective.normalizer)
     }
 
-    /// Adds up the losses of a micro-batch, and counts correct answers.
-    fn account(&self, execution: &Execution<'_, T>, start: usize, end: usize, sum: &mut Tally) {
+    /// Adds up the losses of a micro-batch, keeps them, and counts correct answers.
+    fn account(
+        &self,
+        execution: &Execution<'_, T>,
+        start: usize,
+        end: usize,
+        sum: &mut Tally,
+        kept: &mut Vec<f64>,
+    ) {
         let losses = execution.value(self.objective.loss);
+        kept.extend(losses.iter().map(|l| l.to_f64()));
         if self.per_sample {
             sum.loss += losses.iter().map(|l| l.to_f64()).sum::<f64>();
         } else {
@@ -391,9 +442,17 @@ impl<T: Element> Risk<T> {
         }
     }
 
-    fn evaluation(&self, sum: &Tally) -> Evaluation {
+    fn evaluation(&self, sum: &Tally, losses: Vec<f64>) -> Evaluation {
         let correct = self.objective.labels.as_ref().map(|_| (sum.correct, sum.counted));
-        Evaluation { loss: sum.loss / self.objective.normalizer, correct }
+        let loss = sum.loss / self.objective.normalizer;
+        let parts = if self.coupled {
+            Parts::whole(loss, self.objective.samples)
+        } else if self.per_sample {
+            Parts::samples(losses, &self.objective)
+        } else {
+            Parts::micro_batches(losses, self.micro, &self.objective)
+        };
+        Evaluation { loss, correct, parts }
     }
 
     /// L(θ) and the accuracy.
@@ -402,24 +461,29 @@ impl<T: Element> Risk<T> {
         let graph = &self.objective.graph;
         let prepared = Prepared::new(graph, &plans.full, theta, self.threads());
         let mut total = Tree::default();
+        let mut losses = Vec::with_capacity(self.objective.samples);
         let states = ordered(
             self.options.threads,
             self.chunks(),
-            || (self.borrow_workspace(), Tally::default()),
-            |chunk, (workspace, sum)| {
+            || (self.borrow_workspace(), Tally::default(), Vec::new()),
+            |chunk, (workspace, sum, kept)| {
                 *sum = Tally::default();
+                kept.clear();
                 for (start, end) in self.micro_batches(chunk) {
                     let plan = plans.get(end - start);
                     let data = self.slices(start, end);
                     let mut execution = Execution::new(graph, plan, &prepared, None, data, workspace);
                     execution.forward();
-                    self.account(&execution, start, end, sum);
+                    self.account(&execution, start, end, sum, kept);
                 }
             },
-            |_, (_, sum)| total.push(0, *sum, Tally::add),
+            |_, (_, sum, kept)| {
+                total.push(0, *sum, Tally::add);
+                losses.append(kept);
+            },
         );
-        states.into_iter().for_each(|(w, _)| self.return_workspace(w));
-        self.evaluation(&total.finish(Tally::add).unwrap_or_default())
+        states.into_iter().for_each(|(w, ..)| self.return_workspace(w));
+        self.evaluation(&total.finish(Tally::add).unwrap_or_default(), losses)
     }
 
     /// L(θ), the accuracy, and ∇L(θ) into `gradient` (length N, file order).
@@ -429,35 +493,38 @@ impl<T: Element> Risk<T> {
         let prepared = Prepared::new(graph, &plans.full, theta, self.threads());
         let mut total = Tree::default();
         let mut sum = Sums::new(graph, 1, self.chunks(), &self.buffers);
+        let mut losses = Vec::with_capacity(self.objective.samples);
         let states = ordered(
             self.options.threads,
             self.chunks(),
-            || (self.borrow_workspace(), Tally::default(), self.buffers.take(graph, 1)),
-            |chunk, (workspace, tally, adjoints)| {
+            || (self.borrow_workspace(), Tally::default(), self.buffers.take(graph, 1), Vec::new()),
+            |chunk, (workspace, tally, adjoints, kept)| {
                 *tally = Tally::default();
+                kept.clear();
                 adjoints.reset();
                 for (start, end) in self.micro_batches(chunk) {
                     let plan = plans.get(end - start);
                     let data = self.slices(start, end);
                     let mut execution = Execution::new(graph, plan, &prepared, None, data, workspace);
                     execution.forward();
-                    self.account(&execution, start, end, tally);
+                    self.account(&execution, start, end, tally, kept);
                     let seed = self.loss_seed(end - start);
                     execution.seed(self.objective.loss, |_| seed);
                     execution.reverse(Sweep::Gradient { part: 0, parts: 1 }, adjoints);
                 }
             },
-            |_, (_, tally, adjoints)| {
+            |_, (_, tally, adjoints, kept)| {
                 total.push(0, *tally, Tally::add);
+                losses.append(kept);
                 sum.push(std::mem::replace(adjoints, self.buffers.take(graph, 1)));
             },
         );
-        for (workspace, _, adjoints) in states {
+        for (workspace, _, adjoints, _) in states {
             self.return_workspace(workspace);
             self.buffers.give(adjoints);
         }
         sum.write(self.threads(), gradient);
-        self.evaluation(&total.finish(Tally::add).unwrap_or_default())
+        self.evaluation(&total.finish(Tally::add).unwrap_or_default(), losses)
     }
 
     /// The risk near θ, ready for products, keeping primal values as the options say.

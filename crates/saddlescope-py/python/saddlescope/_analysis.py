@@ -23,7 +23,11 @@ _FILTERED = ("conv_filter", "linear_weight", "linear_weight_transposed", "embedd
 
 @dataclass(frozen=True)
 class Cut:
-    """The loss along a line, L(θ + α d): coordinates ``alpha`` (n,), raw ``loss`` (n,), ``accuracy`` (n,) or None."""
+    """The loss along a line, L(θ + α d): coordinates ``alpha`` (n,), raw ``loss`` (n,), ``accuracy`` (n,) or None.
+
+    ``std_error`` (n,) is the standard error of each loss over the samples, ``difference_std_error`` (n,) that of its difference from
+    ``center_loss`` = L(θ) on the same samples; None where the loss does not come in parts (batches).
+    """
 
     alpha: np.ndarray
     loss: np.ndarray
@@ -32,20 +36,29 @@ class Cut:
     direction: str = "given"
     curvature: Optional[float] = None
     slope: Optional[float] = None
+    center_loss: Optional[float] = None
+    std_error: Optional[np.ndarray] = None
+    difference_std_error: Optional[np.ndarray] = None
 
     def plot(self, ax=None):
         """Draws the cut with matplotlib and returns the axes."""
         import matplotlib.pyplot as plt
 
         ax = ax or plt.gca()
-        ax.plot(self.alpha, self.loss)
+        (line,) = ax.plot(self.alpha, self.loss)
+        if self.difference_std_error is not None:
+            low, high = self.loss - self.difference_std_error, self.loss + self.difference_std_error
+            ax.fill_between(self.alpha, low, high, color=line.get_color(), alpha=0.25, linewidth=0)
         ax.set(xlabel="α", ylabel="loss", title=self.direction)
         return ax
 
 
 @dataclass(frozen=True)
 class Surface:
-    """The loss over a plane, L(θ + α η + β δ): raw ``loss`` of shape (len(alpha), len(beta)), ``accuracy`` alike or None."""
+    """The loss over a plane, L(θ + α η + β δ): raw ``loss`` of shape (len(alpha), len(beta)), ``accuracy`` alike or None.
+
+    ``std_error`` and ``difference_std_error`` (same shape, or None) are as those of :class:`Cut`.
+    """
 
     alpha: np.ndarray
     beta: np.ndarray
@@ -54,6 +67,9 @@ class Surface:
     name: str = "surface"
     split: str = ""
     directions: tuple = ("given", "given")
+    center_loss: Optional[float] = None
+    std_error: Optional[np.ndarray] = None
+    difference_std_error: Optional[np.ndarray] = None
 
     def plot(self, ax=None, levels=30):
         """Draws contours with matplotlib and returns the axes."""
@@ -68,7 +84,7 @@ class Surface:
 
 def _surface(found):
     shape = len(found["alpha"]), len(found["beta"])
-    for name in ("loss", "accuracy"):
+    for name in ("loss", "accuracy", "std_error", "difference_std_error"):
         if found[name] is not None:
             found[name] = found[name].reshape(shape)
     return Surface(**found)

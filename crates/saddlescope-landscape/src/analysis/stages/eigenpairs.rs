@@ -44,7 +44,15 @@ pub(crate) struct EigenpairsStage {
 impl EigenpairsStage {
     /// What the Krylov space depends on: everything but how many pairs are wanted and how exactly.
     fn space(&self, env: &Env<'_>) -> Dependencies {
-        of([("seed", env.selection.seed.into()), ("basis_bytes", self.basis.into())])
+        let mut of = of([("seed", env.selection.seed.into()), ("basis_bytes", self.basis.into())]);
+        self.put_start(&mut of);
+        of
+    }
+
+    fn put_start(&self, of: &mut Dependencies) {
+        if let Some(start) = &self.options.start {
+            of.insert("start".into(), start.sha256.clone().into());
+        }
     }
 
     /// What is asked for, with at least one pair at an end that is asked for where N is smaller than all of it.
@@ -66,6 +74,7 @@ impl EigenpairsStage {
             precision,
             seed: at.env.selection.seed,
             basis_limit: at.env.plan.basis_limit(),
+            start: self.options.start.as_ref().map_or_else(Vec::new, |s| s.vectors.clone()),
             ..ExtremeEigen::default()
         }
     }
@@ -84,14 +93,16 @@ impl Stage for EigenpairsStage {
 
     fn dependencies(&self, _keys: &Keys) -> Dependencies {
         let o = &self.options;
-        of([
+        let mut of = of([
             ("largest", o.largest.into()),
             ("smallest", o.smallest.into()),
             ("tolerance", o.tolerance.into()),
             ("data_share", o.data_share.into()),
             ("method", serde_json::to_value(o.method).unwrap_or_default()),
             ("basis_bytes", self.basis.into()),
-        ])
+        ]);
+        self.put_start(&mut of);
+        of
     }
 
     fn forecast(&self, _env: &Env<'_>) -> Forecast {
@@ -114,6 +125,12 @@ impl Stage for EigenpairsStage {
 
     fn compute(&self, at: &mut At<'_, '_>, _: Option<EigenResult>) -> Result<EigenResult, AnalysisError> {
         let offers = at.env.subject.risk().offers();
+        if self.options.start.as_ref().is_some_and(|s| s.vectors.is_empty()) {
+            // Read from the record of an earlier command, which keeps their fingerprint alone.
+            return Err(AnalysisError::Other(
+                "the vectors at which this solve started are not at hand".into(),
+            ));
+        }
         let solve = self.solve(at, offers.precision);
         let operator = CurvatureOperator::hessian(at.env.point()?);
         let log = at.env.folder.slot("krylov-space", self.space(at.env)).file(LOG);

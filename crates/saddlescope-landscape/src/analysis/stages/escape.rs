@@ -10,13 +10,15 @@ use super::super::results::{EscapeResult, smallest};
 use super::super::stage::{At, Env, Keys, Stage, of};
 use super::super::store::{Dependencies, Folder, Slot, differences};
 use super::super::vectors;
-use crate::risk::Evaluation;
+use crate::risk::{Evaluation, Risk};
+use crate::sampling_error::paired_difference;
 
 /// Factor between steps of the search, and how many there are on each side.
 const FACTOR: f64 = 1.5;
 const STEPS: i32 = 14;
 
-fn move_to(theta: &[f64], step: f64, direction: &[f64], out: &mut [f64]) {
+/// θ moved by `step` along `direction`, into `out`.
+pub(crate) fn move_to(theta: &[f64], step: f64, direction: &[f64], out: &mut [f64]) {
     for ((o, t), d) in out.iter_mut().zip(theta).zip(direction) {
         *o = t + step * d;
     }
@@ -45,7 +47,8 @@ impl Stage for EscapeStage {
     }
 
     fn dependencies(&self, keys: &Keys) -> Dependencies {
-        let mut of = of([("other", keys.other.clone())]);
+        // The last: that errors are kept too.
+        let mut of = of([("other", keys.other.clone()), ("kept", 2.into())]);
         keys.put_eigenpairs(&mut of);
         of
     }
@@ -123,6 +126,14 @@ impl Stage for EscapeStage {
         let point = moved(theta, best.0, vector);
         let after = env.evaluate(risk, &point)?;
         let there = env.subject.other.map(|split| env.evaluate(split.risk, &point)).transpose()?;
+        let change = |risk: &dyn Risk, after: &Evaluation| -> Result<Option<f64>, AnalysisError> {
+            Ok(paired_difference(&env.evaluate(risk, theta)?, after).std_error)
+        };
+        let change_std_error = change(risk, &after)?;
+        let other_change_std_error = match (env.subject.other, &there) {
+            (Some(split), Some(there)) => change(split.risk, there)?,
+            _ => None,
+        };
         let both = |before: Option<f64>, after: Option<f64>| Some([before?, after?]);
         let result = EscapeResult {
             step: best.0,
@@ -130,6 +141,8 @@ impl Stage for EscapeStage {
             other_loss: both(other_here.map(|o| o.0), there.as_ref().map(|e| e.loss)),
             accuracy: both(accuracy_here, after.accuracy()),
             other_accuracy: both(other_here.and_then(|o| o.1), there.as_ref().and_then(Evaluation::accuracy)),
+            change_std_error,
+            other_change_std_error,
             tried,
         };
         monitor.end(&format!("loss {:.6} → {:.6}", result.loss[0], result.loss[1]));

@@ -5,6 +5,7 @@ pub(crate) mod eigenpairs;
 pub(crate) mod escape;
 pub(crate) mod filtered_planes;
 pub(crate) mod fits;
+pub(crate) mod growing;
 pub(crate) mod planes;
 pub(crate) mod point;
 pub(crate) mod probes;

@@ -7,23 +7,26 @@ use serde::Serialize;
 use super::super::directions::NamedDirection;
 use super::super::error::AnalysisError;
 use super::super::found::Found;
-use super::super::found::{Cut, NamedSurface};
+use super::super::found::{Cut, CutLosses, NamedSurface, Prediction};
 use super::super::plan::Forecast;
 use super::super::requests::DirectionRequest;
 use super::super::requests::End;
-use super::super::rows::{RowLog, fingerprint};
-use super::super::selection::{RandomDirectionOptions, Selection};
+use super::super::rows::{Contents, RowLog, fingerprint};
+use super::super::selection::{AutoSamples, RandomDirectionOptions, Selection, SliceChoice};
 use super::super::stage::{AnyStage, At, Env, Keys, Stage, of};
 use super::super::store::{Dependencies, FolderError, Slot};
 use super::super::subject::Split;
+use super::growing::{Pilot, choose};
 use super::reach::{radius, shown_change, symmetric_axis};
+use crate::adaptive::{Value, evaluate_adaptively, measure};
 use crate::axis::Axis;
 use crate::direction::Origin;
 use crate::evaluation::Threading;
 use crate::numeric::dot;
 use crate::plane::{Line, Plane};
-use crate::risk::{Curvature, Risk};
-use crate::surface::{SurfaceOutcome, evaluate_surface};
+use crate::risk::{Curvature, Evaluation, Risk};
+use crate::sampling_error::{PointErrors, has_parts, loss_std_error, paired_difference};
+use crate::surface::{SurfaceError, SurfaceOutcome, SurfaceRow, evaluate_around};
 
 const LARGEST: DirectionRequest = DirectionRequest::Eigenvector { end: End::Largest, index: 1 };
 const SMALLEST: DirectionRequest = DirectionRequest::Eigenvector { end: End::Smallest, index: 1 };
@@ -107,6 +110,64 @@ fn direction_dependencies(
     of
 }
 
+/// Slope and curvature along a direction on the samples of slices; `all` are those on all samples.
+fn prediction(env: &Env<'_>, v: &[f64], all: Prediction) -> Result<Option<Prediction>, AnalysisError> {
+    let own = if env.subject.slices.is_none() {
+        all
+    } else {
+        let offers = env.subject.slice_split().risk.offers();
+        if !offers.gradient || !offers.product(Curvature::Hessian) {
+            return Ok(None);
+        }
+        let mut hv = vec![0.0; v.len()];
+        env.slice_point()?.product(Curvature::Hessian, v, &mut hv)?;
+        env.count_products(1);
+        Prediction { slope: dot(v, env.slice_gradient()?), curvature: dot(v, &hv) }
+    };
+    Ok((own.slope.is_finite() && own.curvature.is_finite()).then_some(own))
+}
+
+/// The losses of a cut in the making, on one set of samples.
+struct Measured<'a> {
+    risk: &'a dyn Risk,
+    /// At θ, with its parts.
+    center: Evaluation,
+    losses: CutLosses,
+}
+
+impl<'a> Measured<'a> {
+    /// `loss` is that at θ, as it is known already.
+    fn new(env: &Env<'_>, risk: &'a dyn Risk, loss: f64) -> Result<Self, AnalysisError> {
+        let center = env.evaluate(risk, env.subject.theta())?;
+        let errors = has_parts(&center).then(PointErrors::default);
+        let losses = CutLosses {
+            samples: risk.samples(),
+            center: loss,
+            center_std_error: loss_std_error(&center),
+            loss: Vec::new(),
+            errors,
+        };
+        Ok(Self { risk, center, losses })
+    }
+
+    /// The next point.
+    fn take(&mut self, env: &Env<'_>, alpha: f64, theta: &[f64]) -> Result<(), AnalysisError> {
+        let here = alpha == 0.0;
+        // The middle is θ itself.
+        let found = if here { self.center.clone() } else { env.evaluate(self.risk, theta)? };
+        self.losses.loss.push(if here { self.losses.center } else { found.loss });
+        if let Some(errors) = &mut self.losses.errors {
+            let difference = paired_difference(&self.center, &found).std_error;
+            errors.loss.push(loss_std_error(&found).unwrap_or(f64::NAN));
+            errors.difference.push(difference.unwrap_or(f64::NAN));
+        }
+        Ok(())
+    }
+}
+
+/// What the stages of slices keep; a number of its own, so that what earlier versions kept is not taken for it.
+const KEPT: usize = 2;
+
 /// One cut on the samples of slices and on the other samples.
 struct CutStage {
     name: String,
@@ -133,12 +194,14 @@ impl Stage for CutStage {
         of.insert("axis".into(), serde_json::to_value(&self.reach).unwrap_or_default());
         of.insert("slices".into(), keys.slices.clone());
         of.insert("other".into(), keys.other.clone());
+        of.insert("kept".into(), KEPT.into());
         of
     }
 
     fn forecast(&self, env: &Env<'_>) -> Forecast {
         let splits = 1 + usize::from(env.subject.other.is_some());
-        let products = usize::from(!uses_eigenpairs(&self.direction));
+        let products =
+            usize::from(!uses_eigenpairs(&self.direction)) + usize::from(env.subject.slices.is_some());
         Forecast { products, evaluations: splits * self.reach.points() }
     }
 
@@ -159,23 +222,22 @@ impl Stage for CutStage {
         let gradient = &at.found.point()?.gradient;
         let vector = direction.direction.vector();
         let slope = if gradient.is_empty() { f64::NAN } else { dot(vector, gradient) };
+        let prediction = prediction(env, vector, Prediction { slope, curvature })?;
         at.monitor.begin(&self.title(), Some(axis.count() as u64));
-        let (risk, other) = (env.subject.slice_split().risk, env.subject.other.map(|s| s.risk));
         let line = Line::new(env.subject.theta().to_vec(), direction.direction)?;
-        let mut moved = vec![0.0; env.subject.theta().len()];
-        let (mut loss, mut other_loss) = (Vec::new(), other.map(|_| Vec::new()));
         let center = at.found.point()?;
+        let (slices, other) = (env.subject.slice_split().risk, env.subject.other);
+        let mut measured = Measured::new(env, slices, center.slices.0)?;
+        let mut others = match (other, center.other) {
+            (Some(split), Some((loss, _))) => Some(Measured::new(env, split.risk, loss)?),
+            _ => None,
+        };
+        let mut moved = vec![0.0; env.subject.theta().len()];
         for (i, alpha) in axis.values().into_iter().enumerate() {
             at.check()?;
             line.point(alpha, &mut moved);
-            // The middle is θ itself, whose loss is known.
-            let here = alpha == 0.0;
-            loss.push(if here { center.slices.0 } else { env.evaluate(risk, &moved)?.loss });
-            if let (Some(risk), Some(values)) = (other, &mut other_loss) {
-                values.push(match center.other {
-                    Some((known, _)) if here => known,
-                    _ => env.evaluate(risk, &moved)?.loss,
-                });
+            for measured in [Some(&mut measured), others.as_mut()].into_iter().flatten() {
+                measured.take(env, alpha, &moved)?;
             }
             at.monitor.advance(i as u64 + 1, "");
         }
@@ -185,9 +247,10 @@ impl Stage for CutStage {
             direction: direction.words,
             curvature,
             slope,
+            prediction,
             alpha: axis.values(),
-            loss,
-            other_loss,
+            measured: measured.losses,
+            other: others.map(|m| m.losses),
         })
     }
 
@@ -221,6 +284,8 @@ struct SurfaceStage {
     random: RandomDirectionOptions,
     /// Whether it is one of the usual ones rather than one that was asked for by its directions.
     usual: bool,
+    /// Whether only points are evaluated where interpolation is wrong.
+    adaptive: bool,
 }
 
 impl SurfaceStage {
@@ -270,7 +335,11 @@ impl Stage for SurfaceStage {
     fn dependencies(&self, keys: &Keys) -> Dependencies {
         let mut of = direction_dependencies(&self.directions, &self.random, keys);
         of.insert("axes".into(), serde_json::to_value(&self.axes).unwrap_or_default());
+        of.insert("kept".into(), KEPT.into());
         of.insert("samples".into(), if self.other { keys.other.clone() } else { keys.slices.clone() });
+        if self.adaptive {
+            of.insert("adaptive".into(), true.into());
+        }
         if matches!(self.axes, Axes::Hessian(None, _)) {
             of.insert("stage.escape".into(), keys.escape.clone().into());
         }
@@ -305,7 +374,11 @@ impl Stage for SurfaceStage {
         let words = [u.words, v.words];
         let plane = Plane::new(env.subject.theta().to_vec(), u.direction, v.direction)?;
         let split = self.split(env)?;
-        let surface = evaluate(at, &self.title(), split.risk, &plane, axes)?;
+        let surface = if self.adaptive {
+            evaluate_some(at, &self.title(), split.risk, &plane, axes)?
+        } else {
+            evaluate(at, &self.title(), split.risk, &plane, axes)?
+        };
         Ok(NamedSurface {
             name: format!("{}-{}", self.plane, self.split),
             split: self.split.clone(),
@@ -313,6 +386,7 @@ impl Stage for SurfaceStage {
             labels,
             heading: self.heading.clone(),
             zoom: matches!(self.axes, Axes::Neighbourhood(_)),
+            samples: split.risk.samples(),
             surface,
         })
     }
@@ -334,15 +408,16 @@ fn evaluate(
 ) -> Result<crate::surface::Surface, AnalysisError> {
     let [a, b] = axes;
     let path = at.slot.file(ROWS);
-    let accuracy = risk.offers().accuracy;
-    let (mut log, finished) = RowLog::open(&path, b.count(), accuracy, fingerprint(plane, [&a, &b]))?;
+    let center = at.env.evaluate(risk, plane.center())?;
+    let with = Contents { accuracy: risk.offers().accuracy, errors: has_parts(&center) };
+    let (mut log, finished) = RowLog::open(&path, b.count(), with, fingerprint(plane, [&a, &b]))?;
     at.monitor.begin(title, Some(a.count() as u64));
     at.monitor.advance((finished.loss.len() / b.count()) as u64, "");
     let mut failure: Option<AnalysisError> = None;
     let (env, monitor) = (at.env, &mut *at.monitor);
-    let outcome = evaluate_surface(plane, a, b, finished, Threading::Sequential, risk, &mut |row| {
+    let outcome = evaluate_around(&center, plane, axes, finished, Threading::Sequential, risk, &mut |row| {
         env.count_evaluations(row.loss.len());
-        if let Err(reason) = log.push(row.loss, row.accuracy) {
+        if let Err(reason) = log.push(&row) {
             failure = Some(FolderError::Io { path: path.clone(), reason }.into());
             return ControlFlow::Break(());
         }
@@ -359,6 +434,57 @@ fn evaluate(
         }
         SurfaceOutcome::Stopped(_) => Err(AnalysisError::Cancelled),
     }
+}
+
+/// Evaluates a surface where interpolation is wrong by more than the errors, going on from the points that are on disk.
+fn evaluate_some(
+    at: &mut At<'_, '_>,
+    title: &str,
+    risk: &dyn Risk,
+    plane: &Plane,
+    axes: [Axis; 2],
+) -> Result<crate::surface::Surface, AnalysisError> {
+    let path = at.slot.file(ROWS);
+    let center = at.env.evaluate(risk, plane.center())?;
+    let with = Contents { accuracy: risk.offers().accuracy, errors: has_parts(&center) };
+    // One point a row. They come in an order that depends on their values alone.
+    let [a, b] = axes;
+    let (mut log, finished) = RowLog::open(&path, 1, with, fingerprint(plane, [&a, &b]))?;
+    let (env, monitor) = (at.env, &mut *at.monitor);
+    monitor.begin(title, None);
+    let (mut theta, mut known) = (vec![0.0; plane.center().len()], 0);
+    let surface = evaluate_adaptively(&center, axes, &mut |i, j| {
+        let place = known;
+        known += 1;
+        if let Some(&loss) = finished.loss.get(place) {
+            let accuracy = finished.accuracy.as_ref().map(|a| a[place]);
+            let errors = finished.errors.as_ref().map(|e| [e.loss[place], e.difference[place]]);
+            return Ok(Value { loss, accuracy, errors });
+        }
+        if monitor.cancelled() {
+            return Err(AnalysisError::Cancelled);
+        }
+        let point = [a.value(i), b.value(j)];
+        env.count_evaluations(1);
+        let value = measure(risk, plane, &center, point, &mut theta).map_err(SurfaceError::from)?;
+        let errors = value
+            .errors
+            .map(|[loss, difference]| PointErrors { loss: vec![loss], difference: vec![difference] });
+        let accuracy = value.accuracy.map(|a| [a]);
+        let row = SurfaceRow {
+            index: place,
+            total: a.count() * b.count(),
+            alpha: point[0],
+            loss: &[value.loss],
+            accuracy: accuracy.as_ref().map(|a| &a[..]),
+            errors: errors.as_ref(),
+        };
+        log.push(&row).map_err(|reason| FolderError::Io { path: path.clone(), reason })?;
+        monitor.advance(place as u64 + 1, "");
+        Ok::<_, AnalysisError>(value)
+    })?;
+    monitor.end(&format!("{} of {} points evaluated", surface.evaluated_points(), surface.loss.len()));
+    Ok(surface)
 }
 
 /// The stages of all cuts and surfaces that a selection asks for.
@@ -405,6 +531,7 @@ pub(crate) fn slice_stages(selection: &Selection, env: &Env<'_>) -> Vec<Box<dyn 
                 split: split.1.into(),
                 random: random.clone(),
                 usual: heading == RANDOM || heading == HESSIAN,
+                adaptive: selection.adaptive,
             }
         };
     for &split in &splits {
@@ -436,8 +563,108 @@ pub(crate) fn slice_stages(selection: &Selection, env: &Env<'_>) -> Vec<Box<dyn 
     stages
 }
 
-const HESSIAN: &str = "Hessian directions";
-const RANDOM: &str = "Random directions";
+/// How many lines that are.
+pub(crate) fn line_count(selection: &Selection) -> usize {
+    lines(selection).len()
+}
+
+/// The lines along which cuts and surfaces of a selection run, each once.
+fn lines(selection: &Selection) -> Vec<(DirectionRequest, Reach)> {
+    let mut lines: Vec<(DirectionRequest, Reach)> = Vec::new();
+    let usual = selection.cuts.is_some() || selection.surfaces.is_some();
+    let points = 9;
+    if let Some(pairs) = selection.eigenpairs.as_ref().filter(|_| usual) {
+        let ends = [(pairs.largest > 0, LARGEST), (pairs.smallest > 0, SMALLEST)];
+        lines.extend(ends.into_iter().filter(|e| e.0).map(|e| (e.1, Reach::FromCurvature(points))));
+    }
+    if usual {
+        let filtered = DirectionRequest::Filtered { stream: 0 };
+        lines.push((filtered, Reach::Radius(selection.random.radius, points)));
+    }
+    for request in &selection.slices.requests {
+        for (i, direction) in request.directions.iter().enumerate() {
+            if lines.iter().all(|(known, _)| known != direction) {
+                let axis = request.axes.get(i).copied().flatten();
+                lines.push((direction.clone(), reach_of(selection, axis)));
+            }
+        }
+    }
+    lines
+}
+
+/// Chooses how many samples cuts and surfaces need.
+pub(crate) struct SliceSamplesStage {
+    auto: AutoSamples,
+    lines: Vec<(DirectionRequest, Reach)>,
+    random: RandomDirectionOptions,
+}
+
+impl SliceSamplesStage {
+    /// For the cuts and surfaces of a selection.
+    pub fn new(auto: AutoSamples, selection: &Selection) -> Self {
+        Self { auto, lines: lines(selection), random: selection.random.clone() }
+    }
+}
+
+impl Stage for SliceSamplesStage {
+    type Output = SliceChoice;
+
+    fn name(&self) -> String {
+        "slice-samples".into()
+    }
+
+    fn title(&self) -> String {
+        "samples of cuts and surfaces".into()
+    }
+
+    fn dependencies(&self, keys: &Keys) -> Dependencies {
+        let directions: Vec<_> = self.lines.iter().map(|l| l.0.clone()).collect();
+        let mut of = direction_dependencies(&directions, &self.random, keys);
+        let reach: Vec<_> = self.lines.iter().map(|l| &l.1).collect();
+        of.insert("reach".into(), serde_json::to_value(reach).unwrap_or_default());
+        of.insert("share".into(), self.auto.share.into());
+        of
+    }
+
+    fn forecast(&self, _env: &Env<'_>) -> Forecast {
+        // Four points a line and the centre, seldom on all samples.
+        Forecast { products: 0, evaluations: 4 * self.lines.len() + 1 }
+    }
+
+    fn compute(&self, at: &mut At<'_, '_>, _: Option<SliceChoice>) -> Result<SliceChoice, AnalysisError> {
+        let (env, found) = (at.env, at.found.eigenpairs.as_ref());
+        let theta = env.subject.theta();
+        let mut pilots: Vec<Pilot> = Vec::new();
+        for (request, reach) in &self.lines {
+            if !have_eigenpairs(std::slice::from_ref(request), at.found) {
+                continue;
+            }
+            let named = match request.resolve(env.subject, found, env.selection) {
+                // A direction of no use at this point: its cuts and surfaces are left out too.
+                Err(error) if error.is_of_the_point() => continue,
+                other => other?,
+            };
+            let axis = reach.axis(at, &named)?;
+            let radius = axis.lo().abs().max(axis.hi().abs());
+            let points = NEAR.map(|share| share * radius);
+            pilots.push(Pilot::new(named.words, named.direction.vector().to_vec(), &points));
+        }
+        choose(&self.auto, env.subject.risk(), theta, &mut pilots, at.monitor)
+    }
+
+    fn file(&self, output: SliceChoice, _slot: &Slot, found: &mut Found) -> Result<(), AnalysisError> {
+        found.slice_choice = Some(output);
+        Ok(())
+    }
+}
+
+/// Where differences near the centre are looked at, in shares of the half-width of a line.
+const NEAR: [f64; 4] = [-0.5, -0.25, 0.25, 0.5];
+
+/// Heading of the plane of the extreme eigenvectors.
+pub(crate) const HESSIAN: &str = "Hessian directions";
+/// Heading of the random plane.
+pub(crate) const RANDOM: &str = "Random directions";
 
 fn reach_of(selection: &Selection, given: Option<Axis>) -> Reach {
     match given {

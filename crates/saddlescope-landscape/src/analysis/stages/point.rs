@@ -10,6 +10,7 @@ use super::super::store::{Dependencies, Slot};
 use super::super::vectors;
 use crate::numeric::norm;
 use crate::risk::Risk;
+use crate::sampling_error::loss_std_error;
 
 /// Evaluates loss, accuracy and gradient, once.
 pub(crate) struct PointStage;
@@ -26,7 +27,8 @@ impl Stage for PointStage {
     }
 
     fn dependencies(&self, keys: &Keys) -> Dependencies {
-        of([("slices", keys.slices.clone()), ("other", keys.other.clone())])
+        // The last: that errors are kept too.
+        of([("slices", keys.slices.clone()), ("other", keys.other.clone()), ("kept", 2.into())])
     }
 
     fn seeded(&self) -> bool {
@@ -49,12 +51,13 @@ impl Stage for PointStage {
         } else {
             at.env.evaluate(subject.risk(), theta)?
         };
-        let both = |risk: &dyn Risk| -> Result<(f64, Option<f64>), AnalysisError> {
+        let std_error = loss_std_error(&here);
+        let both = |risk: &dyn Risk| -> Result<((f64, Option<f64>), Option<f64>), AnalysisError> {
             let e = at.env.evaluate(risk, theta)?;
-            Ok((e.loss, e.accuracy()))
+            Ok(((e.loss, e.accuracy()), loss_std_error(&e)))
         };
         let slices = match subject.slices {
-            Some(risk) => both(risk)?,
+            Some(risk) => both(risk)?.0,
             None => (here.loss, here.accuracy()),
         };
         let other = subject.other.map(|split| both(split.risk)).transpose()?;
@@ -68,7 +71,9 @@ impl Stage for PointStage {
             loss: here.loss,
             accuracy: here.accuracy(),
             slices,
-            other,
+            other: other.map(|o| o.0),
+            std_error,
+            other_std_error: other.and_then(|o| o.1),
             gradient_norm: (!gradient.is_empty()).then(|| norm(&gradient)),
             gradient,
         })

@@ -1,0 +1,69 @@
+//! Differences from the loss at θ in words: with their errors, and no more than these allow.
+
+use super::results::MinimumResult;
+use super::verdict::{number, short};
+use crate::sampling_error::LossDifference;
+
+/// How a loss compares with that at the centre: what stands behind "is".
+pub fn from_center(d: &LossDifference) -> String {
+    if d.value == 0.0 {
+        return "that at the centre".into();
+    }
+    let (way, size) = if d.value < 0.0 { ("lower", -d.value) } else { ("higher", d.value) };
+    match (d.std_error, d.significant()) {
+        (Some(error), Some(true)) => {
+            format!("{way} than at the centre by {} ± {}", short(size), short(error))
+        }
+        (Some(error), _) => {
+            format!(
+                "not distinguishable from that at the centre ({way} by {} ± {})",
+                short(size),
+                short(error)
+            )
+        }
+        (None, _) => {
+            format!("{way} than at the centre by {} (error over the samples not known)", short(size))
+        }
+    }
+}
+
+/// The smallest loss of a grid in a sentence; `place` says where: "in the plane of the Hessian directions".
+pub fn smallest_sentence(place: &str, minimum: &MinimumResult, samples: usize, split: &str) -> String {
+    let difference = minimum.difference();
+    let of = format!("{samples} {split} {}", if samples == 1 { "sample" } else { "samples" });
+    if difference.value == 0.0 {
+        return format!("{place} the smallest loss on the grid is that at the centre ({of}).");
+    }
+    format!(
+        "{place} the smallest loss on the grid, {}, is {} ({of}).",
+        number(minimum.loss),
+        from_center(&difference)
+    )
+}
+
+/// So many samples, as "the first 256 of 1024 train samples" where it is not all of them.
+pub fn samples_of(used: usize, all: usize, split: &str) -> String {
+    if used < all {
+        format!("the first {used} of the {all} {split} samples")
+    } else {
+        format!("{used} {split} samples")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_claim_no_more_than_the_errors_allow() {
+        let say = |value, std_error| from_center(&LossDifference { value, std_error });
+        assert_eq!(say(-0.05, Some(0.004)), "lower than at the centre by 0.050 ± 0.0040");
+        assert_eq!(
+            say(-0.05, Some(0.04)),
+            "not distinguishable from that at the centre (lower by 0.050 ± 0.040)"
+        );
+        assert_eq!(say(-0.05, None), "lower than at the centre by 0.050 (error over the samples not known)");
+        assert_eq!(say(0.5, Some(0.1)), "higher than at the centre by 0.50 ± 0.10");
+        assert_eq!(say(0.0, Some(0.0)), "that at the centre");
+    }
+}
