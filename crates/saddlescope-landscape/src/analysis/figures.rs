@@ -6,6 +6,8 @@ use super::error::AnalysisError;
 use super::files::remove_stale;
 use super::found::{Analysis, Cut, NamedSurface};
 use super::results::{Results, largest, smallest};
+use super::settled;
+use super::sharpness_result;
 use super::store::Folder;
 use super::verdict::{number, short};
 use crate::presentation::{heat_map, range_and_scale};
@@ -15,8 +17,19 @@ use saddlescope_figure::{
 };
 
 /// All figures that an analysis may have, in the order of the report.
-pub(crate) const IDS: [&str; 8] =
-    ["surfaces", "zoom", "heatmaps", "accuracy", "cuts", "spectrum", "trace", "layers"];
+pub(crate) const IDS: [&str; 11] = [
+    "surfaces",
+    "zoom",
+    "heatmaps",
+    "accuracy",
+    "cuts",
+    "spectrum",
+    "trace",
+    "layers",
+    "rescaling",
+    "settle",
+    "settled-spectrum",
+];
 
 /// Surfaces side by side on the samples of the analysis: Hessian and random directions, or what was asked for.
 fn surfaces(analysis: &Analysis) -> Option<Figure> {
@@ -281,6 +294,9 @@ pub fn all(analysis: &Analysis) -> Vec<Figure> {
         spectrum(&analysis.results),
         traces(&analysis.results),
         layers(&analysis.results),
+        analysis.results.sharpness.as_ref().and_then(sharpness_result::rescaling_figure),
+        analysis.results.settle.as_ref().and_then(settled::way_figure),
+        analysis.results.settle.as_ref().and_then(settled::spectrum_figure),
     ]
     .into_iter()
     .flatten()
