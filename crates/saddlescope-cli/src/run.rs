@@ -81,7 +81,8 @@ pub fn failure(error: AnalysisError) -> Failure {
         | AnalysisError::Lanczos(_)
         | AnalysisError::Given { .. }
         | AnalysisError::Direction(_)
-        | AnalysisError::Plane(_) => Failure::BadInput(anyhow::Error::new(error)),
+        | AnalysisError::Plane(_)
+        | AnalysisError::Rescale(_) => Failure::BadInput(anyhow::Error::new(error)),
         other => Failure::Failed(anyhow::Error::new(other).context("the analysis stopped")),
     }
 }

@@ -104,9 +104,9 @@ pub struct SubjectArguments {
     #[arg(long, value_name = "GLOB")]
     pub freeze: Vec<String>,
 
-    /// Numbers the engine computes in.
-    #[arg(long, value_name = "DTYPE", default_value = "f32", value_parser = ["f32", "f64"])]
-    pub dtype: String,
+    /// Numbers the engine computes in [default: f32; f64 where a verb needs it].
+    #[arg(long, value_name = "DTYPE", value_parser = ["f32", "f64"])]
+    pub dtype: Option<String>,
 
     /// Memory that may be used, in MiB; what is left over keeps activations between products. Too little is refused.
     #[arg(long, value_name = "MIB")]
@@ -369,7 +369,7 @@ impl SubjectArguments {
             .network
             .objective(loss, &data)
             .map_err(|e| Failure::BadInput(anyhow::Error::new(e).context("model and data")))?;
-        let dtype = if self.dtype == "f64" { Dtype::F64 } else { Dtype::F32 };
+        let dtype = if self.dtype.as_deref() == Some("f64") { Dtype::F64 } else { Dtype::F32 };
         let keep_bytes = match self.memory {
             // A run shares its memory out itself.
             None if keep => 1 << 30,

@@ -8,6 +8,7 @@
 //! | what the paper's two-step method gives and costs | [`algorithm1`](fn@algorithm1), [`power_iteration`] |
 //! | tr A and ‖A‖²_F with standard errors | [`hutchinson`], [`hutch_plus_plus`], [`xtrace`] |
 //! | the density of all eigenvalues, how many are negative | [`spectral_density`] |
+//! | the x of bounded length with the smallest ‖b − A x‖, A indefinite or singular | [`ResidualSpace`] |
 //! | whether an operator is linear and symmetric | [`testkit::check_operator`] |
 //!
 //! An operator implements [`LinearOperator`] and [`SymmetricOperator`], or is built from a closure
@@ -44,6 +45,7 @@
 
 mod algorithm1;
 mod basis;
+mod bounded_residual;
 mod density;
 mod estimate;
 mod kernels;
@@ -62,6 +64,7 @@ mod vector;
 
 pub use algorithm1::{ConditionB1, DominantDirections, algorithm1};
 pub use basis::Precision;
+pub use bounded_residual::{BoundedSolution, ResidualSpace};
 pub use density::{DensityError, DensityOptions, ProbeKind, Quadrature, SpectralDensity, spectral_density};
 pub use estimate::Estimate;
 pub use lanczos::{

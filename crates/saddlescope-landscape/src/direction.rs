@@ -224,6 +224,41 @@ pub fn layer_normalize(
     rescale(direction, theta, layout, unfiltered, Normalization::Layer)
 }
 
+/// For every coordinate the norm of its filter in θ, as [`filter_normalize`] has them; 0 at biases and normalisation
+/// parameters with [`Unfiltered::Zero`], 1 with [`Unfiltered::Keep`], the norm of the tensor with [`Unfiltered::Rescale`].
+///
+/// # Errors
+/// Lengths that do not match the layout, or θ not finite.
+pub fn filter_norms(
+    theta: &[f64],
+    layout: &ParamLayout,
+    unfiltered: Unfiltered,
+) -> Result<Vec<f64>, DirectionError> {
+    if theta.len() != layout.len() {
+        return Err(DirectionError::Length {
+            what: "θ",
+            found: theta.len(),
+            against: "the layout",
+            expected: layout.len(),
+        });
+    }
+    if let Some(index) = theta.iter().position(|t| !t.is_finite()) {
+        return Err(DirectionError::NotFinite { index, value: theta[index] });
+    }
+    let mut norms = vec![0.0; theta.len()];
+    for block in &layout.blocks {
+        let groups = Groups::of(block, Normalization::Filter)?;
+        let out = &mut norms[block.range.clone()];
+        let small = matches!(block.kind, ParamKind::Bias | ParamKind::Normalization);
+        match (small, unfiltered) {
+            (true, Unfiltered::Zero) => {}
+            (true, Unfiltered::Keep) => out.fill(1.0),
+            _ => groups.norms(&theta[block.range.clone()], out),
+        }
+    }
+    Ok(norms)
+}
+
 fn rescale(
     mut direction: Direction,
     theta: &[f64],
@@ -299,6 +334,24 @@ impl Groups {
             }
             _ => rows(1),
         })
+    }
+
+    /// The norm of every entry's group.
+    fn norms(&self, theta: &[f64], out: &mut [f64]) {
+        match *self {
+            Self::Rows(length) => {
+                for (o, t) in out.chunks_exact_mut(length).zip(theta.chunks_exact(length)) {
+                    o.fill(norm(t));
+                }
+            }
+            Self::Columns(count) => {
+                for j in 0..count {
+                    let column: Vec<f64> = theta.iter().copied().skip(j).step_by(count).collect();
+                    let size = norm(&column);
+                    out.iter_mut().skip(j).step_by(count).for_each(|o| *o = size);
+                }
+            }
+        }
     }
 
     /// Gives each group of d the norm of the same group of θ; a group that is zero stays zero.

@@ -37,6 +37,8 @@ mod random;
 pub mod reading;
 mod risk;
 pub mod sampling_error;
+mod settle;
+pub mod sharpness;
 mod slice;
 mod surface;
 
@@ -49,7 +51,8 @@ pub use curvature_fit::{
 };
 pub use curvature_operator::CurvatureOperator;
 pub use direction::{
-    Direction, DirectionError, Normalization, Origin, Unfiltered, filter_normalize, layer_normalize,
+    Direction, DirectionError, Normalization, Origin, Unfiltered, filter_normalize, filter_norms,
+    layer_normalize,
 };
 pub use evaluation::{RowError, Threading};
 pub use fn_risk::FnRisk;
@@ -58,6 +61,7 @@ pub use numeric::norm;
 pub use plane::{Line, Plane, PlaneError};
 pub use risk::{Curvature, Evaluation, MemoryEstimate, Offers, Point, Product, Risk, RiskError, check_theta};
 pub use sampling_error::{LossDifference, PointErrors};
+pub use settle::{SettleEnd, SettleOptions, SettleStep, Settling, settle};
 pub use slice::{Slice, evaluate_slice};
 pub use surface::{
     FinishedRows, GridMinimum, LARGEST_GRID, Surface, SurfaceError, SurfaceOutcome, SurfaceRow,

@@ -183,6 +183,16 @@ impl From<RiskError> for ProductError {
     }
 }
 
+/// The error of a risk that comes through a solver is itself again.
+impl From<ProductError> for RiskError {
+    fn from(error: ProductError) -> Self {
+        match error {
+            ProductError::Cancelled => Self::Cancelled,
+            other => other.downcast::<Self>().unwrap_or_else(Self::failed),
+        }
+    }
+}
+
 /// A loss L: ℝᴺ → ℝ with the data held fixed: the mean of a per-sample loss over samples, or any function at all
 /// (of one "sample").
 ///

@@ -10,7 +10,10 @@ use proptest::prelude::*;
 use saddlescope_krylov::Status;
 use saddlescope_landscape::analysis::*;
 use saddlescope_landscape::reading::CriticalKind;
-use saddlescope_landscape::{Axis, CurvatureFit, FitContent, FitWarning, LineFit, PointErrors, Surface};
+use saddlescope_landscape::sharpness::{Measure, MeasureKind};
+use saddlescope_landscape::{
+    Axis, CurvatureFit, FitContent, FitWarning, LineFit, PointErrors, SettleEnd, SettleStep, Surface,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -159,6 +162,75 @@ impl Numbers {
         }
     }
 
+    fn measure(&mut self) -> Measure {
+        Measure { of: Some("layer".into()), ..Measure::largest(self.one(), self.one(), self.known(), false) }
+    }
+
+    fn sharpness(&mut self) -> SharpnessResult {
+        let mut measure = self.measure();
+        measure.error = self.known();
+        SharpnessResult {
+            rho: self.one(),
+            epsilon: self.one(),
+            measures: vec![MeasureResult {
+                measure: measure.clone(),
+                name: "λ_max".into(),
+                formula: "f".into(),
+                source: "s".into(),
+                error_is: "e".into(),
+            }],
+            left_out: vec![MeasureLeftOut {
+                kind: MeasureKind::Critical,
+                name: "c".into(),
+                reason: "none".into(),
+            }],
+            rescaled: vec![RescaledResult {
+                name: "copy".into(),
+                factor: self.one(),
+                loss: self.one(),
+                measures: vec![measure],
+            }],
+        }
+    }
+
+    fn settle(&mut self) -> SettleResult {
+        SettleResult {
+            end: SettleEnd::Stalled,
+            message: "stalled".into(),
+            tolerance: self.one(),
+            gradient_norm: self.pair(),
+            loss: self.pair(),
+            accuracy: Some(self.pair()),
+            other_loss: Some(self.pair()),
+            distance: self.one(),
+            relative_distance: self.one(),
+            steps: vec![SettleStep {
+                gradient_norm: self.one(),
+                loss: self.one(),
+                distance: self.one(),
+                length: self.one(),
+                model_error: self.one(),
+                curvature: self.one(),
+                refused: 2,
+                products: 3,
+            }],
+            products: 3,
+            gradients: 4,
+            spectrum: Some(CriticalSpectrum {
+                whole: true,
+                negative: 1,
+                zero: None,
+                positive: 2,
+                threshold: self.one(),
+                eigenvalues: self.many(),
+                largest: vec![self.part()],
+                smallest: vec![self.part()],
+                products: 5,
+            }),
+            kind: Some(CriticalKind::Degenerate),
+        }
+    }
+
     fn results(&mut self) -> Results {
         let eigen = EigenResult {
             pairs: vec![self.eigenpair()],
@@ -291,6 +363,8 @@ impl Numbers {
                 other_change_std_error: self.known(),
                 tried: self.pairs(),
             }),
+            sharpness: Some(self.sharpness()),
+            settle: Some(self.settle()),
             self_check: SelfCheck {
                 finite_difference_error: Some(self.one()),
                 finite_difference_allowed: self.one(),

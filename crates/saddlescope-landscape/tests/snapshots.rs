@@ -23,7 +23,8 @@ fn analysed(out: &std::path::Path) {
             }
         });
     let subject = Subject::new("twenty wells", vec![0.0; a.len()], &risk);
-    let selection = Selection { slices: SliceOptions { grid: 9, ..SliceOptions::default() }, ..Selection::default() };
+    let selection =
+        Selection { slices: SliceOptions { grid: 9, ..SliceOptions::default() }, ..Selection::default() };
     analyze(&subject, &selection, None, out, &mut ()).unwrap();
 }
 
@@ -34,7 +35,8 @@ fn stable(value: &mut Value) {
         Value::Number(n) if n.is_f64() => {
             let x = n.as_f64().unwrap();
             // Rounding errors of nothing are nothing.
-            *value = if x.abs() < 1e-7 { 0.0.into() } else { format!("{x:.2e}").parse::<f64>().unwrap().into() };
+            *value =
+                if x.abs() < 1e-7 { 0.0.into() } else { format!("{x:.2e}").parse::<f64>().unwrap().into() };
         }
         Value::Array(items) if items.len() > 8 => *value = format!("{} entries", items.len()).into(),
         Value::Array(items) => items.iter_mut().for_each(stable),

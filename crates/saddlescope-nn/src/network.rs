@@ -178,6 +178,23 @@ impl Network {
         Ok(map)
     }
 
+    /// The same in f64, nothing rounded.
+    ///
+    /// # Errors
+    /// As [`Network::to_tensors`].
+    pub fn to_f64_tensors(&self, theta: &[f64]) -> Result<TensorMap, WeightsError> {
+        let mut map = TensorMap::new();
+        for (parameter, range) in self.graph.parameters().iter().zip(self.graph.parameter_ranges()) {
+            let values = theta[range].to_vec();
+            map.insert(parameter.name.clone(), parameter.shape.clone(), TensorData::F64(values))?;
+        }
+        for buffer in self.graph.buffers() {
+            let values = buffer.values.clone();
+            map.insert(buffer.name.clone(), buffer.shape.clone(), TensorData::F64(values))?;
+        }
+        Ok(map)
+    }
+
     /// Random parameters to start a training from: filters and weights uniform with He's variance 2/fan-in (1/fan-in/3
     /// for the weights of linear maps, as PyTorch does), normalisation scales 1, biases and shifts 0.
     pub fn initialise(&self, seed: u64) -> Vec<f64> {

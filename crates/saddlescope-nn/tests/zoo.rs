@@ -10,6 +10,7 @@ fn parameter_counts() {
         ("resnet56-b", 855_770),
         ("densenet121", 6_956_298),
         ("mlp:784-128-10", 784 * 128 + 128 + 128 * 10 + 10),
+        ("mlp:1x8x8-32-10", 64 * 32 + 32 + 32 * 10 + 10),
     ] {
         assert_eq!(zoo::by_name(name).unwrap().parameter_count(), expected, "{name}");
     }
@@ -30,6 +31,8 @@ fn nonsense_is_no_network() {
         "mlp:",
         "mlp:5",
         "mlp:0-3",
+        "mlp:1x0x8-3",
+        "mlp:1048576x1048576x1048576-3",
         "cnn:1x8-3-10",
         "cnn:1x8x8-10",
         "mlp:3-99999999999999999999-2",

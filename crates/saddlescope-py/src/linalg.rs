@@ -9,8 +9,8 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use saddlescope::analysis::{FolderError, Journal};
 use saddlescope_krylov::{
-    Eigenpair, Estimate, Probes, Status, SymmetricOperator, TraceEstimate, extreme_eigenpairs, hutch_plus_plus, hutchinson,
-    resume_extreme_eigenpairs, spectral_density, testkit, xtrace,
+    Eigenpair, Estimate, Probes, Status, SymmetricOperator, TraceEstimate, extreme_eigenpairs,
+    hutch_plus_plus, hutchinson, resume_extreme_eigenpairs, spectral_density, testkit, xtrace,
 };
 
 use crate::observer::Watch;

@@ -22,6 +22,7 @@
 pub mod model;
 mod network_risk;
 mod network_subject;
+pub mod verify;
 
 pub use network_risk::{NetworkRisk, layout};
 pub use network_subject::{NetworkSubject, weights_fingerprint};

@@ -9,10 +9,13 @@ mod paper;
 mod paper_networks;
 mod project;
 mod report;
+mod settle;
+mod sharpness;
 mod slice;
 mod status;
 mod trace;
 mod train;
+mod verify;
 
 use crate::failure::Failure;
 use clap::Subcommand;
@@ -36,6 +39,10 @@ pub enum Command {
     Project(Box<project::Arguments>),
     /// Write the report of a finished analysis again; computes nothing.
     Report(report::Arguments),
+    /// Find the critical point nearby (∇L = 0) in f64, and say what kind it is.
+    Settle(Box<settle::Arguments>),
+    /// Measures of sharpness, each by its definition, with error and cost.
+    Sharpness(Box<sharpness::Arguments>),
     /// Cuts and surfaces of the loss along directions of your choice.
     Slice(Box<slice::Arguments>),
     /// What a folder remembers: its stages with state, cost, and what each result depends on.
@@ -44,6 +51,8 @@ pub enum Command {
     Trace(Box<trace::Arguments>),
     /// Train a network by stochastic gradient descent.
     Train(Box<train::Arguments>),
+    /// Check the program on this machine: closed forms, finite differences, PyTorch's values, bits, every kernel path.
+    Verify(verify::Arguments),
 }
 
 impl Command {
@@ -54,6 +63,8 @@ impl Command {
             Self::Density(arguments) => density::run(*arguments),
             Self::Eigs(arguments) => eigs::run(*arguments),
             Self::Project(arguments) => project::run(*arguments),
+            Self::Settle(arguments) => settle::run(*arguments),
+            Self::Sharpness(arguments) => sharpness::run(*arguments),
             Self::Slice(arguments) => slice::run(*arguments),
             Self::Trace(arguments) => trace::run(*arguments),
             Self::Escape(arguments) => escape::run(*arguments),
@@ -62,6 +73,7 @@ impl Command {
             Self::Report(arguments) => report::run(arguments),
             Self::Paper(arguments) => paper::run(arguments),
             Self::Train(arguments) => train::run(*arguments),
+            Self::Verify(arguments) => verify::run(&arguments),
         }
     }
 }

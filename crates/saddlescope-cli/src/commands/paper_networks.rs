@@ -155,7 +155,7 @@ impl NetworkArguments {
             batch_norm: "eval".into(),
             params: Vec::new(),
             freeze: Vec::new(),
-            dtype: "f32".into(),
+            dtype: None,
             memory: None,
         }
     }

@@ -72,6 +72,9 @@ pub enum AnalysisError {
         /// What is wrong with it.
         problem: String,
     },
+    /// The network cannot be rescaled.
+    #[error(transparent)]
+    Rescale(#[from] crate::sharpness::rescale::RescaleError),
     /// Something else, in words.
     #[error("{0}")]
     Other(String),
@@ -93,21 +96,17 @@ impl From<RiskError> for AnalysisError {
     }
 }
 
-/// The error of a risk that comes through a solver is itself again.
-fn of_product(error: ProductError) -> AnalysisError {
-    match error {
-        ProductError::Cancelled => AnalysisError::Cancelled,
-        other => match other.downcast::<RiskError>() {
-            Ok(error) => error.into(),
-            Err(error) => AnalysisError::Risk(RiskError::failed(error)),
-        },
+/// A product that failed or was cancelled.
+impl From<ProductError> for AnalysisError {
+    fn from(error: ProductError) -> Self {
+        RiskError::from(error).into()
     }
 }
 
 impl From<LanczosError> for AnalysisError {
     fn from(error: LanczosError) -> Self {
         match error {
-            LanczosError::Product(error) => of_product(error),
+            LanczosError::Product(error) => error.into(),
             other => Self::Lanczos(other),
         }
     }
@@ -116,7 +115,7 @@ impl From<LanczosError> for AnalysisError {
 impl From<DensityError> for AnalysisError {
     fn from(error: DensityError) -> Self {
         match error {
-            DensityError::Product(error) => of_product(error),
+            DensityError::Product(error) => error.into(),
             other => Self::Density(other),
         }
     }

@@ -7,6 +7,8 @@ use super::error::AnalysisError;
 use super::files::remove_stale;
 use super::found::{Analysis, Cut, CutLosses, NamedSurface};
 use super::results::{Results, largest, smallest};
+use super::settled;
+use super::sharpness_result;
 use super::store::Folder;
 use super::verdict::{number, short};
 use crate::presentation::{heat_map, range_and_scale};
@@ -16,8 +18,19 @@ use saddlescope_figure::{
 };
 
 /// All figures that an analysis may have, in the order of the report.
-pub(crate) const IDS: [&str; 8] =
-    ["surfaces", "zoom", "heatmaps", "accuracy", "cuts", "spectrum", "trace", "layers"];
+pub(crate) const IDS: [&str; 11] = [
+    "surfaces",
+    "zoom",
+    "heatmaps",
+    "accuracy",
+    "cuts",
+    "spectrum",
+    "trace",
+    "layers",
+    "rescaling",
+    "settle",
+    "settled-spectrum",
+];
 
 /// The samples of a surface in words.
 fn samples(analysis: &Analysis, named: &NamedSurface) -> String {
@@ -368,6 +381,9 @@ pub fn all(analysis: &Analysis) -> Vec<Figure> {
         spectrum(&analysis.results),
         traces(&analysis.results),
         layers(&analysis.results),
+        analysis.results.sharpness.as_ref().and_then(sharpness_result::rescaling_figure),
+        analysis.results.settle.as_ref().and_then(settled::way_figure),
+        analysis.results.settle.as_ref().and_then(settled::spectrum_figure),
     ]
     .into_iter()
     .flatten()

@@ -146,6 +146,18 @@ fn arrays(analysis: &Analysis, probes: Option<&Probes>) -> Vec<(String, Vec<Name
             files.push((name.to_string(), vec![table("curvatures", 2, planes.curvatures.concat())]));
         }
     }
+    if let Some(settle) = &results.settle {
+        let of =
+            |f: fn(&crate::settle::SettleStep) -> f64| -> Vec<f64> { settle.steps.iter().map(f).collect() };
+        let mut content = vec![
+            line("products", &of(|s| s.products as f64)),
+            line("gradient_norm", &of(|s| s.gradient_norm)),
+            line("loss", &of(|s| s.loss)),
+            line("distance", &of(|s| s.distance)),
+        ];
+        content.extend(settle.spectrum.iter().map(|s| line("eigenvalues", &s.eigenvalues)));
+        files.push(("settle".to_string(), content));
+    }
     for cut in &analysis.cuts {
         let mut content = vec![line("alpha", &cut.alpha)];
         for (losses, prefix) in [(Some(&cut.measured), ""), (cut.other.as_ref(), "other_")] {
@@ -200,6 +212,9 @@ pub fn save(analysis: &Analysis, probes: Option<&Probes>, folder: &Folder) -> Re
         written.insert(name);
     }
     remove_stale(&dir, &["npz"], |n| n.starts_with("cut-") || n.starts_with("surface-"), &written)?;
+    if let Some(sharpness) = &analysis.results.sharpness {
+        write_atomic(&folder.dir().join("sharpness.md"), sharpness.markdown().as_bytes())?;
+    }
     let dir = folder.dir().join("surfaces");
     if !analysis.surfaces.is_empty() {
         make(&dir)?;

@@ -7,9 +7,13 @@ use super::error::AnalysisError;
 use super::requests::End;
 use super::results::{EigenResult, EigenpairResult, EscapeResult, Results, SelfCheck, SplitResult};
 use super::selection::SliceChoice;
+use super::settled::CriticalSpectrum;
+use super::sharpness_result::RescaledResult;
+use super::stages::settle::Settled;
 use crate::curvature_fit::CurvatureFit;
 use crate::presentation::{accuracy_grid, not_distinguishable, surface_grid};
 use crate::sampling_error::{LossDifference, PointErrors};
+use crate::sharpness::Measures;
 use crate::surface::{Surface, smallest};
 
 /// What an analysis leaves in memory besides the files.
@@ -22,6 +26,8 @@ pub struct Analysis {
     pub surfaces: Vec<NamedSurface>,
     /// The eigenvectors, in the order of `results.eigenpairs`.
     pub eigenvectors: Vec<Vec<f64>>,
+    /// θ after settling, where that was asked for.
+    pub settled: Option<Vec<f64>>,
 }
 
 /// What the stages found so far.
@@ -37,6 +43,10 @@ pub(crate) struct Found {
     pub filtered_planes: Option<Vec<[f64; 3]>>,
     pub escape: Option<EscapeResult>,
     pub slice_choice: Option<SliceChoice>,
+    pub sharpness: Option<Measures>,
+    pub rescaled: Vec<RescaledResult>,
+    pub settled: Option<Settled>,
+    pub critical_spectrum: Option<CriticalSpectrum>,
     pub cuts: Vec<Cut>,
     pub surfaces: Vec<NamedSurface>,
     /// Stages that cannot be made at this point, with the reason.

@@ -6,6 +6,7 @@ use saddlescope_krylov::{BasisLimit, ExtremeEigen, Precision, Wanted};
 use super::error::AnalysisError;
 use super::selection::Selection;
 use super::stages::planes::line_count;
+use super::stages::settle::bounded;
 use super::subject::Subject;
 use crate::risk::Risk;
 
@@ -42,7 +43,10 @@ impl MemoryPlan {
         let n = subject.theta().len();
         let fixed = fixed(subject, selection);
         let precision = subject.risk().offers().precision;
-        let solves = selection.pairs() > 0 || selection.density.is_some();
+        let solves = selection.pairs() > 0
+            || selection.density.is_some()
+            || selection.critical_spectrum.is_some()
+            || selection.sharpness.is_some();
         // The same for every command in a folder: results depend on it. A density has up to four bases of n + 1 vectors.
         let whole = VECTORS.min(4 * (n + 1)) * n * precision.bytes();
         let taken = if solves { whole } else { 0 };
@@ -111,5 +115,9 @@ fn fixed(subject: &Subject<'_>, selection: &Selection) -> usize {
     bytes += subject.other.map_or(0, |s| engine(s.risk, 0));
     // θ in its places, the gradient, a block of vectors with its products, eigenvectors with their copies on the way to
     // the disk.
-    bytes + 8 * n * (10 + 2 * tangents + 3 * pairs)
+    bytes += 8 * n * (10 + 2 * tangents + 3 * pairs);
+    // The Krylov space of a step, and the dense Hessian with what its eigenvalues need.
+    bytes += selection.settle.as_ref().map_or(0, |o| 8 * n * bounded(o, n).max_dimension);
+    let whole = selection.critical_spectrum.as_ref().is_some_and(|o| n <= o.whole_up_to);
+    bytes + if whole { 16 * n * n } else { 0 }
 }

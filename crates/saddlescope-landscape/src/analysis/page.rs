@@ -6,6 +6,8 @@ use super::figures;
 use super::found::Analysis;
 use super::requests::End;
 use super::results::{HessianSigns, Results};
+use super::settled;
+use super::sharpness_result;
 use super::store::{Folder, FolderError};
 use super::verdict::{number, or_unknown, random_slice_sentence, short, with_error};
 use saddlescope_figure::page::{Align, Report, Section, Table, write_html};
@@ -291,6 +293,8 @@ fn smallest_table(results: &Results) -> Option<Table> {
 const LANDSCAPE: [&str; 5] = ["surfaces", "zoom", "heatmaps", "accuracy", "cuts"];
 const SPECTRUM: [&str; 2] = ["spectrum", "trace"];
 const LAYERS: &str = "layers";
+const RESCALING: &str = "rescaling";
+const SETTLED: [&str; 2] = ["settle", "settled-spectrum"];
 
 /// The report of results and figures.
 pub fn report(results: &Results, figures: Vec<Figure>) -> Report {
@@ -362,6 +366,12 @@ pub fn report(results: &Results, figures: Vec<Figure>) -> Report {
     }
     sections.extend(split_section(results));
     sections.extend(escape_section(results));
+    if let Some(sharpness) = &results.sharpness {
+        sections.push(sharpness_result::section(sharpness, take(RESCALING).into_iter().collect()));
+    }
+    if let Some(settle) = &results.settle {
+        sections.push(settled::section(settle, SETTLED.into_iter().filter_map(&mut take).collect()));
+    }
     sections.extend(layers_section(results, take(LAYERS)));
 
     if !results.not_offered.is_empty() {

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::found::Prediction;
 use super::requests::End;
+use super::settled::SettleResult;
+use super::sharpness_result::SharpnessResult;
 use crate::reading::CriticalKind;
 use crate::sampling_error::LossDifference;
 use saddlescope_figure::floats;
@@ -516,6 +518,12 @@ pub struct Results {
     pub surfaces: Vec<SurfaceResult>,
     /// Search along negative curvature.
     pub escape: Option<EscapeResult>,
+    /// Measures of sharpness.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sharpness: Option<SharpnessResult>,
+    /// The critical point nearby.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settle: Option<SettleResult>,
     /// What was checked.
     pub self_check: SelfCheck,
     /// What was expected to be needed.

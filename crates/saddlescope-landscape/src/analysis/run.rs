@@ -16,6 +16,7 @@ use super::plan::PlannedStage;
 use super::results::{Cost, CutMinimum, CutResult, MinimumResult, Results, SCHEMA, SurfaceResult};
 use super::selection::Selection;
 use super::stage::{AnyStage, Env, Keys};
+use super::stages::critical_spectrum::CriticalSpectrumStage;
 use super::stages::density::{self, DensityStage};
 use super::stages::eigenpairs::EigenpairsStage;
 use super::stages::escape::EscapeStage;
@@ -24,11 +25,14 @@ use super::stages::fits::FitsStage;
 use super::stages::planes::{HESSIAN, RANDOM, SliceSamplesStage, slice_stages};
 use super::stages::point::PointStage;
 use super::stages::probes::{self, ProbesStage};
+use super::stages::rescaling::RescalingStage;
 use super::stages::self_check::SelfCheckStage;
+use super::stages::settle::SettleStage;
+use super::stages::sharpness::SharpnessStage;
 use super::stages::split::SplitStage;
 use super::store::{Dependencies, Folder, FolderError};
 use super::subject::Subject;
-use super::{figures, files, page, verdict};
+use super::{figures, files, page, settled, sharpness_result, verdict};
 use crate::projection::{PlaneHessian, saddle_probability_closed_form};
 use crate::risk::{Curvature, Offers, Risk, check_theta};
 
@@ -185,6 +189,7 @@ fn finish(found: Found, results: Results) -> Analysis {
         cuts: found.cuts,
         surfaces: found.surfaces,
         eigenvectors: found.eigenpairs.map_or_else(Vec::new, |e| e.vectors),
+        settled: found.settled.map(|s| s.way.theta),
     }
 }
 
@@ -225,6 +230,10 @@ fn offered(selection: &Selection, offers: &Offers) -> (Selection, Vec<String>) {
     let parts = offers.product(Curvature::GaussNewton) && offers.product(Curvature::Residual);
     if !parts && left.split.take().is_some() && left.eigenpairs.is_some() {
         out.push("products with the Gauss–Newton matrix, and so the split H = G + R".into());
+    }
+    let can_settle = offers.product(Curvature::Hessian) && offers.gradient;
+    if !can_settle && left.settle.take().is_some() {
+        out.push("gradients and products with the Hessian, and so a critical point nearby".into());
     }
     if !offers.gradient {
         out.push("a gradient, and so whether the point is critical".into());
@@ -280,6 +289,21 @@ fn stages(selection: &Selection, env: &Env<'_>) -> (Vec<Box<dyn AnyStage>>, Keys
     if selection.escape && keys.eigenpairs.is_some() {
         keys.escape = Some(AnyStage::slot(&EscapeStage, env, &keys).key().into());
         stages.push(Box::new(EscapeStage));
+    }
+    if let Some(options) = selection.sharpness.clone() {
+        let probes = selection.probe_count();
+        stages.push(Box::new(SharpnessStage { options: options.clone(), probes }));
+        if let Some(factor) = selection.rescaling {
+            stages.push(Box::new(RescalingStage { options, factor }));
+        }
+    }
+    if let Some(options) = selection.settle.clone() {
+        let stage = SettleStage { options };
+        keys.settle = Some(AnyStage::slot(&stage, env, &keys).key().into());
+        stages.push(Box::new(stage));
+        if let Some(options) = selection.critical_spectrum.clone() {
+            stages.push(Box::new(CriticalSpectrumStage { options, basis }));
+        }
     }
     stages.extend(slice_stages(selection, env));
     (stages, keys)
@@ -385,6 +409,7 @@ fn results(
     let criticality = eigenpairs
         .and_then(|e| verdict::criticality(point.loss, theta, &point.gradient, e, found.escape.as_ref()));
     let surfaces: Vec<SurfaceResult> = found.surfaces.iter().map(surface_result).collect();
+    let settle = selection.settle.as_ref().and_then(|o| settled::result(found, o.tolerance));
     let mut sentences = verdict::sentences(&verdict::Findings {
         eigen: eigen.as_ref(),
         signs,
@@ -395,6 +420,7 @@ fn results(
         planes: planes.as_ref().map(|p| (p, probability.map(|p| p.value))),
     });
     sentences.extend(planes_in_words(found, &surfaces));
+    sentences.extend(settle.iter().flat_map(settled::SettleResult::sentences));
     Ok(Results {
         schema: SCHEMA,
         verb: selection.verb.clone(),
@@ -436,6 +462,8 @@ fn results(
         cuts: found.cuts.iter().map(cut_result).collect(),
         surfaces,
         escape: found.escape.clone(),
+        sharpness: selection.sharpness.as_ref().and_then(|o| sharpness_result::result(found, o)),
+        settle,
         self_check: check,
         cost,
         not_offered,

@@ -5,6 +5,8 @@ use sha2::{Digest, Sha256};
 
 use super::requests::SliceRequest;
 use super::subject::hex;
+use crate::settle::SettleOptions;
+use crate::sharpness::SharpnessOptions;
 use saddlescope_figure::floats;
 
 /// How the extreme eigenpairs are found.
@@ -137,6 +139,27 @@ pub struct SurfaceOptions {
     pub hessian_radius: Option<[f64; 2]>,
 }
 
+/// Options of the spectrum at the settled point.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CriticalSpectrumOptions {
+    /// Every eigenvalue where there are at most so many parameters; the extreme ones else.
+    pub whole_up_to: usize,
+    /// How many extreme ones at the upper end.
+    pub largest: usize,
+    /// How many at the lower end.
+    pub smallest: usize,
+    /// Residual allowed, relative to each |λ|.
+    pub tolerance: f64,
+    /// At most this many products for them.
+    pub max_products: usize,
+}
+
+impl Default for CriticalSpectrumOptions {
+    fn default() -> Self {
+        Self { whole_up_to: 10_000, largest: 3, smallest: 10, tolerance: 1e-3, max_products: 500 }
+    }
+}
+
 /// Cuts and surfaces along directions of the caller's choice.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SliceOptions {
@@ -216,6 +239,19 @@ pub struct Selection {
     pub filtered_planes: Option<usize>,
     /// The search along negative curvature; needs λ_min.
     pub escape: bool,
+    /// Measures of sharpness. λ_max and the traces are those of the eigenpairs and probes, where these are asked for too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sharpness: Option<SharpnessOptions>,
+    /// The same measures at copies of a ReLU network that are rescaled by up to this factor (Dinh et al. 2017); nothing
+    /// without the measures.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rescaling: Option<f64>,
+    /// A critical point nearby.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settle: Option<SettleOptions>,
+    /// The spectrum there; nothing without the point.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub critical_spectrum: Option<CriticalSpectrumOptions>,
     /// Whether eigenpairs that an earlier command kept will do, if there are at least as many and as exact.
     #[serde(default)]
     pub earlier_eigenpairs: bool,
@@ -251,6 +287,10 @@ impl Default for Selection {
             split: Some(SplitOptions::default()),
             filtered_planes: Some(4),
             escape: true,
+            sharpness: None,
+            rescaling: None,
+            settle: None,
+            critical_spectrum: None,
             earlier_eigenpairs: false,
             cuts: Some(CutOptions { points: 41, hessian_radius: None }),
             surfaces: Some(SurfaceOptions { grid: 25, hessian_radius: None }),
@@ -321,6 +361,14 @@ impl Selection {
         all.split = all.split.or_else(|| earlier.split.clone());
         all.filtered_planes = all.filtered_planes.or(earlier.filtered_planes);
         all.escape |= earlier.escape;
+        if all.sharpness.is_none() {
+            all.sharpness = earlier.sharpness.clone();
+            all.rescaling = earlier.rescaling;
+        }
+        if all.settle.is_none() {
+            all.settle = earlier.settle.clone();
+            all.critical_spectrum = earlier.critical_spectrum.clone();
+        }
         all.cuts = all.cuts.or_else(|| earlier.cuts.clone());
         all.surfaces = all.surfaces.or_else(|| earlier.surfaces.clone());
         let draws = self.cuts.is_some()

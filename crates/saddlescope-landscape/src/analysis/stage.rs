@@ -76,6 +76,8 @@ pub(crate) trait Stage {
 pub(crate) struct Keys {
     /// Of the eigenpairs, if they are asked for.
     pub eigenpairs: Option<String>,
+    /// Of the settled point, if it is asked for.
+    pub settle: Option<String>,
     /// Of the escape, if it is asked for.
     pub escape: Option<String>,
     /// The identity of the samples that slices are drawn on.

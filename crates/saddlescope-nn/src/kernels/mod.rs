@@ -26,6 +26,8 @@
 #![allow(unsafe_code)]
 
 pub mod affine;
+#[doc(hidden)]
+pub mod conformance;
 mod conv;
 mod correlate;
 mod depthwise;
@@ -52,6 +54,7 @@ pub use conv::{
     filter_adjoint, filter_adjoint_pair, forward, forward_pair, input_adjoint, input_adjoint_pair,
 };
 pub use filter::Filter;
+use gemm::matmul_on;
 pub use gemm::{matmul, matmul_pair};
 pub use geometry::{ConvGeometry, GeometryError};
 #[doc(hidden)]

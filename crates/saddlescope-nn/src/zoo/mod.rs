@@ -15,11 +15,12 @@ use crate::network::Network;
 
 /// What [`by_name`] knows, for messages.
 pub const NAMES: &str = "resnet{20,32,44,56,110}-{a,b,noshort}, densenet121, digits-mlp, digits-cnn, \
-mlp:IN-HIDDEN-...-OUT[:relu|tanh], cnn:CxHxW-WIDTH-...-OUT";
+mlp:IN-HIDDEN-...-OUT[:relu|tanh] (IN a number or a shape such as 1x8x8), cnn:CxHxW-WIDTH-...-OUT";
 
 /// The network of a name or short description; `None` if there is none.
 ///
-/// `mlp:784-128-64-10` is a perceptron on 784 numbers with hidden layers of 128 and 64 units and 10 outputs;
+/// `mlp:784-128-64-10` is a perceptron on 784 numbers with hidden layers of 128 and 64 units and 10 outputs,
+/// `mlp:1x8x8-32-10` one on images that it flattens;
 /// `cnn:1x28x28-16-32-10` a convolutional network on 1×28×28 images with layers of 16 and 32 filters.
 pub fn by_name(name: &str) -> Option<Network> {
     match name {
@@ -45,9 +46,12 @@ pub fn by_name(name: &str) -> Option<Network> {
             Some((widths, "tanh")) => (widths, Activation::Tanh),
             Some(_) => return None,
         };
+        let (input, widths) = widths.split_once('-')?;
+        let input = input.split('x').map(parse_width).collect::<Option<Vec<usize>>>()?;
+        input.iter().try_fold(1, |all: usize, w| all.checked_mul(*w)).filter(|all| *all <= 1 << 24)?;
         let widths = widths.split('-').map(parse_width).collect::<Option<Vec<usize>>>()?;
-        let [input, hidden @ .., outputs] = widths.as_slice() else { return None };
-        return Some(mlp(name, &[*input], hidden, *outputs, activation));
+        let (outputs, hidden) = widths.split_last()?;
+        return Some(mlp(name, &input, hidden, *outputs, activation));
     }
     if let Some(description) = name.strip_prefix("cnn:") {
         let (image, widths) = description.split_once('-')?;

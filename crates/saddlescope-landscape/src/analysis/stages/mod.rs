@@ -1,5 +1,6 @@
 //! The stages, one file each.
 
+pub(crate) mod critical_spectrum;
 pub(crate) mod density;
 pub(crate) mod eigenpairs;
 pub(crate) mod escape;
@@ -10,5 +11,8 @@ pub(crate) mod planes;
 pub(crate) mod point;
 pub(crate) mod probes;
 pub(crate) mod reach;
+pub(crate) mod rescaling;
 pub(crate) mod self_check;
+pub(crate) mod settle;
+pub(crate) mod sharpness;
 pub(crate) mod split;

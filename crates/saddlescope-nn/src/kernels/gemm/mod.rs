@@ -46,6 +46,20 @@ pub fn matmul<T: Scalar>(
     product.run(Isa::detect(), (c, c_row), alpha, accumulate, scratch);
 }
 
+/// [`matmul`] of matrices whose rows and columns lie side by side, on a given code path.
+pub(super) fn matmul_on<T: Scalar>(
+    isa: Isa,
+    [m, n, k]: [usize; 3],
+    a: &[T],
+    b: &[T],
+    c: &mut [T],
+    scratch: &mut Scratch<T>,
+) {
+    let terms: [(&[T], &[T]); 2] = [(a, b), (&[], &[])];
+    let product = Products { m, n, k, terms, count: 1, a_strides: [k, 1], b_strides: [n, 1] };
+    product.run(isa, (c, n), T::ONE, false, scratch);
+}
+
 /// C (+)= α (A·B + A′·B′) in one pass; A′ lies as A does, B′ as B.
 ///
 /// # Panics

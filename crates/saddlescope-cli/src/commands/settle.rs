@@ -1,0 +1,100 @@
+//! `saddlescope settle`: the critical point nearby, its weights and its spectrum.
+
+use clap::Args;
+use saddlescope::SettleOptions;
+use saddlescope::analysis::{CriticalSpectrumOptions, Selection};
+
+use crate::failure::Failure;
+use crate::run::{RunArguments, between, positive, print_verdict};
+use crate::terminal;
+
+/// Arguments as given.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    run: RunArguments,
+
+    /// ‖∇L‖ at which a point counts as critical.
+    #[arg(long, default_value_t = 1e-10, allow_hyphen_values = true)]
+    tol: f64,
+
+    /// Most Hessian-vector products on the way.
+    #[arg(long, default_value_t = 20_000)]
+    max_products: usize,
+
+    /// Most products for one step: vectors of its Krylov space (fewer where they would take more than 2 GiB).
+    #[arg(long, default_value_t = 400)]
+    max_dimension: usize,
+
+    /// Length of the first step at most; default: a twentieth of ‖θ‖.
+    #[arg(long, value_name = "R", allow_hyphen_values = true)]
+    radius: Option<f64>,
+
+    /// Every eigenvalue at the critical point for networks of at most so many parameters; the extreme ones for others.
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    whole_up_to: usize,
+
+    /// Largest eigenvalues wanted of a larger network.
+    #[arg(long, default_value_t = 3)]
+    largest: usize,
+
+    /// Smallest (most negative) eigenvalues wanted of a larger network.
+    #[arg(long, default_value_t = 10)]
+    smallest: usize,
+}
+
+/// Checks the arguments, settles, and prints what was found.
+pub fn run(mut a: Arguments) -> Result<(), Failure> {
+    match a.run.subject.dtype.as_deref() {
+        None => a.run.subject.dtype = Some("f64".into()),
+        Some("f64") => {}
+        Some(other) => {
+            return Err(Failure::bad_input(format!(
+                "--dtype {other}: settling needs f64, since in f32 a gradient cannot be told from zero"
+            )));
+        }
+    }
+    let settle = SettleOptions {
+        tolerance: positive("--tol", a.tol)?,
+        max_products: between("--max-products", a.max_products, 1, 100_000_000)?,
+        max_dimension: between("--max-dimension", a.max_dimension, 2, 100_000)?,
+        radius: a.radius.map(|r| positive("--radius", r)).transpose()?,
+    };
+    let spectrum = CriticalSpectrumOptions {
+        whole_up_to: between("--whole-up-to", a.whole_up_to, 0, 40_000)?,
+        largest: between("--largest", a.largest, 1, 100)?,
+        smallest: between("--smallest", a.smallest, 1, 100)?,
+        ..CriticalSpectrumOptions::default()
+    };
+    let selection = Selection {
+        settle: Some(settle),
+        critical_spectrum: Some(spectrum),
+        seed: a.run.seed,
+        ..Selection::nothing("settle")
+    };
+    let subject = a.run.load(true)?;
+    let analysis = a.run.carry_out(&subject, &selection)?;
+    print_verdict(&analysis.results)?;
+    if let Some(settle) = &analysis.results.settle {
+        terminal::print(
+            "\n  step  products     ‖∇L‖         loss           distance   model off by  refused",
+        )?;
+        for (i, s) in settle.steps.iter().enumerate() {
+            terminal::print(format!(
+                "  {i:>4} {:>9} {:>12.3e} {:>14.8e} {:>12.4e} {:>10.1e} {:>8}",
+                s.products, s.gradient_norm, s.loss, s.distance, s.model_error, s.refused
+            ))?;
+        }
+    }
+    if let Some(theta) = &analysis.settled {
+        let path = a.run.out.join("settled.safetensors");
+        let tensors = subject
+            .model
+            .network
+            .to_f64_tensors(theta)
+            .map_err(|e| Failure::Failed(anyhow::Error::new(e)))?;
+        tensors.write(&path).map_err(|e| Failure::Failed(anyhow::Error::new(e)))?;
+        terminal::print(format!("\nWeights (f64): {}", path.display()))?;
+    }
+    a.run.print_places()
+}

@@ -1,0 +1,214 @@
+//! The spectrum of the Hessian where the gradient is zero: every eigenvalue of a small network, the extreme ones of a
+//! large one.
+
+use std::ops::ControlFlow;
+
+use nalgebra::DMatrix;
+use saddlescope_krylov::{ExtremeEigen, LinearOperator, Progress, Wanted, extreme_eigenpairs};
+
+use super::super::error::AnalysisError;
+use super::super::found::Found;
+use super::super::journal::Journal;
+use super::super::plan::Forecast;
+use super::super::results::PartEigenvalue;
+use super::super::selection::CriticalSpectrumOptions;
+use super::super::settled::CriticalSpectrum;
+use super::super::stage::{At, Env, Keys, Stage, of};
+use super::super::store::{Dependencies, Slot};
+use crate::curvature_operator::CurvatureOperator;
+use crate::risk::Curvature;
+use crate::settle::SettleEnd;
+
+/// The stage of the spectrum at the settled point.
+pub(crate) struct CriticalSpectrumStage {
+    /// How much of it.
+    pub options: CriticalSpectrumOptions,
+    /// Bytes that a Krylov basis may take.
+    pub basis: usize,
+}
+
+const PRODUCTS: &str = "products";
+/// Unit vectors multiplied at a time.
+const BLOCK: usize = 8;
+
+impl CriticalSpectrumStage {
+    fn whole(&self, n: usize) -> bool {
+        n <= self.options.whole_up_to
+    }
+}
+
+impl Stage for CriticalSpectrumStage {
+    type Output = CriticalSpectrum;
+
+    fn name(&self) -> String {
+        "critical-spectrum".into()
+    }
+
+    fn title(&self) -> String {
+        "spectrum at the critical point".into()
+    }
+
+    fn dependencies(&self, keys: &Keys) -> Dependencies {
+        let o = &self.options;
+        of([
+            ("stage.settle", keys.settle.clone().into()),
+            ("whole_up_to", o.whole_up_to.into()),
+            ("largest", o.largest.into()),
+            ("smallest", o.smallest.into()),
+            ("tolerance", o.tolerance.into()),
+            ("max_products", o.max_products.into()),
+            ("basis_bytes", self.basis.into()),
+        ])
+    }
+
+    fn forecast(&self, env: &Env<'_>) -> Forecast {
+        let n = env.subject.theta().len();
+        let pairs = self.options.largest + self.options.smallest;
+        let extreme = (35 + 10 * pairs).min(self.options.max_products);
+        Forecast { products: if self.whole(n) { n } else { extreme }, evaluations: 0 }
+    }
+
+    fn applies(&self, found: &Found) -> bool {
+        found.settled.as_ref().is_some_and(|s| s.way.gradient_norm().is_finite())
+    }
+
+    fn compute(
+        &self,
+        at: &mut At<'_, '_>,
+        _: Option<CriticalSpectrum>,
+    ) -> Result<CriticalSpectrum, AnalysisError> {
+        let Some(settled) = &at.found.settled else {
+            return Err(AnalysisError::Other("the spectrum needs the settled point".into()));
+        };
+        let risk = at.env.subject.risk();
+        let here = risk.at(&settled.way.theta, at.env.plan.keep)?;
+        let hessian = CurvatureOperator::new(&*here, Curvature::Hessian);
+        let journal = Journal::open(&hessian, &at.slot.file(PRODUCTS))?;
+        // How far an eigenvalue may lie from that at the critical point itself.
+        let change = settled.way.steps.last().map_or(0.0, crate::settle::SettleStep::hessian_change);
+        let distance = match settled.way.end {
+            Some(SettleEnd::Converged) => settled.way.gradient_norm() + change,
+            // There is no critical point to be close to: the signs are those at this very point.
+            _ => 0.0,
+        };
+        let found = if self.whole(settled.way.theta.len()) {
+            whole(at, &journal, settled.way.theta.len(), distance)?
+        } else {
+            self.extreme(at, &journal, distance)?
+        };
+        journal.finish()?;
+        at.env.count_products(found.products);
+        at.monitor.end(&found.counts());
+        Ok(found)
+    }
+
+    fn file(&self, output: CriticalSpectrum, slot: &Slot, found: &mut Found) -> Result<(), AnalysisError> {
+        slot.remove(PRODUCTS)?;
+        found.critical_spectrum = Some(output);
+        Ok(())
+    }
+}
+
+/// Every eigenvalue, from N products with unit vectors.
+fn whole(
+    at: &mut At<'_, '_>,
+    hessian: &Journal<'_>,
+    n: usize,
+    distance: f64,
+) -> Result<CriticalSpectrum, AnalysisError> {
+    at.monitor.begin("all columns of the Hessian", Some(n as u64));
+    let mut entries = vec![0.0; n * n];
+    for start in (0..n).step_by(BLOCK) {
+        at.check()?;
+        let count = BLOCK.min(n - start);
+        let mut units = vec![0.0; count * n];
+        (0..count).for_each(|i| units[i * n + start + i] = 1.0);
+        hessian.apply_block(&units, &mut entries[start * n..(start + count) * n])?;
+        at.monitor.advance((start + count) as u64, "");
+    }
+    at.monitor.end("");
+    at.monitor.begin("all eigenvalues of the Hessian", None);
+    // What is not symmetric is rounding of the products; the symmetric part has about as much of it.
+    let (mut squares, mut skew) = (0.0, 0.0);
+    for i in 0..n {
+        for j in 0..i {
+            let (a, b) = (entries[i * n + j], entries[j * n + i]);
+            let mean = 0.5 * (a + b);
+            skew += 0.5 * (a - b).powi(2);
+            squares += 2.0 * mean * mean;
+            (entries[i * n + j], entries[j * n + i]) = (mean, mean);
+        }
+        squares += entries[i * n + i].powi(2);
+    }
+    let (norm, skew) = (squares.sqrt(), skew.sqrt());
+    let threshold = skew + n as f64 * f64::EPSILON * norm + distance;
+    if !norm.is_finite() {
+        return Err(AnalysisError::Other("the Hessian at the settled point is not finite".into()));
+    }
+    let mut eigenvalues: Vec<f64> =
+        DMatrix::from_vec(n, n, entries).symmetric_eigenvalues().iter().copied().collect();
+    eigenvalues.sort_by(f64::total_cmp);
+    let count = |test: &dyn Fn(f64) -> bool| eigenvalues.iter().filter(|x| test(**x)).count();
+    Ok(CriticalSpectrum {
+        whole: true,
+        negative: count(&|x| x < -threshold),
+        zero: Some(count(&|x| x.abs() <= threshold)),
+        positive: count(&|x| x > threshold),
+        threshold,
+        largest: Vec::new(),
+        smallest: Vec::new(),
+        eigenvalues,
+        products: n,
+    })
+}
+
+impl CriticalSpectrumStage {
+    /// The extreme eigenvalues with their residuals.
+    fn extreme(
+        &self,
+        at: &mut At<'_, '_>,
+        hessian: &Journal<'_>,
+        distance: f64,
+    ) -> Result<CriticalSpectrum, AnalysisError> {
+        let o = &self.options;
+        let (env, monitor) = (at.env, &mut *at.monitor);
+        let eigen = ExtremeEigen {
+            wanted: Wanted::Ends { largest: o.largest, smallest: o.smallest },
+            tolerance: o.tolerance,
+            max_products: o.max_products,
+            precision: env.subject.risk().offers().precision,
+            basis_limit: env.plan.basis_limit(),
+            seed: env.selection.seed,
+            ..ExtremeEigen::default()
+        };
+        let mut cancelled = false;
+        let solution = extreme_eigenpairs(hessian, &eigen, &mut |p: &Progress<'_>| {
+            monitor.advance(p.products as u64, "");
+            cancelled = monitor.cancelled();
+            if cancelled { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        if cancelled {
+            return Err(AnalysisError::Cancelled);
+        }
+        let part = |p: &saddlescope_krylov::Eigenpair| PartEigenvalue {
+            value: p.value,
+            residual: p.residual,
+            converged: p.converged,
+        };
+        let sign = |p: &PartEigenvalue, sign: f64| p.converged && sign * p.value > p.residual + distance;
+        let largest: Vec<PartEigenvalue> = solution.largest().iter().map(part).collect();
+        let smallest: Vec<PartEigenvalue> = solution.smallest().iter().map(part).collect();
+        let all = || largest.iter().chain(&smallest);
+        Ok(CriticalSpectrum {
+            whole: false,
+            negative: all().filter(|p| sign(p, -1.0)).count(),
+            zero: None,
+            positive: all().filter(|p| sign(p, 1.0)).count(),
+            threshold: distance,
+            eigenvalues: Vec::new(),
+            products: solution.products,
+            largest,
+            smallest,
+        })
+    }
+}

@@ -1,0 +1,175 @@
+//! Measures of sharpness where they have closed forms.
+
+use saddlescope_landscape::analytic::Quadratic;
+use saddlescope_landscape::sharpness::{MeasureKind, Measures, SharpnessOptions, measures};
+use saddlescope_landscape::{Curvature, FnRisk, ParamBlock, ParamKind, ParamLayout, Product, RiskError};
+
+fn options() -> SharpnessOptions {
+    SharpnessOptions {
+        tolerance: 1e-10,
+        climb_tolerance: 1e-6,
+        gradients: 400,
+        ..SharpnessOptions::default()
+    }
+}
+
+fn value(found: &Measures, kind: MeasureKind) -> f64 {
+    found.get(kind).unwrap_or_else(|| panic!("{kind:?}: {:?}", found.left_out)).value
+}
+
+fn within(found: &Measures, kind: MeasureKind, exact: f64, tolerance: f64) {
+    let value = value(found, kind);
+    assert!((value - exact).abs() <= tolerance * exact.abs(), "{kind:?}: {value}, expected {exact}");
+}
+
+#[test]
+fn a_quadratic_has_them_in_closed_form() {
+    let lambda = vec![5.0, 3.0, 1.0, 0.5, -2.0, 0.0];
+    let risk = Quadratic::diagonal(lambda.clone()).unwrap();
+    let options = options();
+    // At the critical point.
+    let found = measures(&risk, &[0.0; 6], &options, 1).unwrap();
+    within(&found, MeasureKind::LargestEigenvalue, 5.0, 1e-10);
+    // max ½ εᵀHε over the ball is ½ρ²λ_max; the climb ends a millionth of it below.
+    within(&found, MeasureKind::SamAscent, 0.5 * 0.05_f64.powi(2) * 5.0, 1e-5);
+    // Over the box: positive curvatures at its corners, negative ones at zero. 1 + L = 1; in percent.
+    let corner: f64 = lambda.iter().map(|l| 0.5 * l.max(0.0) * 1e-6).sum();
+    let keskar = found.get(MeasureKind::Keskar).unwrap();
+    let gap = keskar.error.unwrap();
+    assert!(keskar.value <= 100.0 * corner * (1.0 + 1e-12), "{keskar:?}");
+    assert!(keskar.value >= 100.0 * corner * 0.99 - gap, "{keskar:?} {}", 100.0 * corner);
+    // No gradient, no direction.
+    for kind in [MeasureKind::SamStep, MeasureKind::Critical] {
+        assert!(found.left_out.iter().any(|(k, reason)| *k == kind && !reason.is_empty()), "{kind:?}");
+    }
+    // Away from it.
+    let theta = [0.3, -0.2, 0.5, 0.1, 0.2, 0.7];
+    let found = measures(&risk, &theta, &options, 1).unwrap();
+    let g: Vec<f64> = lambda.iter().zip(&theta).map(|(l, t)| l * t).collect();
+    let g2: f64 = g.iter().map(|g| g * g).sum();
+    let ghg: f64 = g.iter().zip(&lambda).map(|(g, l)| l * g * g).sum();
+    within(&found, MeasureKind::SamStep, 0.05 * g2.sqrt() + 0.5 * 0.05 * 0.05 * ghg / g2, 1e-12);
+    // The climb is at least as high as the step, and no higher than the largest slope and curvature allow.
+    let (step, top) = (value(&found, MeasureKind::SamStep), value(&found, MeasureKind::SamAscent));
+    assert!(top >= step && top <= 0.05 * g2.sqrt() + 0.5 * 0.05 * 0.05 * 5.0);
+    let critical = found.get(MeasureKind::Critical).unwrap();
+    assert!((critical.value - ghg / g2).abs() <= critical.error.unwrap(), "{critical:?} {}", ghg / g2);
+    assert!(critical.evaluations < 10, "{critical:?}");
+    let (trace, square): (f64, f64) = (lambda.iter().sum(), lambda.iter().map(|l| l * l).sum());
+    for (kind, exact) in [(MeasureKind::Trace, trace), (MeasureKind::FrobeniusNorm, square.sqrt())] {
+        let m = found.get(kind).unwrap();
+        assert!((m.value - exact).abs() < 5.0 * m.error.unwrap(), "{m:?} {exact}");
+    }
+}
+
+/// L = ½ Σ hᵢ θᵢ² with a layer of 2 × 3 weights and a bias of 2; F = diag(hᵢ²/7) stands for a Fisher matrix.
+fn layered(h: Vec<f64>) -> FnRisk<'static> {
+    let (a, b, c) = (h.clone(), h.clone(), h);
+    let layout = ParamLayout {
+        blocks: vec![
+            ParamBlock {
+                name: "fc.weight".into(),
+                shape: vec![2, 3],
+                range: 0..6,
+                kind: ParamKind::LinearWeight,
+            },
+            ParamBlock { name: "fc.bias".into(), shape: vec![2], range: 6..8, kind: ParamKind::Bias },
+        ],
+    };
+    FnRisk::new(8, move |t| 0.5 * t.iter().zip(&a).map(|(t, h)| h * t * t).sum::<f64>())
+        .with_gradient(move |t, g| g.iter_mut().zip(t).zip(&b).for_each(|((g, t), h)| *g = h * t))
+        .with_products(
+            &[Curvature::Hessian, Curvature::PerSampleGradientFisher],
+            move |_, curvature, vs, out| {
+                for (v, o) in vs.chunks_exact(8).zip(out.chunks_exact_mut(8)) {
+                    for i in 0..8 {
+                        o[i] = v[i] * if curvature == Curvature::Hessian { c[i] } else { c[i] * c[i] / 7.0 };
+                    }
+                }
+                Ok(Product::default())
+            },
+        )
+        .with_layout(layout)
+        .unwrap()
+}
+
+#[test]
+fn measures_relative_to_the_weights_are_what_their_formulas_say() {
+    let h = vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 70.0, 80.0];
+    let theta = [1.0, 2.0, 2.0, -0.4, 0.0, 0.3, 9.0, 9.0];
+    let found = measures(&layered(h.clone()), &theta, &options(), 3).unwrap();
+    // Filters of norm 3 and 0.5; biases do not count.
+    within(&found, MeasureKind::FilterLargestEigenvalue, 9.0 * 3.0, 1e-9);
+    let estimates = [
+        (MeasureKind::FilterTrace, 9.0 * (1.0 + 2.0 + 3.0) + 0.25 * (4.0 + 5.0 + 6.0)),
+        // H is diagonal: only s = s' counts, ‖w_s‖² times the trace of the row's block. The same number here.
+        (MeasureKind::RelativeFlatness, 9.0 * 6.0 + 0.25 * 15.0),
+    ];
+    for (kind, exact) in estimates {
+        let m = found.get(kind).unwrap();
+        assert!((m.value - exact).abs() < 5.0 * m.error.unwrap(), "{m:?} {exact}");
+    }
+    assert_eq!(found.get(MeasureKind::RelativeFlatness).unwrap().of.as_deref(), Some("fc.weight"));
+    let fisher: f64 = h.iter().zip(&theta).map(|(h, t)| h * h / 7.0 * t * t).sum();
+    within(&found, MeasureKind::FisherRao, fisher.sqrt(), 1e-12);
+    // No Gauss–Newton products, and the reason says so.
+    let left = found.left_out.iter().find(|(k, _)| *k == MeasureKind::FisherRaoModel).unwrap();
+    assert!(left.1.contains("Gauss–Newton"), "{}", left.1);
+}
+
+#[test]
+fn relative_flatness_counts_pairs_of_rows() {
+    // H = M ⊗ I over two rows of three weights: κ = Σ ⟨w_s, w_s'⟩ 3 M_{s,s'}.
+    let m = [[2.0, -0.7], [-0.7, 1.0]];
+    let times = move |v: &[f64], out: &mut [f64]| {
+        for s in 0..2 {
+            for i in 0..3 {
+                out[3 * s + i] = m[s][0] * v[i] + m[s][1] * v[3 + i];
+            }
+        }
+    };
+    let layout = ParamLayout {
+        blocks: vec![ParamBlock {
+            name: "w".into(),
+            shape: vec![2, 3],
+            range: 0..6,
+            kind: ParamKind::LinearWeight,
+        }],
+    };
+    let risk = FnRisk::new(6, |_| 1.0)
+        .with_gradient(|_, g| g.fill(0.0))
+        .with_hessian(move |_, v, hv| times(v, hv))
+        .with_layout(layout)
+        .unwrap();
+    let theta = [1.0, 0.5, -0.3, 0.8, 0.9, 0.1];
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    let (u, v) = (&theta[..3], &theta[3..]);
+    let exact = 3.0 * (2.0 * dot(u, u) - 1.4 * dot(u, v) + dot(v, v));
+    let options = SharpnessOptions { probes: 400, ..options() };
+    let found = measures(&risk, &theta, &options, 0).unwrap();
+    let m = found.get(MeasureKind::RelativeFlatness).unwrap();
+    // Without the product of the two rows it would be 12.4 rather than 7.3.
+    assert!((m.value - exact).abs() < 5.0 * m.error.unwrap() && m.error.unwrap() < 0.2, "{m:?} {exact}");
+}
+
+#[test]
+fn what_is_not_offered_is_left_out_with_the_reason() {
+    let risk = FnRisk::new(3, |t| t.iter().sum());
+    let found = measures(&risk, &[0.0; 3], &options(), 0).unwrap();
+    assert!(found.measured.is_empty());
+    assert_eq!(found.left_out.len(), MeasureKind::ALL.len());
+    let nan = FnRisk::new(1, |_| f64::NAN).with_gradient(|_, g| g[0] = 1.0);
+    let found = measures(&nan, &[0.0], &options(), 0).unwrap();
+    assert!(found.left_out.iter().any(|(_, reason)| reason.contains("not finite")));
+    let stopped = FnRisk::fallible(1, |_| Err(RiskError::Cancelled));
+    assert_eq!(measures(&stopped, &[0.0], &options(), 0).unwrap_err(), RiskError::Cancelled);
+}
+
+#[test]
+fn the_documentation_has_every_definition() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/sharpness.md");
+    // A package of this crate alone has no documentation beside it.
+    let Ok(text) = std::fs::read_to_string(&path) else { return };
+    let table = MeasureKind::table();
+    assert!(text.contains(&table), "{} should have this table:\n{table}", path.display());
+}
