@@ -9,6 +9,7 @@ mod failure;
 mod interrupt;
 mod progress;
 mod run;
+mod several;
 mod subject;
 mod terminal;
 

@@ -81,6 +81,7 @@ impl Context<'_> {
                 self.scale("scale", h.scale)?;
                 self.range("range", h.scale, h.range)?;
                 self.levels(&h.levels)?;
+                h.tracks.iter().enumerate().try_for_each(|(i, s)| self.series(i, s))?;
                 if let Some(inset) = &h.inset {
                     self.grid("inset", &inset.grid)?;
                     self.scale("inset scale", inset.scale)?;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::data::Scale;
+use super::data::{Scale, Series};
 use super::floats;
 
 /// Values z on a rectangular grid. NaN and infinities are kept and shown as missing, never filled in.
@@ -164,6 +164,9 @@ pub struct HeatMap {
     /// A small ring at (0, 0), the point studied.
     #[serde(default)]
     pub mark_origin: bool,
+    /// Ways and points over the map, in their own x and y. A name is written beside the last point.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tracks: Vec<Series>,
     /// A zoom in the corner.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inset: Option<Inset>,
@@ -180,6 +183,7 @@ impl HeatMap {
             levels: Levels::None,
             mark_minimum: true,
             mark_origin: false,
+            tracks: Vec::new(),
             inset: None,
         }
     }

@@ -21,6 +21,7 @@
 pub mod analysis;
 pub mod analytic;
 mod axis;
+pub mod between;
 mod check;
 mod curvature_fit;
 mod curvature_operator;

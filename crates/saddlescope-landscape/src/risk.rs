@@ -238,6 +238,31 @@ pub trait Risk: Sync {
         Ok(None)
     }
 
+    /// What belongs to the weights without being a parameter (running statistics of batch normalisation, constants), one
+    /// number after the other; empty where there is nothing of the kind.
+    fn buffers(&self) -> Vec<f64> {
+        Vec::new()
+    }
+
+    /// The same loss with other values in its buffers.
+    ///
+    /// # Errors
+    /// Another number of values than [`Risk::buffers`] gives, or a risk whose buffers cannot be changed.
+    fn with_buffers(&self, buffers: &[f64]) -> Result<Box<dyn Risk + '_>, RiskError> {
+        let _ = buffers;
+        Err(RiskError::NotOffered { what: "other values in its buffers".into() })
+    }
+
+    /// All buffers, with the running statistics of batch normalisation computed anew at θ from the samples of this risk;
+    /// `None` where the loss depends on no such statistics.
+    ///
+    /// # Errors
+    /// As [`Risk::evaluate`].
+    fn buffers_anew(&self, theta: &[f64]) -> Result<Option<Vec<f64>>, RiskError> {
+        let _ = theta;
+        Ok(None)
+    }
+
     /// Everything that results depend on besides θ, by name: the model's and the data's fingerprints, the loss, the engine. A
     /// folder with results of another identity is refused.
     fn identity(&self) -> BTreeMap<String, Value> {

@@ -160,6 +160,28 @@ impl Risk for NetworkRisk {
         Ok(Some(Box::new(Self::new(objective, dtype, options).map_err(RiskError::failed)?)))
     }
 
+    fn buffers(&self) -> Vec<f64> {
+        with_inner!(self, r => r.buffers())
+    }
+
+    fn with_buffers(&self, buffers: &[f64]) -> Result<Box<dyn Risk + '_>, RiskError> {
+        let inner = match &self.inner {
+            Inner::F32(r) => Inner::F32(r.with_buffers(buffers).map_err(RiskError::failed)?),
+            Inner::F64(r) => Inner::F64(r.with_buffers(buffers).map_err(RiskError::failed)?),
+        };
+        Ok(Box::new(Self {
+            inner,
+            layout: self.layout.clone(),
+            graph: self.graph.clone(),
+            identity: self.identity.clone(),
+        }))
+    }
+
+    fn buffers_anew(&self, theta: &[f64]) -> Result<Option<Vec<f64>>, RiskError> {
+        check_theta(self, theta)?;
+        with_inner!(self, r => r.buffers_anew(theta)).map_err(RiskError::failed)
+    }
+
     fn identity(&self) -> BTreeMap<String, Value> {
         let mut identity = self.identity.clone();
         identity.insert("dtype".into(), self.dtype().to_string().into());

@@ -1,6 +1,7 @@
 //! One file a verb; one line a verb here.
 
 mod analyze;
+mod compare;
 mod density;
 mod eigs;
 mod escape;
@@ -22,6 +23,8 @@ use clap::Subcommand;
 pub enum Command {
     /// Analyse the loss landscape around a trained network: certified curvature, honest slices, a report.
     Analyze(Box<analyze::Arguments>),
+    /// Several weights side by side: loss, curvature with errors, common directions, surfaces on the same axes.
+    Compare(Box<compare::Arguments>),
     /// Spectral density of the Hessian and the number of negative eigenvalues.
     Density(Box<density::Arguments>),
     /// Largest and smallest eigenvalues of the Hessian, each with its true residual.
@@ -51,6 +54,7 @@ impl Command {
     pub fn run(self) -> Result<(), Failure> {
         match self {
             Self::Analyze(arguments) => analyze::run(*arguments),
+            Self::Compare(arguments) => compare::run(*arguments),
             Self::Density(arguments) => density::run(*arguments),
             Self::Eigs(arguments) => eigs::run(*arguments),
             Self::Project(arguments) => project::run(*arguments),

@@ -72,6 +72,9 @@ pub enum AnalysisError {
         /// What is wrong with it.
         problem: String,
     },
+    /// The weights given cannot be compared or joined.
+    #[error(transparent)]
+    Between(#[from] crate::between::BetweenError),
     /// Something else, in words.
     #[error("{0}")]
     Other(String),

@@ -84,6 +84,23 @@ pub fn compute(
     Ok(finish(found, results))
 }
 
+/// What [`compute`] would do with each stage, in order; computes nothing.
+///
+/// # Errors
+/// As [`compute`], before anything is computed.
+pub(crate) fn plan(
+    subject: &Subject<'_>,
+    selection: &Selection,
+    memory: MemoryLimit,
+    out: &Path,
+) -> Result<Vec<PlannedStage>, AnalysisError> {
+    let ((asked, _), plan) = planned(subject, selection, memory)?;
+    let folder = Folder::open(out, &subject.identity())?;
+    let env = Env::new(subject, &asked, &plan, &folder);
+    let (stages, keys) = stages(&asked, &env);
+    stages.iter().map(|s| s.plan(&env, &keys)).collect()
+}
+
 fn open(subject: &Subject<'_>, out: &Path, monitor: &mut dyn Monitor) -> Result<Folder, AnalysisError> {
     let folder = Folder::open(out, &subject.identity())?;
     if folder.resumed() {
