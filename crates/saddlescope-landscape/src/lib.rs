@@ -54,7 +54,10 @@ pub use fn_risk::FnRisk;
 pub use layout::{ParamBlock, ParamKind, ParamLayout};
 pub use numeric::norm;
 pub use plane::{Line, Plane, PlaneError};
-pub use risk::{Curvature, Evaluation, MemoryEstimate, Offers, Point, Product, Risk, RiskError, check_theta};
+pub use risk::{
+    Curvature, Evaluation, MemoryEstimate, Offers, Point, Product, Risk, RiskError, UnitAxis, UnitGroup,
+    check_theta,
+};
 pub use slice::{Slice, evaluate_slice};
 pub use surface::{
     FinishedRows, GridMinimum, LARGEST_GRID, Surface, SurfaceError, SurfaceOutcome, SurfaceRow,

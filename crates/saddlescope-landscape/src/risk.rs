@@ -60,6 +60,30 @@ impl Offers {
     }
 }
 
+/// An axis of a tensor, stretched out: unit u owns the elements `start + (o · units + u) · inner + i` for o < outer, i < inner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnitAxis {
+    /// Whether the tensor lies among the buffers rather than in θ.
+    pub buffer: bool,
+    /// Where the tensor begins there.
+    pub start: usize,
+    /// Elements before the axis.
+    pub outer: usize,
+    /// Elements behind the axis.
+    pub inner: usize,
+}
+
+/// Hidden units that can be permuted without changing the function, all axes alike.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnitGroup {
+    /// Its name: the layer that makes the units.
+    pub name: String,
+    /// How many units.
+    pub units: usize,
+    /// Everything that is permuted with them.
+    pub axes: Vec<UnitAxis>,
+}
+
 /// Loss and accuracy at one θ.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Evaluation {
@@ -261,6 +285,11 @@ pub trait Risk: Sync {
     fn buffers_anew(&self, theta: &[f64]) -> Result<Option<Vec<f64>>, RiskError> {
         let _ = theta;
         Ok(None)
+    }
+
+    /// The groups of hidden units whose order does not matter, from the input on; `None` where it is not known which these are.
+    fn unit_groups(&self) -> Option<Vec<UnitGroup>> {
+        None
     }
 
     /// Everything that results depend on besides θ, by name: the model's and the data's fingerprints, the loss, the engine. A

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use saddlescope_krylov::Precision;
 use saddlescope_landscape::{
     Curvature, Evaluation, MemoryEstimate, Offers, ParamBlock, ParamKind, ParamLayout, Point, Product, Risk,
-    RiskError, check_theta,
+    RiskError, UnitAxis, UnitGroup, check_theta,
 };
 use saddlescope_nn::Dtype;
 use saddlescope_nn::graph::{Graph, ParameterKind};
 use saddlescope_nn::op::numel;
 use saddlescope_nn::risk::{self, RiskOptions, RiskPoint};
+use saddlescope_nn::units;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -180,6 +181,25 @@ impl Risk for NetworkRisk {
     fn buffers_anew(&self, theta: &[f64]) -> Result<Option<Vec<f64>>, RiskError> {
         check_theta(self, theta)?;
         with_inner!(self, r => r.buffers_anew(theta)).map_err(RiskError::failed)
+    }
+
+    fn unit_groups(&self) -> Option<Vec<UnitGroup>> {
+        let found = with_inner!(self, r => {
+            let objective = r.objective();
+            units::unit_groups(&objective.graph, &[objective.output, objective.loss])
+        })?;
+        let axis = |a: units::UnitAxis| UnitAxis {
+            buffer: a.buffer,
+            start: a.start,
+            outer: a.outer,
+            inner: a.inner,
+        };
+        let group = |g: units::UnitGroup| UnitGroup {
+            name: g.name,
+            units: g.units,
+            axes: g.axes.into_iter().map(axis).collect(),
+        };
+        Some(found.into_iter().map(group).collect())
     }
 
     fn identity(&self) -> BTreeMap<String, Value> {

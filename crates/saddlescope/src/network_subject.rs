@@ -79,8 +79,8 @@ pub fn weights_of(model: &Model, name: &str, origin: String, position: TrainingP
 pub fn training_position(metadata: &BTreeMap<String, String>) -> TrainingPosition {
     let number = |key: &str| metadata.get(key).and_then(|text| text.parse().ok());
     TrainingPosition {
-        epoch: number("epoch"),
-        learning_rate: number("learning_rate"),
+        epoch: number("epochs done"),
+        learning_rate: number("learning rate reached"),
         momentum: number("momentum"),
     }
 }

@@ -8,12 +8,14 @@ mod escape;
 mod info;
 mod paper;
 mod paper_networks;
+mod path;
 mod project;
 mod report;
 mod slice;
 mod status;
 mod trace;
 mod train;
+mod trajectory;
 
 use crate::failure::Failure;
 use clap::Subcommand;
@@ -35,6 +37,8 @@ pub enum Command {
     Info(info::Arguments),
     /// Reproduce the figures and numbers of Böttcher & Wheeler (2022) that need no network.
     Paper(paper::Arguments),
+    /// From one weights to another: loss and accuracy on the line and on a low-loss curve, and the barrier.
+    Path(Box<path::Arguments>),
     /// What random planes through the point show: curvatures κ± and the chance that one shows the saddle.
     Project(Box<project::Arguments>),
     /// Write the report of a finished analysis again; computes nothing.
@@ -47,6 +51,8 @@ pub enum Command {
     Trace(Box<trace::Arguments>),
     /// Train a network by stochastic gradient descent.
     Train(Box<train::Arguments>),
+    /// The way that a training went: its checkpoints in a plane, loss and curvature along them.
+    Trajectory(Box<trajectory::Arguments>),
 }
 
 impl Command {
@@ -66,6 +72,8 @@ impl Command {
             Self::Report(arguments) => report::run(arguments),
             Self::Paper(arguments) => paper::run(arguments),
             Self::Train(arguments) => train::run(*arguments),
+            Self::Path(arguments) => path::run(*arguments),
+            Self::Trajectory(arguments) => trajectory::run(*arguments),
         }
     }
 }

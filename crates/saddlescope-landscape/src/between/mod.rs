@@ -12,20 +12,30 @@
 //!                              report.html, results.json, figures/
 //! ```
 
+mod align;
 mod anew;
 mod compare;
 mod compare_page;
+mod curve;
 mod desk;
 mod error;
+mod path;
+mod path_page;
 mod points;
 mod principal;
 mod subspace;
+mod trajectory;
+mod trajectory_page;
 mod weights;
 mod write;
 
-pub use compare::{CompareOptions, CompareResults, PairResult, compare};
+pub use align::{Alignment, matching, reordered};
+pub use compare::{CompareOptions, CompareResults, PairResult, PlacedPoint, PlaneResult, compare};
+pub use curve::CurveOptions;
 pub use error::BetweenError;
+pub use path::{Barrier, PathOptions, PathResults, Statistics, Way, WaySide, path};
 pub use points::{Measured, PointResult, SideResult, Values};
 pub use principal::{Principal, principal, random_walk_share};
 pub use subspace::{Overlap, overlap};
+pub use trajectory::{TrajectoryOptions, TrajectoryResults, trajectory};
 pub use weights::{Member, ModelLosses, TrainingPosition, Weights, clean};

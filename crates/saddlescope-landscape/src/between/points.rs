@@ -209,14 +209,27 @@ impl PointJob<'_> {
     pub fn side(&self, analysis: &Analysis, values: &Values) -> SideResult {
         let results = &analysis.results;
         SideResult {
-            split: self.split.name.into(),
-            samples: self.split.risk.samples(),
-            loss: values.loss(),
-            accuracy: values.accuracy(),
             gradient_norm: results.gradient_norm,
             lambda_max: crate::analysis::largest(&results.eigenpairs).cloned(),
             lambda_min: crate::analysis::smallest(&results.eigenpairs).cloned(),
             trace: results.trace.as_ref().map(|t| t.hutchinson),
+            ..self.side_of_values(values)
+        }
+    }
+}
+
+impl PointJob<'_> {
+    /// Loss and accuracy alone.
+    pub fn side_of_values(&self, values: &Values) -> SideResult {
+        SideResult {
+            split: self.split.name.into(),
+            samples: self.split.risk.samples(),
+            loss: values.loss(),
+            accuracy: values.accuracy(),
+            gradient_norm: None,
+            lambda_max: None,
+            lambda_min: None,
+            trace: None,
             folder: self.folder(),
         }
     }
