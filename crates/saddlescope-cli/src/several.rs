@@ -82,7 +82,7 @@ impl Several {
             several.weights.push((place, weights_of(&loaded, &name, origin, position)));
         }
         if arguments.force {
-            Folder::start_over(&arguments.out).map_err(|e| failure(e.into()))?;
+            start_over(&arguments.out)?;
         }
         Ok(several)
     }
@@ -100,6 +100,20 @@ impl Several {
         };
         self.weights.iter().map(member).collect()
     }
+}
+
+/// Deletes what earlier commands kept of the points and between them.
+fn start_over(out: &Path) -> Result<(), Failure> {
+    let folders = |dir: &Path| -> Vec<PathBuf> {
+        // A folder that is not there has nothing in it.
+        std::fs::read_dir(dir).map_or(Vec::new(), |d| d.flatten().map(|e| e.path()).collect())
+    };
+    for point in folders(&out.join("points")) {
+        for split in folders(&point) {
+            Folder::start_over(&split).map_err(|e| failure(e.into()))?;
+        }
+    }
+    Folder::start_over(out).map_err(|e| failure(e.into()))
 }
 
 /// `MODEL=FILE`, or `FILE` of the usual model.

@@ -47,8 +47,7 @@ fn two_minima_with_known_spectra_side_by_side() {
     let losses = ModelLosses::new("two basins", &risk);
     let points = [("left", vec![-1.0, 0.0]), ("right", vec![1.0, 0.0])];
     let dir = tempfile::tempdir().unwrap();
-    let found =
-        compare(&members(&losses, &points), &compare_options(), None, dir.path(), &mut ()).unwrap();
+    let found = compare(&members(&losses, &points), &compare_options(), None, dir.path(), &mut ()).unwrap();
     for (point, smallest) in found.points.iter().zip([1.0, 3.0]) {
         let side = point.main().unwrap();
         // Rounding of a 2 × 2 solve in f64.
@@ -69,8 +68,7 @@ fn two_minima_with_known_spectra_side_by_side() {
     }
     // Again: nothing is computed, and the numbers are the same.
     let before = products.load(Ordering::Relaxed);
-    let again =
-        compare(&members(&losses, &points), &compare_options(), None, dir.path(), &mut ()).unwrap();
+    let again = compare(&members(&losses, &points), &compare_options(), None, dir.path(), &mut ()).unwrap();
     assert_eq!(products.load(Ordering::Relaxed), before);
     assert_eq!(again, found);
 }
@@ -103,8 +101,13 @@ fn the_barrier_of_two_basins() {
     let losses = ModelLosses::new("two basins", &risk);
     let points = members(&losses, &[("left", vec![-1.0, 0.0]), ("right", vec![1.0, 0.0])]);
     let both: [Member<'_>; 2] = points.try_into().ok().unwrap();
-    let options =
-        PathOptions { points: 9, eigenpairs: Some(pairs()), probes: 4, curve: None, ..PathOptions::default() };
+    let options = PathOptions {
+        points: 9,
+        eigenpairs: Some(pairs()),
+        probes: 4,
+        curve: None,
+        ..PathOptions::default()
+    };
     let dir = tempfile::tempdir().unwrap();
     let found = path(&both, &options, None, dir.path(), &mut ()).unwrap();
     let side = &found.ways[0].sides[0];

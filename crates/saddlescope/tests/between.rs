@@ -63,8 +63,7 @@ fn the_line_to_an_aligned_permuted_copy_is_exactly_flat() {
 fn residual_layers_are_matched_together() {
     let network = zoo::by_name("resnet20-b").unwrap();
     let values = (0..2 * 3 * 32 * 32).map(|i| ((i * 37 % 101) as f32 - 50.0) / 50.0).collect();
-    let input =
-        InputTensor { name: "x".into(), shape_per_sample: vec![3, 32, 32], values, integer: false };
+    let input = InputTensor { name: "x".into(), shape_per_sample: vec![3, 32, 32], values, integer: false };
     let targets = Targets::Classes { labels: vec![1, 7], classes: 10 };
     let data = Dataset::new(vec![input], targets, Normalization::parse("none").unwrap(), "made up").unwrap();
     let risk = risk_of(&network, &data);

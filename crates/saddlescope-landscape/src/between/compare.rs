@@ -167,7 +167,9 @@ pub fn compare(
 
     let (mut analyses, mut points, mut values) = (Vec::new(), Vec::<PointResult>::new(), Vec::new());
     for job in &jobs {
-        let analysis = job.run(&mut desk, memory, options.grid == 0)?;
+        // Where surfaces follow, so does the page.
+        let pages = options.grid == 0 || job.split.name != job.losses.main.name;
+        let analysis = job.run(&mut desk, memory, pages)?;
         let found = job.values(&mut desk)?;
         let side = job.side(&analysis, &found);
         match points.last_mut().filter(|p| p.name == job.weights.name) {

@@ -33,7 +33,7 @@ pub use align::{Alignment, matching, reordered};
 pub use compare::{CompareOptions, CompareResults, PairResult, PlacedPoint, PlaneResult, compare};
 pub use curve::CurveOptions;
 pub use error::BetweenError;
-pub use path::{Barrier, PathOptions, PathResults, Statistics, Way, WaySide, path};
+pub use path::{AlignmentResult, Barrier, PathOptions, PathResults, Statistics, Way, WaySide, path};
 pub use points::{Measured, PointResult, SideResult, Values};
 pub use principal::{Principal, principal, random_walk_share};
 pub use subspace::{Overlap, overlap};

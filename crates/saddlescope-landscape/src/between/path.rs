@@ -428,6 +428,7 @@ fn selection(options: &PathOptions) -> Selection {
     Selection {
         seed: options.seed,
         eigenpairs: options.eigenpairs.clone(),
+        earlier_eigenpairs: true,
         probes: Some(options.probes),
         ..Selection::nothing("path")
     }

@@ -9,7 +9,7 @@ use super::desk::{Desk, Inner, Part};
 use super::weights::{Bound, ModelLosses, TrainingPosition, Weights};
 use crate::analysis::{
     Analysis, AnalysisError, Dependencies, EigenpairResult, Estimate, Fate, Forecast, MemoryLimit,
-    PlannedStage, Selection, Spent, Split, analyze, compute, plan_of, weighted_std_error,
+    PlannedStage, Selection, Spent, Split, analyze, compute, kept_selection, plan_of, weighted_std_error,
 };
 use crate::risk::{Evaluation, Risk};
 
@@ -148,10 +148,16 @@ impl PointJob<'_> {
         out.join("points").join(&self.weights.name).join(self.split.name)
     }
 
+    /// The selection, with eigenpairs that an earlier command kept in the folder where those will do.
+    fn selection(&self, out: &Path) -> Result<Selection, AnalysisError> {
+        kept_selection(&self.dir(out), &self.selection)
+    }
+
     /// What will happen to it: reused where all its stages are.
     pub fn planned(&self, out: &Path, memory: MemoryLimit) -> Result<PlannedStage, AnalysisError> {
+        let selection = self.selection(out)?;
         let stages = self.losses.with_subject(self.weights, self.split, |subject| {
-            plan_of(subject, &self.selection, memory, &self.dir(out))
+            plan_of(subject, &selection, memory, &self.dir(out))
         })?;
         let fate = if stages.iter().all(|s| s.fate == Fate::Reused) {
             Fate::Reused
@@ -177,10 +183,11 @@ impl PointJob<'_> {
         pages: bool,
     ) -> Result<Analysis, AnalysisError> {
         let dir = self.dir(desk.folder.dir());
+        let selection = self.selection(desk.folder.dir())?;
         let mut monitor = Inner { outer: &mut *desk.monitor, name: self.name() };
         let analysis = self.losses.with_subject(self.weights, self.split, |subject| {
             let work = if pages { analyze } else { compute };
-            work(subject, &self.selection, memory, &dir, &mut monitor)
+            work(subject, &selection, memory, &dir, &mut monitor)
         })?;
         desk.monitor.finished(&self.name());
         Ok(analysis)

@@ -17,7 +17,7 @@ use super::trajectory_page;
 use super::weights::{Member, check, check_one_model};
 use crate::analysis::{
     Analysis, AnalysisError, EigenpairOptions, End, Fate, Forecast, MemoryLimit, Monitor, PlannedStage,
-    Selection, Spent, radius, shown_change,
+    Selection, Spent, Split, radius, shown_change,
 };
 
 /// What is computed of a training.
@@ -107,29 +107,17 @@ pub fn trajectory(
     check_one_model(members)?;
     let mut desk = Desk::open(out, monitor)?;
     let losses = members[0].losses;
-    let selection = Selection {
-        seed: options.seed,
-        eigenpairs: Some(options.eigenpairs.clone()),
-        probes: Some(options.probes),
-        ..Selection::nothing("trajectory")
-    };
-    let job = |m: usize, split| PointJob {
-        losses,
-        weights: &members[m].weights,
-        split,
-        selection: selection.clone(),
-    };
-    show(&mut desk, members, options, memory, &job)?;
+    show(&mut desk, members, options, memory)?;
 
     let (mut points, mut last) = (Vec::new(), None);
     for m in 0..members.len() {
-        let main = job(m, losses.main);
+        let main = job(members, m, losses.main, options);
         let analysis = main.run(&mut desk, memory, false)?;
         let values = main.values(&mut desk)?;
         let mut point = point_of(&main, main.side(&analysis, &values));
         if let Some(other) = losses.other {
             // The other samples: loss and accuracy alone.
-            let other = job(m, other);
+            let other = job(members, m, other, options);
             let values = other.values(&mut desk)?;
             point.sides.push(other.side_of_values(&values));
         }
@@ -246,19 +234,35 @@ fn plane(
     Ok(PlaneResult { directions: words, split: losses.main.name.into(), samples, points, shares, surface })
 }
 
+/// The analysis of one checkpoint on one set of samples.
+fn job<'b>(
+    members: &'b [Member<'b>],
+    m: usize,
+    split: Split<'b>,
+    options: &TrajectoryOptions,
+) -> PointJob<'b> {
+    let selection = Selection {
+        seed: options.seed,
+        eigenpairs: Some(options.eigenpairs.clone()),
+        earlier_eigenpairs: true,
+        probes: Some(options.probes),
+        ..Selection::nothing("trajectory")
+    };
+    PointJob { losses: members[m].losses, weights: &members[m].weights, split, selection }
+}
+
 /// Shows what everything costs. Planes depend on the checkpoints: whether they are kept is known once those are.
-fn show<'a>(
+fn show(
     desk: &mut Desk<'_>,
-    members: &[Member<'a>],
+    members: &[Member<'_>],
     options: &TrajectoryOptions,
     memory: MemoryLimit,
-    job: &impl Fn(usize, crate::analysis::Split<'a>) -> PointJob<'a>,
 ) -> Result<(), AnalysisError> {
     let out = desk.folder.dir().to_path_buf();
     let losses = members[0].losses;
     let mut stages = Vec::new();
     for m in 0..members.len() {
-        stages.push(job(m, losses.main).planned(&out, memory)?);
+        stages.push(job(members, m, losses.main, options).planned(&out, memory)?);
     }
     if options.grid > 0 {
         let known = stages.iter().all(|s| s.fate == Fate::Reused);
