@@ -11,6 +11,7 @@ mod growing;
 mod interrupt;
 mod progress;
 mod run;
+mod several;
 mod subject;
 mod terminal;
 

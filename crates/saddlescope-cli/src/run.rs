@@ -78,6 +78,7 @@ pub fn failure(error: AnalysisError) -> Failure {
         }
         AnalysisError::Cancelled => Failure::Interrupted("the same command continues where it stopped"),
         AnalysisError::Folder(_)
+        | AnalysisError::Between(_)
         | AnalysisError::Lanczos(_)
         | AnalysisError::Given { .. }
         | AnalysisError::Direction(_)

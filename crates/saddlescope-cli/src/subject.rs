@@ -237,8 +237,29 @@ impl SubjectArguments {
         }
     }
 
-    /// Everything that a verb analyses. `other`: also bind the other split, if the source has it.
+    /// Everything that a verb analyses. `other`: also bind the other split, if the source has it: as many samples as slices are
+    /// made of.
     pub fn subject(&self, other: bool) -> Result<NetworkSubject, Failure> {
+        Ok(self.subject_with(|_, slices| if other { slices } else { 0 })?.0)
+    }
+
+    /// The same with as many samples of the other split as of the one that is analysed; and the loss.
+    pub fn subject_both_splits(&self) -> Result<(NetworkSubject, LossKind), Failure> {
+        self.subject_with(|samples, _| samples)
+    }
+
+    /// The model as the verb analyses it: with the ending of the loss, the mode of batch norm and frozen parameters.
+    pub fn finished_model(&self, loss: LossKind) -> Result<Model, Failure> {
+        let mut model = self.whole_model(None)?;
+        self.finish(&mut model, loss)?;
+        Ok(model)
+    }
+
+    /// `other_samples`: how many samples of the other split, from those of the analysis and those of slices.
+    fn subject_with(
+        &self,
+        other_samples: impl Fn(usize, usize) -> usize,
+    ) -> Result<(NetworkSubject, LossKind), Failure> {
         let source = self.source()?;
         let (split, other_split, other_name) = self.split()?;
         if self.auto_share()?.is_some() {
@@ -311,10 +332,9 @@ impl SubjectArguments {
             None
         };
         // A source with one split only is no mistake: the report then has no second column.
-        let other = if other {
-            source.load_first(other_split, slice_count, self.normalization()?).map_err(bad("--data"))?
-        } else {
-            None
+        let other = match other_samples(data.samples(), slice_count) {
+            0 => None,
+            count => source.load_first(other_split, count, self.normalization()?).map_err(bad("--data"))?,
         };
         let other = match other {
             Some(data) => {
@@ -331,7 +351,7 @@ impl SubjectArguments {
             about.push(format!("The {name} split beside it: its first {} samples.", risk.samples()));
         }
         let risk = risk.with_identity(identity);
-        Ok(NetworkSubject { about, model, risk, split: self.split.clone(), slices, other })
+        Ok((NetworkSubject { about, model, risk, split: self.split.clone(), slices, other }, loss))
     }
 
     /// What is analysed, in sentences.

@@ -89,6 +89,7 @@ impl Context<'_> {
                 if let Some(hatched) = &h.hatched {
                     self.length("hatched", hatched.len(), h.grid.z.len())?;
                 }
+                h.tracks.iter().enumerate().try_for_each(|(i, s)| self.series(i, s))?;
                 if let Some(inset) = &h.inset {
                     self.grid("inset", &inset.grid)?;
                     self.scale("inset scale", inset.scale)?;

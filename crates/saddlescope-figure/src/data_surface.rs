@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::data::Scale;
+use super::data::{Scale, Series};
 use super::floats;
 
 /// Values z on a rectangular grid. NaN and infinities are kept and shown as missing, never filled in.
@@ -167,6 +167,9 @@ pub struct HeatMap {
     /// Which cells are hatched over their colour, in the order of the grid's values; what that means is for the caption.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hatched: Option<Vec<bool>>,
+    /// Ways and points over the map, in their own x and y. A name is written beside the last point.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tracks: Vec<Series>,
     /// A zoom in the corner.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inset: Option<Inset>,
@@ -184,6 +187,7 @@ impl HeatMap {
             mark_minimum: true,
             mark_origin: false,
             hatched: None,
+            tracks: Vec::new(),
             inset: None,
         }
     }

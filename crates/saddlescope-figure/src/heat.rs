@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use super::color;
 use super::contour;
-use super::data::{Grid, HeatMap, Palette, Scale};
+use super::data::{Grid, HeatMap, LineStyle, Palette, Scale, Series};
 use super::frame::{Area, Frame, INK, LABEL_SIZE, TICK_SIZE, power};
 use super::hatching;
 use super::legend;
@@ -130,6 +130,7 @@ fn map_body(svg: &mut Svg, frame: &Frame, p: &HeatMap, map: &Mapping) {
         ));
     }
     hatching(svg, frame, p);
+    p.tracks.iter().for_each(|track| draw_track(svg, frame, track));
     if p.mark_origin {
         let (x, y) = (frame.px(0.0), frame.py(0.0));
         svg.circle(x, y, 2.4, "none", Some(Stroke::solid("#ffffff", 1.6)));
@@ -159,6 +160,39 @@ fn hatching(svg: &mut Svg, frame: &Frame, p: &HeatMap) {
             r#"<path class="hatched" d="{d}" fill="none" stroke="{ink}" stroke-opacity="{opacity}" stroke-width="{width}"/>"#
         ));
     }
+}
+
+/// A way over the map: white-edged line, white-edged dots, its name beside its last point.
+fn draw_track(svg: &mut Svg, frame: &Frame, track: &Series) {
+    let ink = color::role(track.color);
+    let places: Vec<[f64; 2]> = (track.x.iter().zip(&track.y))
+        .filter(|(x, y)| x.is_finite() && y.is_finite())
+        .map(|(&x, &y)| [frame.px(x), frame.py(y)])
+        .collect();
+    if track.style != LineStyle::Points {
+        let dash = color::dash(track.style);
+        svg.polyline(&places, Stroke { color: "#ffffff", width: 2.0, dash: "", opacity: 0.8 });
+        svg.polyline(&places, Stroke { color: ink, width: 1.0, dash, opacity: 1.0 });
+    }
+    if matches!(track.style, LineStyle::Points | LineStyle::LinePoints) {
+        for [x, y] in &places {
+            svg.circle(*x, *y, 2.0, ink, Some(Stroke::solid("#ffffff", 0.6)));
+        }
+    }
+    let Some([x, y]) = places.last().copied().filter(|_| !track.label.is_empty()) else { return };
+    let a = frame.area;
+    let width = text::width(&track.label, legend::SIZE);
+    // To the right of the point, or to its left where the right has no room.
+    let left = if x + 5.0 + width < a.right() { x + 5.0 } else { (x - 5.0 - width).max(a.x + 1.0) };
+    let base = (y - 3.5).clamp(a.y + legend::SIZE, a.bottom() - 2.0);
+    svg.raw(&format!(
+        r##"<rect x="{}" y="{}" width="{}" height="{}" fill="#ffffff" fill-opacity="0.75"/>"##,
+        num(left - 1.0),
+        num(base - 0.85 * legend::SIZE),
+        num(width + 2.0),
+        num(1.15 * legend::SIZE)
+    ));
+    svg.text(left, base, &track.label, legend::SIZE, Anchor::Start, INK);
 }
 
 /// One path per colour; neighbours of one colour in a row become one rectangle. Missing cells stay open.

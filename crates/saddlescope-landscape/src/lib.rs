@@ -22,6 +22,7 @@ mod adaptive;
 pub mod analysis;
 pub mod analytic;
 mod axis;
+pub mod between;
 mod check;
 mod curvature_fit;
 mod curvature_operator;
@@ -59,7 +60,10 @@ pub use fn_risk::FnRisk;
 pub use layout::{ParamBlock, ParamKind, ParamLayout};
 pub use numeric::norm;
 pub use plane::{Line, Plane, PlaneError};
-pub use risk::{Curvature, Evaluation, MemoryEstimate, Offers, Point, Product, Risk, RiskError, check_theta};
+pub use risk::{
+    Curvature, Evaluation, MemoryEstimate, Offers, Point, Product, Risk, RiskError, UnitAxis, UnitGroup,
+    check_theta,
+};
 pub use sampling_error::{LossDifference, PointErrors};
 pub use settle::{SettleEnd, SettleOptions, SettleStep, Settling, settle};
 pub use slice::{Slice, evaluate_slice};

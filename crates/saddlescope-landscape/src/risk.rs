@@ -61,6 +61,30 @@ impl Offers {
     }
 }
 
+/// An axis of a tensor, stretched out: unit u owns the elements `start + (o · units + u) · inner + i` for o < outer, i < inner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnitAxis {
+    /// Whether the tensor lies among the buffers rather than in θ.
+    pub buffer: bool,
+    /// Where the tensor begins there.
+    pub start: usize,
+    /// Elements before the axis.
+    pub outer: usize,
+    /// Elements behind the axis.
+    pub inner: usize,
+}
+
+/// Hidden units that can be permuted without changing the function, all axes alike.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnitGroup {
+    /// Its name: the layer that makes the units.
+    pub name: String,
+    /// How many units.
+    pub units: usize,
+    /// Everything that is permuted with them.
+    pub axes: Vec<UnitAxis>,
+}
+
 /// Loss and accuracy at one θ.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Evaluation {
@@ -261,6 +285,36 @@ pub trait Risk: Sync {
     fn samples_in(&self, samples: Range<usize>) -> Result<Option<Box<dyn Risk + '_>>, RiskError> {
         let _ = samples;
         Ok(None)
+    }
+
+    /// What belongs to the weights without being a parameter (running statistics of batch normalisation, constants), one
+    /// number after the other; empty where there is nothing of the kind.
+    fn buffers(&self) -> Vec<f64> {
+        Vec::new()
+    }
+
+    /// The same loss with other values in its buffers.
+    ///
+    /// # Errors
+    /// Another number of values than [`Risk::buffers`] gives, or a risk whose buffers cannot be changed.
+    fn with_buffers(&self, buffers: &[f64]) -> Result<Box<dyn Risk + '_>, RiskError> {
+        let _ = buffers;
+        Err(RiskError::NotOffered { what: "other values in its buffers".into() })
+    }
+
+    /// All buffers, with the running statistics of batch normalisation computed anew at θ from the samples of this risk;
+    /// `None` where the loss depends on no such statistics.
+    ///
+    /// # Errors
+    /// As [`Risk::evaluate`].
+    fn buffers_anew(&self, theta: &[f64]) -> Result<Option<Vec<f64>>, RiskError> {
+        let _ = theta;
+        Ok(None)
+    }
+
+    /// The groups of hidden units whose order does not matter, from the input on; `None` where it is not known which these are.
+    fn unit_groups(&self) -> Option<Vec<UnitGroup>> {
+        None
     }
 
     /// Everything that results depend on besides θ, by name: the model's and the data's fingerprints, the loss, the engine. A

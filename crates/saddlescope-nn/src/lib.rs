@@ -54,6 +54,7 @@ pub mod scratch;
 pub mod testkit;
 pub mod train;
 pub mod tree;
+pub mod units;
 pub mod zoo;
 
 pub use scalar::{Dtype, Scalar};

@@ -25,7 +25,7 @@ mod network_subject;
 pub mod verify;
 
 pub use network_risk::{NetworkRisk, layout};
-pub use network_subject::{NetworkSubject, weights_fingerprint};
+pub use network_subject::{NetworkSubject, training_position, weights_fingerprint, weights_of};
 
 pub use saddlescope_data as data;
 pub use saddlescope_figure as figure;

@@ -6,12 +6,13 @@ use std::ops::Range;
 use saddlescope_krylov::Precision;
 use saddlescope_landscape::{
     Curvature, Evaluation, MemoryEstimate, Offers, ParamBlock, ParamKind, ParamLayout, Point, Product, Risk,
-    RiskError, check_theta,
+    RiskError, UnitAxis, UnitGroup, check_theta,
 };
 use saddlescope_nn::Dtype;
 use saddlescope_nn::graph::{Graph, ParameterKind};
 use saddlescope_nn::op::numel;
 use saddlescope_nn::risk::{self, RiskOptions, RiskPoint};
+use saddlescope_nn::units;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -172,6 +173,47 @@ impl Risk for NetworkRisk {
         let part = Self::new(objective, self.dtype(), options).map_err(RiskError::failed)?;
         let of = [("samples_of_analysis".to_string(), format!("{}..{}", samples.start, samples.end).into())];
         Ok(Some(Box::new(part.with_identity(of.into()))))
+    }
+
+    fn buffers(&self) -> Vec<f64> {
+        with_inner!(self, r => r.buffers())
+    }
+
+    fn with_buffers(&self, buffers: &[f64]) -> Result<Box<dyn Risk + '_>, RiskError> {
+        let inner = match &self.inner {
+            Inner::F32(r) => Inner::F32(r.with_buffers(buffers).map_err(RiskError::failed)?),
+            Inner::F64(r) => Inner::F64(r.with_buffers(buffers).map_err(RiskError::failed)?),
+        };
+        Ok(Box::new(Self {
+            inner,
+            layout: self.layout.clone(),
+            graph: self.graph.clone(),
+            identity: self.identity.clone(),
+        }))
+    }
+
+    fn buffers_anew(&self, theta: &[f64]) -> Result<Option<Vec<f64>>, RiskError> {
+        check_theta(self, theta)?;
+        with_inner!(self, r => r.buffers_anew(theta)).map_err(RiskError::failed)
+    }
+
+    fn unit_groups(&self) -> Option<Vec<UnitGroup>> {
+        let found = with_inner!(self, r => {
+            let objective = r.objective();
+            units::unit_groups(&objective.graph, &[objective.output, objective.loss])
+        })?;
+        let axis = |a: units::UnitAxis| UnitAxis {
+            buffer: a.buffer,
+            start: a.start,
+            outer: a.outer,
+            inner: a.inner,
+        };
+        let group = |g: units::UnitGroup| UnitGroup {
+            name: g.name,
+            units: g.units,
+            axes: g.axes.into_iter().map(axis).collect(),
+        };
+        Some(found.into_iter().map(group).collect())
     }
 
     fn identity(&self) -> BTreeMap<String, Value> {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use saddlescope_landscape::Risk;
 use saddlescope_landscape::analysis::{Split, Subject, WeightsHash};
+use saddlescope_landscape::between::{ModelLosses, TrainingPosition, Weights, clean};
 use serde_json::Value;
 
 use crate::model::Model;
@@ -45,6 +46,42 @@ impl NetworkSubject {
             about: self.about.clone(),
             provenance,
         }
+    }
+}
+
+impl NetworkSubject {
+    /// The losses of the model, whatever its weights: what the verbs on several weights take.
+    pub fn losses(&self) -> ModelLosses<'_> {
+        ModelLosses {
+            model: self.model.network.name.clone(),
+            main: Split { name: &self.split, risk: &self.risk },
+            slices: self.slices.as_ref().map(|r| r as &dyn Risk),
+            other: self.other.as_ref().map(|(name, risk)| Split { name, risk }),
+            about: self.about.clone(),
+        }
+    }
+}
+
+/// The weights of a model with a short name.
+pub fn weights_of(model: &Model, name: &str, origin: String, position: TrainingPosition) -> Weights {
+    let buffers = model.network.graph.buffers().iter().flat_map(|b| b.values.iter().copied()).collect();
+    Weights {
+        name: clean(name),
+        origin,
+        theta: model.theta.clone(),
+        buffers,
+        sha256: weights_fingerprint(model),
+        position,
+    }
+}
+
+/// What the metadata of a weights file say about where in a training it was written (`saddlescope train --keep-every`).
+pub fn training_position(metadata: &BTreeMap<String, String>) -> TrainingPosition {
+    let number = |key: &str| metadata.get(key).and_then(|text| text.parse().ok());
+    TrainingPosition {
+        epoch: number("epochs done"),
+        learning_rate: number("learning rate reached"),
+        momentum: number("momentum"),
     }
 }
 

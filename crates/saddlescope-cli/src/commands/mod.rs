@@ -1,12 +1,14 @@
 //! One file a verb; one line a verb here.
 
 mod analyze;
+mod compare;
 mod density;
 mod eigs;
 mod escape;
 mod info;
 mod paper;
 mod paper_networks;
+mod path;
 mod project;
 mod report;
 mod settle;
@@ -15,6 +17,7 @@ mod slice;
 mod status;
 mod trace;
 mod train;
+mod trajectory;
 mod verify;
 
 use crate::failure::Failure;
@@ -25,6 +28,8 @@ use clap::Subcommand;
 pub enum Command {
     /// Analyse the loss landscape around a trained network: certified curvature, honest slices, a report.
     Analyze(Box<analyze::Arguments>),
+    /// Several weights side by side: loss, curvature with errors, common directions, surfaces on the same axes.
+    Compare(Box<compare::Arguments>),
     /// Spectral density of the Hessian and the number of negative eigenvalues.
     Density(Box<density::Arguments>),
     /// Largest and smallest eigenvalues of the Hessian, each with its true residual.
@@ -35,6 +40,8 @@ pub enum Command {
     Info(info::Arguments),
     /// Reproduce the figures and numbers of Böttcher & Wheeler (2022) that need no network.
     Paper(paper::Arguments),
+    /// From one weights to another: loss and accuracy on the line and on a low-loss curve, and the barrier.
+    Path(Box<path::Arguments>),
     /// What random planes through the point show: curvatures κ± and the chance that one shows the saddle.
     Project(Box<project::Arguments>),
     /// Write the report of a finished analysis again; computes nothing.
@@ -53,6 +60,8 @@ pub enum Command {
     Train(Box<train::Arguments>),
     /// Check the program on this machine: closed forms, finite differences, PyTorch's values, bits, every kernel path.
     Verify(verify::Arguments),
+    /// The way that a training went: its checkpoints in a plane, loss and curvature along them.
+    Trajectory(Box<trajectory::Arguments>),
 }
 
 impl Command {
@@ -60,6 +69,7 @@ impl Command {
     pub fn run(self) -> Result<(), Failure> {
         match self {
             Self::Analyze(arguments) => analyze::run(*arguments),
+            Self::Compare(arguments) => compare::run(*arguments),
             Self::Density(arguments) => density::run(*arguments),
             Self::Eigs(arguments) => eigs::run(*arguments),
             Self::Project(arguments) => project::run(*arguments),
@@ -74,6 +84,8 @@ impl Command {
             Self::Paper(arguments) => paper::run(arguments),
             Self::Train(arguments) => train::run(*arguments),
             Self::Verify(arguments) => verify::run(&arguments),
+            Self::Path(arguments) => path::run(*arguments),
+            Self::Trajectory(arguments) => trajectory::run(*arguments),
         }
     }
 }

@@ -91,6 +91,11 @@ pub struct Arguments {
     /// Continue from the checkpoint.
     #[arg(long)]
     resume: bool,
+
+    /// Keep the weights before training, after every K epochs and at the end, in a folder named like OUT without its ending
+    /// (for `saddlescope trajectory`).
+    #[arg(long, value_name = "K")]
+    keep_every: Option<usize>,
 }
 
 /// Arguments checked, data loaded.
@@ -101,6 +106,8 @@ struct Plan {
     test: Option<Dataset>,
     out: PathBuf,
     checkpoint: PathBuf,
+    /// Every how many epochs weights are kept, and in which folder.
+    keep: Option<(usize, PathBuf)>,
     model: String,
     data: String,
 }
@@ -172,7 +179,22 @@ fn check(a: Arguments) -> Result<Plan, Failure> {
         let (epoch, step) = trainer.position();
         terminal::note(format!("continuing after {epoch} epochs and {step} steps"))?;
     }
-    Ok(Plan { trainer, train, test, out: a.out, checkpoint, model: a.model, data: a.data })
+    let keep = match a.keep_every {
+        Some(0) => return Err(Failure::bad_input("--keep-every 0: expected a positive number of epochs")),
+        Some(every) => {
+            let folder = a.out.with_extension("");
+            if folder == a.out || folder.is_file() {
+                return Err(Failure::bad_input(format!(
+                    "--keep-every: the kept weights need the folder {}, which is a file; give --out an ending",
+                    folder.display()
+                )));
+            }
+            std::fs::create_dir_all(&folder).map_err(bad)?;
+            Some((every, folder))
+        }
+        None => None,
+    };
+    Ok(Plan { trainer, train, test, out: a.out, checkpoint, keep, model: a.model, data: a.data })
 }
 
 fn padding(text: &str) -> Result<usize, Failure> {
@@ -196,7 +218,20 @@ fn check_folder(file: &Path) -> Result<(), Failure> {
     }
 }
 
+/// Keeps the weights reached, where it is time to.
+fn keep(trainer: &Trainer, keep: Option<&(usize, PathBuf)>) -> Result<(), Failure> {
+    let Some((every, folder)) = keep else { return Ok(()) };
+    let (epoch, step) = trainer.position();
+    if step != 0 || !(epoch.is_multiple_of(*every) || trainer.is_finished()) {
+        return Ok(());
+    }
+    let digits = trainer.options().epochs.to_string().len();
+    let path = folder.join(format!("epoch-{epoch:0digits$}.safetensors"));
+    trainer.weights().map_err(failed)?.write(&path).map_err(failed)
+}
+
 fn train(plan: &mut Plan) -> Result<(), Failure> {
+    keep(&plan.trainer, plan.keep.as_ref())?;
     let trainer = &mut plan.trainer;
     let (steps, epochs) = (trainer.steps_per_epoch(), trainer.options().epochs);
     let bar = ProgressBar::new(steps as u64 * epochs as u64);
@@ -216,6 +251,7 @@ fn train(plan: &mut Plan) -> Result<(), Failure> {
             failed(error)
         })?;
         trainer.save_checkpoint(&plan.checkpoint).map_err(failed)?;
+        keep(trainer, plan.keep.as_ref())?;
         match outcome {
             EpochOutcome::Interrupted => {
                 bar.abandon();
@@ -262,6 +298,15 @@ fn finish(plan: &Plan) -> Result<(), Failure> {
         }
     }
     terminal::print(format!("weights: {}", plan.out.display()))?;
+    if let Some((_, folder)) = &plan.keep {
+        let pattern = folder.join("*.safetensors");
+        terminal::print(format!(
+            "kept on the way: {} (`saddlescope trajectory --model {} --checkpoints '{}'`)",
+            folder.display(),
+            plan.model,
+            pattern.display()
+        ))?;
+    }
     terminal::print(format!(
         "next: saddlescope analyze --model {} --weights {} --data {}",
         plan.model,

@@ -10,7 +10,7 @@ use crate::contour;
 use crate::hatching;
 use crate::heat::{borders, minimum_text, missing_text, z_map};
 use crate::markup::to_html;
-use crate::{Figure, Grid, HeatMap, Levels, Palette, PanelKind, Scale, Surface3d};
+use crate::{Figure, Grid, HeatMap, Levels, LineStyle, Palette, PanelKind, Scale, Series, Surface3d};
 
 /// One interactive plot.
 pub(super) struct Plot {
@@ -198,6 +198,25 @@ fn surface(p: &Surface3d) -> Value {
     json!({"data": data, "layout": layout})
 }
 
+/// A way over a heat map, its name beside its last point.
+fn track(series: &Series) -> Value {
+    let mode = match series.style {
+        LineStyle::Points => "markers+text",
+        LineStyle::LinePoints => "lines+markers+text",
+        _ => "lines+text",
+    };
+    let mut text = vec![String::new(); series.x.len()];
+    if let Some(last) = text.last_mut() {
+        *last = to_html(&series.label);
+    }
+    let ink = color::role(series.color);
+    json!({"type": "scatter", "mode": mode, "x": numbers(&series.x), "y": numbers(&series.y), "text": text,
+           "textposition": "top right", "textfont": {"color": "#ffffff", "size": 13}, "showlegend": false,
+           "marker": {"color": ink, "size": 8, "line": {"color": "#ffffff", "width": 1.5}},
+           "line": {"color": ink, "width": 2},
+           "hovertemplate": format!("{}<br>%{{x:.4g}}, %{{y:.4g}}<extra></extra>", hover_text(&series.label))})
+}
+
 fn heat_map(p: &HeatMap) -> Value {
     let map = z_map(&p.grid, p.scale, p.range);
     let ticks = map.ticks(6);
@@ -246,6 +265,7 @@ fn heat_map(p: &HeatMap) -> Value {
         data.push(json!({"type": "scatter", "mode": "lines", "x": x, "y": y, "hoverinfo": "skip", "showlegend": false,
                          "line": {"color": "rgba(255,255,255,0.8)", "width": 1}}));
     }
+    data.extend(p.tracks.iter().map(track));
     if p.mark_origin {
         data.push(json!({"type": "scatter", "mode": "markers", "x": [0.0], "y": [0.0], "showlegend": false,
                          "marker": {"symbol": "circle-open", "size": 9, "color": "#ffffff", "line": {"width": 2}},

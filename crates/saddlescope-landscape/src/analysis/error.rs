@@ -75,6 +75,9 @@ pub enum AnalysisError {
     /// The network cannot be rescaled.
     #[error(transparent)]
     Rescale(#[from] crate::sharpness::rescale::RescaleError),
+    /// The weights given cannot be compared or joined.
+    #[error(transparent)]
+    Between(#[from] crate::between::BetweenError),
     /// Something else, in words.
     #[error("{0}")]
     Other(String),

@@ -53,3 +53,8 @@ pub use stages::self_check::{ALLOWED as DERIVATIVE_TOLERANCE, Difference, produc
 pub use store::{Dependencies, Folder, FolderError, Record, Spent, State};
 pub use subject::{Split, Subject, WeightsHash};
 pub use verdict::{CRITICAL_SHARE, number, or_unknown, short, with_error};
+
+pub(crate) use rows::{ROWS, evaluate_rows};
+pub(crate) use run::{kept_selection, plan as plan_of};
+pub(crate) use stages::reach::{shown_change, symmetric_axis};
+pub(crate) use store::Slot;

@@ -3,13 +3,21 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::ops::ControlFlow;
 use std::path::Path;
 
-use super::store::FolderError;
+use super::error::AnalysisError;
+use super::monitor::Monitor;
+use super::store::{FolderError, Slot};
 use crate::axis::Axis;
+use crate::evaluation::Threading;
 use crate::plane::Plane;
-use crate::sampling_error::PointErrors;
-use crate::surface::{FinishedRows, SurfaceRow};
+use crate::risk::Risk;
+use crate::sampling_error::{PointErrors, has_parts};
+use crate::surface::{FinishedRows, Surface, SurfaceOutcome, SurfaceRow, evaluate_around};
+
+/// Ending of the file that the rows of a surface in flight are in.
+pub const ROWS: &str = "rows";
 
 /// What a row holds besides losses.
 #[derive(Clone, Copy, Debug)]
@@ -112,6 +120,49 @@ impl RowLog {
         content.extend(sum);
         self.file.write_all(&content)?;
         self.file.flush()
+    }
+}
+
+/// Evaluates a surface row by row, going on from the rows that are on disk. `count` hears of every evaluation.
+///
+/// # Errors
+/// Cancelled (finished rows are kept), a risk that fails, a file that cannot be written.
+pub fn evaluate_rows(
+    slot: &Slot,
+    monitor: &mut dyn Monitor,
+    count: &mut dyn FnMut(usize),
+    title: &str,
+    risk: &dyn Risk,
+    plane: &Plane,
+    axes: [Axis; 2],
+) -> Result<Surface, AnalysisError> {
+    let [a, b] = axes;
+    let path = slot.file(ROWS);
+    count(1);
+    let center = risk.evaluate(plane.center())?;
+    let with = Contents { accuracy: risk.offers().accuracy, errors: has_parts(&center) };
+    let (mut log, finished) = RowLog::open(&path, b.count(), with, fingerprint(plane, [&a, &b]))?;
+    monitor.begin(title, Some(a.count() as u64));
+    monitor.advance((finished.loss.len() / b.count()) as u64, "");
+    let mut failure: Option<AnalysisError> = None;
+    let outcome = evaluate_around(&center, plane, axes, finished, Threading::Sequential, risk, &mut |row| {
+        count(row.loss.len());
+        if let Err(reason) = log.push(&row) {
+            failure = Some(FolderError::Io { path: path.clone(), reason }.into());
+            return ControlFlow::Break(());
+        }
+        monitor.advance(row.index as u64 + 1, "");
+        if monitor.cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?;
+    if let Some(error) = failure {
+        return Err(error);
+    }
+    match outcome {
+        SurfaceOutcome::Complete(surface) => {
+            monitor.end("");
+            Ok(surface)
+        }
+        SurfaceOutcome::Stopped(_) => Err(AnalysisError::Cancelled),
     }
 }
 

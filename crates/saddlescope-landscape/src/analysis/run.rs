@@ -163,6 +163,23 @@ fn chosen_samples<'a>(
     Ok(Some(ChosenSamples { risk, selection }))
 }
 
+/// What [`compute`] would do with each stage, in order; computes nothing.
+///
+/// # Errors
+/// As [`compute`], before anything is computed.
+pub(crate) fn plan(
+    subject: &Subject<'_>,
+    selection: &Selection,
+    memory: MemoryLimit,
+    out: &Path,
+) -> Result<Vec<PlannedStage>, AnalysisError> {
+    let ((asked, _), plan) = planned(subject, selection, memory)?;
+    let folder = Folder::open(out, &subject.identity())?;
+    let env = Env::new(subject, &asked, &plan, &folder);
+    let (stages, keys) = stages(&asked, &env);
+    stages.iter().map(|s| s.plan(&env, &keys)).collect()
+}
+
 fn open(subject: &Subject<'_>, out: &Path, monitor: &mut dyn Monitor) -> Result<Folder, AnalysisError> {
     let folder = Folder::open(out, &subject.identity())?;
     if folder.resumed() {
@@ -196,7 +213,20 @@ fn finish(found: Found, results: Results) -> Analysis {
 const SELECTION: &str = "selection.json";
 
 fn earlier_selection(folder: &Folder) -> Result<Option<Selection>, AnalysisError> {
-    let path = folder.dir().join(SELECTION);
+    selection_in(folder.dir())
+}
+
+/// A selection with the eigenpairs of the one that a folder remembers where those will do.
+///
+/// # Errors
+/// A file that cannot be read.
+pub(crate) fn kept_selection(dir: &Path, selection: &Selection) -> Result<Selection, AnalysisError> {
+    let earlier = selection_in(dir)?;
+    Ok(earlier.map_or_else(|| selection.clone(), |e| selection.with_kept_eigenpairs(&e)))
+}
+
+fn selection_in(dir: &Path) -> Result<Option<Selection>, AnalysisError> {
+    let path = dir.join(SELECTION);
     match std::fs::read(&path) {
         // A selection of another version of the program is of no use, and nothing is lost without it.
         Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),

@@ -17,6 +17,7 @@ use crate::plan::{Pass, Plan};
 use crate::tree::Tree;
 
 mod batches;
+mod buffers;
 mod parts;
 mod point;
 mod sums;
@@ -219,6 +220,14 @@ pub enum RiskError {
         /// Shape of a sample.
         shape: Vec<usize>,
     },
+    /// Values for the buffers that are too few or too many.
+    #[error("{found} numbers for the buffers; expected {expected}")]
+    Buffers {
+        /// Numbers given.
+        found: usize,
+        /// Numbers that the buffers hold.
+        expected: usize,
+    },
     /// There is nothing to average over.
     #[error("the data set has no samples")]
     NoSamples,
@@ -232,8 +241,8 @@ pub enum RiskError {
 /// An empirical risk computed in numbers of type `T`.
 pub struct Risk<T> {
     objective: Objective,
-    /// Data in the engine's order of axes.
-    data: Vec<Vec<T>>,
+    /// Data in the engine's order of axes; shared by risks that differ in their buffers alone.
+    data: Arc<Vec<Vec<T>>>,
     sample_len: Vec<usize>,
     micro: usize,
     chunk: usize,
@@ -309,7 +318,7 @@ impl<T: Element> Risk<T> {
         }
         Ok(Self {
             objective,
-            data,
+            data: Arc::new(data),
             sample_len,
             micro,
             chunk,
@@ -561,6 +570,7 @@ pub struct MemoryEstimate {
     pub all_primals: usize,
 }
 
+#[derive(Clone)]
 struct Plans {
     full: Arc<Plan>,
     last: Arc<Plan>,

@@ -8,7 +8,7 @@
 //! on several devices does. The running statistics that evaluation uses follow the mean of the parts' statistics with
 //! PyTorch's momentum 0.1 and unbiased variance.
 
-mod batch_statistics;
+pub(crate) mod batch_statistics;
 mod checkpoint;
 mod error;
 mod minibatch;

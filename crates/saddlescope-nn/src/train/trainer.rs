@@ -237,6 +237,13 @@ impl Trainer {
         let mut map = self.network.to_tensors(&self.theta())?;
         map.metadata.extend(self.description());
         map.metadata.insert("epochs done".into(), self.epoch.to_string());
+        // Of the last step made; before the first one, of the first.
+        let (epoch, step) = match (self.epoch, self.step) {
+            (0, 0) => (0, 0),
+            (epoch, 0) => (epoch - 1, self.steps_per_epoch() - 1),
+            (epoch, step) => (epoch, step - 1),
+        };
+        map.metadata.insert("learning rate reached".into(), self.learning_rate(epoch, step).to_string());
         Ok(map)
     }
 

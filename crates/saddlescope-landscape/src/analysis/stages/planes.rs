@@ -1,7 +1,5 @@
 //! Which planes and cuts are evaluated, and their stages: one for each cut and for each surface on each set of samples.
 
-use std::ops::ControlFlow;
-
 use serde::Serialize;
 
 use super::super::directions::NamedDirection;
@@ -11,7 +9,7 @@ use super::super::found::{Cut, CutLosses, NamedSurface, Prediction};
 use super::super::plan::Forecast;
 use super::super::requests::DirectionRequest;
 use super::super::requests::End;
-use super::super::rows::{Contents, RowLog, fingerprint};
+use super::super::rows::{Contents, ROWS, RowLog, evaluate_rows, fingerprint};
 use super::super::selection::{AutoSamples, RandomDirectionOptions, Selection, SliceChoice};
 use super::super::stage::{AnyStage, At, Env, Keys, Stage, of};
 use super::super::store::{Dependencies, FolderError, Slot};
@@ -21,12 +19,11 @@ use super::reach::{radius, shown_change, symmetric_axis};
 use crate::adaptive::{Value, evaluate_adaptively, measure};
 use crate::axis::Axis;
 use crate::direction::Origin;
-use crate::evaluation::Threading;
 use crate::numeric::dot;
 use crate::plane::{Line, Plane};
 use crate::risk::{Curvature, Evaluation, Risk};
 use crate::sampling_error::{PointErrors, has_parts, loss_std_error, paired_difference};
-use crate::surface::{SurfaceError, SurfaceOutcome, SurfaceRow, evaluate_around};
+use crate::surface::{SurfaceError, SurfaceRow};
 
 const LARGEST: DirectionRequest = DirectionRequest::Eigenvector { end: End::Largest, index: 1 };
 const SMALLEST: DirectionRequest = DirectionRequest::Eigenvector { end: End::Smallest, index: 1 };
@@ -319,8 +316,6 @@ impl SurfaceStage {
     }
 }
 
-const ROWS: &str = "rows";
-
 impl Stage for SurfaceStage {
     type Output = NamedSurface;
 
@@ -406,34 +401,9 @@ fn evaluate(
     plane: &Plane,
     axes: [Axis; 2],
 ) -> Result<crate::surface::Surface, AnalysisError> {
-    let [a, b] = axes;
-    let path = at.slot.file(ROWS);
-    let center = at.env.evaluate(risk, plane.center())?;
-    let with = Contents { accuracy: risk.offers().accuracy, errors: has_parts(&center) };
-    let (mut log, finished) = RowLog::open(&path, b.count(), with, fingerprint(plane, [&a, &b]))?;
-    at.monitor.begin(title, Some(a.count() as u64));
-    at.monitor.advance((finished.loss.len() / b.count()) as u64, "");
-    let mut failure: Option<AnalysisError> = None;
-    let (env, monitor) = (at.env, &mut *at.monitor);
-    let outcome = evaluate_around(&center, plane, axes, finished, Threading::Sequential, risk, &mut |row| {
-        env.count_evaluations(row.loss.len());
-        if let Err(reason) = log.push(&row) {
-            failure = Some(FolderError::Io { path: path.clone(), reason }.into());
-            return ControlFlow::Break(());
-        }
-        monitor.advance(row.index as u64 + 1, "");
-        if monitor.cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    })?;
-    if let Some(error) = failure {
-        return Err(error);
-    }
-    match outcome {
-        SurfaceOutcome::Complete(surface) => {
-            at.monitor.end("");
-            Ok(surface)
-        }
-        SurfaceOutcome::Stopped(_) => Err(AnalysisError::Cancelled),
-    }
+    let env = at.env;
+    let mut count = |evaluations: usize| env.count_evaluations(evaluations);
+    evaluate_rows(at.slot, &mut *at.monitor, &mut count, title, risk, plane, axes)
 }
 
 /// Evaluates a surface where interpolation is wrong by more than the errors, going on from the points that are on disk.

@@ -1,0 +1,335 @@
+//! The page of a comparison: computes nothing, says what was found.
+
+use std::path::Path;
+
+use saddlescope_figure::page::{Align, Report, Section, Table};
+use saddlescope_figure::{ColorRole, Figure, LineStyle, Series, Surface3d};
+
+use super::compare::{CompareResults, Compared, PairResult, PlaneResult};
+use super::points::{Measured, PointResult, SideResult};
+use super::write::{provenance_rows, save_figures, save_report, save_results};
+use crate::analysis::{AnalysisError, EigenpairResult, Estimate, NamedSurface, number, short};
+use crate::presentation::{heat_map, range_and_scale, surface_grid};
+
+/// A number with its error, or without one where that is not known.
+pub(crate) fn measured(m: &Measured) -> String {
+    match m.std_error {
+        Some(error) => format!("{} ± {}", number(m.value), short(error)),
+        None => number(m.value),
+    }
+}
+
+/// A share in per cent.
+pub(crate) fn percent(m: &Measured) -> String {
+    match m.std_error {
+        Some(error) => format!("{:.2} ± {:.2} %", 100.0 * m.value, 100.0 * error),
+        None => format!("{:.2} %", 100.0 * m.value),
+    }
+}
+
+fn eigenvalue(p: &EigenpairResult) -> Measured {
+    Measured { value: p.value, std_error: p.std_error }
+}
+
+fn estimate(e: &Estimate) -> Measured {
+    Measured { value: e.value, std_error: e.known_error() }
+}
+
+/// The same quantity of every point on one split.
+type Quantity = (&'static str, fn(&SideResult) -> Option<String>, &'static str);
+
+const QUANTITIES: [Quantity; 6] = [
+    ("loss", |s| Some(measured(&s.loss)), "standard error over chunks of samples, where they are known"),
+    ("accuracy", |s| s.accuracy.as_ref().map(percent), "binomial standard error"),
+    ("gradient norm ‖∇L‖", |s| s.gradient_norm.map(short), "error not known"),
+    (
+        "λ_max",
+        |s| s.lambda_max.as_ref().map(|p| with_residual(p, eigenvalue(p))),
+        "± over the data; an eigenvalue lies within the residual in brackets",
+    ),
+    ("λ_min", |s| s.lambda_min.as_ref().map(|p| with_residual(p, eigenvalue(p))), "as for λ_max"),
+    ("trace", |s| s.trace.as_ref().map(|t| measured(&estimate(t))), "Hutchinson; standard error over probes"),
+];
+
+fn with_residual(p: &EigenpairResult, m: Measured) -> String {
+    let mark = if p.converged { "" } else { ", not converged" };
+    format!("{} ({}{mark})", measured(&m), short(p.residual))
+}
+
+/// Rows are quantities, columns points; one block of rows for each split.
+pub(crate) fn points_table(points: &[PointResult]) -> Table {
+    let mut columns = vec![("quantity", Align::Left)];
+    columns.extend(points.iter().map(|p| (p.name.as_str(), Align::Right)));
+    let mut table = Table::new("The points side by side", &columns);
+    let cells = |name: &str, value: &dyn Fn(&PointResult) -> String| {
+        std::iter::once(name.to_string()).chain(points.iter().map(value)).collect::<Vec<_>>()
+    };
+    if points.iter().any(|p| p.model != points[0].model) {
+        table = table.row(cells("model", &|p| p.model.clone()));
+    }
+    table = table.row(cells("parameters N", &|p| p.parameters.to_string()));
+    table = table.row(cells("norm ‖θ‖", &|p| number(p.norm)));
+    let splits = points.iter().map(|p| p.sides.len()).max().unwrap_or(0);
+    for split in 0..splits {
+        let side = |p: &PointResult| p.sides.get(split).cloned();
+        let name = points.iter().find_map(side).map_or(String::new(), |s| s.split);
+        let samples = |p: &PointResult| side(p).map_or("-".into(), |s| s.samples.to_string());
+        table = table.row(cells(&format!("{name}: samples"), &samples));
+        for (quantity, of, note) in QUANTITIES {
+            let value = |p: &PointResult| side(p).as_ref().and_then(of).unwrap_or_else(|| "-".into());
+            if points.iter().all(|p| value(p) == "-") {
+                continue;
+            }
+            let note = if split == 0 { note } else { "" };
+            table = table.row_with_note(cells(&format!("{name}: {quantity}"), &value), note);
+        }
+    }
+    table
+}
+
+fn pairs_table(pairs: &[PairResult]) -> Table {
+    let splits: Vec<String> =
+        pairs.first().map_or(Vec::new(), |p| p.loss_differences.keys().cloned().collect());
+    let names: Vec<String> = splits.iter().map(|s| format!("L − L′, {s}")).collect();
+    let mut columns =
+        vec![("pair", Align::Left), ("distance ‖θ − θ′‖", Align::Right), ("cosine of θ, θ′", Align::Right)];
+    columns.extend(names.iter().map(|n| (n.as_str(), Align::Right)));
+    columns.extend([
+        ("cosines, largest λ", Align::Right),
+        ("cosines, smallest λ", Align::Right),
+        ("mean cos², largest λ", Align::Right),
+        ("by chance", Align::Right),
+    ]);
+    let mut table = Table::new("Every two of them", &columns);
+    for p in pairs {
+        let cosines = |o: &Option<super::subspace::Overlap>| {
+            o.as_ref().map_or("-".into(), |o| {
+                o.cosines.iter().map(|c| format!("{c:.3}")).collect::<Vec<_>>().join(", ")
+            })
+        };
+        let mut cells =
+            vec![format!("{}, {}", p.names[0], p.names[1]), number(p.distance), format!("{:.4}", p.cosine)];
+        cells.extend(splits.iter().map(|s| p.loss_differences.get(s).map_or("-".into(), measured)));
+        cells.extend([cosines(&p.largest), cosines(&p.smallest)]);
+        cells.push(p.largest.as_ref().map_or("-".into(), |o| short(o.mean_square)));
+        cells.push(p.largest.as_ref().map_or("-".into(), |o| short(o.by_chance)));
+        table = table.row(cells);
+    }
+    table
+}
+
+/// The points in order of a measure, flattest first.
+fn ordered(points: &[PointResult], of: impl Fn(&SideResult) -> Option<Measured>) -> Vec<(String, Measured)> {
+    let mut found: Vec<(String, Measured)> =
+        points.iter().filter_map(|p| Some((p.name.clone(), of(p.main()?)?))).collect();
+    found.sort_by(|a, b| a.1.value.total_cmp(&b.1.value));
+    found
+}
+
+fn order_sentence(measure: &str, order: &[(String, Measured)]) -> Option<String> {
+    let [first, second, ..] = order else { return None };
+    let list: Vec<String> = order.iter().map(|(name, m)| format!("{name} {}", measured(m))).collect();
+    let gap = match (first.1.std_error, second.1.std_error) {
+        (Some(a), Some(b)) if a.hypot(b) > 0.0 => {
+            let errors = (second.1.value - first.1.value) / a.hypot(b);
+            let word = if errors < 2.0 { "which does not decide between them" } else { "" };
+            let comma = if word.is_empty() { "" } else { ", " };
+            format!(" First and second differ by {errors:.1} standard errors{comma}{word}.")
+        }
+        _ => String::new(),
+    };
+    Some(format!("By {measure}, flattest first: {}.{gap}", list.join(", ")))
+}
+
+/// The finding in sentences.
+pub(crate) fn verdict(points: &[PointResult], pairs: &[PairResult], one_model: bool) -> Vec<String> {
+    let mut sentences = Vec::new();
+    let by_lambda = ordered(points, |s| s.lambda_max.as_ref().map(eigenvalue));
+    let by_trace = ordered(points, |s| s.trace.as_ref().map(estimate));
+    sentences.extend(order_sentence("λ_max", &by_lambda));
+    sentences.extend(order_sentence("the trace", &by_trace));
+    let names = |order: &[(String, Measured)]| order.iter().map(|o| o.0.clone()).collect::<Vec<_>>();
+    if by_lambda.len() > 1 && by_trace.len() > 1 {
+        let same = if names(&by_lambda) == names(&by_trace) { "the same order" } else { "another order" };
+        sentences.push(format!(
+            "The trace gives {same} as λ_max. Neither is flatness as such: both change when a network is rescaled without changing \
+             its function (Dinh et al. 2017)."
+        ));
+    }
+    if let Some(index) = points.first().map(|p| p.sides.len()).filter(|n| *n > 1).map(|n| n - 1) {
+        let best = points
+            .iter()
+            .filter_map(|p| Some((p, p.sides.get(index)?)))
+            .min_by(|a, b| a.1.loss.value.total_cmp(&b.1.loss.value));
+        if let Some((p, side)) = best {
+            sentences.push(format!(
+                "Smallest loss on the {} samples: {}, {}.",
+                side.split,
+                p.name,
+                measured(&side.loss)
+            ));
+        }
+    }
+    let common = pairs.iter().filter_map(|p| Some((p, p.largest.as_ref()?)));
+    if let Some((p, o)) = common.max_by(|a, b| a.1.mean_square.total_cmp(&b.1.mean_square)) {
+        sentences.push(format!(
+            "The directions of the largest eigenvalues are most alike in {} and {}: the mean squared cosine between their spans \
+             ({} dimensions) is {}; random directions have {}.",
+            p.names[0],
+            p.names[1],
+            o.dimensions[0],
+            short(o.mean_square),
+            short(o.by_chance)
+        ));
+    }
+    if !one_model {
+        sentences.push(
+            "The weights are of different models: the table compares them, but they have no plane, no distance and no \
+             directions in common."
+                .into(),
+        );
+    }
+    sentences
+}
+
+/// Points in a plane, as labelled marks.
+pub(crate) fn marks(points: &[super::compare::PlacedPoint]) -> Vec<Series> {
+    points
+        .iter()
+        .map(|p| {
+            Series::new(p.name.clone(), vec![p.at[0]], vec![p.at[1]], ColorRole::Truth)
+                .style(LineStyle::Points)
+        })
+        .collect()
+}
+
+fn plane_figure(plane: &PlaneResult) -> Figure {
+    let [x, y] = plane.directions.clone();
+    let grid =
+        surface_grid(&plane.surface).labels(format!("$\\alpha$ ({x})"), format!("$\\beta$ ({y})"), "loss");
+    let mut map = heat_map(grid.clone(), range_and_scale(grid.z.iter().copied()));
+    map.mark_origin = false;
+    map.tracks = marks(&plane.points);
+    let off = plane.points.iter().map(|p| p.off_plane).fold(0.0, f64::max);
+    let shares = plane.shares.map_or(String::new(), |[a, b]| {
+        format!(
+            " The two directions hold {:.0} % and {:.0} % of the variance of the points.",
+            100.0 * a,
+            100.0 * b
+        )
+    });
+    let scale = map.scale;
+    let mut surface = Surface3d::new(grid);
+    surface.scale = scale;
+    Figure::new(
+        "plane",
+        "The points in one plane",
+        format!(
+            "Loss on {} {} samples; dots are the points, which lie at most {} off this plane.{shares} Batch-norm statistics, where \
+             there are any, are computed anew at each point of the grid.",
+            plane.samples,
+            plane.split,
+            short(off)
+        ),
+    )
+    .panel("", map)
+    .panel("", surface)
+}
+
+/// Rows are points, columns the plane of the point's extreme eigenvectors and the random plane; one colour scale.
+fn neighbourhoods(surfaces: &[(String, Vec<NamedSurface>)]) -> Option<Figure> {
+    let shown = || surfaces.iter().flat_map(|(name, s)| s.iter().filter(|s| !s.zoom).map(move |s| (name, s)));
+    shown().next()?;
+    let range = range_and_scale(shown().flat_map(|(_, s)| s.surface.loss.iter().copied()));
+    let mut figure = Figure::new(
+        "neighbourhoods",
+        "Around every point, on the same axes and one colour scale",
+        "Left: the plane of the point's own extreme eigenvectors; both axes have the same length for all points. Right: the same \
+         random draw for all points, filter-normalised to each (Li et al. 2018). A cross marks the smallest loss, a ring the point.",
+    )
+    .columns(2);
+    for (name, s) in shown() {
+        figure = figure.panel(format!("{name}: {}", s.heading), heat_map(s.grid(), range));
+    }
+    Some(figure)
+}
+
+/// The same in perspective: the planes of the extreme eigenvectors.
+fn perspectives(surfaces: &[(String, Vec<NamedSurface>)]) -> Option<Figure> {
+    let hessian: Vec<(&String, &NamedSurface)> = surfaces
+        .iter()
+        .filter_map(|(name, s)| Some((name, s.iter().find(|s| s.name.starts_with("hessian-"))?)))
+        .collect();
+    let (range, scale) = range_and_scale(hessian.iter().flat_map(|(_, s)| s.surface.loss.iter().copied()));
+    let mut figure = Figure::new(
+        "surfaces",
+        "The planes of the extreme eigenvectors",
+        "The same range of heights and colours for all points. A cross marks the smallest loss.",
+    )
+    .columns(hessian.len().clamp(1, 3));
+    for (name, s) in hessian {
+        let mut surface = Surface3d::new(s.grid());
+        surface.scale = scale;
+        surface.range = (range[0] < range[1]).then_some(range);
+        surface.mark_minimum = true;
+        figure = figure.panel(name.clone(), surface);
+    }
+    (!figure.panels.is_empty()).then_some(figure)
+}
+
+/// Writes results, figures and report.
+pub(crate) fn save(compared: &Compared, dir: &Path) -> Result<(), AnalysisError> {
+    let results = &compared.results;
+    let figures: Vec<Figure> = [
+        results.plane.as_ref().map(plane_figure),
+        perspectives(&compared.surfaces),
+        neighbourhoods(&compared.surfaces),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    save_figures(&figures, dir)?;
+    save_results(results, dir)?;
+    save_report(&report(results, figures), dir)
+}
+
+fn report(results: &CompareResults, figures: Vec<Figure>) -> Report {
+    let mut about = Section::new("What was analysed");
+    about.paragraphs.clone_from(&results.about);
+    let mut sections = vec![about, Section::new("Numbers").table(points_table(&results.points))];
+    if !results.pairs.is_empty() {
+        sections.push(
+            Section::new("What they have in common")
+                .paragraph(
+                    "Differences of losses are taken sample by sample, so that their errors are those of the difference. Cosines \
+                     are those of the principal angles between the spans of the eigenvectors: 1 where the spans share a direction. \
+                     The mean of their squares is compared with that of random directions.",
+                )
+                .table(pairs_table(&results.pairs)),
+        );
+    }
+    let mut landscape = Section::new("The landscape");
+    landscape.figures = figures;
+    if !landscape.figures.is_empty() {
+        sections.push(landscape);
+    }
+    if !results.left_out.is_empty() {
+        let mut left = Section::new("What cannot be compared");
+        left.paragraphs.clone_from(&results.left_out);
+        sections.push(left);
+    }
+    let mut folders = Section::new("More about each point");
+    for p in &results.points {
+        for s in &p.sides {
+            folders = folders.paragraph(format!("{}, {}: ../{}", p.name, s.split, s.folder));
+        }
+    }
+    sections.push(folders);
+    let names: Vec<&str> = results.points.iter().map(|p| p.name.as_str()).collect();
+    Report {
+        title: format!("Side by side: {}", names.join(", ")),
+        verdict: results.verdict.clone(),
+        sections,
+        provenance: provenance_rows(&results.provenance),
+    }
+}

@@ -1,0 +1,279 @@
+//! The way that a training went: its checkpoints in a plane, and how loss and curvature changed.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use saddlescope_figure::floats;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::compare::{
+    PlacedPoint, PlaneResult, SCHEMA, about, axes_around, place, plane_surface, point_of, weights_provenance,
+};
+use super::desk::Desk;
+use super::points::{PointJob, PointResult};
+use super::principal::{principal, random_walk_share};
+use super::trajectory_page;
+use super::weights::{Member, check, check_one_model};
+use crate::analysis::{
+    Analysis, AnalysisError, EigenpairOptions, End, Fate, Forecast, MemoryLimit, Monitor, PlannedStage,
+    Selection, Spent, Split, radius, shown_change,
+};
+
+/// What is computed of a training.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrajectoryOptions {
+    /// Seed of every random number.
+    pub seed: u64,
+    /// Extreme eigenpairs at every checkpoint.
+    pub eigenpairs: EigenpairOptions,
+    /// Random probes of the trace at every checkpoint.
+    pub probes: usize,
+    /// Points along each side of a surface; 0: no surfaces.
+    pub grid: usize,
+    /// Learning rate η where the checkpoints do not say it.
+    pub learning_rate: Option<f64>,
+    /// Momentum μ where they do not say it.
+    pub momentum: Option<f64>,
+}
+
+impl Default for TrajectoryOptions {
+    fn default() -> Self {
+        Self {
+            seed: 0,
+            eigenpairs: EigenpairOptions { largest: 1, smallest: 1, ..EigenpairOptions::default() },
+            probes: 16,
+            grid: 25,
+            learning_rate: None,
+            momentum: None,
+        }
+    }
+}
+
+/// Everything that was found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrajectoryResults {
+    /// Version of this layout.
+    pub schema: u32,
+    /// `trajectory`.
+    pub verb: String,
+    /// The finding in sentences.
+    pub verdict: Vec<String>,
+    /// What was analysed, in sentences.
+    pub about: Vec<String>,
+    /// The checkpoints, in order.
+    pub points: Vec<PointResult>,
+    /// ‖θᵢ − θᵢ₋₁‖₂ for every checkpoint but the first.
+    #[serde(with = "floats")]
+    pub steps: Vec<f64>,
+    /// ‖θ_last − θ_first‖₂.
+    #[serde(with = "floats::scalar")]
+    pub distance: f64,
+    /// Share of the variance of the checkpoints along every principal component, largest first.
+    #[serde(with = "floats")]
+    pub shares: Vec<f64>,
+    /// What the first two shares are for a random walk of as many points in many dimensions.
+    #[serde(with = "floats::pair")]
+    pub random_walk_shares: [f64; 2],
+    /// 2/η at every checkpoint: gradient descent is unstable where λ_max is above it; `None` where η is not known.
+    #[serde(default, with = "floats::optional", skip_serializing_if = "Option::is_none")]
+    pub stability_limit: Option<Vec<f64>>,
+    /// 2(1 + μ)/η: the same for gradient descent with momentum μ.
+    #[serde(default, with = "floats::optional", skip_serializing_if = "Option::is_none")]
+    pub momentum_limit: Option<Vec<f64>>,
+    /// The plane of the first two principal components, through the last checkpoint.
+    pub principal_plane: Option<PlaneResult>,
+    /// The plane of the extreme eigenvectors of the last checkpoint.
+    pub hessian_plane: Option<PlaneResult>,
+    /// What cannot be made of these checkpoints, with the reason.
+    pub left_out: Vec<String>,
+    /// Everything needed to run it again.
+    pub provenance: BTreeMap<String, Value>,
+}
+
+/// The way of a training through its checkpoints, in the order given. A new checkpoint costs only itself (and new planes).
+///
+/// # Errors
+/// Fewer than three checkpoints, weights of several models, cancelled (everything finished is kept), or whatever an analysis
+/// reports.
+pub fn trajectory(
+    members: &[Member<'_>],
+    options: &TrajectoryOptions,
+    memory: MemoryLimit,
+    out: &Path,
+    monitor: &mut dyn Monitor,
+) -> Result<TrajectoryResults, AnalysisError> {
+    check(members, 3)?;
+    check_one_model(members)?;
+    let mut desk = Desk::open(out, monitor)?;
+    let losses = members[0].losses;
+    show(&mut desk, members, options, memory)?;
+
+    let (mut points, mut last) = (Vec::new(), None);
+    for m in 0..members.len() {
+        let main = job(members, m, losses.main, options);
+        let analysis = main.run(&mut desk, memory, false)?;
+        let values = main.values(&mut desk)?;
+        let mut point = point_of(&main, main.side(&analysis, &values));
+        if let Some(other) = losses.other {
+            // The other samples: loss and accuracy alone.
+            let other = job(members, m, other, options);
+            let values = other.values(&mut desk)?;
+            point.sides.push(other.side_of_values(&values));
+        }
+        points.push(point);
+        last = Some(analysis);
+    }
+
+    let thetas: Vec<&[f64]> = members.iter().map(|m| m.weights.theta.as_slice()).collect();
+    let mut left_out = Vec::new();
+    let parts = principal(&thetas, 2).or_else(|error| {
+        left_out.push(format!("the plane of the principal components: {error}"));
+        principal(&thetas, 1)
+    })?;
+    let center = &members[members.len() - 1].weights.theta;
+    let mut principal_plane = None;
+    if parts.directions.len() == 2 && options.grid > 0 {
+        let words = [1, 2].map(|k| format!("principal component {k}"));
+        let shares = Some([parts.shares[0], parts.shares[1]]);
+        let name = "principal-plane";
+        principal_plane = Some(plane(
+            &mut desk,
+            name,
+            members,
+            center,
+            &parts.directions,
+            words,
+            shares,
+            [0.0; 2],
+            options.grid,
+        )?);
+    }
+    let hessian_plane = match last.as_ref().filter(|_| options.grid > 0) {
+        Some(analysis) => hessian_plane(&mut desk, members, center, analysis, options.grid)?,
+        None => None,
+    };
+    let steps: Vec<f64> = members.windows(2).map(|w| w[1].weights.distance(&w[0].weights)).collect();
+    let rates: Option<Vec<f64>> =
+        members.iter().map(|m| m.weights.position.learning_rate.or(options.learning_rate)).collect();
+    let momentum = members.iter().find_map(|m| m.weights.position.momentum).or(options.momentum);
+    let limit = |factor: f64| rates.as_ref().map(|r| r.iter().map(|eta| factor / eta).collect::<Vec<_>>());
+    let mut provenance = weights_provenance(members);
+    provenance.insert("option.seed".into(), options.seed.into());
+    provenance.insert("option.probes".into(), options.probes.into());
+    provenance.insert("option.grid".into(), options.grid.into());
+    let mut results = TrajectoryResults {
+        schema: SCHEMA,
+        verb: "trajectory".into(),
+        verdict: Vec::new(),
+        about: about(members),
+        distance: members[0].weights.distance(&members[members.len() - 1].weights),
+        steps,
+        random_walk_shares: [1, 2].map(|k| random_walk_share(k, members.len())),
+        shares: parts.shares,
+        stability_limit: limit(2.0),
+        momentum_limit: momentum.filter(|m| *m > 0.0).and_then(|m| limit(2.0 * (1.0 + m))),
+        points,
+        principal_plane,
+        hessian_plane,
+        left_out,
+        provenance,
+    };
+    results.verdict = trajectory_page::verdict(&results);
+    trajectory_page::save(&results, &desk.folder.dir().join("trajectory"))?;
+    Ok(results)
+}
+
+/// The plane of the eigenvectors of λ_max and λ_min of the last checkpoint.
+fn hessian_plane(
+    desk: &mut Desk<'_>,
+    members: &[Member<'_>],
+    center: &[f64],
+    analysis: &Analysis,
+    grid: usize,
+) -> Result<Option<PlaneResult>, AnalysisError> {
+    let of = |end: End| {
+        let mut pairs = analysis.results.eigenpairs.iter().zip(&analysis.eigenvectors);
+        match end {
+            End::Largest => pairs.find(|(p, _)| p.end == end),
+            End::Smallest => pairs.rfind(|(p, _)| p.end == end),
+        }
+    };
+    let (Some((top, u)), Some((bottom, v))) = (of(End::Largest), of(End::Smallest)) else {
+        return Ok(None);
+    };
+    let words = ["eigenvector of λ_max".to_string(), "eigenvector of λ_min".to_string()];
+    let change = shown_change(analysis.results.loss);
+    let least = [radius(change, top.value), radius(change, bottom.value)];
+    let directions = [u.clone(), v.clone()];
+    plane(desk, "hessian-plane", members, center, &directions, words, None, least, grid).map(Some)
+}
+
+/// The loss over a plane through the last checkpoint, with the checkpoints in it.
+fn plane(
+    desk: &mut Desk<'_>,
+    name: &str,
+    members: &[Member<'_>],
+    center: &[f64],
+    directions: &[Vec<f64>],
+    words: [String; 2],
+    shares: Option<[f64; 2]>,
+    least: [f64; 2],
+    grid: usize,
+) -> Result<PlaneResult, AnalysisError> {
+    let losses = members[0].losses;
+    let points: Vec<PlacedPoint> = place(members, center, directions);
+    let mut axes = axes_around(&points, 0.0, grid)?;
+    for (axis, least) in axes.iter_mut().zip(least) {
+        if axis.hi() < least {
+            *axis = crate::analysis::symmetric_axis(least, grid)?;
+        }
+    }
+    let surface = plane_surface(desk, name, members, center, directions, axes)?;
+    let samples = losses.slices.unwrap_or(losses.main.risk).samples();
+    Ok(PlaneResult { directions: words, split: losses.main.name.into(), samples, points, shares, surface })
+}
+
+/// The analysis of one checkpoint on one set of samples.
+fn job<'b>(
+    members: &'b [Member<'b>],
+    m: usize,
+    split: Split<'b>,
+    options: &TrajectoryOptions,
+) -> PointJob<'b> {
+    let selection = Selection {
+        seed: options.seed,
+        eigenpairs: Some(options.eigenpairs.clone()),
+        earlier_eigenpairs: true,
+        probes: Some(options.probes),
+        ..Selection::nothing("trajectory")
+    };
+    PointJob { losses: members[m].losses, weights: &members[m].weights, split, selection }
+}
+
+/// Shows what everything costs. Planes depend on the checkpoints: whether they are kept is known once those are.
+fn show(
+    desk: &mut Desk<'_>,
+    members: &[Member<'_>],
+    options: &TrajectoryOptions,
+    memory: MemoryLimit,
+) -> Result<(), AnalysisError> {
+    let out = desk.folder.dir().to_path_buf();
+    let losses = members[0].losses;
+    let mut stages = Vec::new();
+    for m in 0..members.len() {
+        stages.push(job(members, m, losses.main, options).planned(&out, memory)?);
+    }
+    if options.grid > 0 {
+        let known = stages.iter().all(|s| s.fate == Fate::Reused);
+        for name in ["principal-plane", "hessian-plane"] {
+            stages.push(PlannedStage {
+                name: name.into(),
+                fate: if known { Fate::Continued } else { Fate::ToDo },
+                forecast: Forecast { products: 0, evaluations: (options.grid | 1).pow(2) },
+                spent: Spent::default(),
+            });
+        }
+    }
+    desk.show_plan(&stages, losses.main.risk, &members[0].weights.theta, 0)
+}
