@@ -8,11 +8,13 @@ mod eigen_arguments;
 mod failure;
 mod interrupt;
 mod progress;
+mod ranks;
 mod run;
 mod subject;
 mod terminal;
 
 use clap::Parser;
+use failure::Failure;
 use std::process::ExitCode;
 
 /// What the loss landscape around a trained network really looks like, with proof.
@@ -28,19 +30,25 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let outcome = prepare(cli.threads).and_then(|()| cli.command.run());
-    match outcome {
+    let session = match ranks::Session::start() {
+        Ok(session) => session,
+        Err(failure) => return failure.report(),
+    };
+    let outcome = match Cli::try_parse() {
+        Ok(cli) => prepare(cli.threads).and_then(|()| cli.command.run()),
+        Err(usage) => Err(Failure::Usage(usage)),
+    };
+    match session.end(outcome) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }
 }
 
 /// Sets up what every verb shares: the thread pool and the interrupt handler.
-fn prepare(threads: Option<usize>) -> Result<(), failure::Failure> {
+fn prepare(threads: Option<usize>) -> Result<(), Failure> {
     if let Some(count) = threads {
         if count == 0 || count > 4096 {
-            return Err(failure::Failure::bad_input(format!("--threads {count}: expected 1 to 4096")));
+            return Err(Failure::bad_input(format!("--threads {count}: expected 1 to 4096")));
         }
         rayon::ThreadPoolBuilder::new()
             .num_threads(count)

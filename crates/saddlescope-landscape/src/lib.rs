@@ -22,6 +22,7 @@ pub mod analysis;
 pub mod analytic;
 mod axis;
 mod check;
+mod chunked_risk;
 mod curvature_fit;
 mod curvature_operator;
 mod direction;
@@ -40,6 +41,7 @@ mod surface;
 
 pub use axis::{Axis, AxisError, LONGEST_AXIS};
 pub use check::{CheckError, CheckOptions, RiskCheck, check_risk};
+pub use chunked_risk::{ChunkedPoint, ChunkedRisk, NodeSum, PartialSums};
 pub use curvature_fit::{
     CurvatureFit, CurvatureFitError, CurvatureFitOptions, FitContent, FitInterval, FitWarning, LineFit,
     continue_fit_trace, fit_trace,

@@ -15,6 +15,7 @@ mod trace;
 mod train;
 
 use crate::failure::Failure;
+use crate::ranks;
 use clap::Subcommand;
 
 /// The verbs.
@@ -56,12 +57,12 @@ impl Command {
             Self::Project(arguments) => project::run(*arguments),
             Self::Slice(arguments) => slice::run(*arguments),
             Self::Trace(arguments) => trace::run(*arguments),
-            Self::Escape(arguments) => escape::run(*arguments),
-            Self::Info(arguments) => info::run(arguments),
-            Self::Status(arguments) => status::run(arguments),
-            Self::Report(arguments) => report::run(arguments),
-            Self::Paper(arguments) => paper::run(arguments),
-            Self::Train(arguments) => train::run(*arguments),
+            Self::Escape(arguments) => ranks::refuse("escape").and_then(|()| escape::run(*arguments)),
+            Self::Info(arguments) => ranks::refuse("info").and_then(|()| info::run(arguments)),
+            Self::Status(arguments) => ranks::refuse("status").and_then(|()| status::run(arguments)),
+            Self::Report(arguments) => ranks::refuse("report").and_then(|()| report::run(arguments)),
+            Self::Paper(arguments) => ranks::refuse("paper").and_then(|()| paper::run(arguments)),
+            Self::Train(arguments) => ranks::refuse("train").and_then(|()| train::run(*arguments)),
         }
     }
 }
