@@ -78,7 +78,7 @@ impl Session {
     }
 
     /// Ends the command on all ranks. What it came to: on rank 0 also what stopped another rank.
-    pub fn end(self, outcome: Result<(), Failure>) -> Result<(), Failure> {
+    pub fn end(&self, outcome: Result<(), Failure>) -> Result<(), Failure> {
         let Some(ranks) = ranks() else { return outcome };
         if !MET.load(Ordering::Relaxed) {
             // Nothing was computed together: the others may be about to wait for this rank.

@@ -2,18 +2,17 @@
 //! the tests of the command.
 
 use saddlescope::data::{DataSource, Split};
-use saddlescope::nn::{Dtype, risk::RiskOptions};
-use saddlescope::{ChunkedRisk, Curvature, NetworkRisk, Product, Risk, RiskError, model};
+use saddlescope::nn::{Dtype, risk::RiskOptions, zoo};
+use saddlescope::{ChunkedRisk, Curvature, NetworkRisk, Product, Risk, RiskError};
 use saddlescope_mpi::{Communicator, LocalRanks, Root, serve};
 
-/// The embedded digits, on so many samples, and the trained θ.
+/// A network of the zoo on so many of the embedded digits, and a θ.
 fn risk(name: &str, samples: usize, threads: usize, dtype: Dtype) -> (NetworkRisk, Vec<f64>) {
     let data = DataSource::Digits.load(Split::Train, Some(0..samples), None).unwrap();
-    let model = model::load(name, None, Some(&data)).unwrap();
-    let loss = model.suggest_loss(&data).unwrap().loss;
+    let network = zoo::by_name(name).unwrap();
+    let objective = network.objective(network.default_loss(&data), &data).unwrap();
     let options = RiskOptions { threads, ..RiskOptions::default() };
-    let risk = NetworkRisk::new(model.network.objective(loss, &data).unwrap(), dtype, options).unwrap();
-    (risk, model.theta)
+    (NetworkRisk::new(objective, dtype, options).unwrap(), network.initialise(7))
 }
 
 /// A vector without a pattern.
