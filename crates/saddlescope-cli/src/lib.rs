@@ -10,12 +10,14 @@ mod grid;
 mod growing;
 mod interrupt;
 mod progress;
+mod ranks;
 mod run;
 mod several;
 mod subject;
 mod terminal;
 
 use clap::Parser;
+use failure::Failure;
 use std::ffi::OsString;
 
 /// What the loss landscape around a trained network really looks like, with proof.
@@ -33,26 +35,25 @@ struct Cli {
 /// Runs the command with these arguments, the first of which is its name, and returns the exit code. It prints to standard
 /// output and standard error and handles Ctrl-C, so it belongs in a process of its own.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
-    let cli = match Cli::try_parse_from(arguments) {
-        Ok(cli) => cli,
-        Err(usage) => {
-            // Help and version too; a closed pipe is nobody's fault.
-            let _ = usage.print();
-            return u8::try_from(usage.exit_code()).unwrap_or(2);
-        }
+    let session = match ranks::Session::start() {
+        Ok(session) => session,
+        Err(failure) => return failure.report(),
     };
-    let outcome = prepare(cli.threads).and_then(|()| cli.command.run());
-    match outcome {
+    let outcome = match Cli::try_parse_from(arguments) {
+        Ok(cli) => prepare(cli.threads).and_then(|()| cli.command.run()),
+        Err(usage) => Err(Failure::Usage(usage)),
+    };
+    match session.end(outcome) {
         Ok(()) => 0,
         Err(failure) => failure.report(),
     }
 }
 
 /// Sets up what every verb shares: the thread pool and the interrupt handler.
-fn prepare(threads: Option<usize>) -> Result<(), failure::Failure> {
+fn prepare(threads: Option<usize>) -> Result<(), Failure> {
     if let Some(count) = threads {
         if count == 0 || count > 4096 {
-            return Err(failure::Failure::bad_input(format!("--threads {count}: expected 1 to 4096")));
+            return Err(Failure::bad_input(format!("--threads {count}: expected 1 to 4096")));
         }
         rayon::ThreadPoolBuilder::new()
             .num_threads(count)

@@ -11,6 +11,7 @@ use saddlescope::NetworkSubject;
 
 use crate::failure::Failure;
 use crate::progress::Progress;
+use crate::ranks;
 use crate::subject::SubjectArguments;
 use crate::terminal;
 
@@ -36,7 +37,7 @@ pub struct RunArguments {
 impl RunArguments {
     /// Loads model and data and says what a user should know of them. `other`: the other split too.
     pub fn load(&self, other: bool) -> Result<NetworkSubject, Failure> {
-        let subject = self.subject.subject(other)?;
+        let subject = ranks::meet(self.subject.subject(other))?;
         for line in &subject.about {
             terminal::note(line)?;
         }
@@ -56,7 +57,9 @@ impl RunArguments {
         if selection.cuts.is_some() || selection.surfaces.is_some() || !selection.slices.requests.is_empty() {
             selection.slice_samples = self.subject.auto_samples();
         }
-        analyze(&subject.subject(), &selection, memory, &self.out, &mut Progress::new()).map_err(failure)
+        ranks::together(subject, |subject| {
+            analyze(subject, &selection, memory, &self.out, &mut Progress::new()).map_err(failure)
+        })
     }
 
     /// Says where the results are.

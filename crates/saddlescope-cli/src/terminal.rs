@@ -4,12 +4,33 @@ use anyhow::Context;
 use std::fmt::Display;
 use std::io::Write;
 
-/// A result line, on standard output.
+use crate::ranks;
+
+/// A result line, on standard output; of several ranks only the first prints.
 pub fn print(text: impl Display) -> anyhow::Result<()> {
+    if ranks::quiet() {
+        return Ok(());
+    }
     writeln!(std::io::stdout(), "{text}").context("standard output")
 }
 
-/// A remark on how the work goes, on standard error.
+/// A remark on how the work goes, on standard error; of several ranks only the first makes it.
 pub fn note(text: impl Display) -> anyhow::Result<()> {
+    if ranks::quiet() {
+        return Ok(());
+    }
     writeln!(std::io::stderr(), "{text}").context("standard error")
+}
+
+/// The last words before the end, on standard error. What another rank than the first has to say, the first says too.
+pub fn error(text: impl Display) {
+    if !ranks::quiet() {
+        error_of_rank(text);
+    }
+}
+
+/// The last words of a rank that can leave them to no other.
+pub fn error_of_rank(text: impl Display) {
+    // Nothing is left to do when standard error itself cannot be written.
+    let _ = writeln!(std::io::stderr(), "{text}");
 }

@@ -24,6 +24,7 @@ pub mod analytic;
 mod axis;
 pub mod between;
 mod check;
+mod chunked_risk;
 mod curvature_fit;
 mod curvature_operator;
 mod direction;
@@ -46,6 +47,7 @@ mod surface;
 pub use adaptive::adaptive_points;
 pub use axis::{Axis, AxisError, LONGEST_AXIS};
 pub use check::{CheckError, CheckOptions, RiskCheck, check_risk};
+pub use chunked_risk::{ChunkedPoint, ChunkedRisk, NodeSum, PartialSums};
 pub use curvature_fit::{
     CurvatureFit, CurvatureFitError, CurvatureFitOptions, FitContent, FitInterval, FitWarning, LineFit,
     continue_fit_trace, fit_trace,

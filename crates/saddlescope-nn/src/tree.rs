@@ -6,39 +6,66 @@
 //! chunks of a whole node can send that node's sum and nothing else, and all get the same bits. A contiguous range of chunks
 //! is at most 2 log₂ n whole nodes ([`nodes`]).
 
-/// Sums the nodes of a tree as chunks come in, in order. Holds at most one node of each level.
+/// Sums the nodes of a tree as chunks come in, in order. Holds at most two nodes of each level, one if it began with the first.
 #[derive(Debug)]
 pub struct Tree<V> {
-    /// Nodes not yet added to their left sibling, with their levels: the leftmost first, levels falling.
-    open: Vec<(u32, V)>,
+    /// The chunk that the next node begins with.
+    next: usize,
+    /// Nodes not yet added to their left sibling: the leftmost first.
+    open: Vec<Node<V>>,
+}
+
+/// The sum over the chunks of one node.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node<V> {
+    /// Its level.
+    pub level: u32,
+    /// Its number in the level.
+    pub number: usize,
+    /// The sum.
+    pub sum: V,
 }
 
 impl<V> Default for Tree<V> {
     fn default() -> Self {
-        Self { open: Vec::new() }
+        Self::starting_at(0)
     }
 }
 
 impl<V> Tree<V> {
-    /// Takes the next node, of level `level`; everything to its left has been taken, and no node of a lower level waits
-    /// there. `add(left, right)` is the sum of two siblings.
-    pub fn push(&mut self, level: u32, node: V, mut add: impl FnMut(V, V) -> V) {
-        let (mut level, mut node) = (level, node);
-        while let Some((_, left)) = self.open.pop_if(|(l, _)| *l == level) {
-            node = add(left, node);
-            level += 1;
-        }
-        self.open.push((level, node));
+    /// A tree whose first node will begin with chunk `first`.
+    pub fn starting_at(first: usize) -> Self {
+        Self { next: first, open: Vec::new() }
     }
 
-    /// The nodes that wait for a right sibling, the leftmost first, with their levels.
-    pub fn into_open(self) -> Vec<(u32, V)> {
+    /// Takes the next node, of level `level`, which begins where the one before ended. `add(left, right)` is the sum of two
+    /// siblings.
+    pub fn push(&mut self, level: u32, node: V, mut add: impl FnMut(V, V) -> V) {
+        let (mut level, mut number, mut node) = (level, self.next >> level, node);
+        self.next += 1 << level;
+        while let Some(left) =
+            self.open.pop_if(|left| left.level == level && number % 2 == 1 && left.number + 1 == number)
+        {
+            node = add(left.sum, node);
+            level += 1;
+            number /= 2;
+        }
+        self.open.push(Node { level, number, sum: node });
+    }
+
+    /// The chunk that the next node begins with.
+    pub fn next(&self) -> usize {
+        self.next
+    }
+
+    /// The nodes that have not been added to a sibling, the leftmost first.
+    pub fn into_open(self) -> Vec<Node<V>> {
         self.open
     }
 
-    /// The sum of everything taken, there being nothing more to the right; `None` if nothing was.
+    /// The sum of everything taken, which began with the first chunk and ended with the last; `None` if nothing was taken.
     pub fn finish(self, mut add: impl FnMut(V, V) -> V) -> Option<V> {
-        self.open.into_iter().map(|(_, node)| node).rev().reduce(|right, left| add(left, right))
+        self.open.into_iter().map(|node| node.sum).rev().reduce(|right, left| add(left, right))
     }
 }
 
@@ -114,6 +141,25 @@ mod tests {
                 }
                 let all = tree.finish(|a, b| a + b).unwrap();
                 assert_eq!(all.to_bits(), by_definition(count).to_bits(), "{count} chunks cut at {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_range_of_chunks_leaves_its_whole_nodes() {
+        for count in 1..40 {
+            for start in 0..count {
+                let mut tree = Tree::starting_at(start);
+                for i in start..count - 1 {
+                    tree.push(0, chunk(i), |a, b| a + b);
+                }
+                let found: Vec<_> = tree.into_open();
+                let expected = nodes(start, count - 1, count);
+                assert_eq!(found.iter().map(|n| (n.level, n.number)).collect::<Vec<_>>(), expected);
+                for found in found {
+                    let sum = node(found.level, found.number, count - 1).unwrap();
+                    assert_eq!(found.sum.to_bits(), sum.to_bits());
+                }
             }
         }
     }

@@ -5,13 +5,14 @@ use std::ops::Range;
 
 use saddlescope_krylov::Precision;
 use saddlescope_landscape::{
-    Curvature, Evaluation, MemoryEstimate, Offers, ParamBlock, ParamKind, ParamLayout, Point, Product, Risk,
-    RiskError, UnitAxis, UnitGroup, check_theta,
+    ChunkedPoint, ChunkedRisk, Curvature, Evaluation, MemoryEstimate, NodeSum, Offers, ParamBlock, ParamKind,
+    ParamLayout, PartialSums, Point, Product, Risk, RiskError, UnitAxis, UnitGroup, check_theta,
 };
 use saddlescope_nn::Dtype;
 use saddlescope_nn::graph::{Graph, ParameterKind};
 use saddlescope_nn::op::numel;
-use saddlescope_nn::risk::{self, RiskOptions, RiskPoint};
+use saddlescope_nn::risk::{self, RiskOptions, RiskPoint, Tallies};
+use saddlescope_nn::tree::Node;
 use saddlescope_nn::units;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -235,15 +236,111 @@ impl<T: saddlescope_nn::op::Element> Point for NetworkPoint<'_, T> {
     }
 
     fn product(&self, curvature: Curvature, vs: &[f64], out: &mut [f64]) -> Result<Product, RiskError> {
-        let matrix = match curvature {
-            Curvature::Hessian => risk::Curvature::Hessian,
-            Curvature::GaussNewton => risk::Curvature::GaussNewton,
-            Curvature::Residual => risk::Curvature::Residual,
-            Curvature::PerSampleGradientFisher => risk::Curvature::PerSampleGradientFisher,
-            Curvature::OutputJacobianGram => risk::Curvature::OutputJacobianGram,
-        };
-        let report = self.inner.product(matrix, vs, out).map_err(RiskError::failed)?;
+        let report = self.inner.product(matrix(curvature), vs, out).map_err(RiskError::failed)?;
         Ok(Product { quotients: report.quotients, chunk_samples: report.chunk_samples })
+    }
+}
+
+/// The engine's word for a curvature matrix.
+fn matrix(curvature: Curvature) -> risk::Curvature {
+    match curvature {
+        Curvature::Hessian => risk::Curvature::Hessian,
+        Curvature::GaussNewton => risk::Curvature::GaussNewton,
+        Curvature::Residual => risk::Curvature::Residual,
+        Curvature::PerSampleGradientFisher => risk::Curvature::PerSampleGradientFisher,
+        Curvature::OutputJacobianGram => risk::Curvature::OutputJacobianGram,
+    }
+}
+
+/// Sums of nodes as the seam knows them.
+fn node_sums(nodes: Vec<Node<Vec<f64>>>) -> Vec<NodeSum> {
+    nodes.into_iter().map(|n| NodeSum { level: n.level, number: n.number, values: n.sum }).collect()
+}
+
+/// The sums over all chunks, `N` of them, each of its length.
+fn whole<const N: usize>(
+    sums: PartialSums,
+    lengths: [usize; N],
+) -> Result<([Vec<f64>; N], Vec<f64>), RiskError> {
+    let (sums, rows) = sums.finish();
+    let found: Vec<usize> = sums.iter().map(Vec::len).collect();
+    match sums.try_into() {
+        Ok(sums) if found == lengths => Ok((sums, rows)),
+        _ => Err(RiskError::failed(format!(
+            "the sums over all chunks are of {found:?} numbers, expected {lengths:?}"
+        ))),
+    }
+}
+
+/// Numbers of a tally.
+const TALLY: usize = 3;
+
+impl ChunkedRisk for NetworkRisk {
+    fn chunks(&self) -> usize {
+        with_inner!(self, r => r.chunks())
+    }
+
+    fn evaluate_chunks(&self, theta: &[f64], chunks: Range<usize>) -> Result<PartialSums, RiskError> {
+        check_theta(self, theta)?;
+        let (nodes, losses) = with_inner!(self, r => r.evaluate_chunks(theta, chunks)).into_numbers();
+        Ok(PartialSums { sums: vec![node_sums(nodes)], rows: losses })
+    }
+
+    fn whole_evaluation(&self, sums: PartialSums) -> Result<Evaluation, RiskError> {
+        let ([tally], losses) = whole(sums, [TALLY])?;
+        Ok(evaluation(with_inner!(self, r => r.evaluation(Tallies::from_sum(&tally, losses)))))
+    }
+
+    fn gradient_chunks(&self, theta: &[f64], chunks: Range<usize>) -> Result<PartialSums, RiskError> {
+        check_theta(self, theta)?;
+        let (tallies, gradient) = with_inner!(self, r => r.gradient_chunks(theta, chunks));
+        let (nodes, losses) = tallies.into_numbers();
+        Ok(PartialSums { sums: vec![node_sums(nodes), node_sums(gradient)], rows: losses })
+    }
+
+    fn whole_gradient(&self, sums: PartialSums, gradient: &mut [f64]) -> Result<Evaluation, RiskError> {
+        let ([tally, sum], losses) = whole(sums, [TALLY, gradient.len()])?;
+        gradient.copy_from_slice(&sum);
+        Ok(evaluation(with_inner!(self, r => r.evaluation(Tallies::from_sum(&tally, losses)))))
+    }
+
+    fn at_chunks<'a>(
+        &'a self,
+        theta: &[f64],
+        chunks: Range<usize>,
+        keep_bytes: usize,
+    ) -> Result<Box<dyn ChunkedPoint + 'a>, RiskError> {
+        check_theta(self, theta)?;
+        let dim = theta.len();
+        Ok(match &self.inner {
+            Inner::F32(r) => Box::new(NetworkPoint { dim, inner: r.at_chunks(theta, chunks, keep_bytes) }),
+            Inner::F64(r) => Box::new(NetworkPoint { dim, inner: r.at_chunks(theta, chunks, keep_bytes) }),
+        })
+    }
+
+    fn whole_product(&self, sums: PartialSums, out: &mut [f64]) -> Result<Product, RiskError> {
+        let ([sum], rows) = whole(sums, [out.len()])?;
+        out.copy_from_slice(&sum);
+        let block = out.len().checked_div(self.dim()).unwrap_or(0);
+        let mut product = Product { quotients: vec![Vec::new(); block], chunk_samples: Vec::new() };
+        // The row of a chunk: its number of samples, then the quotient of each vector.
+        for row in rows.chunks_exact(1 + block) {
+            product.chunk_samples.push(row[0] as usize);
+            product.quotients.iter_mut().zip(&row[1..]).for_each(|(all, &q)| all.push(q));
+        }
+        Ok(product)
+    }
+}
+
+impl<T: saddlescope_nn::op::Element> ChunkedPoint for NetworkPoint<'_, T> {
+    fn product_chunks(&self, curvature: Curvature, vs: &[f64]) -> Result<PartialSums, RiskError> {
+        let (nodes, report) = self.inner.product_chunks(matrix(curvature), vs).map_err(RiskError::failed)?;
+        let mut rows = Vec::with_capacity(report.chunk_samples.len() * (1 + report.quotients.len()));
+        for (c, &samples) in report.chunk_samples.iter().enumerate() {
+            rows.push(samples as f64);
+            rows.extend(report.quotients.iter().map(|all| all[c]));
+        }
+        Ok(PartialSums { sums: vec![node_sums(nodes)], rows })
     }
 }
 

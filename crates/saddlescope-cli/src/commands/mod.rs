@@ -21,6 +21,7 @@ mod trajectory;
 mod verify;
 
 use crate::failure::Failure;
+use crate::ranks;
 use clap::Subcommand;
 
 /// The verbs.
@@ -69,7 +70,7 @@ impl Command {
     pub fn run(self) -> Result<(), Failure> {
         match self {
             Self::Analyze(arguments) => analyze::run(*arguments),
-            Self::Compare(arguments) => compare::run(*arguments),
+            Self::Compare(arguments) => ranks::refuse("compare").and_then(|()| compare::run(*arguments)),
             Self::Density(arguments) => density::run(*arguments),
             Self::Eigs(arguments) => eigs::run(*arguments),
             Self::Project(arguments) => project::run(*arguments),
@@ -77,15 +78,17 @@ impl Command {
             Self::Sharpness(arguments) => sharpness::run(*arguments),
             Self::Slice(arguments) => slice::run(*arguments),
             Self::Trace(arguments) => trace::run(*arguments),
-            Self::Escape(arguments) => escape::run(*arguments),
-            Self::Info(arguments) => info::run(arguments),
-            Self::Status(arguments) => status::run(arguments),
-            Self::Report(arguments) => report::run(arguments),
-            Self::Paper(arguments) => paper::run(arguments),
-            Self::Train(arguments) => train::run(*arguments),
-            Self::Verify(arguments) => verify::run(&arguments),
-            Self::Path(arguments) => path::run(*arguments),
-            Self::Trajectory(arguments) => trajectory::run(*arguments),
+            Self::Verify(arguments) => ranks::refuse("verify").and_then(|()| verify::run(&arguments)),
+            Self::Path(arguments) => ranks::refuse("path").and_then(|()| path::run(*arguments)),
+            Self::Trajectory(arguments) => {
+                ranks::refuse("trajectory").and_then(|()| trajectory::run(*arguments))
+            }
+            Self::Escape(arguments) => ranks::refuse("escape").and_then(|()| escape::run(*arguments)),
+            Self::Info(arguments) => ranks::refuse("info").and_then(|()| info::run(arguments)),
+            Self::Status(arguments) => ranks::refuse("status").and_then(|()| status::run(arguments)),
+            Self::Report(arguments) => ranks::refuse("report").and_then(|()| report::run(arguments)),
+            Self::Paper(arguments) => ranks::refuse("paper").and_then(|()| paper::run(arguments)),
+            Self::Train(arguments) => ranks::refuse("train").and_then(|()| train::run(*arguments)),
         }
     }
 }

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::execute::{Execution, Prepared, Sweep, Workspace, permute};
@@ -14,17 +15,20 @@ use crate::op::{Element, numel};
 use crate::ops::loss::is_right;
 use crate::parallel::ordered;
 use crate::plan::{Pass, Plan};
-use crate::tree::Tree;
+use crate::tree::{Node, Tree};
 
 mod batches;
 mod buffers;
 mod parts;
 mod point;
 mod sums;
+mod tally;
 
 pub use parts::Parts;
 pub use point::{ProductReport, RiskPoint};
 use sums::{Buffers, Sums};
+pub use tally::Tallies;
+use tally::Tally;
 
 /// How a risk is computed.
 #[derive(Clone, Debug)]
@@ -451,7 +455,9 @@ impl<T: Element> Risk<T> {
         }
     }
 
-    fn evaluation(&self, sum: &Tally, losses: Vec<f64>) -> Evaluation {
+    /// What the parts of all chunks make.
+    pub fn evaluation(&self, tallies: Tallies) -> Evaluation {
+        let (sum, losses) = tallies.finish();
         let correct = self.objective.labels.as_ref().map(|_| (sum.correct, sum.counted));
         let loss = sum.loss / self.objective.normalizer;
         let parts = if self.coupled {
@@ -466,19 +472,24 @@ impl<T: Element> Risk<T> {
 
     /// L(θ) and the accuracy.
     pub fn evaluate(&self, theta: &[f64]) -> Evaluation {
+        self.evaluation(self.evaluate_chunks(theta, 0..self.chunks()))
+    }
+
+    /// The part that a range of chunks has in [`Risk::evaluate`].
+    pub fn evaluate_chunks(&self, theta: &[f64], chunks: Range<usize>) -> Tallies {
         let plans = self.plans(Pass::Forward);
         let graph = &self.objective.graph;
         let prepared = Prepared::new(graph, &plans.full, theta, self.threads());
-        let mut total = Tree::default();
-        let mut losses = Vec::with_capacity(self.objective.samples);
+        let mut total = Tree::starting_at(chunks.start);
+        let mut losses = Vec::new();
         let states = ordered(
             self.options.threads,
-            self.chunks(),
+            chunks.len(),
             || (self.borrow_workspace(), Tally::default(), Vec::new()),
-            |chunk, (workspace, sum, kept)| {
+            |i, (workspace, sum, kept)| {
                 *sum = Tally::default();
                 kept.clear();
-                for (start, end) in self.micro_batches(chunk) {
+                for (start, end) in self.micro_batches(chunks.start + i) {
                     let plan = plans.get(end - start);
                     let data = self.slices(start, end);
                     let mut execution = Execution::new(graph, plan, &prepared, None, data, workspace);
@@ -492,26 +503,38 @@ impl<T: Element> Risk<T> {
             },
         );
         states.into_iter().for_each(|(w, ..)| self.return_workspace(w));
-        self.evaluation(&total.finish(Tally::add).unwrap_or_default(), losses)
+        Tallies { nodes: total.into_open(), losses }
     }
 
     /// L(θ), the accuracy, and ∇L(θ) into `gradient` (length N, file order).
     pub fn gradient(&self, theta: &[f64], gradient: &mut [f64]) -> Evaluation {
+        let (tallies, sum) = self.sum_gradients(theta, 0..self.chunks());
+        sum.write(self.threads(), gradient);
+        self.evaluation(tallies)
+    }
+
+    /// The part that a range of chunks has in [`Risk::gradient`].
+    pub fn gradient_chunks(&self, theta: &[f64], chunks: Range<usize>) -> (Tallies, Vec<Node<Vec<f64>>>) {
+        let (tallies, sum) = self.sum_gradients(theta, chunks);
+        (tallies, sum.nodes(self.threads()))
+    }
+
+    fn sum_gradients(&self, theta: &[f64], chunks: Range<usize>) -> (Tallies, Sums<'_, T>) {
         let plans = self.plans(Pass::Gradient);
         let graph = &self.objective.graph;
         let prepared = Prepared::new(graph, &plans.full, theta, self.threads());
-        let mut total = Tree::default();
-        let mut sum = Sums::new(graph, 1, self.chunks(), &self.buffers);
-        let mut losses = Vec::with_capacity(self.objective.samples);
+        let mut total = Tree::starting_at(chunks.start);
+        let mut sum = Sums::new(graph, 1, &chunks, self.chunks(), &self.buffers);
+        let mut losses = Vec::new();
         let states = ordered(
             self.options.threads,
-            self.chunks(),
+            chunks.len(),
             || (self.borrow_workspace(), Tally::default(), self.buffers.take(graph, 1), Vec::new()),
-            |chunk, (workspace, tally, adjoints, kept)| {
+            |i, (workspace, tally, adjoints, kept)| {
                 *tally = Tally::default();
                 kept.clear();
                 adjoints.reset();
-                for (start, end) in self.micro_batches(chunk) {
+                for (start, end) in self.micro_batches(chunks.start + i) {
                     let plan = plans.get(end - start);
                     let data = self.slices(start, end);
                     let mut execution = Execution::new(graph, plan, &prepared, None, data, workspace);
@@ -532,8 +555,7 @@ impl<T: Element> Risk<T> {
             self.return_workspace(workspace);
             self.buffers.give(adjoints);
         }
-        sum.write(self.threads(), gradient);
-        self.evaluation(&total.finish(Tally::add).unwrap_or_default(), losses)
+        (Tallies { nodes: total.into_open(), losses }, sum)
     }
 
     /// The risk near θ, ready for products, keeping primal values as the options say.
@@ -543,12 +565,18 @@ impl<T: Element> Risk<T> {
 
     /// The risk near θ, ready for products; primal values kept between them may take `keep_bytes`.
     pub fn at_keeping(&self, theta: &[f64], keep_bytes: usize) -> RiskPoint<'_, T> {
+        self.at_chunks(theta, 0..self.chunks(), keep_bytes)
+    }
+
+    /// The part that a range of chunks has in [`Risk::at_keeping`], for [`RiskPoint::product_chunks`].
+    pub fn at_chunks(&self, theta: &[f64], chunks: Range<usize>, keep_bytes: usize) -> RiskPoint<'_, T> {
         let plan = &self.plans(Pass::Hessian).full;
         let keep_plan = &self.plans(Pass::HessianKeepingPrimals).full;
         let each = keep_plan.kept_len() * size_of::<T>();
-        let batches = self.objective.samples.div_ceil(self.micro);
+        let samples = (chunks.end * self.chunk).min(self.objective.samples);
+        let batches = samples.saturating_sub(chunks.start * self.chunk).div_ceil(self.micro);
         let keep = (keep_bytes / each.max(1)).min(batches);
-        RiskPoint::new(self, Prepared::new(&self.objective.graph, plan, theta, self.threads()), keep)
+        RiskPoint::new(self, Prepared::new(&self.objective.graph, plan, theta, self.threads()), chunks, keep)
     }
 }
 
@@ -579,22 +607,5 @@ struct Plans {
 impl Plans {
     fn get(&self, batch: usize) -> &Plan {
         if batch == self.full.batch() { &self.full } else { &self.last }
-    }
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Tally {
-    loss: f64,
-    correct: u64,
-    counted: u64,
-}
-
-impl Tally {
-    fn add(self, right: Tally) -> Tally {
-        Tally {
-            loss: self.loss + right.loss,
-            correct: self.correct + right.correct,
-            counted: self.counted + right.counted,
-        }
     }
 }

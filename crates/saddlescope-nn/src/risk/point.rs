@@ -1,5 +1,6 @@
 //! The risk near one θ: products with its curvature matrices.
 
+use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
@@ -14,6 +15,7 @@ use crate::op::Element;
 use crate::parallel::ordered;
 use crate::plan::Pass;
 use crate::profile::{Phase, Profile};
+use crate::tree::Node;
 
 vectorised! {
     /// out += Σ aᵢ bᵢ in f64.
@@ -37,6 +39,9 @@ vectorised! {
 pub struct RiskPoint<'a, T> {
     risk: &'a Risk<T>,
     prepared: Prepared<T>,
+    /// The chunks whose part in products is computed.
+    chunks: Range<usize>,
+    /// Primal values of the first micro-batches of these chunks.
     kept: Vec<Mutex<Option<KeptPrimals<T>>>>,
 }
 
@@ -51,13 +56,15 @@ pub struct ProductReport {
 }
 
 impl<'a, T: Element> RiskPoint<'a, T> {
-    /// The risk near the θ that was prepared; primal values of the first `keep` micro-batches are kept between products.
-    pub(super) fn new(risk: &'a Risk<T>, prepared: Prepared<T>, keep: usize) -> Self {
+    /// Some chunks of the risk near the θ that was prepared; primal values of their first `keep` micro-batches are kept
+    /// between products.
+    pub(super) fn new(risk: &'a Risk<T>, prepared: Prepared<T>, chunks: Range<usize>, keep: usize) -> Self {
         let mut kept = Vec::with_capacity(keep);
         kept.resize_with(keep, || Mutex::new(None));
-        Self { risk, prepared, kept }
+        Self { risk, prepared, chunks, kept }
     }
-    /// Products A v of a block of vectors (k × N, file order) into `out`.
+
+    /// Products A v of a block of vectors (k × N, file order) into `out`; the point is that of all chunks.
     ///
     /// # Errors
     /// If the product needs per-sample losses and the model has none.
@@ -67,7 +74,23 @@ impl<'a, T: Element> RiskPoint<'a, T> {
         vs: &[f64],
         out: &mut [f64],
     ) -> Result<ProductReport, RiskError> {
-        self.run(curvature, vs, out, None)
+        let (sum, report) = self.run(curvature, vs, None)?;
+        sum.write(self.risk.threads(), out);
+        Ok(report)
+    }
+
+    /// The part that the point's chunks have in [`RiskPoint::product`]: sums of whole nodes, each k × N, and a report of
+    /// those chunks.
+    ///
+    /// # Errors
+    /// As for [`RiskPoint::product`].
+    pub fn product_chunks(
+        &self,
+        curvature: Curvature,
+        vs: &[f64],
+    ) -> Result<(Vec<Node<Vec<f64>>>, ProductReport), RiskError> {
+        let (sum, report) = self.run(curvature, vs, None)?;
+        Ok((sum.nodes(self.risk.threads()), report))
     }
 
     /// The same product, with what each kind of operation cost. Its bits are those of [`RiskPoint::product`].
@@ -77,7 +100,10 @@ impl<'a, T: Element> RiskPoint<'a, T> {
     pub fn profile(&self, curvature: Curvature, vs: &[f64], out: &mut [f64]) -> Result<Profile, RiskError> {
         let mut profile = Profile::default();
         let start = Instant::now();
-        self.run(curvature, vs, out, Some(&mut profile))?;
+        let (sum, _) = self.run(curvature, vs, Some(&mut profile))?;
+        let end = Instant::now();
+        sum.write(self.risk.threads(), out);
+        profile.record("(sums written)", Phase::Around, end, 0, 0);
         profile.wall = start.elapsed().as_secs_f64();
         Ok(profile)
     }
@@ -86,11 +112,11 @@ impl<'a, T: Element> RiskPoint<'a, T> {
         &self,
         curvature: Curvature,
         vs: &[f64],
-        out: &mut [f64],
         mut profile: Option<&mut Profile>,
-    ) -> Result<ProductReport, RiskError> {
+    ) -> Result<(Sums<'a, T>, ProductReport), RiskError> {
         let begin = Instant::now();
         let risk = self.risk;
+        let chunks = &self.chunks;
         let graph = &risk.objective.graph;
         let n = risk.dim();
         let k = vs.len().checked_div(n).unwrap_or(0);
@@ -101,9 +127,9 @@ impl<'a, T: Element> RiskPoint<'a, T> {
         let plans = risk.plans(if second { Pass::Hessian } else { Pass::TangentGradient });
         let keeping = (second && !self.kept.is_empty()).then(|| risk.plans(Pass::HessianKeepingPrimals));
         let tangents = PreparedTangents::new(graph, &plans.full, vs, risk.threads());
-        let mut sum = Sums::new(graph, k, risk.chunks(), &risk.buffers);
-        let mut quotients = vec![Vec::with_capacity(risk.chunks()); k];
-        let mut chunk_samples = Vec::with_capacity(risk.chunks());
+        let mut sum = Sums::new(graph, k, chunks, risk.chunks(), &risk.buffers);
+        let mut quotients = vec![Vec::with_capacity(chunks.len()); k];
+        let mut chunk_samples = Vec::with_capacity(chunks.len());
         struct State<T> {
             workspace: Workspace<T>,
             adjoints: ParameterAdjoints<T>,
@@ -116,7 +142,7 @@ impl<'a, T: Element> RiskPoint<'a, T> {
         }
         let states = ordered(
             risk.options.threads,
-            risk.chunks(),
+            chunks.len(),
             || State {
                 workspace: {
                     let mut workspace = risk.borrow_workspace();
@@ -127,15 +153,14 @@ impl<'a, T: Element> RiskPoint<'a, T> {
                 quotients: vec![0.0; k],
                 hz: Vec::new(),
             },
-            |chunk, state| {
+            |i, state| {
                 if second {
                     state.adjoints.reset();
                 } else {
                     state.adjoints.zero();
                 }
-                for (start, end) in risk.micro_batches(chunk) {
-                    let index = start / risk.micro;
-                    let kept = self.kept.get(index);
+                for (start, end) in risk.micro_batches(chunks.start + i) {
+                    let kept = self.kept.get((start - chunks.start * risk.chunk) / risk.micro);
                     let plan = match (&keeping, kept) {
                         (Some(p), Some(_)) => p.get(end - start),
                         _ => plans.get(end - start),
@@ -175,9 +200,10 @@ impl<'a, T: Element> RiskPoint<'a, T> {
                     profile.record("(quotients)", Phase::Around, start, 0, 0);
                 }
             },
-            |chunk, state| {
+            |i, state| {
                 let start = Instant::now();
-                let samples = (risk.objective.samples - chunk * risk.chunk).min(risk.chunk);
+                let first = (chunks.start + i) * risk.chunk;
+                let samples = (risk.objective.samples - first).min(risk.chunk);
                 let scale = risk.objective.samples as f64 / samples as f64;
                 for (all, q) in quotients.iter_mut().zip(&state.quotients) {
                     all.push(q * scale);
@@ -196,12 +222,7 @@ impl<'a, T: Element> RiskPoint<'a, T> {
             risk.return_workspace(state.workspace);
             risk.buffers.give(state.adjoints);
         }
-        let end = Instant::now();
-        sum.write(risk.threads(), out);
-        if let Some(profile) = &mut profile {
-            profile.record("(sums written)", Phase::Around, end, 0, 0);
-        }
-        Ok(ProductReport { quotients, chunk_samples })
+        Ok((sum, ProductReport { quotients, chunk_samples }))
     }
 
     fn second_order(

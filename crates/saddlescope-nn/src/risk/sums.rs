@@ -3,6 +3,7 @@
 //! A chunk's adjoints are numbers of type `T` in the engine's order of axes; sums are in f64. Up to [`GROUP`] chunks wait as they
 //! are (the nodes of the lowest levels are then added in one pass over memory); what is above is added up as soon as it can be.
 
+use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use crate::execute::{ParameterAdjoints, for_each_permuted};
@@ -11,7 +12,7 @@ use crate::kernels::Isa;
 use crate::kernels::loops::vectorised;
 use crate::op::Element;
 use crate::parallel::each;
-use crate::tree::Tree;
+use crate::tree::{self, Tree};
 
 /// Chunks that wait as they are where there are no more than that; pairs where there are more.
 const GROUP: usize = 4;
@@ -74,10 +75,25 @@ impl<T: Element> Buffers<T> {
 }
 
 impl<'a, T: Element> Sums<'a, T> {
-    /// The sum over `chunks` chunks of `count` adjoints of every parameter.
-    pub fn new(graph: &'a Graph, count: usize, chunks: usize, free: &'a Buffers<T>) -> Self {
-        let (group, level) = if chunks <= GROUP { (4, 2) } else { (2, 1) };
-        Self { graph, count, group, level, waiting: Vec::new(), tree: Tree::default(), free }
+    /// The sum over the chunks `range` of `chunks` in all, of `count` adjoints of every parameter.
+    pub fn new(
+        graph: &'a Graph,
+        count: usize,
+        range: &Range<usize>,
+        chunks: usize,
+        free: &'a Buffers<T>,
+    ) -> Self {
+        let whole = |group: usize| {
+            range.start.is_multiple_of(group) && (range.end.is_multiple_of(group) || range.end == chunks)
+        };
+        // A group is a node: the largest that the range consists of.
+        let (group, level) = match () {
+            () if chunks <= GROUP && whole(4) => (4, 2),
+            () if whole(2) => (2, 1),
+            () => (1, 0),
+        };
+        let tree = Tree::starting_at(range.start);
+        Self { graph, count, group, level, waiting: Vec::new(), tree, free }
     }
 
     /// Takes the next chunk.
@@ -95,42 +111,69 @@ impl<'a, T: Element> Sums<'a, T> {
         }
     }
 
-    /// Writes the sum in file order, one vector of N after the other, into `out`.
-    pub fn write(mut self, threads: usize, out: &mut [f64]) {
-        if !self.waiting.is_empty() {
-            // The rightmost node, with children missing; it has no left sibling of its level yet to be added to.
-            let rest = std::mem::take(&mut self.waiting);
-            self.tree.push(0, Node::Chunks(rest), |_, right| right);
-        }
-        let open: Vec<Node<T>> = self.tree.into_open().into_iter().map(|(_, node)| node).collect();
-        let n = self.graph.parameter_count();
-        let mut pieces = Vec::new();
-        for (j, mut out) in out.chunks_exact_mut(n.max(1)).enumerate() {
-            for (p, range) in self.graph.parameter_ranges().into_iter().enumerate() {
-                let (own, rest) = out.split_at_mut(range.len());
-                out = rest;
-                if self.graph.parameters()[p].permutation.is_some() {
-                    pieces.push((j, p, 0, own));
-                } else {
-                    pieces.extend(own.chunks_mut(PIECE).enumerate().map(|(i, own)| (j, p, i * PIECE, own)));
-                }
-            }
-        }
-        each(threads, pieces, |(j, p, first, out)| {
-            let parameter = &self.graph.parameters()[p];
-            let len = crate::op::numel(&parameter.shape);
-            let at = j * len + first;
-            match &parameter.permutation {
-                None => sum_of_open(&open, p, at, out),
-                Some(permutation) => {
-                    let mut sum = vec![0.0; len];
-                    sum_of_open(&open, p, at, &mut sum);
-                    for_each_permuted(&parameter.shape, permutation, |engine, file| out[file] = sum[engine]);
-                }
-            }
-        });
-        open.into_iter().for_each(|node| node.recycle(self.free));
+    /// Writes the sum in file order, one vector of N after the other, into `out`. The range is that of all chunks.
+    pub fn write(self, threads: usize, out: &mut [f64]) {
+        let (graph, free) = (self.graph, self.free);
+        let open: Vec<Node<T>> = self.into_open().into_iter().map(|node| node.sum).collect();
+        write_sum(graph, &open, threads, out);
+        open.into_iter().for_each(|node| node.recycle(free));
     }
+
+    /// The sums of the whole nodes that the range consists of, each in file order, one vector of N after the other.
+    pub fn nodes(self, threads: usize) -> Vec<tree::Node<Vec<f64>>> {
+        let (graph, free, len) = (self.graph, self.free, self.count * self.graph.parameter_count());
+        (self.into_open().into_iter())
+            .map(|node| {
+                let mut sum = vec![0.0; len];
+                let open = [node.sum];
+                write_sum(graph, &open, threads, &mut sum);
+                let [only] = open;
+                only.recycle(free);
+                tree::Node { level: node.level, number: node.number, sum }
+            })
+            .collect()
+    }
+
+    /// The nodes that are yet to be added up, from left to right.
+    fn into_open(self) -> Vec<tree::Node<Node<T>>> {
+        let number = self.tree.next() >> self.level;
+        let mut open = self.tree.into_open();
+        if !self.waiting.is_empty() {
+            // The rightmost node of all, with children missing.
+            open.push(tree::Node { level: self.level, number, sum: Node::Chunks(self.waiting) });
+        }
+        open
+    }
+}
+
+/// Writes the sum of nodes, from the last to the first, in file order into `out`.
+fn write_sum<T: Element>(graph: &Graph, open: &[Node<T>], threads: usize, out: &mut [f64]) {
+    let n = graph.parameter_count();
+    let mut pieces = Vec::new();
+    for (j, mut out) in out.chunks_exact_mut(n.max(1)).enumerate() {
+        for (p, range) in graph.parameter_ranges().into_iter().enumerate() {
+            let (own, rest) = out.split_at_mut(range.len());
+            out = rest;
+            if graph.parameters()[p].permutation.is_some() {
+                pieces.push((j, p, 0, own));
+            } else {
+                pieces.extend(own.chunks_mut(PIECE).enumerate().map(|(i, own)| (j, p, i * PIECE, own)));
+            }
+        }
+    }
+    each(threads, pieces, |(j, p, first, out)| {
+        let parameter = &graph.parameters()[p];
+        let len = crate::op::numel(&parameter.shape);
+        let at = j * len + first;
+        match &parameter.permutation {
+            None => sum_of_open(open, p, at, out),
+            Some(permutation) => {
+                let mut sum = vec![0.0; len];
+                sum_of_open(open, p, at, &mut sum);
+                for_each_permuted(&parameter.shape, permutation, |engine, file| out[file] = sum[engine]);
+            }
+        }
+    });
 }
 
 /// The top of the tree for elements `at..` of parameter `p`, from the nodes that wait.

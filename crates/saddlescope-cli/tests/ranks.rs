@@ -1,0 +1,215 @@
+//! The command on several ranks, with a real `mpirun`: `cargo test -p saddlescope-cli --features mpi --test ranks`.
+#![cfg(feature = "mpi")]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use common::{assert_same, kept, succeed};
+
+/// An analysis of the embedded digits with every kind of stage, in about a second.
+const ANALYSIS: [&str; 13] = [
+    "analyze",
+    "--model",
+    "digits-mlp",
+    "--samples",
+    "0..200",
+    "--probes",
+    "4",
+    "--grid",
+    "5",
+    "--density-probes",
+    "1",
+    "--density-steps",
+    "8",
+];
+
+fn mpirun(ranks: usize) -> Command {
+    let mut command = Command::new(std::env::var_os("MPIRUN").unwrap_or_else(|| "mpirun".into()));
+    // Open MPI asks for these; MPICH does not know them.
+    command
+        .env("OMPI_ALLOW_RUN_AS_ROOT", "1")
+        .env("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1")
+        .env("OMPI_MCA_rmaps_base_oversubscribe", "1")
+        .env("PRTE_MCA_rmaps_default_mapping_policy", ":oversubscribe")
+        .args(["-n", &ranks.to_string()]);
+    command
+}
+
+/// The command on so many ranks with one thread each.
+fn start(ranks: usize, arguments: &[&str]) -> Command {
+    let mut command = mpirun(ranks);
+    command.arg(env!("CARGO_BIN_EXE_saddlescope")).args(["--threads", "1"]).args(arguments);
+    command
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Ends within a time in which nothing that is right is still at work.
+fn ended(mut child: Child) -> Output {
+    let begin = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if begin.elapsed() > Duration::from_secs(120) {
+            child.kill().unwrap();
+            panic!("the ranks hang: {}", text(&child.wait_with_output().unwrap().stderr));
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    child.wait_with_output().unwrap()
+}
+
+fn run(ranks: usize, arguments: &[&str]) -> Output {
+    let mut command = start(ranks, arguments);
+    ended(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
+}
+
+fn with_out<'a>(arguments: &[&'a str], out: &'a Path) -> Vec<&'a str> {
+    [arguments, &["--out", out.to_str().unwrap()]].concat()
+}
+
+/// Where a run of one process has left its results.
+fn alone(dir: &Path) -> PathBuf {
+    let out = dir.join("alone");
+    succeed(&[&["--threads", "1"], with_out(&ANALYSIS, &out).as_slice()].concat());
+    out
+}
+
+#[test]
+fn any_number_of_ranks_leaves_the_folder_of_one_process() {
+    let dir = tempfile::tempdir().unwrap();
+    let expected = alone(dir.path());
+    for ranks in [1, 2, 3, 4] {
+        let out = dir.path().join(ranks.to_string());
+        let output = run(ranks, &with_out(&ANALYSIS, &out));
+        assert!(output.status.success(), "{ranks} ranks: {}", text(&output.stderr));
+        // Only rank 0 prints.
+        assert_eq!(text(&output.stdout).matches("Report: ").count(), 1);
+        assert_same(&out, &expected);
+    }
+}
+
+/// The processes that `mpirun` started, by rank.
+fn processes(mpirun: &Child) -> BTreeMap<usize, u32> {
+    let mut found = BTreeMap::new();
+    for process in std::fs::read_dir("/proc").unwrap().flatten() {
+        let path = process.path();
+        let Some(pid) = process.file_name().to_str().and_then(|n| n.parse::<u32>().ok()) else { continue };
+        let name = std::fs::read_to_string(path.join("comm")).unwrap_or_default();
+        let environment = std::fs::read(path.join("environ")).unwrap_or_default();
+        // The mark that `begun` leaves in the environment.
+        let mark = format!("SADDLESCOPE_TEST={}", std::process::id());
+        let variables: Vec<String> = environment.split(|b| *b == 0).map(text).collect();
+        if name.trim() == "saddlescope" && pid != mpirun.id() && variables.contains(&mark) {
+            let rank = |name: &str| variables.iter().find_map(|v| v.strip_prefix(name)?.parse().ok());
+            if let Some(rank) = rank("OMPI_COMM_WORLD_RANK=").or_else(|| rank("PMI_RANK=")) {
+                found.insert(rank, pid);
+            }
+        }
+    }
+    found
+}
+
+/// Starts an analysis on so many ranks and waits until a few of its stages are kept.
+fn begun(ranks: usize, out: &Path) -> Child {
+    let mut command = start(ranks, &with_out(&ANALYSIS, out));
+    command.env("SADDLESCOPE_TEST", std::process::id().to_string());
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    assert!(
+        common::wait_for(&mut child, || kept(out, "", "msgpack").len() >= 3),
+        "it has ended before it could be stopped"
+    );
+    child
+}
+
+#[test]
+fn a_killed_rank_ends_the_job_and_any_number_of_ranks_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let expected = alone(dir.path());
+    let out = dir.path().join("out");
+    let child = begun(3, &out);
+    let victim = processes(&child)[&1];
+    assert!(Command::new("kill").args(["-9", &victim.to_string()]).status().unwrap().success());
+    let output = ended(child);
+    assert!(!output.status.success());
+    let said = text(&output.stderr) + &text(&output.stdout);
+    assert!(said.contains("signal 9") || said.contains("EXIT CODE: 9"), "{said}");
+    let output = run(2, &with_out(&ANALYSIS, &out));
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_same(&out, &expected);
+}
+
+#[test]
+fn a_termination_signal_ends_clean_and_the_folder_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let expected = alone(dir.path());
+    let out = dir.path().join("out");
+    let child = begun(2, &out);
+    // As Slurm does: to every rank.
+    for pid in processes(&child).values() {
+        Command::new("kill").args(["-TERM", &pid.to_string()]).status().unwrap();
+    }
+    let output = ended(child);
+    let said = text(&output.stderr);
+    assert_eq!(said.matches("interrupted: the same command continues").count(), 1, "{said}");
+    let output = run(4, &with_out(&ANALYSIS, &out));
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_same(&out, &expected);
+}
+
+/// Rank 0 with some arguments, rank 1 with others; exit code and complaints.
+fn unlike(first: &[&str], second: &[&str]) -> (Option<i32>, String) {
+    let program = env!("CARGO_BIN_EXE_saddlescope");
+    let mut command = mpirun(1);
+    command.arg(program).args(first).args([":", "-n", "1", program]).args(second);
+    let output = ended(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
+    (output.status.code(), text(&output.stderr))
+}
+
+#[test]
+fn ranks_that_would_compute_something_else_are_noticed_before_anything_is_computed() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out");
+    let arguments = with_out(&ANALYSIS, &out);
+    let with = |more: &[&'static str]| [arguments.as_slice(), more].concat();
+
+    let (code, said) = unlike(&arguments, &with(&["--split", "test"]));
+    assert_eq!(code, Some(2), "{said}");
+    assert!(
+        said.contains("error: rank 1 on ") && said.contains("has another data.sha256 than rank 0"),
+        "{said}"
+    );
+
+    let (code, said) = unlike(&arguments, &with(&["--weights", "nowhere.safetensors"]));
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("error: rank 1 on ") && said.contains("nowhere.safetensors"), "{said}");
+
+    let (code, said) = unlike(&with(&["--weights", "nowhere.safetensors"]), &arguments);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("nowhere.safetensors") && said.matches("error: ").count() == 1, "{said}");
+
+    let (code, said) = unlike(&arguments, &["analyze", "--nonsense"]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("rank 1 on ") && said.contains("--nonsense"), "{said}");
+    assert!(!out.exists(), "something was computed");
+}
+
+#[test]
+fn what_only_rank_0_can_notice_ends_all_ranks() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let output = run(3, &with_out(&ANALYSIS, &file.join("below")));
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+    let output = run(2, &["--threads", "1", "info", "--model", "digits-mlp"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        text(&output.stderr).contains("`info` runs in one process, not in 2"),
+        "{}",
+        text(&output.stderr)
+    );
+}
