@@ -157,6 +157,26 @@ impl SubjectArguments {
         }
     }
 
+    /// A model with its data and nothing else given.
+    pub fn plain(model: String, weights: Option<PathBuf>, data: Option<String>, samples: Option<String>) -> Self {
+        Self {
+            model,
+            weights,
+            parameters_from: None,
+            data,
+            split: "train".into(),
+            samples,
+            slice_samples: None,
+            normalize: None,
+            loss: None,
+            batch_norm: "eval".into(),
+            params: Vec::new(),
+            freeze: Vec::new(),
+            dtype: None,
+            memory: None,
+        }
+    }
+
     /// The model as given, nothing frozen.
     pub fn whole_model(&self, data: Option<&Dataset>) -> Result<Model, Failure> {
         let mut options = data.map_or_else(ImportOptions::default, ImportOptions::for_dataset);

@@ -73,3 +73,13 @@ fn open_dimensions_are_taken_from_data() {
     let text = succeed(&["info", &model, "--data", &format!("npy:{}", file.display())]);
     assert!(text.contains("[3, 16, 16] a sample"), "{text}");
 }
+
+#[test]
+fn profile_names_the_operations_of_a_product() {
+    let text = succeed(&["info", "digits-mlp", "--profile", "--samples", "8"]);
+    for part in ["8 samples", "Linear", "adjoint's tangent", "GFLOP/s", "ms"] {
+        assert!(text.contains(part), "no {part} in\n{text}");
+    }
+    let wrong = refused(&["info", "digits-mlp", "--samples", "8"]);
+    assert!(wrong.contains("--profile"), "{wrong}");
+}

@@ -11,6 +11,7 @@ use saddlescope_landscape::{
 use saddlescope_nn::Dtype;
 use saddlescope_nn::graph::{Graph, ParameterKind};
 use saddlescope_nn::op::numel;
+use saddlescope_nn::profile::Profile;
 use saddlescope_nn::risk::{self, RiskOptions, RiskPoint, Tallies};
 use saddlescope_nn::tree::Node;
 use saddlescope_nn::units;
@@ -57,6 +58,21 @@ impl NetworkRisk {
             Dtype::F64 => Inner::F64(risk::Risk::new(objective, options)?),
         };
         Ok(Self { inner, layout, graph, identity: BTreeMap::new() })
+    }
+
+    /// What each kind of operation costs in a product with the Hessian at θ along v (both of length N): calls, seconds over all
+    /// threads, FLOP/s and GB/s, as a table. The second of two products is measured; primals are kept as the options say.
+    ///
+    /// # Errors
+    /// θ or v of another length.
+    pub fn profile(&self, theta: &[f64], v: &[f64]) -> Result<Profile, RiskError> {
+        check_theta(self, theta)?;
+        let mut out = vec![0.0; theta.len()];
+        with_inner!(self, r => {
+            let point = r.at(theta);
+            point.product(risk::Curvature::Hessian, v, &mut out).map_err(RiskError::failed)?;
+            point.profile(risk::Curvature::Hessian, v, &mut out).map_err(RiskError::failed)
+        })
     }
 
     /// Says what else results depend on: data, loss, mode of batch norm.

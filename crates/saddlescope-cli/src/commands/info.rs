@@ -11,6 +11,7 @@ use saddlescope::nn::plan::{Pass, Plan};
 use saddlescope::onnx::{Ending, ImportOptions, OnnxModel};
 
 use crate::failure::Failure;
+use crate::subject::SubjectArguments;
 use crate::terminal;
 
 /// Arguments as given.
@@ -32,10 +33,21 @@ pub struct Arguments {
     /// there is one input.
     #[arg(long, value_name = "[NAME=]N,…")]
     shape: Vec<String>,
+
+    /// Time a Hessian-vector product by kind of operation: milliseconds, GFLOP/s and GB/s. Needs weights and data.
+    #[arg(long, conflicts_with = "shape")]
+    profile: bool,
+
+    /// Samples for --profile: A..B or a number.
+    #[arg(long, value_name = "A..B", requires = "profile", default_value = "16")]
+    samples: String,
 }
 
 /// Prints the tables.
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
+    if arguments.profile {
+        return profile(arguments);
+    }
     let shapes = shapes(&arguments)?;
     let described = model::describe(&arguments.model, arguments.weights.as_deref(), &shapes)
         .map_err(|e| Failure::BadInput(anyhow::Error::new(e)))?;
@@ -49,6 +61,20 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     for note in &described.notes {
         terminal::print(format!("note: {note}"))?;
     }
+    Ok(())
+}
+
+/// Times a product and prints what each kind of operation took, the dearest first.
+fn profile(a: Arguments) -> Result<(), Failure> {
+    let subject = SubjectArguments::plain(a.model, a.weights, a.data, Some(a.samples)).subject(false)?;
+    let theta = &subject.model.theta;
+    let found = subject.risk.profile(theta, &vec![1.0; theta.len()]);
+    let found = found.map_err(|e| Failure::Failed(anyhow::Error::new(e)))?;
+    for line in &subject.about {
+        terminal::print(line)?;
+    }
+    terminal::print(format!("\nOne Hessian-vector product in f32, {} threads:", rayon::current_num_threads()))?;
+    terminal::print(found)?;
     Ok(())
 }
 
