@@ -28,7 +28,7 @@ fn check_schema(dir: &Path) -> Value {
 }
 
 #[test]
-fn settle_finds_a_critical_point_and_writes_its_weights() {
+fn settle_writes_the_weights_and_every_eigenvalue() {
     let temp = tempfile::tempdir().unwrap();
     let weights = temp.path().join("weights.safetensors");
     trained("mlp:1x8x8-4-10:tanh", &weights);
@@ -41,12 +41,13 @@ fn settle_finds_a_critical_point_and_writes_its_weights() {
         all.extend(more);
         succeed(&all)
     };
-    let text = run("settle", &weights, &out, &["--tol", "1e-9"]);
+    let text = run("settle", &weights, &out, &["--max-products", "150"]);
     let found = check_schema(&out);
     let settle = &found["settle"];
-    assert_eq!(settle["end"], "converged", "{text}");
+    // Three epochs are far from any critical point; the way there is cut off, and nothing is called critical.
+    assert_eq!((&settle["end"], &settle["kind"]), (&Value::from("budget"), &Value::Null), "{text}");
     let norm = settle["gradient_norm"][1].as_f64().unwrap();
-    assert!(norm <= 1e-9);
+    assert!(norm < settle["gradient_norm"][0].as_f64().unwrap());
     // Every eigenvalue is counted: N = 64·4 + 4 + 4·10 + 10.
     let spectrum = &settle["spectrum"];
     let count = |name: &str| spectrum[name].as_u64().unwrap();
@@ -54,7 +55,7 @@ fn settle_finds_a_critical_point_and_writes_its_weights() {
     assert_eq!(spectrum["eigenvalues"].as_array().unwrap().len(), 310);
     assert!(text.contains("‖∇L‖") && text.contains("settled.safetensors"), "{text}");
     let page = std::fs::read_to_string(out.join("report.html")).unwrap();
-    assert!(page.contains("The critical point nearby"));
+    assert!(page.contains("No point with ‖∇L‖"));
     for file in ["figures/settle.svg", "figures/settled-spectrum.svg", "arrays/settle.npz"] {
         assert!(out.join(file).exists(), "{file}");
     }
@@ -63,6 +64,22 @@ fn settle_finds_a_critical_point_and_writes_its_weights() {
     let more = ["--dtype", "f64", "--probes", "2", "--fit-points", "0"];
     run("trace", &out.join("settled.safetensors"), &again, &more);
     assert_eq!(results(&again)["gradient_norm"].as_f64().unwrap(), norm);
+}
+
+#[test]
+fn the_embedded_network_has_no_critical_point_to_be_near_to() {
+    let temp = tempfile::tempdir().unwrap();
+    let out = temp.path().join("settle");
+    let text =
+        succeed(&["settle", "--model", "digits-mlp", "--whole-up-to", "0", "--out", out.to_str().unwrap()]);
+    let settle = &check_schema(&out)["settle"];
+    // It classifies every training digit: its loss falls to zero as its weights grow, and its gradient with it.
+    assert!(settle["gradient_norm"][1].as_f64().unwrap() <= 1e-10, "{text}");
+    assert_eq!((&settle["end"], &settle["kind"]), (&Value::from("receding"), &Value::Null), "{text}");
+    assert!(
+        settle["loss"][1].as_f64().unwrap() < 1e-8 && settle["relative_distance"].as_f64().unwrap() > 0.3
+    );
+    assert!(text.contains("No critical point was found"), "{text}");
 }
 
 #[test]

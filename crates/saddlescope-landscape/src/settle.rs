@@ -142,8 +142,10 @@ const SHORTEST: f64 = 1e-13;
 /// The model is never solved more closely than to this share, and never less closely than to [`ROUGHEST`].
 const FINEST: f64 = 1e-4;
 const ROUGHEST: f64 = 0.3;
-/// A space grows no further once a third more products have lowered the residual by less than this share.
+/// A space of [`ENOUGH`] dimensions grows no further once a third more products have lowered the residual by less than this
+/// share.
 const WORTHWHILE: f64 = 0.05;
+const ENOUGH: usize = 100;
 
 impl SettleStep {
     /// By how much the Hessian changed over the step, as the error of the model tells: g⁺ − g − H p = ∫ (H(t) − H) p dt is half
@@ -310,7 +312,7 @@ impl Settling {
             }
             if space.dim() == check {
                 let residual = space.solve(self.radius).residual;
-                if residual <= wanted || (check > 30 && residual > (1.0 - WORTHWHILE) * before) {
+                if residual <= wanted || (check > ENOUGH && residual > (1.0 - WORTHWHILE) * before) {
                     break;
                 }
                 before = residual;

@@ -344,6 +344,11 @@ impl Selection {
         {
             selection.eigenpairs = Some(kept.clone());
         }
+        // Measures of sharpness take λ_max and the traces from these stages wherever the folder has them.
+        if self.sharpness.is_some() && self.seed == earlier.seed {
+            selection.eigenpairs = selection.eigenpairs.or_else(|| earlier.eigenpairs.clone());
+            selection.probes = selection.probes.or(earlier.probes);
+        }
         selection
     }
 

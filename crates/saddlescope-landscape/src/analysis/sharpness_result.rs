@@ -296,12 +296,13 @@ pub(crate) fn rescaling_figure(result: &SharpnessResult) -> Option<Figure> {
             .enumerate()
             .map(|(i, (kind, here))| {
                 let (x, y) = ratios(kind, here).into_iter().unzip();
-                Series::new(kind.name(), x, y, colors[i % colors.len()]).style(styles[i / colors.len() % 2])
+                Series::new(kind.name().replace("λ_max", "$\\lambda_{max}$"), x, y, colors[i % colors.len()])
+                    .style(styles[i / colors.len() % 2])
             })
             .collect();
         Lines {
             x: Axis::log("factor of the first layer"),
-            y: Axis::log("measure, relative to the network as it is"),
+            y: Axis::log("relative to the network as it is"),
             series,
             references: vec![Reference::horizontal(1.0, "")],
         }

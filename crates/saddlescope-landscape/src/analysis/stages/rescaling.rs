@@ -26,7 +26,7 @@ fn copies(pair: &Pair, factor: f64, seed: u64) -> Vec<(String, f64, Vec<f64>)> {
     let units = pair.units();
     let mut all: Vec<(String, f64, Vec<f64>)> = [1.0 / factor, 1.0 / root, root, factor]
         .into_iter()
-        .map(|f| (format!("first layer × {f:.4}"), f, vec![f; units]))
+        .map(|f| (format!("first layer × {}", (1e4 * f).round() / 1e4), f, vec![f; units]))
         .collect();
     // Between 1/factor and factor, evenly in the logarithm.
     let mut own = vec![0.0; units];
