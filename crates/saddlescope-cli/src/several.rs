@@ -22,7 +22,7 @@ const EMBEDDED: &str = "embedded";
 pub struct WeightsArguments {
     /// Weights: FILE (safetensors, of the network that --model names), MODEL=FILE, or `embedded`.
     #[arg(value_name = "WEIGHTS", required = true)]
-    pub weights: Vec<String>,
+    pub given: Vec<String>,
 }
 
 /// Weights that are loaded, with the networks that they are of.

@@ -39,7 +39,7 @@ pub fn run(a: Arguments) -> Result<(), Failure> {
         probes: between("--probes", a.probes, 2, 100_000)?,
         grid: if a.grid == 0 { 0 } else { between("--grid", a.grid, 3, 1001)? },
     };
-    let several = Several::load(&a.run, &a.weights.weights)?;
+    let several = Several::load(&a.run, &a.weights.given)?;
     let losses = several.losses();
     let members = several.members(&losses);
     let memory = a.run.subject.memory.map(|mib| mib << 20);

@@ -62,10 +62,10 @@ pub struct Arguments {
 
 /// Checks the arguments and goes from one point to the other.
 pub fn run(a: Arguments) -> Result<(), Failure> {
-    if a.weights.weights.len() != 2 {
+    if a.weights.given.len() != 2 {
         return Err(Failure::bad_input(format!(
             "{} weights are given; expected two, the ends of the path",
-            a.weights.weights.len()
+            a.weights.given.len()
         )));
     }
     let curve = CurveOptions {
@@ -90,7 +90,7 @@ pub fn run(a: Arguments) -> Result<(), Failure> {
         align: !a.no_align,
         curve: (!a.no_curve).then_some(curve),
     };
-    let several = Several::load(&a.run, &a.weights.weights)?;
+    let several = Several::load(&a.run, &a.weights.given)?;
     let losses = several.losses();
     let members: [_; 2] = several
         .members(&losses)
