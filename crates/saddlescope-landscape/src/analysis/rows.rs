@@ -12,7 +12,7 @@ use super::store::{FolderError, Slot};
 use crate::axis::Axis;
 use crate::evaluation::Threading;
 use crate::plane::Plane;
-use crate::risk::Risk;
+use crate::risk::{Evaluation, Risk};
 use crate::sampling_error::{PointErrors, has_parts};
 use crate::surface::{FinishedRows, Surface, SurfaceOutcome, SurfaceRow, evaluate_around};
 
@@ -132,14 +132,19 @@ pub fn evaluate_rows(
     monitor: &mut dyn Monitor,
     count: &mut dyn FnMut(usize),
     title: &str,
-    risk: &dyn Risk,
+    (risk, center): (&dyn Risk, Option<&Evaluation>),
     plane: &Plane,
     axes: [Axis; 2],
 ) -> Result<Surface, AnalysisError> {
     let [a, b] = axes;
     let path = slot.file(ROWS);
-    count(1);
-    let center = risk.evaluate(plane.center())?;
+    let center = match center {
+        Some(known) => known.clone(),
+        None => {
+            count(1);
+            risk.evaluate(plane.center())?
+        }
+    };
     let with = Contents { accuracy: risk.offers().accuracy, errors: has_parts(&center) };
     let (mut log, finished) = RowLog::open(&path, b.count(), with, fingerprint(plane, [&a, &b]))?;
     monitor.begin(title, Some(a.count() as u64));

@@ -443,8 +443,15 @@ pub(crate) fn plane_surface(
         let plane = Plane::new(center.to_vec(), direction(0)?, direction(1)?)?;
         let mut evaluations = 0;
         let mut count = |n: usize| evaluations += n;
-        let surface =
-            evaluate_rows(work.slot, &mut *work.monitor, &mut count, &part.title, &risk, &plane, axes)?;
+        let surface = evaluate_rows(
+            work.slot,
+            &mut *work.monitor,
+            &mut count,
+            &part.title,
+            (&risk, None),
+            &plane,
+            axes,
+        )?;
         work.evaluations += evaluations;
         work.slot.remove(ROWS)?;
         Ok(surface)

@@ -152,7 +152,7 @@ mod tests {
         let choice =
             choose(&AutoSamples { share: 1e-3 }, &risk(0.0), &[0.0], &mut pilots(), &mut ()).unwrap();
         assert_eq!((choice.samples, choice.reached), (4096, false));
-        assert!(choice.sentence(4096).contains("all 4096"), "{}", choice.sentence(4096));
+        assert!(choice.sentence(4096).contains("All 4096 samples are used"), "{}", choice.sentence(4096));
         let plain = FnRisk::new(1, |t| t[0]);
         let refused = choose(&AutoSamples { share: 0.1 }, &plain, &[0.0], &mut pilots(), &mut ());
         assert!(refused.is_err());

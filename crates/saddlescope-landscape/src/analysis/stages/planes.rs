@@ -369,10 +369,17 @@ impl Stage for SurfaceStage {
         let words = [u.words, v.words];
         let plane = Plane::new(env.subject.theta().to_vec(), u.direction, v.direction)?;
         let split = self.split(env)?;
+        // Without parts there is nothing to learn from another evaluation at θ.
+        let center = match (at.found.point()?, split.risk.offers().chunks) {
+            (_, true) => env.evaluate(split.risk, plane.center())?,
+            (point, false) if self.other => Evaluation::of_loss(point.other.map_or(f64::NAN, |o| o.0)),
+            (point, false) => Evaluation::of_loss(point.slices.0),
+        };
+        let here = (split.risk, &center);
         let surface = if self.adaptive {
-            evaluate_some(at, &self.title(), split.risk, &plane, axes)?
+            evaluate_some(at, &self.title(), here, &plane, axes)?
         } else {
-            evaluate(at, &self.title(), split.risk, &plane, axes)?
+            evaluate(at, &self.title(), here, &plane, axes)?
         };
         Ok(NamedSurface {
             name: format!("{}-{}", self.plane, self.split),
@@ -397,33 +404,32 @@ impl Stage for SurfaceStage {
 fn evaluate(
     at: &mut At<'_, '_>,
     title: &str,
-    risk: &dyn Risk,
+    (risk, center): (&dyn Risk, &Evaluation),
     plane: &Plane,
     axes: [Axis; 2],
 ) -> Result<crate::surface::Surface, AnalysisError> {
     let env = at.env;
     let mut count = |evaluations: usize| env.count_evaluations(evaluations);
-    evaluate_rows(at.slot, &mut *at.monitor, &mut count, title, risk, plane, axes)
+    evaluate_rows(at.slot, &mut *at.monitor, &mut count, title, (risk, Some(center)), plane, axes)
 }
 
 /// Evaluates a surface where interpolation is wrong by more than the errors, going on from the points that are on disk.
 fn evaluate_some(
     at: &mut At<'_, '_>,
     title: &str,
-    risk: &dyn Risk,
+    (risk, center): (&dyn Risk, &Evaluation),
     plane: &Plane,
     axes: [Axis; 2],
 ) -> Result<crate::surface::Surface, AnalysisError> {
     let path = at.slot.file(ROWS);
-    let center = at.env.evaluate(risk, plane.center())?;
-    let with = Contents { accuracy: risk.offers().accuracy, errors: has_parts(&center) };
+    let with = Contents { accuracy: risk.offers().accuracy, errors: has_parts(center) };
     // One point a row. They come in an order that depends on their values alone.
     let [a, b] = axes;
     let (mut log, finished) = RowLog::open(&path, 1, with, fingerprint(plane, [&a, &b]))?;
     let (env, monitor) = (at.env, &mut *at.monitor);
     monitor.begin(title, None);
     let (mut theta, mut known) = (vec![0.0; plane.center().len()], 0);
-    let surface = evaluate_adaptively(&center, axes, &mut |i, j| {
+    let surface = evaluate_adaptively(center, axes, &mut |i, j| {
         let place = known;
         known += 1;
         if let Some(&loss) = finished.loss.get(place) {
@@ -436,7 +442,7 @@ fn evaluate_some(
         }
         let point = [a.value(i), b.value(j)];
         env.count_evaluations(1);
-        let value = measure(risk, plane, &center, point, &mut theta).map_err(SurfaceError::from)?;
+        let value = measure(risk, plane, center, point, &mut theta).map_err(SurfaceError::from)?;
         let errors = value
             .errors
             .map(|[loss, difference]| PointErrors { loss: vec![loss], difference: vec![difference] });
