@@ -158,7 +158,12 @@ impl SubjectArguments {
     }
 
     /// A model with its data and nothing else given.
-    pub fn plain(model: String, weights: Option<PathBuf>, data: Option<String>, samples: Option<String>) -> Self {
+    pub fn plain(
+        model: String,
+        weights: Option<PathBuf>,
+        data: Option<String>,
+        samples: Option<String>,
+    ) -> Self {
         Self {
             model,
             weights,

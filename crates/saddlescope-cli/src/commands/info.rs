@@ -73,7 +73,10 @@ fn profile(a: Arguments) -> Result<(), Failure> {
     for line in &subject.about {
         terminal::print(line)?;
     }
-    terminal::print(format!("\nOne Hessian-vector product in f32, {} threads:", rayon::current_num_threads()))?;
+    terminal::print(format!(
+        "\nOne Hessian-vector product in f32, {} threads:",
+        rayon::current_num_threads()
+    ))?;
     terminal::print(found)?;
     Ok(())
 }

@@ -150,9 +150,10 @@ pub(crate) fn verdict(points: &[PointResult], pairs: &[PairResult], one_model: b
     sentences.extend(order_sentence("the trace", &by_trace));
     let names = |order: &[(String, Measured)]| order.iter().map(|o| o.0.clone()).collect::<Vec<_>>();
     if by_lambda.len() > 1 && by_trace.len() > 1 {
-        let same = if names(&by_lambda) == names(&by_trace) { "the same order" } else { "another order" };
+        let same =
+            if names(&by_lambda) == names(&by_trace) { "the same order as" } else { "another order than" };
         sentences.push(format!(
-            "The trace gives {same} as λ_max. Neither is flatness as such: both change when a network is rescaled without changing \
+            "The trace gives {same} λ_max. Neither is flatness as such: both change when a network is rescaled without changing \
              its function (Dinh et al. 2017)."
         ));
     }
@@ -219,7 +220,8 @@ fn plane_figure(plane: &PlaneResult) -> Figure {
         )
     });
     let scale = map.scale;
-    let mut surface = Surface3d::new(grid);
+    // Long names do not fit beside axes in perspective; the map beside it has them.
+    let mut surface = Surface3d::new(grid.labels("$\\alpha$", "$\\beta$", "loss"));
     surface.scale = scale;
     Figure::new(
         "plane",
