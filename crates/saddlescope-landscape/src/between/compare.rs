@@ -22,6 +22,7 @@ use crate::axis::Axis;
 use crate::direction::{Direction, Origin};
 use crate::numeric::{add_scaled, dot, norm};
 use crate::plane::Plane;
+use crate::sharpness::SharpnessOptions;
 use crate::surface::Surface;
 
 /// Version of the layout of the results.
@@ -38,11 +39,13 @@ pub struct CompareOptions {
     pub probes: usize,
     /// Points along each side of a surface; 0: no surfaces.
     pub grid: usize,
+    /// Measures of sharpness; `None`: none but λ_max and the trace.
+    pub sharpness: Option<SharpnessOptions>,
 }
 
 impl Default for CompareOptions {
     fn default() -> Self {
-        Self { seed: 0, eigenpairs: EigenpairOptions::default(), probes: 16, grid: 21 }
+        Self { seed: 0, eigenpairs: EigenpairOptions::default(), probes: 16, grid: 21, sharpness: None }
     }
 }
 
@@ -53,6 +56,7 @@ impl CompareOptions {
             seed: self.seed,
             eigenpairs: Some(self.eigenpairs.clone()),
             probes: Some(self.probes),
+            sharpness: self.sharpness.clone(),
             ..Selection::nothing("compare")
         }
     }
@@ -240,6 +244,7 @@ fn provenance(members: &[Member<'_>], options: &CompareOptions) -> BTreeMap<Stri
     map.insert("option.seed".into(), options.seed.into());
     map.insert("option.probes".into(), options.probes.into());
     map.insert("option.grid".into(), options.grid.into());
+    map.insert("option.sharpness".into(), serde_json::to_value(&options.sharpness).unwrap_or_default());
     map.insert("option.eigenpairs".into(), serde_json::to_value(&options.eigenpairs).unwrap_or_default());
     map
 }
