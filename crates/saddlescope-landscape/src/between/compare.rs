@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::anew::Anew;
 use super::compare_page;
 use super::desk::{Desk, Part};
+use super::error::BetweenError;
 use super::points::{Measured, PointJob, PointResult, SideResult, Values, risk_identity};
 use super::principal::principal;
 use super::subspace::{Overlap, overlap};
@@ -197,8 +198,14 @@ pub fn compare(
             Err(error) => return Err(error),
         },
         None => None,
+        Some(BetweenError::Models { first, model, second, other }) => {
+            left_out.push(format!(
+                "Planes, distances and eigenvectors: {first} is of {model} and {second} of {other}, whose parameters are not the same."
+            ));
+            None
+        }
         Some(error) => {
-            left_out.push(format!("planes, distances and eigenvectors: {error}"));
+            left_out.push(format!("Planes, distances and eigenvectors: {error}."));
             None
         }
     };
@@ -222,15 +229,13 @@ pub fn compare(
 /// What was analysed, each sentence once.
 pub(crate) fn about(members: &[Member<'_>]) -> Vec<String> {
     let mut about: Vec<String> = Vec::new();
+    let several = check_one_model(members).is_err();
     for m in members {
-        for sentence in &m.losses.about {
-            if !about.contains(sentence) {
-                about.push(sentence.clone());
-            }
-        }
-        if let Some(other) = m.losses.other {
-            let sentence =
-                format!("{} samples of the {} split beside them.", other.risk.samples(), other.name);
+        let other = m.losses.other.map(|other| {
+            format!("{} samples of the {} split beside them.", other.risk.samples(), other.name)
+        });
+        for sentence in m.losses.about.iter().cloned().chain(other) {
+            let sentence = if several { format!("{}: {sentence}", m.losses.model) } else { sentence };
             if !about.contains(&sentence) {
                 about.push(sentence);
             }
