@@ -2,6 +2,7 @@
 
 use clap::Args;
 use saddlescope::between::{CompareOptions, CompareResults, compare};
+use saddlescope::sharpness::SharpnessOptions;
 
 use crate::eigen_arguments::EigenArguments;
 use crate::failure::Failure;
@@ -29,6 +30,10 @@ pub struct Arguments {
     /// Points along each side of a surface; 0 leaves the surfaces out.
     #[arg(long, default_value_t = 21)]
     grid: usize,
+
+    /// All measures of sharpness of every point (`saddlescope sharpness`), on both splits.
+    #[arg(long)]
+    sharpness: bool,
 }
 
 /// Checks the arguments and compares.
@@ -38,6 +43,7 @@ pub fn run(a: Arguments) -> Result<(), Failure> {
         eigenpairs: a.eigen.checked(1)?,
         probes: between("--probes", a.probes, 2, 100_000)?,
         grid: if a.grid == 0 { 0 } else { between("--grid", a.grid, 3, 1001)? },
+        sharpness: a.sharpness.then(SharpnessOptions::default),
     };
     let several = Several::load(&a.run, &a.weights.given)?;
     let losses = several.losses();

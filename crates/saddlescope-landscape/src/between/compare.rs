@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::anew::Anew;
 use super::compare_page;
 use super::desk::{Desk, Part};
+use super::error::BetweenError;
 use super::points::{Measured, PointJob, PointResult, SideResult, Values, risk_identity};
 use super::principal::principal;
 use super::subspace::{Overlap, overlap};
@@ -22,6 +23,7 @@ use crate::axis::Axis;
 use crate::direction::{Direction, Origin};
 use crate::numeric::{add_scaled, dot, norm};
 use crate::plane::Plane;
+use crate::sharpness::SharpnessOptions;
 use crate::surface::Surface;
 
 /// Version of the layout of the results.
@@ -38,11 +40,13 @@ pub struct CompareOptions {
     pub probes: usize,
     /// Points along each side of a surface; 0: no surfaces.
     pub grid: usize,
+    /// Measures of sharpness; `None`: none but λ_max and the trace.
+    pub sharpness: Option<SharpnessOptions>,
 }
 
 impl Default for CompareOptions {
     fn default() -> Self {
-        Self { seed: 0, eigenpairs: EigenpairOptions::default(), probes: 16, grid: 21 }
+        Self { seed: 0, eigenpairs: EigenpairOptions::default(), probes: 16, grid: 21, sharpness: None }
     }
 }
 
@@ -53,6 +57,7 @@ impl CompareOptions {
             seed: self.seed,
             eigenpairs: Some(self.eigenpairs.clone()),
             probes: Some(self.probes),
+            sharpness: self.sharpness.clone(),
             ..Selection::nothing("compare")
         }
     }
@@ -193,8 +198,14 @@ pub fn compare(
             Err(error) => return Err(error),
         },
         None => None,
+        Some(BetweenError::Models { first, model, second, other }) => {
+            left_out.push(format!(
+                "Planes, distances and eigenvectors: {first} is of {model} and {second} of {other}, whose parameters are not the same."
+            ));
+            None
+        }
         Some(error) => {
-            left_out.push(format!("planes, distances and eigenvectors: {error}"));
+            left_out.push(format!("Planes, distances and eigenvectors: {error}."));
             None
         }
     };
@@ -218,15 +229,13 @@ pub fn compare(
 /// What was analysed, each sentence once.
 pub(crate) fn about(members: &[Member<'_>]) -> Vec<String> {
     let mut about: Vec<String> = Vec::new();
+    let several = check_one_model(members).is_err();
     for m in members {
-        for sentence in &m.losses.about {
-            if !about.contains(sentence) {
-                about.push(sentence.clone());
-            }
-        }
-        if let Some(other) = m.losses.other {
-            let sentence =
-                format!("{} samples of the {} split beside them.", other.risk.samples(), other.name);
+        let other = m.losses.other.map(|other| {
+            format!("{} samples of the {} split beside them.", other.risk.samples(), other.name)
+        });
+        for sentence in m.losses.about.iter().cloned().chain(other) {
+            let sentence = if several { format!("{}: {sentence}", m.losses.model) } else { sentence };
             if !about.contains(&sentence) {
                 about.push(sentence);
             }
@@ -240,6 +249,7 @@ fn provenance(members: &[Member<'_>], options: &CompareOptions) -> BTreeMap<Stri
     map.insert("option.seed".into(), options.seed.into());
     map.insert("option.probes".into(), options.probes.into());
     map.insert("option.grid".into(), options.grid.into());
+    map.insert("option.sharpness".into(), serde_json::to_value(&options.sharpness).unwrap_or_default());
     map.insert("option.eigenpairs".into(), serde_json::to_value(&options.eigenpairs).unwrap_or_default());
     map
 }

@@ -8,7 +8,7 @@ use saddlescope_figure::{ColorRole, Figure, LineStyle, Series, Surface3d};
 use super::compare::{CompareResults, Compared, PairResult, PlaneResult};
 use super::points::{Measured, PointResult, SideResult};
 use super::write::{provenance_rows, save_figures, save_report, save_results};
-use crate::analysis::{AnalysisError, EigenpairResult, Estimate, NamedSurface, number, short};
+use crate::analysis::{AnalysisError, EigenpairResult, Estimate, MeasureResult, NamedSurface, number, short};
 use crate::presentation::{heat_map, range_and_scale, surface_grid};
 
 /// A number with its error, or without one where that is not known.
@@ -83,8 +83,37 @@ pub(crate) fn points_table(points: &[PointResult]) -> Table {
             let note = if split == 0 { note } else { "" };
             table = table.row_with_note(cells(&format!("{name}: {quantity}"), &value), note);
         }
+        for (measure, source) in measures(points, split) {
+            let value = |p: &PointResult| {
+                let side = side(p);
+                let found = side.as_ref().and_then(|s| s.sharpness.iter().find(|m| title(m) == measure));
+                found.map_or("-".into(), |m| {
+                    let mark = if m.measure.converged { "" } else { " (not converged)" };
+                    let shown = Measured { value: m.measure.value, std_error: m.measure.std_error };
+                    format!("{}{mark}", measured(&shown))
+                })
+            };
+            let note = if split == 0 { source.as_str() } else { "" };
+            table = table.row_with_note(cells(&format!("{name}: {measure}"), &value), note);
+        }
     }
     table
+}
+
+/// A measure of sharpness with what it is of.
+fn title(m: &MeasureResult) -> String {
+    m.measure.of.as_ref().map_or_else(|| m.name.clone(), |of| format!("{}, {of}", m.name))
+}
+
+/// The measures of sharpness that any point has on a split, each once, with their sources.
+fn measures(points: &[PointResult], split: usize) -> Vec<(String, String)> {
+    let mut found: Vec<(String, String)> = Vec::new();
+    for m in points.iter().filter_map(|p| p.sides.get(split)).flat_map(|s| &s.sharpness) {
+        if found.iter().all(|(name, _)| *name != title(m)) {
+            found.push((title(m), m.source.clone()));
+        }
+    }
+    found
 }
 
 fn pairs_table(pairs: &[PairResult]) -> Table {
@@ -150,9 +179,10 @@ pub(crate) fn verdict(points: &[PointResult], pairs: &[PairResult], one_model: b
     sentences.extend(order_sentence("the trace", &by_trace));
     let names = |order: &[(String, Measured)]| order.iter().map(|o| o.0.clone()).collect::<Vec<_>>();
     if by_lambda.len() > 1 && by_trace.len() > 1 {
-        let same = if names(&by_lambda) == names(&by_trace) { "the same order" } else { "another order" };
+        let same =
+            if names(&by_lambda) == names(&by_trace) { "the same order as" } else { "another order than" };
         sentences.push(format!(
-            "The trace gives {same} as λ_max. Neither is flatness as such: both change when a network is rescaled without changing \
+            "The trace gives {same} λ_max. Neither is flatness as such: both change when a network is rescaled without changing \
              its function (Dinh et al. 2017)."
         ));
     }
@@ -219,7 +249,8 @@ fn plane_figure(plane: &PlaneResult) -> Figure {
         )
     });
     let scale = map.scale;
-    let mut surface = Surface3d::new(grid);
+    // Long names do not fit beside axes in perspective; the map beside it has them.
+    let mut surface = Surface3d::new(grid.labels("$\\alpha$", "$\\beta$", "loss"));
     surface.scale = scale;
     Figure::new(
         "plane",

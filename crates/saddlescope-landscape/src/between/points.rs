@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::desk::{Desk, Inner, Part};
 use super::weights::{Bound, ModelLosses, TrainingPosition, Weights};
 use crate::analysis::{
-    Analysis, AnalysisError, Dependencies, EigenpairResult, Estimate, Fate, Forecast, MemoryLimit,
-    PlannedStage, Selection, Spent, Split, analyze, compute, kept_selection, plan_of, weighted_std_error,
+    Analysis, AnalysisError, Dependencies, EigenpairResult, Estimate, Fate, Forecast, MeasureResult,
+    MemoryLimit, PlannedStage, Selection, Spent, Split, analyze, compute, kept_selection, plan_of,
+    weighted_std_error,
 };
 use crate::risk::{Evaluation, Risk};
 
@@ -94,6 +95,9 @@ pub struct SideResult {
     pub lambda_min: Option<EigenpairResult>,
     /// tr H.
     pub trace: Option<Estimate>,
+    /// Measures of sharpness, where they were asked for.
+    #[serde(default)]
+    pub sharpness: Vec<MeasureResult>,
     /// Folder of its analysis, relative to the outer folder.
     pub folder: String,
 }
@@ -220,6 +224,7 @@ impl PointJob<'_> {
             lambda_max: crate::analysis::largest(&results.eigenpairs).cloned(),
             lambda_min: crate::analysis::smallest(&results.eigenpairs).cloned(),
             trace: results.trace.as_ref().map(|t| t.hutchinson),
+            sharpness: results.sharpness.as_ref().map_or(Vec::new(), |s| s.measures.clone()),
             ..self.side_of_values(values)
         }
     }
@@ -237,6 +242,7 @@ impl PointJob<'_> {
             lambda_max: None,
             lambda_min: None,
             trace: None,
+            sharpness: Vec::new(),
             folder: self.folder(),
         }
     }

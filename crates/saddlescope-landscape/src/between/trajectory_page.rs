@@ -27,7 +27,7 @@ fn shares_sentence(results: &TrajectoryResults) -> String {
     let [a, b] = results.random_walk_shares;
     format!(
         "Of the variance of the {} checkpoints the first principal component holds {}, the second {}. A random walk of as many \
-         steps in as many dimensions has {} and {}: shares of that size say nothing about the landscape.",
+         steps in as many dimensions has {} and {}: a large share alone says nothing about the landscape.",
         results.points.len(),
         percent(results.shares.first().copied().unwrap_or(0.0)),
         percent(results.shares.get(1).copied().unwrap_or(0.0)),
@@ -62,9 +62,12 @@ pub(crate) fn verdict(results: &TrajectoryResults) -> Vec<String> {
             let above = lambda.iter().zip(limit).filter(|(v, l)| v.is_some_and(|v| v > **l)).count();
             format!(" With the momentum the limit is 2(1 + μ)/η; it is exceeded at {above}.")
         });
+        let ends = [limit.first(), limit.last()].map(|l| l.copied().unwrap_or(f64::NAN));
         sentences.push(format!(
-            "λ_max is above 2/η at {above} of {} checkpoints.{momentum} These limits are those of full-batch descent; with mini-batches \
+            "λ_max is above 2/η ({} at first, {} at last) at {above} of {} checkpoints.{momentum} These limits are those of full-batch descent; with mini-batches \
              λ_max settles below them.",
+            number(ends[0]),
+            number(ends[1]),
             lambda.len()
         ));
     }
@@ -136,7 +139,8 @@ fn way_figure(results: &TrajectoryResults) -> Figure {
         format!(
             "λ_max, λ_min, trace and gradient norm on the {} samples. Bands: ± one standard error, over the data for eigenvalues and \
              losses (where it is known), over probes for the trace. Dashed: where full-batch gradient descent with the learning rate η \
-             is no longer stable (the edge of stability; Cohen et al. 2021), without and with momentum μ.",
+             is no longer stable (the edge of stability; Cohen et al. 2021), without and with momentum μ; a limit more than eight times as high as \
+             the largest λ_max is not drawn.",
             splits[0]
         ),
     )
