@@ -43,7 +43,7 @@ pub struct Arguments {
 /// Checks the arguments, measures, and prints.
 pub fn run(a: Arguments) -> Result<(), Failure> {
     let rescaling = match a.rescale {
-        Some(factor) if !(positive("--rescale", factor)? > 1.0) => {
+        Some(factor) if positive("--rescale", factor)? <= 1.0 => {
             return Err(Failure::bad_input(format!("--rescale {factor}: expected a number above 1")));
         }
         other => other,

@@ -45,7 +45,9 @@ pub use run::{MemoryLimit, analyze, compute};
 pub use saddlescope_krylov::Estimate;
 pub use selection::*;
 pub use settled::{CriticalSpectrum, SettleResult};
-pub use sharpness_result::{MeasureLeftOut, MeasureResult, Moves, RescaledResult, SharpnessResult};
+pub use sharpness_result::{
+    MeasureLeftOut, MeasureResult, Moves, RescaledResult, RescalingRow, SharpnessResult,
+};
 pub use stages::eigenpairs::weighted_std_error;
 pub use stages::escape::{escaped_weights, moved};
 pub use stages::reach::radius;

@@ -50,6 +50,9 @@ pub struct RescaledResult {
     pub measures: Vec<Measure>,
 }
 
+/// A measure by name, its value at θ, and at each copy with the word whether it moves; `None` where it was left out.
+pub type RescalingRow = (String, Measure, Vec<Option<(Measure, Moves)>>);
+
 /// The measures at θ and at rescaled copies of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SharpnessResult {
@@ -136,7 +139,7 @@ impl SharpnessResult {
     }
 
     /// A row for each measure: its name, the value at θ, the value at each copy with the word whether it moves.
-    pub fn rescaling_rows(&self) -> Vec<(String, Measure, Vec<Option<(Measure, Moves)>>)> {
+    pub fn rescaling_rows(&self) -> Vec<RescalingRow> {
         let row = |m: &MeasureResult| {
             let there = |copy: &RescaledResult| {
                 let after = copy.measures.iter().find(|a| a.kind == m.measure.kind)?;

@@ -133,7 +133,9 @@ impl Pair {
         let (before, after) = (risk.evaluate(theta)?.loss, risk.evaluate(&out)?.loss);
         // Rounding of every layer, amplified by a few hundred operations.
         let allowed = 1e4 * risk.offers().precision.epsilon() * before.abs().max(1e-3);
-        if !((before - after).abs() <= allowed) {
+        // A NaN is no small difference.
+        let same = (before - after).abs() <= allowed;
+        if !same {
             return Err(RescaleError::ChangesLoss {
                 first: self.first.name.clone(),
                 second: self.second.name.clone(),

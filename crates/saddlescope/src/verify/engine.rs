@@ -9,7 +9,7 @@ use saddlescope_nn::risk::RiskOptions;
 use saddlescope_nn::zoo;
 use serde::Deserialize;
 
-use super::{Problem, Run, different_bits, numbers, relative};
+use super::{Problem, Run, different_bits, numbers};
 use crate::network_risk::NetworkRisk;
 
 /// What PyTorch computed; made by `scripts/verify_reference.py`.
@@ -143,7 +143,7 @@ fn threads(model: &str) -> Result<f64, Problem> {
         Ok(all)
     };
     let one = compute(1)?;
-    if one.iter().any(|x| !x.is_finite()) || relative(&one, &one) != 0.0 {
+    if one.iter().any(|x| !x.is_finite()) {
         return Err("loss, gradient or products are not finite".into());
     }
     [2, 3, 8].into_iter().try_fold(0.0, |sum, threads| Ok(sum + different_bits(&compute(threads)?, &one)))

@@ -178,9 +178,3 @@ fn different_bits(a: &[f64], b: &[f64]) -> f64 {
     }
     a.iter().zip(b).filter(|(a, b)| a.to_bits() != b.to_bits()).count() as f64
 }
-
-/// ‖a − b‖ / ‖b‖.
-fn relative(a: &[f64], b: &[f64]) -> f64 {
-    let difference: Vec<f64> = a.iter().zip(b).map(|(a, b)| a - b).collect();
-    saddlescope_landscape::norm(&difference) / saddlescope_landscape::norm(b)
-}
