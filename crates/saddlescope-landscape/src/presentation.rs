@@ -22,7 +22,7 @@ pub fn accuracy_grid(surface: &Surface) -> Option<Grid> {
 pub fn not_distinguishable(surface: &Surface) -> Option<Vec<bool>> {
     surface.errors.as_ref()?;
     let same = |i: usize| surface.difference(i).significant() == Some(false);
-    Some(turned(surface, |i| same(i)))
+    Some(turned(surface, same))
 }
 
 /// Least and greatest of the finite values (∞ and −∞ if there are none), and how they are best shown: on a log scale when

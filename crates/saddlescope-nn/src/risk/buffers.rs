@@ -2,6 +2,7 @@
 //! batch normalisation.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::{Arc, Mutex};
 
 use super::{Buffers, Risk, RiskError};
@@ -76,9 +77,8 @@ impl<T: Element> Risk<T> {
         let outputs: Vec<_> = layers.iter().map(|l| l.input).collect();
         let mut plans: BTreeMap<usize, Arc<Plan>> = BTreeMap::new();
         for length in (0..batches).map(|i| range(i).len()) {
-            if !plans.contains_key(&length) {
-                let plan = Plan::compile(&graph, &outputs, length, Pass::Forward)?;
-                plans.insert(length, Arc::new(plan));
+            if let Entry::Vacant(place) = plans.entry(length) {
+                place.insert(Arc::new(Plan::compile(&graph, &outputs, length, Pass::Forward)?));
             }
         }
         let Some(first) = plans.values().next() else { return Ok(None) };

@@ -15,7 +15,7 @@ use crate::op::{Element, numel};
 use crate::ops::loss::is_right;
 use crate::parallel::ordered;
 use crate::plan::{Pass, Plan};
-use crate::tree::{Node, Tree};
+use crate::tree::Tree;
 
 mod batches;
 mod buffers;
@@ -27,8 +27,8 @@ mod tally;
 pub use parts::Parts;
 pub use point::{ProductReport, RiskPoint};
 use sums::{Buffers, Sums};
-pub use tally::Tallies;
 use tally::Tally;
+pub use tally::{NodeSums, Tallies};
 
 /// How a risk is computed.
 #[derive(Clone, Debug)]
@@ -514,7 +514,7 @@ impl<T: Element> Risk<T> {
     }
 
     /// The part that a range of chunks has in [`Risk::gradient`].
-    pub fn gradient_chunks(&self, theta: &[f64], chunks: Range<usize>) -> (Tallies, Vec<Node<Vec<f64>>>) {
+    pub fn gradient_chunks(&self, theta: &[f64], chunks: Range<usize>) -> (Tallies, NodeSums) {
         let (tallies, sum) = self.sum_gradients(theta, chunks);
         (tallies, sum.nodes(self.threads()))
     }

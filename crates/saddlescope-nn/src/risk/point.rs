@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
+use super::NodeSums;
 use super::sums::Sums;
 use super::{Curvature, Risk, RiskError};
 use crate::execute::{
@@ -15,7 +16,6 @@ use crate::op::Element;
 use crate::parallel::ordered;
 use crate::plan::Pass;
 use crate::profile::{Phase, Profile};
-use crate::tree::Node;
 
 vectorised! {
     /// out += Σ aᵢ bᵢ in f64.
@@ -88,7 +88,7 @@ impl<'a, T: Element> RiskPoint<'a, T> {
         &self,
         curvature: Curvature,
         vs: &[f64],
-    ) -> Result<(Vec<Node<Vec<f64>>>, ProductReport), RiskError> {
+    ) -> Result<(NodeSums, ProductReport), RiskError> {
         let (sum, report) = self.run(curvature, vs, None)?;
         Ok((sum.nodes(self.risk.threads()), report))
     }

@@ -2,6 +2,9 @@
 
 use crate::tree::Node;
 
+/// Sums of whole nodes of the tree, from left to right; each is one vector.
+pub type NodeSums = Vec<Node<Vec<f64>>>;
+
 /// What the losses of some samples add up to.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Tally {
@@ -37,7 +40,7 @@ impl Tallies {
     }
 
     /// As plain numbers and the losses of parts, for the way to another process; counts are exact up to 2⁵³.
-    pub fn into_numbers(self) -> (Vec<Node<Vec<f64>>>, Vec<f64>) {
+    pub fn into_numbers(self) -> (NodeSums, Vec<f64>) {
         let numbers = |t: Tally| vec![t.loss, t.correct as f64, t.counted as f64];
         let nodes = self.nodes.into_iter();
         let nodes = nodes.map(|n| Node { level: n.level, number: n.number, sum: numbers(n.sum) }).collect();

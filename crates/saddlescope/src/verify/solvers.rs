@@ -12,6 +12,9 @@ use super::{Problem, Run, numbers};
 
 const N: usize = 300;
 
+/// A loss of the paper, or why it could not be made.
+type MadeRisk = Result<Box<dyn Risk>, Problem>;
+
 /// Both signs, a bulk around zero, some far away.
 fn spectrum() -> Vec<f64> {
     let mut values: Vec<f64> = (0..N - 6).map(|i| 0.01 * i as f64 - 1.0).collect();
@@ -95,7 +98,7 @@ pub(super) fn check(run: &mut Run<'_>) {
 fn closed_forms(run: &mut Run<'_>) {
     let options = CheckOptions::default();
     let allowed = (options.derivative_tolerance, "relative");
-    let losses: [(&str, Result<Box<dyn Risk>, Problem>); 5] = [
+    let losses: [(&str, MadeRisk); 5] = [
         ("(2.28)", SignedSquares::new(20, 29).map(|r| Box::new(r) as Box<dyn Risk>).map_err(Into::into)),
         ("monkey saddle", Ok(Box::new(MonkeySaddle::new()))),
         ("Himmelblau", Ok(Box::new(Himmelblau::new()))),

@@ -12,6 +12,9 @@ use crate::numeric::norm;
 use crate::risk::Risk;
 use crate::sampling_error::loss_std_error;
 
+/// Loss, and accuracy where it is offered.
+type LossAndAccuracy = (f64, Option<f64>);
+
 /// Evaluates loss, accuracy and gradient, once.
 pub(crate) struct PointStage;
 
@@ -52,7 +55,7 @@ impl Stage for PointStage {
             at.env.evaluate(subject.risk(), theta)?
         };
         let std_error = loss_std_error(&here);
-        let both = |risk: &dyn Risk| -> Result<((f64, Option<f64>), Option<f64>), AnalysisError> {
+        let both = |risk: &dyn Risk| -> Result<(LossAndAccuracy, Option<f64>), AnalysisError> {
             let e = at.env.evaluate(risk, theta)?;
             Ok(((e.loss, e.accuracy()), loss_std_error(&e)))
         };
