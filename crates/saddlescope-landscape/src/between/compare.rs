@@ -17,7 +17,7 @@ use super::subspace::{Overlap, overlap};
 use super::weights::{Member, check, check_one_model};
 use crate::analysis::{
     Analysis, AnalysisError, EigenpairOptions, End, Fate, Forecast, MemoryLimit, Monitor, NamedSurface, ROWS,
-    Selection, SurfaceOptions, evaluate_rows, radius, shown_change, symmetric_axis,
+    Selection, SurfaceOptions, evaluate_rows, number, radius, shown_change, symmetric_axis,
 };
 use crate::axis::Axis;
 use crate::direction::{Direction, Origin};
@@ -362,24 +362,35 @@ fn common_plane(
     if let ([line], [first, second, ..]) = (directions.as_slice(), members) {
         words[0] = format!("from {} to {}", first.weights.name, second.weights.name);
         shares = None;
-        let found = analyses.first().and_then(|a| Some((a, a.eigenvectors.first()?)));
-        let mut v = match found {
-            Some((a, vector)) => {
-                words[1] = format!("eigenvector of λ_max at {}", first.weights.name);
-                let value = a.results.eigenpairs.first().map_or(1.0, |p| p.value);
+        // Its part across the line; an eigenvector along the line spans no plane with it.
+        let across = |mut v: Vec<f64>| {
+            let along = dot(&v, line);
+            add_scaled(&mut v, -along, line);
+            let length = norm(&v);
+            v.iter_mut().for_each(|x| *x /= length);
+            (length > 1e-3).then_some(v)
+        };
+        let found = analyses.first().and_then(|a| {
+            let pairs = a.results.eigenpairs.iter().zip(&a.eigenvectors).enumerate();
+            pairs.filter_map(|(i, (pair, v))| Some((a, i, pair.value, across(v.clone())?))).next()
+        });
+        let v = match found {
+            Some((a, i, value, v)) => {
+                words[1] = match i {
+                    0 => format!("eigenvector of λ_max at {}", first.weights.name),
+                    _ => format!("eigenvector of λ = {} at {}", number(value), first.weights.name),
+                };
                 least_reach = radius(shown_change(a.results.loss), value);
-                vector.clone()
+                v
             }
             None => {
                 words[1] = "random direction".into();
                 least_reach = 0.5 * first.weights.distance(&second.weights);
-                Direction::random(line.len(), 0, 0)?.into_vector()
+                let random = Direction::random(line.len(), 0, 0)?.into_vector();
+                across(random)
+                    .ok_or_else(|| AnalysisError::Other("the points span the whole space".into()))?
             }
         };
-        let along = dot(&v, line);
-        add_scaled(&mut v, -along, line);
-        let length = norm(&v);
-        v.iter_mut().for_each(|x| *x /= length);
         directions.push(v);
     }
     let losses = members[0].losses;
