@@ -17,7 +17,7 @@
 //!
 //! let ranks = LocalRanks::new(3);
 //! assert_eq!(ranks.iter().map(|r| r.rank()).collect::<Vec<_>>(), [0, 1, 2]);
-//! assert_eq!(chunks_of_ranks(32, 3), [0..11, 11..22, 22..32]);
+//! assert_eq!(chunks_of_ranks(32, 3), [0..10, 10..21, 21..32]);
 //! ```
 
 mod agreement;
