@@ -9,7 +9,7 @@
 //! Before anything is computed the ranks [`agree`]: an error on any of them, or another binary, data or weights, ends the run
 //! on all.
 //!
-//! With the feature `mpi`, [`MpiSession`] has the ranks of an MPI job; without it nothing of MPI is needed, and [`LocalRanks`]
+//! With the feature `mpi`, `MpiSession` has the ranks of an MPI job; without it nothing of MPI is needed, and [`LocalRanks`]
 //! are threads.
 //!
 //! ```

@@ -1,7 +1,7 @@
 //! Differences from the loss at θ in words: with their errors, and no more than these allow.
 
 use super::results::MinimumResult;
-use super::verdict::{number, short};
+use super::verdict::{number, plural, short};
 use crate::sampling_error::LossDifference;
 
 /// How a loss compares with that at the centre: what stands behind "is".
@@ -30,7 +30,7 @@ pub fn from_center(d: &LossDifference) -> String {
 /// The smallest loss of a grid in a sentence; `place` says where: "in the plane of the Hessian directions".
 pub fn smallest_sentence(place: &str, minimum: &MinimumResult, samples: usize, split: &str) -> String {
     let difference = minimum.difference();
-    let of = format!("{samples} {split} {}", if samples == 1 { "sample" } else { "samples" });
+    let of = plural(samples, &format!("{split} sample"));
     if difference.value == 0.0 {
         return format!("{place} the smallest loss on the grid is that at the centre ({of}).");
     }
@@ -46,7 +46,7 @@ pub fn samples_of(used: usize, all: usize, split: &str) -> String {
     if used < all {
         format!("the first {used} of the {all} {split} samples")
     } else {
-        format!("{used} {split} samples")
+        plural(used, &format!("{split} sample"))
     }
 }
 

@@ -10,7 +10,7 @@ use super::results::{Results, largest, smallest};
 use super::settled;
 use super::sharpness_result;
 use super::store::Folder;
-use super::verdict::{number, short};
+use super::verdict::{number, plural, short};
 use crate::presentation::{heat_map, range_and_scale};
 use saddlescope_figure::{
     Axis, ColorRole, Eigenvalue, Figure, FigureWidth, Grid, HeatMap, Levels, LineStyle, Lines, PanelKind,
@@ -184,7 +184,7 @@ fn cuts(analysis: &Analysis) -> Option<Figure> {
         samples_of(first.measured.samples, results.samples, split(0))
     );
     if let Some(other) = &first.other {
-        caption.push_str(&format!(" and on {} {} samples", other.samples, split(1)));
+        caption.push_str(&format!(" and on {}", plural(other.samples, &format!("{} sample", split(1)))));
     }
     let predicted = analysis.cuts.iter().any(|c| c.prediction.is_some());
     if predicted {

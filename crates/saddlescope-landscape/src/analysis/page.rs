@@ -71,7 +71,7 @@ fn numbers_table(results: &Results) -> Table {
         row(
             "samples of cuts and surfaces",
             results.slice_samples.to_string(),
-            "the first ones (--slice-samples)",
+            "the first ones",
         );
     }
     if let Some(trace) = &results.trace {

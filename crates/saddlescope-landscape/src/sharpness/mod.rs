@@ -3,7 +3,7 @@
 //! They do not measure the same thing: a network can be rescaled without changing its function so that one measure grows
 //! a thousandfold and another does not move (Dinh et al. 2017; [`rescale`]). So every number here carries the name of
 //! its measure, and nothing is called flat without it. [`docs`](MeasureKind) has formulas and sources;
-//! [`measure`] computes one, [`measures`] all that a risk offers.
+//! [`measures`] computes all that a risk offers.
 //!
 //! ```
 //! use saddlescope_landscape::analytic::Quadratic;
