@@ -205,7 +205,7 @@ fn what_only_rank_0_can_notice_ends_all_ranks() {
     std::fs::write(&file, "").unwrap();
     let output = run(3, &with_out(&ANALYSIS, &file.join("below")));
     assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
-    let output = run(2, &["--threads", "1", "info", "--model", "digits-mlp"]);
+    let output = run(2, &["--threads", "1", "info", "digits-mlp"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(
         text(&output.stderr).contains("`info` runs in one process, not in 2"),
