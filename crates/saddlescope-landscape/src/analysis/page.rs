@@ -68,11 +68,7 @@ fn numbers_table(results: &Results) -> Table {
     if !(results.cuts.is_empty() && results.surfaces.is_empty())
         && (1..results.samples).contains(&results.slice_samples)
     {
-        row(
-            "samples of cuts and surfaces",
-            results.slice_samples.to_string(),
-            "the first ones",
-        );
+        row("samples of cuts and surfaces", results.slice_samples.to_string(), "the first ones");
     }
     if let Some(trace) = &results.trace {
         row("trace, Hutchinson (2.22)", with_error(&trace.hutchinson), "Gaussian probes; standard error");
