@@ -119,7 +119,7 @@ impl Communicator for MpiRank {
     }
 
     fn receive(&self, bytes: &mut [u8], from: usize) -> Result<(), CommunicationError> {
-        let mut received = |piece: &mut [u8]| {
+        let received = |piece: &mut [u8]| {
             self.wait(from as i32)?;
             let what = format!("receiving from rank {from}");
             let status = self.checked(&what, self.world.recv(piece, from as i32, 0))?;
