@@ -94,15 +94,15 @@ fn any_number_of_ranks_leaves_the_folder_of_one_process() {
 }
 
 /// The processes that `mpirun` started, by rank.
-fn processes(mpirun: &Child) -> BTreeMap<usize, u32> {
+fn processes(mpirun: &Child, out: &Path) -> BTreeMap<usize, u32> {
     let mut found = BTreeMap::new();
     for process in std::fs::read_dir("/proc").unwrap().flatten() {
         let path = process.path();
         let Some(pid) = process.file_name().to_str().and_then(|n| n.parse::<u32>().ok()) else { continue };
         let name = std::fs::read_to_string(path.join("comm")).unwrap_or_default();
         let environment = std::fs::read(path.join("environ")).unwrap_or_default();
-        // The mark that `begun` leaves in the environment.
-        let mark = format!("SADDLESCOPE_TEST={}", std::process::id());
+        // The mark that `begun` leaves in the environment: tests run side by side.
+        let mark = format!("SADDLESCOPE_TEST={}", out.display());
         let variables: Vec<String> = environment.split(|b| *b == 0).map(text).collect();
         if name.trim() == "saddlescope" && pid != mpirun.id() && variables.contains(&mark) {
             let rank = |name: &str| variables.iter().find_map(|v| v.strip_prefix(name)?.parse().ok());
@@ -117,7 +117,7 @@ fn processes(mpirun: &Child) -> BTreeMap<usize, u32> {
 /// Starts an analysis on so many ranks and waits until a few of its stages are kept.
 fn begun(ranks: usize, out: &Path) -> Child {
     let mut command = start(ranks, &with_out(&ANALYSIS, out));
-    command.env("SADDLESCOPE_TEST", std::process::id().to_string());
+    command.env("SADDLESCOPE_TEST", out);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     assert!(
         common::wait_for(&mut child, || kept(out, "", "msgpack").len() >= 3),
@@ -132,7 +132,7 @@ fn a_killed_rank_ends_the_job_and_any_number_of_ranks_goes_on() {
     let expected = alone(dir.path());
     let out = dir.path().join("out");
     let child = begun(3, &out);
-    let victim = processes(&child)[&1];
+    let victim = processes(&child, &out)[&1];
     assert!(Command::new("kill").args(["-9", &victim.to_string()]).status().unwrap().success());
     let output = ended(child);
     assert!(!output.status.success());
@@ -150,7 +150,7 @@ fn a_termination_signal_ends_clean_and_the_folder_goes_on() {
     let out = dir.path().join("out");
     let child = begun(2, &out);
     // As Slurm does: to every rank.
-    for pid in processes(&child).values() {
+    for pid in processes(&child, &out).values() {
         Command::new("kill").args(["-TERM", &pid.to_string()]).status().unwrap();
     }
     let output = ended(child);
@@ -205,7 +205,7 @@ fn what_only_rank_0_can_notice_ends_all_ranks() {
     std::fs::write(&file, "").unwrap();
     let output = run(3, &with_out(&ANALYSIS, &file.join("below")));
     assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
-    let output = run(2, &["--threads", "1", "info", "digits-mlp"]);
+    let output = run(2, &["info", "digits-mlp"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(
         text(&output.stderr).contains("`info` runs in one process, not in 2"),
