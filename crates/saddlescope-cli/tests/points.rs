@@ -4,27 +4,13 @@ mod common;
 
 use std::path::Path;
 
-use common::{refused, results, succeed};
+use common::{check_schema, refused, results, succeed};
 use serde_json::Value;
 
 /// Trains a small network on the embedded digits.
 fn trained(model: &str, to: &Path) {
     let to = to.to_str().unwrap();
     succeed(&["train", "--model", model, "--data", "digits", "--epochs", "3", "--seed", "1", "--out", to]);
-}
-
-fn check_schema(dir: &Path) -> Value {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/results.schema.json");
-    let schema: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
-    let found = results(dir);
-    let mut schemas = boon::Schemas::new();
-    let mut compiler = boon::Compiler::new();
-    compiler.add_resource("results.schema.json", schema).unwrap();
-    let index = compiler.compile("results.schema.json", &mut schemas).unwrap();
-    if let Err(error) = schemas.validate(&found, index) {
-        panic!("{}: {error:#}", dir.display());
-    }
-    found
 }
 
 #[test]

@@ -4,7 +4,7 @@ mod common;
 
 use std::path::Path;
 
-use common::{refused, results, saddlescope, succeed};
+use common::{check_schema, refused, results, saddlescope, succeed};
 use serde_json::Value;
 
 const SMALL: [&str; 6] = ["--model", "digits-mlp", "--samples", "0..128", "--threads", "2"];
@@ -15,21 +15,6 @@ fn run(verb: &str, more: &[&str], out: &Path) -> String {
     all.extend(more);
     all.extend(["--out", out.to_str().unwrap()]);
     succeed(&all)
-}
-
-/// Checks `results.json` against the documented schema.
-fn check_schema(dir: &Path) -> Value {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/results.schema.json");
-    let schema: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
-    let found = results(dir);
-    let mut schemas = boon::Schemas::new();
-    let mut compiler = boon::Compiler::new();
-    compiler.add_resource("results.schema.json", schema).unwrap();
-    let index = compiler.compile("results.schema.json", &mut schemas).unwrap();
-    if let Err(error) = schemas.validate(&found, index) {
-        panic!("{}: {error:#}", dir.display());
-    }
-    found
 }
 
 fn lambda(found: &Value, end: &str) -> f64 {

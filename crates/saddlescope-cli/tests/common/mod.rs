@@ -54,6 +54,21 @@ pub fn results(dir: &Path) -> serde_json::Value {
     serde_json::from_slice(&std::fs::read(dir.join("results.json")).unwrap()).unwrap()
 }
 
+/// The numbers of a run, checked against the documented schema.
+pub fn check_schema(dir: &Path) -> serde_json::Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/results.schema.json");
+    let schema: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let found = results(dir);
+    let mut schemas = boon::Schemas::new();
+    let mut compiler = boon::Compiler::new();
+    compiler.add_resource("results.schema.json", schema).unwrap();
+    let index = compiler.compile("results.schema.json", &mut schemas).unwrap();
+    if let Err(error) = schemas.validate(&found, index) {
+        panic!("{}: {error:#}", dir.display());
+    }
+    found
+}
+
 /// Every file of a run but its kept stages (they record the seconds that they took), by relative name. In `results.json` the three lines with measured seconds
 /// are left out: they are the only content that may differ between two runs of the same command.
 pub fn contents(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {

@@ -80,13 +80,10 @@ impl Contraction {
         gy: &[T],
         b: &[T],
         ga: &mut [T],
-        mut accumulate: bool,
+        accumulate: bool,
         scratch: &mut Scratch<T>,
     ) {
-        if !accumulate && self.batches.len() != 1 {
-            ga.fill(T::ZERO);
-            accumulate = true;
-        }
+        let accumulate = self.adds(ga, accumulate);
         let shape = [self.m, self.n, self.k];
         for (i, &(at_a, at_b)) in self.batches.iter().enumerate() {
             let gy = (&gy[i * self.m * self.n..], Strides::row_major(self.n));
@@ -101,19 +98,25 @@ impl Contraction {
         gy: &[T],
         a: &[T],
         gb: &mut [T],
-        mut accumulate: bool,
+        accumulate: bool,
         scratch: &mut Scratch<T>,
     ) {
-        if !accumulate && self.batches.len() != 1 {
-            gb.fill(T::ZERO);
-            accumulate = true;
-        }
+        let accumulate = self.adds(gb, accumulate);
         let shape = [self.k, self.m, self.n];
         for (i, &(at_a, at_b)) in self.batches.iter().enumerate() {
             let gy = (&gy[i * self.m * self.n..], Strides::row_major(self.n));
             let a = (&a[at_a..], self.a.transposed());
             product(shape, self.alpha, a, gy, (&mut gb[at_b..], self.b), accumulate, scratch);
         }
+    }
+
+    /// Whether products are added to `adjoint`: several batches may share elements, so it is cleared first and then added to.
+    fn adds<T: Scalar>(&self, adjoint: &mut [T], accumulate: bool) -> bool {
+        if !accumulate && self.batches.len() != 1 {
+            adjoint.fill(T::ZERO);
+            return true;
+        }
+        accumulate
     }
 
     /// y = α (A B + A′ B′).
@@ -137,13 +140,10 @@ impl Contraction {
         &self,
         [(gy, b), (gz, d)]: [(&[T], &[T]); 2],
         ga: &mut [T],
-        mut accumulate: bool,
+        accumulate: bool,
         scratch: &mut Scratch<T>,
     ) {
-        if !accumulate && self.batches.len() != 1 {
-            ga.fill(T::ZERO);
-            accumulate = true;
-        }
+        let accumulate = self.adds(ga, accumulate);
         let shape = [self.m, self.n, self.k];
         let strides = [Strides::row_major(self.n), self.b.transposed()];
         for (i, &(at_a, at_b)) in self.batches.iter().enumerate() {
@@ -158,13 +158,10 @@ impl Contraction {
         &self,
         [(gy, a), (gz, c)]: [(&[T], &[T]); 2],
         gb: &mut [T],
-        mut accumulate: bool,
+        accumulate: bool,
         scratch: &mut Scratch<T>,
     ) {
-        if !accumulate && self.batches.len() != 1 {
-            gb.fill(T::ZERO);
-            accumulate = true;
-        }
+        let accumulate = self.adds(gb, accumulate);
         let shape = [self.k, self.m, self.n];
         let strides = [self.a.transposed(), Strides::row_major(self.n)];
         for (i, &(at_a, at_b)) in self.batches.iter().enumerate() {

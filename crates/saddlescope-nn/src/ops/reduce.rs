@@ -3,7 +3,7 @@
 
 use super::broadcast::{Runs, broadcast_view};
 use super::reduced::Reduced;
-use super::strided::{View, copy, sum_by, walk};
+use super::strided::{View, copy, sum_blocks, walk};
 use super::unary::times;
 use crate::op::{Context, Op, OpInfo, Reads, ShapeError, Slots, numel};
 use crate::scalar::Scalar;
@@ -165,7 +165,11 @@ fn gather<T: Scalar>(runs: &Runs<1>, out: &mut [T], f: impl Fn(usize, usize) -> 
                 *out += f(start + i, o + i);
             }
         } else {
-            out[o] += sum_by(len, |i| f(start + i, o));
+            out[o] += sum_blocks(len, |first, block| {
+                for (i, value) in block.iter_mut().enumerate() {
+                    *value = f(start + first + i, o);
+                }
+            });
         }
         start += len;
     });

@@ -76,30 +76,11 @@ pub(crate) fn walk<const M: usize>(axes: &[Axis<M>], start: [isize; M], f: &mut 
     }
 }
 
-/// Σ f(i) for i < n, in eight interleaved partial sums: faster than one, and more accurate.
-#[inline(always)]
-pub(crate) fn sum_by<T: Scalar>(n: usize, f: impl Fn(usize) -> T) -> T {
-    const LANES: usize = 8;
-    let mut lanes = [T::ZERO; LANES];
-    let whole = n - n % LANES;
-    for i in (0..whole).step_by(LANES) {
-        for (l, lane) in lanes.iter_mut().enumerate() {
-            *lane += f(i + l);
-        }
-    }
-    let mut rest = T::ZERO;
-    for i in whole..n {
-        rest += f(i);
-    }
-    let [a, b, c, d, e, g, h, k] = lanes;
-    ((a + b) + (c + d)) + ((e + g) + (h + k)) + rest
-}
-
 /// Elements of one block of [`sum_blocks`].
 pub(crate) const BLOCK: usize = 256;
 
-/// The sum of [`sum_by`], bit for bit, over values that are computed block by block: `values(start, out)` writes those from `start`.
-/// A closure for one element cannot be vectorised when its slices are checked at every index; one for a block can.
+/// The sum of n values in eight interleaved partial sums: faster than one, and more accurate. `values(start, out)` writes those from
+/// `start`: a closure for one element cannot be vectorised when its slices are checked at every index, one for a block can.
 #[inline(always)]
 pub(crate) fn sum_blocks<T: Scalar>(n: usize, mut values: impl FnMut(usize, &mut [T])) -> T {
     const LANES: usize = 8;

@@ -65,33 +65,35 @@ impl Stage for FitsStage {
         };
         at.monitor.begin(&self.title(), Some(self.probes as u64));
         let (risk, theta) = (at.env.subject.risk(), at.env.subject.theta());
-        let (mut kept, mut saved) = (kept, Instant::now());
+        let request = CurvatureFitOptions {
+            probes: self.probes,
+            seed: at.env.selection.seed,
+            interval,
+            ..CurvatureFitOptions::default()
+        };
+        let mut kept = kept;
         loop {
-            // Probe by probe, so that a kill loses no more than a few seconds of them.
-            let done = kept.as_ref().map_or(0, |k| k.per_probe.len());
-            let request = CurvatureFitOptions {
-                probes: (done + 1).max(INTERVAL_LINES).min(self.probes),
-                seed: at.env.selection.seed,
-                interval,
-                ..CurvatureFitOptions::default()
-            };
+            // Every few seconds what is fitted so far is kept, so that a kill loses no more than that.
             let before = kept.as_ref().map_or(0, |k| k.evaluations);
-            let fit = continue_fit_trace(risk, theta, &request, kept, &mut |_| ControlFlow::Continue(()))?;
+            let (began, monitor) = (Instant::now(), &mut *at.monitor);
+            let mut cancelled = false;
+            let fit = continue_fit_trace(risk, theta, &request, kept, &mut |done| {
+                monitor.advance(done as u64, "");
+                cancelled = monitor.cancelled();
+                // With fewer lines than the interval is chosen from nothing could be gone on with.
+                let pause = done >= INTERVAL_LINES && began.elapsed() >= KEEP_EVERY;
+                if cancelled || pause { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            })?;
             at.env.count_evaluations(fit.evaluations.saturating_sub(before));
-            let done = fit.per_probe.len();
-            at.monitor.advance(done as u64, "");
-            if done >= self.probes {
+            if cancelled {
+                at.keep(&fit)?;
+                return Err(AnalysisError::Cancelled);
+            }
+            if fit.per_probe.len() >= self.probes {
                 at.monitor.end("");
                 return Ok(fit);
             }
-            let cancelled = at.monitor.cancelled();
-            if cancelled || saved.elapsed() >= KEEP_EVERY {
-                at.keep(&fit)?;
-                saved = Instant::now();
-            }
-            if cancelled {
-                return Err(AnalysisError::Cancelled);
-            }
+            at.keep(&fit)?;
             kept = Some(fit);
         }
     }
