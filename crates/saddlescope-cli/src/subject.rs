@@ -113,6 +113,9 @@ pub struct SubjectArguments {
     pub memory: Option<usize>,
 }
 
+/// Bytes of inputs that are held in memory where the memory is not limited.
+const DATA_MEMORY: usize = 256 << 20;
+
 /// Whether `name` fits a pattern in which `*` stands for any text.
 fn fits(pattern: &str, name: &str) -> bool {
     WildMatchPattern::<'*', '\0'>::new(pattern).matches(name)
@@ -250,6 +253,11 @@ impl SubjectArguments {
         DataSource::parse(text).map_err(bad("--data"))
     }
 
+    /// Bytes of inputs that are held in memory; larger ones are read sample by sample.
+    fn data_memory(&self) -> usize {
+        self.memory.map_or(DATA_MEMORY, |mib| (mib << 20) / 4)
+    }
+
     fn normalization(&self) -> Result<Option<Normalization>, Failure> {
         self.normalize.as_deref().map(Normalization::parse).transpose().map_err(bad("--normalize"))
     }
@@ -294,7 +302,8 @@ impl SubjectArguments {
         }
         let range: Option<Range<usize>> =
             self.samples.as_deref().map(parse_samples).transpose().map_err(bad("--samples"))?;
-        let data = source.load(split, range, self.normalization()?).map_err(bad("--data"))?;
+        let data =
+            source.open(split, range, self.normalization()?, self.data_memory()).map_err(bad("--data"))?;
         let mut model = self.whole_model(Some(&data))?;
         let loss = match &self.loss {
             Some(text) => {
@@ -343,7 +352,7 @@ impl SubjectArguments {
         let chosen_later = matches!(self.slice_samples, Some(SliceSamples::Auto(_)));
         let mut identity = std::collections::BTreeMap::new();
         identity.insert("data".into(), source.to_string().into());
-        identity.insert("data.sha256".into(), data.fingerprint().into());
+        identity.insert("data.sha256".into(), data.fingerprint().map_err(bad("--data"))?.into());
         identity.insert("normalization".into(), data.normalization().to_string().into());
         identity.insert("loss".into(), loss.name().into());
         identity.insert("batch_norm".into(), self.batch_norm.clone().into());
@@ -351,7 +360,7 @@ impl SubjectArguments {
         let coupled = self.batch_norm == "train";
         let slices = if slice_count < data.samples() && !coupled && !chosen_later {
             let few = data.select(0..slice_count).map_err(bad("--slice-samples"))?;
-            let of = [("data.sha256".to_string(), few.fingerprint().into())].into();
+            let of = [("data.sha256".to_string(), few.fingerprint().map_err(bad("--data"))?.into())].into();
             Some(self.risk(&model, loss, &few, false)?.with_identity(of))
         } else {
             None
@@ -359,11 +368,14 @@ impl SubjectArguments {
         // A source with one split only is no mistake: the report then has no second column.
         let other = match other_samples(data.samples(), slice_count) {
             0 => None,
-            count => source.load_first(other_split, count, self.normalization()?).map_err(bad("--data"))?,
+            count => source
+                .load_first(other_split, count, self.normalization()?, self.data_memory())
+                .map_err(bad("--data"))?,
         };
         let other = match other {
             Some(data) => {
-                let of = [("data.sha256".to_string(), data.fingerprint().into())].into();
+                let of =
+                    [("data.sha256".to_string(), data.fingerprint().map_err(bad("--data"))?.into())].into();
                 Some((other_name.to_string(), self.risk(&model, loss, &data, false)?.with_identity(of)))
             }
             None => None,

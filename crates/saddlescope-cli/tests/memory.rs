@@ -6,34 +6,8 @@
 
 mod common;
 
-use common::{refused, start};
+use common::{peak, refused};
 use saddlescope_test_support::shared_file;
-
-/// Runs a command to its end; the largest resident memory seen, in MiB.
-fn peak(arguments: &[&str]) -> u64 {
-    let mut child = start(arguments);
-    // Read so that the child never waits for us.
-    let mut stderr = child.stderr.take().unwrap();
-    let reader = std::thread::spawn(move || {
-        let mut text = String::new();
-        std::io::Read::read_to_string(&mut stderr, &mut text).map(|_| text)
-    });
-    let status = format!("/proc/{}/status", child.id());
-    let mut kib = 0;
-    let ended = loop {
-        let text = std::fs::read_to_string(&status).unwrap_or_default();
-        let found = text.lines().find_map(|l| l.strip_prefix("VmHWM:"));
-        let value = found.and_then(|v| v.trim().trim_end_matches(" kB").parse::<u64>().ok());
-        kib = kib.max(value.unwrap_or(0));
-        if let Some(ended) = child.try_wait().unwrap() {
-            break ended;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(2));
-    };
-    let text = reader.join().unwrap().unwrap();
-    assert!(ended.success(), "{text}");
-    kib >> 10
-}
 
 #[test]
 fn the_peak_stays_below_what_was_allowed_and_too_little_is_refused() {

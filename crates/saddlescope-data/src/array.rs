@@ -55,7 +55,12 @@ impl ElementType {
         }
     }
 
-    fn empty_values(self, capacity: usize) -> ArrayValues {
+    /// Whether it is floating point.
+    pub fn is_float(self) -> bool {
+        matches!(self, Self::F16 | Self::BF16 | Self::F32 | Self::F64)
+    }
+
+    pub(crate) fn empty_values(self, capacity: usize) -> ArrayValues {
         match self {
             Self::F16 | Self::BF16 | Self::F32 | Self::F64 => {
                 ArrayValues::Floats(Vec::with_capacity(capacity))
@@ -139,6 +144,19 @@ impl Layout {
             })
     }
 
+    /// Whether `available` bytes can hold it.
+    pub fn check_size(&self, available: u64) -> Result<(), DataError> {
+        let bytes = self.bytes()?;
+        if bytes <= available {
+            return Ok(());
+        }
+        Err(DataError::malformed(
+            "array data",
+            format!("at most {available} bytes"),
+            format!("{bytes}, for shape {:?} of {}", self.shape, self.stored),
+        ))
+    }
+
     /// Reads the array, or its rows of a range, from a reader that stands at its first byte.
     ///
     /// `available` bounds the bytes the reader can give; it is checked before anything is allocated.
@@ -148,14 +166,7 @@ impl Layout {
         available: u64,
         rows: Option<&Range<usize>>,
     ) -> Result<Array, DataError> {
-        let bytes = self.bytes()?;
-        if bytes > available {
-            return Err(DataError::malformed(
-                "array data",
-                format!("at most {available} bytes"),
-                format!("{bytes}, for shape {:?} of {}", self.shape, self.stored),
-            ));
-        }
+        self.check_size(available)?;
         let Self { mut shape, stored, big_endian, fortran } = self;
         let elements = checked_product(&shape).unwrap_or(0);
         let first = shape.first().copied().unwrap_or(1);
@@ -220,7 +231,7 @@ fn decode(
 }
 
 /// Appends little-endian elements.
-fn append(stored: ElementType, bytes: &[u8], values: &mut ArrayValues) -> Result<(), DataError> {
+pub(crate) fn append(stored: ElementType, bytes: &[u8], values: &mut ArrayValues) -> Result<(), DataError> {
     fn each<const N: usize>(bytes: &[u8]) -> impl Iterator<Item = [u8; N]> {
         bytes.as_chunks::<N>().0.iter().copied()
     }

@@ -7,9 +7,13 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use super::array::ElementType;
 use super::dataset::check_range;
+use super::values::{Segment, Stored};
 use super::{DataError, Dataset, InputTensor, Normalization, Split, Targets, files};
 
+/// Records read at a time where images stay in their files.
+const RECORDS: usize = 1024;
 const PIXELS: usize = 3 * 32 * 32;
 
 /// Which of the two data sets.
@@ -119,7 +123,8 @@ pub fn parse(kind: Cifar, bytes: &[u8]) -> Result<(Vec<f32>, Vec<u32>), DataErro
 
 /// Images of a split, shape `[3, 32, 32]`, scaled to [0, 1] and normalised (default: [`Normalization::imagenet`]).
 ///
-/// The training split is whichever of its files the folder holds, in order; only the samples asked for are read.
+/// The training split is whichever of its files the folder holds, in order; only the samples asked for are read. Images that take
+/// more than `memory` bytes stay in the files.
 ///
 /// # Errors
 /// Missing or malformed files, a range that is empty or reaches past the split, a normalisation that is not for three
@@ -130,6 +135,7 @@ pub fn load(
     split: Split,
     samples: Option<Range<usize>>,
     normalization: Option<Normalization>,
+    memory: usize,
 ) -> Result<Dataset, DataError> {
     let mut parts = Vec::new();
     let mut available = 0;
@@ -145,21 +151,42 @@ pub fn load(
     let wanted = samples.unwrap_or(0..available);
     check_range(&wanted, available, &what)?;
 
+    let large = wanted.len().saturating_mul(PIXELS * size_of::<f32>()) > memory;
     let (mut images, mut labels) = (Vec::new(), Vec::new());
-    for (path, file, held) in &mut parts {
+    let mut segments = Vec::new();
+    for (path, mut file, held) in parts {
         let (start, end) = (wanted.start.max(held.start), wanted.end.min(held.end));
         if start >= end {
             continue;
         }
-        let first = start - held.start;
-        let bytes =
-            files::read_part(file, path, (first * kind.record()) as u64, (end - start) * kind.record())?;
-        kind.decode(&bytes, first, &mut images, &mut labels).map_err(|e| e.in_file(path))?;
+        // All at once, or enough to read the labels while the images stay where they are.
+        let block = if large { RECORDS } else { end - start };
+        for first in (start..end).step_by(block) {
+            let count = block.min(end - first);
+            let at = first - held.start;
+            let bytes =
+                files::read_part(&mut file, &path, (at * kind.record()) as u64, count * kind.record())?;
+            if large {
+                images.clear();
+            }
+            kind.decode(&bytes, at, &mut images, &mut labels).map_err(|e| e.in_file(&path))?;
+        }
+        segments.push(Segment {
+            path,
+            file,
+            offset: ((start - held.start) * kind.record() + kind.label_bytes()) as u64,
+            stride: kind.record() as u64,
+            samples: end - start,
+        });
     }
     let input = InputTensor {
         name: "image".into(),
         shape_per_sample: vec![3, 32, 32],
-        values: images,
+        values: if large {
+            Stored::samples(segments, PIXELS, ElementType::U8, false, true)
+        } else {
+            images.into()
+        },
         integer: false,
     };
     Dataset::normalized(
@@ -190,13 +217,16 @@ mod tests {
             std::fs::write(dir.path().join(file), bytes).unwrap();
         }
         let load = |r: Range<usize>| {
-            load(Cifar::Ten, dir.path(), Split::Train, Some(r), Some(Normalization::none()))
+            load(Cifar::Ten, dir.path(), Split::Train, Some(r), Some(Normalization::none()), usize::MAX)
         };
         let set = load(1..3).unwrap();
         assert_eq!(*set.targets(), Targets::Classes { labels: vec![2, 3], classes: 10 });
         // Pixel 1 of the second sample: (1 · 31 + 3) / 255.
-        assert_eq!(set.inputs()[0].values[PIXELS + 1], 34.0 / 255.0);
-        assert_eq!(load(0..4).unwrap().select(1..3).unwrap().fingerprint(), set.fingerprint());
+        assert_eq!(set.inputs()[0].values.all().unwrap()[PIXELS + 1], 34.0 / 255.0);
+        assert_eq!(
+            load(0..4).unwrap().select(1..3).unwrap().fingerprint().unwrap(),
+            set.fingerprint().unwrap()
+        );
         assert!(matches!(load(3..5), Err(DataError::Range { available: 4, .. })));
     }
 
@@ -217,7 +247,8 @@ mod tests {
             assert!(parse(Cifar::Ten, &bytes[..cut]).is_err(), "{cut} bytes were accepted");
         }
         let dir = tempfile::tempdir().unwrap();
-        let empty = load(Cifar::Ten, dir.path(), Split::Test, None, None).unwrap_err().to_string();
+        let empty =
+            load(Cifar::Ten, dir.path(), Split::Test, None, None, usize::MAX).unwrap_err().to_string();
         assert!(empty.contains("test_batch.bin"), "{empty}");
     }
 

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::random::{Purpose, permutation, stream};
-use super::{DataError, Normalization, fingerprint};
+use super::{DataError, Normalization, Values, fingerprint};
 
 /// The label of a position that no loss counts, as in PyTorch's `ignore_index`.
 pub const IGNORED_LABEL: i64 = -100;
@@ -19,7 +19,7 @@ pub struct InputTensor {
     /// Shape of one sample, row-major; images are `[channels, height, width]`.
     pub shape_per_sample: Vec<usize>,
     /// The samples one after the other, each flattened row-major.
-    pub values: Vec<f32>,
+    pub values: Values,
     /// Whether the values are integers (token numbers, indices): they are then neither normalised nor differentiated.
     pub integer: bool,
 }
@@ -62,7 +62,7 @@ pub enum Targets {
     None,
 }
 
-/// A data set in memory, checked when it was put together and never changed afterwards.
+/// A data set, checked when it was put together and never changed afterwards.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dataset {
     inputs: Vec<InputTensor>,
@@ -124,7 +124,7 @@ impl Dataset {
     ) -> Result<Self, DataError> {
         let mut set = Self::new(inputs, targets, normalization, provenance)?;
         for input in set.inputs.iter_mut().filter(|i| !i.integer) {
-            set.normalization.apply(&mut input.values, &input.shape_per_sample)?;
+            input.values.normalize(&set.normalization, &input.shape_per_sample)?;
         }
         Ok(set)
     }
@@ -162,7 +162,10 @@ impl Dataset {
     /// SHA-256 of shapes, inputs and targets as 64 hexadecimal digits: equal for equal data on every machine.
     ///
     /// The provenance does not enter it.
-    pub fn fingerprint(&self) -> String {
+    ///
+    /// # Errors
+    /// Values in a file that cannot be read.
+    pub fn fingerprint(&self) -> Result<String, DataError> {
         fingerprint::fingerprint(&self.inputs, &self.targets)
     }
 
@@ -192,8 +195,16 @@ impl Dataset {
     pub fn select(&self, range: Range<usize>) -> Result<Self, DataError> {
         check_range(&range, self.samples, &self.provenance)?;
         let provenance = format!("{}, samples {}..{}", self.provenance, range.start, range.end);
-        let indices: Vec<usize> = range.collect();
-        self.gather(&indices, provenance)
+        let indices: Vec<usize> = range.clone().collect();
+        let targets = self.targets.gather(&indices);
+        // Samples in a row are shared, not copied.
+        let inputs = (self.inputs.iter())
+            .map(|input| {
+                let row = input.values_per_sample();
+                InputTensor { values: input.values.part(range.start * row..range.end * row), ..input.clone() }
+            })
+            .collect();
+        Self::new(inputs, targets, self.normalization.clone(), provenance)
     }
 
     /// `n` different samples drawn at random, in random order: the first n of a shuffle by `seed`.
@@ -220,16 +231,16 @@ impl Dataset {
     }
 
     fn gather(&self, indices: &[usize], provenance: String) -> Result<Self, DataError> {
-        let inputs = self
-            .inputs
-            .iter()
-            .map(|input| InputTensor {
-                name: input.name.clone(),
-                shape_per_sample: input.shape_per_sample.clone(),
-                values: gather_rows(&input.values, input.values_per_sample(), indices),
-                integer: input.integer,
+        let inputs = (self.inputs.iter())
+            .map(|input| {
+                let row = input.values_per_sample();
+                let mut values = vec![0.0; row * indices.len()];
+                for (&i, to) in indices.iter().zip(values.chunks_exact_mut(row)) {
+                    input.values.read(i * row, to)?;
+                }
+                Ok(InputTensor { values: values.into(), ..input.clone() })
             })
-            .collect();
+            .collect::<Result<_, DataError>>()?;
         let targets = self.targets.gather(indices);
         Self::new(inputs, targets, self.normalization.clone(), provenance)
     }
@@ -295,14 +306,17 @@ fn count_samples(input: &InputTensor) -> Result<usize, DataError> {
             format!("a positive multiple of {per_sample}, the size of shape {:?}", input.shape_per_sample),
         ));
     }
-    if input.integer
-        && let Some(bad) = input.values.iter().find(|v| !(v.fract() == 0.0 && v.abs() <= MAX_EXACT_INTEGER))
-    {
-        return Err(DataError::inconsistent(
-            place(),
-            format!("{bad} in an integer input"),
-            "integers of magnitude at most 2^24",
-        ));
+    if input.integer {
+        input.values.for_each_block(|values| {
+            match values.iter().find(|v| !(v.fract() == 0.0 && v.abs() <= MAX_EXACT_INTEGER)) {
+                None => Ok(()),
+                Some(bad) => Err(DataError::inconsistent(
+                    place(),
+                    format!("{bad} in an integer input"),
+                    "integers of magnitude at most 2^24",
+                )),
+            }
+        })?;
     }
     Ok(values / per_sample)
 }

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn input(name: &str, shape: &[usize], values: Vec<f32>) -> InputTensor {
-    InputTensor { name: name.into(), shape_per_sample: shape.into(), values, integer: false }
+    InputTensor { name: name.into(), shape_per_sample: shape.into(), values: values.into(), integer: false }
 }
 
 fn set(inputs: Vec<InputTensor>, targets: Targets) -> Result<Dataset, DataError> {
@@ -92,7 +92,10 @@ fn integer_inputs_are_not_normalised() {
     let real = input("real", &[1], vec![5.0]);
     let by = Normalization::new(vec![1.0], vec![2.0]).unwrap();
     let set = Dataset::normalized(vec![tokens, real], Targets::None, by.clone(), "").unwrap();
-    assert_eq!((set.inputs()[0].values[0], set.inputs()[1].values[0]), (5.0, 2.0));
+    assert_eq!(
+        (set.inputs()[0].values.all().unwrap()[0], set.inputs()[1].values.all().unwrap()[0]),
+        (5.0, 2.0)
+    );
     assert_eq!(*set.normalization(), by);
 }
 
@@ -112,13 +115,13 @@ fn fingerprint_sees_everything_but_the_provenance() {
     let x = || input("x", &[2], vec![0.0, 1.0, 2.0, 3.0]);
     let print = |x: InputTensor, labels: [u32; 2], classes: usize, provenance: &str| {
         let targets = Targets::Classes { labels: labels.into(), classes };
-        Dataset::new(vec![x], targets, Normalization::none(), provenance).unwrap().fingerprint()
+        Dataset::new(vec![x], targets, Normalization::none(), provenance).unwrap().fingerprint().unwrap()
     };
     let original = print(x(), [0, 1], 2, "here");
     assert_eq!(original.len(), 64);
     assert_eq!(print(x(), [0, 1], 2, "there"), original);
     let others = [
-        print(InputTensor { values: vec![-0.0, 1.0, 2.0, 3.0], ..x() }, [0, 1], 2, "here"),
+        print(InputTensor { values: vec![-0.0, 1.0, 2.0, 3.0].into(), ..x() }, [0, 1], 2, "here"),
         print(InputTensor { name: "z".into(), ..x() }, [0, 1], 2, "here"),
         print(InputTensor { integer: true, ..x() }, [0, 1], 2, "here"),
         print(InputTensor { shape_per_sample: vec![1, 2], ..x() }, [0, 1], 2, "here"),
@@ -139,8 +142,8 @@ proptest! {
         let chosen = set.select_indices(&indices).unwrap();
         prop_assert_eq!(chosen.samples(), indices.len());
         for (s, &i) in indices.iter().enumerate() {
-            prop_assert_eq!(&chosen.inputs()[0].values[2 * s..2 * s + 2], &[2.0 * i as f32, 2.0 * i as f32 + 1.0]);
-            prop_assert_eq!(chosen.inputs()[1].values[s], -(i as f32));
+            prop_assert_eq!(&chosen.inputs()[0].values.all().unwrap()[2 * s..2 * s + 2], &[2.0 * i as f32, 2.0 * i as f32 + 1.0]);
+            prop_assert_eq!(chosen.inputs()[1].values.all().unwrap()[s], -(i as f32));
         }
         prop_assert_eq!(labels(&chosen), indices.iter().map(|&i| i as u32).collect::<Vec<_>>());
     }

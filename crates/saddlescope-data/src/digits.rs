@@ -85,7 +85,7 @@ mod tests {
                 (0..*classes as u32).map(|c| labels.iter().filter(|&&l| l == c).count()).collect();
             assert_eq!(counts.iter().min(), Some(&smallest));
         }
-        let v = &train.inputs()[0].values;
+        let v = &train.inputs()[0].values.all().unwrap();
         let mean = v.iter().map(|&x| f64::from(x)).sum::<f64>() / v.len() as f64;
         let square = v.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>() / v.len() as f64;
         // Rounding of mean and deviation to f32 shifts both by at most a few 1e-7.
@@ -95,7 +95,7 @@ mod tests {
     #[test]
     fn first_image_is_the_donors() {
         let first = load(Split::Train, Some(0..1), Some(Normalization::none())).unwrap();
-        let row: Vec<f32> = first.inputs()[0].values[..8].iter().map(|v| v * 16.0).collect();
+        let row: Vec<f32> = first.inputs()[0].values.all().unwrap()[..8].iter().map(|v| v * 16.0).collect();
         assert_eq!(row, [0., 0., 5., 13., 9., 1., 0., 0.]);
         assert_eq!(*first.targets(), Targets::Classes { labels: vec![0], classes: 10 });
     }

@@ -25,6 +25,26 @@ pub(crate) fn read_part(file: &mut File, path: &Path, offset: u64, len: usize) -
     Ok(bytes)
 }
 
+/// Fills `bytes` from `offset` on, whoever else reads the file.
+#[cfg(unix)]
+pub(crate) fn read_at(file: &File, offset: u64, bytes: &mut [u8]) -> std::io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, bytes, offset)
+}
+
+/// Fills `bytes` from `offset` on, whoever else reads the file.
+#[cfg(windows)]
+pub(crate) fn read_at(file: &File, mut offset: u64, mut bytes: &mut [u8]) -> std::io::Result<()> {
+    while !bytes.is_empty() {
+        let read = std::os::windows::fs::FileExt::seek_read(file, bytes, offset)?;
+        if read == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        offset += read as u64;
+        bytes = &mut bytes[read..];
+    }
+    Ok(())
+}
+
 /// Reads a whole file; the memory used is bounded by the file's size.
 pub(crate) fn read_all(path: &Path) -> Result<Vec<u8>, DataError> {
     let (file, len) = open(path)?;

@@ -2,13 +2,13 @@
 
 use sha2::{Digest, Sha256};
 
-use super::{InputTensor, Targets};
+use super::{DataError, InputTensor, Targets};
 
 /// SHA-256 over a canonical form of shapes, inputs (as normalised) and targets, as 64 hexadecimal digits.
 ///
 /// The canonical form is: a version tag; per input its name, whether it is integer, its shape and its values; then the
 /// targets. Lengths are 64-bit and everything is little-endian, so the result does not depend on the machine.
-pub(crate) fn fingerprint(inputs: &[InputTensor], targets: &Targets) -> String {
+pub(crate) fn fingerprint(inputs: &[InputTensor], targets: &Targets) -> Result<String, DataError> {
     let mut hash = Canonical(Sha256::new());
     hash.text("saddlescope data set 1");
     hash.number(inputs.len());
@@ -16,28 +16,35 @@ pub(crate) fn fingerprint(inputs: &[InputTensor], targets: &Targets) -> String {
         hash.text(&input.name);
         hash.number(usize::from(input.integer));
         hash.shape(&input.shape_per_sample);
-        hash.floats(&input.values);
+        hash.number(input.values.len());
+        input.values.for_each_block(|block| {
+            hash.floats(block);
+            Ok(())
+        })?;
     }
     match targets {
         Targets::None => hash.text("none"),
         Targets::Classes { labels, classes } => {
             hash.text("classes");
             hash.number(*classes);
+            hash.number(labels.len());
             hash.chunks(labels, |l| u64::from(*l).to_le_bytes());
         }
         Targets::ClassesPerPosition { labels, positions, classes } => {
             hash.text("classes per position");
             hash.number(*positions);
             hash.number(*classes);
+            hash.number(labels.len());
             hash.chunks(labels, |l| l.to_le_bytes());
         }
         Targets::Values { values, shape } => {
             hash.text("values");
             hash.shape(shape);
+            hash.number(values.len());
             hash.floats(values);
         }
     }
-    hash.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    Ok(hash.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 struct Canonical(Sha256);
@@ -62,7 +69,6 @@ impl Canonical {
     }
 
     fn chunks<T, const N: usize>(&mut self, values: &[T], bytes: impl Fn(&T) -> [u8; N]) {
-        self.number(values.len());
         let mut buffer = Vec::with_capacity(4096 * N);
         for chunk in values.chunks(4096) {
             buffer.clear();

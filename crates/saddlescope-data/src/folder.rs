@@ -217,7 +217,7 @@ pub fn load(
     let input = InputTensor {
         name: "image".into(),
         shape_per_sample: vec![channels, size.0, size.1],
-        values,
+        values: values.into(),
         integer: false,
     };
     Dataset::normalized(

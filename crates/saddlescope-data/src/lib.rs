@@ -1,6 +1,6 @@
 //! Data sets: readers of the common formats, normalisation, sample ranges, shuffles, and a fingerprint of what was used.
 //!
-//! A [`Dataset`] holds named inputs and targets in memory. Every reader checks the sizes a file declares against the
+//! A [`Dataset`] holds named inputs and targets; large inputs stay in their files and are read sample by sample. Every reader checks the sizes a file declares against the
 //! file's own size before it allocates, and has a form that takes bytes, so that it can be tested with hostile input.
 //! Nothing here knows networks.
 //!
@@ -9,7 +9,7 @@
 //!
 //! let data = "digits".parse::<DataSource>()?.load(Split::Test, Some(0..10), None)?;
 //! assert_eq!((data.samples(), data.inputs()[0].shape_per_sample.as_slice()), (10, &[1, 8, 8][..]));
-//! println!("{}", data.fingerprint());
+//! println!("{}", data.fingerprint()?);
 //! # Ok::<(), saddlescope_data::DataError>(())
 //! ```
 
@@ -23,6 +23,7 @@ mod normalization;
 mod random;
 mod source;
 mod training;
+mod values;
 
 pub mod cifar;
 pub mod digits;
@@ -40,6 +41,7 @@ pub use normalization::Normalization;
 pub use random::epoch_order;
 pub use source::{DataSource, parse_samples};
 pub use training::{Augment, Batch, CropFlip};
+pub use values::Values;
 
 /// Which part of a data set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -10,9 +10,11 @@ use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
 
+use super::array::ElementType;
 use super::dataset::{check_range, checked_product};
 use super::npz::MAX_DEFLATE_RATIO;
-use super::{DataError, Dataset, InputTensor, Normalization, Split, Targets, files};
+use super::values::{Segment, Stored};
+use super::{DataError, Dataset, InputTensor, Normalization, Split, Targets, Values, files};
 
 /// The IDX code for unsigned bytes, the only type these data sets use.
 const UNSIGNED_BYTES: u8 = 8;
@@ -91,6 +93,34 @@ fn read_idx(
     Ok((shape, bytes))
 }
 
+/// Sizes and images of a range of a file, which stay there; `None` if they are few enough to be read.
+fn stored_images(
+    path: &Path,
+    range: &Range<usize>,
+    memory: usize,
+) -> Result<Option<(Vec<usize>, Values)>, DataError> {
+    // The sizes, checked, and one image.
+    let (shape, _) = read_file(path, 3, Some(&(range.start..range.start + 1)))?;
+    let row = shape[1] * shape[2];
+    if range.end > shape[0] || range.len().saturating_mul(row * size_of::<f32>()) <= memory {
+        return Ok(None);
+    }
+    let (file, length) = files::open(path)?;
+    let whole = 16 + (shape[0] * row) as u64;
+    if length != whole {
+        let found = format!("{length} bytes");
+        return Err(DataError::malformed("end", found, format!("{whole}, as its sizes say")).in_file(path));
+    }
+    let segment = Segment {
+        path: path.to_path_buf(),
+        file,
+        offset: 16 + (range.start * row) as u64,
+        stride: row as u64,
+        samples: range.len(),
+    };
+    Ok(Some((shape, Stored::samples(vec![segment], row, ElementType::U8, false, true))))
+}
+
 fn read_file(path: &Path, axes: usize, rows: Option<&Range<usize>>) -> Result<IdxArray, DataError> {
     let (file, len) = files::open(path)?;
     let reader = BufReader::new(file);
@@ -132,7 +162,8 @@ pub(super) fn has(folder: &Path, split: Split) -> bool {
 
 /// Images of a split, shape `[1, height, width]`, scaled to [0, 1] and normalised (default: [`Normalization::mnist`]).
 ///
-/// The number of classes is the largest label of the whole split plus one.
+/// The number of classes is the largest label of the whole split plus one. Images that take more than `memory` bytes stay in their
+/// file if it is not compressed.
 ///
 /// # Errors
 /// Missing or malformed files, different numbers of images and labels, a range that is empty or reaches past the split, a
@@ -142,6 +173,7 @@ pub fn load(
     split: Split,
     samples: Option<Range<usize>>,
     normalization: Option<Normalization>,
+    memory: usize,
 ) -> Result<Dataset, DataError> {
     let prefix = prefix(split);
     let image_path = find(folder, &format!("{prefix}-images"), "idx3")?;
@@ -151,7 +183,14 @@ pub fn load(
     let range = samples.unwrap_or(0..all_labels.len());
     check_range(&range, all_labels.len(), &what)?;
     let whole = range == (0..all_labels.len());
-    let (shape, pixels) = read_file(&image_path, 3, (!whole).then_some(&range))?;
+    let stored = if is_gz(&image_path) { None } else { stored_images(&image_path, &range, memory)? };
+    let (shape, values): (Vec<usize>, Values) = match stored {
+        Some(stored) => stored,
+        None => {
+            let (shape, pixels) = read_file(&image_path, 3, (!whole).then_some(&range))?;
+            (shape, pixels.iter().map(|&p| f32::from(p) / 255.0).collect::<Vec<f32>>().into())
+        }
+    };
     if shape[0] != all_labels.len() {
         return Err(DataError::malformed(
             "sizes in the header",
@@ -162,7 +201,6 @@ pub fn load(
     }
     let classes = all_labels.iter().max().map_or(0, |&l| usize::from(l) + 1);
     let labels = all_labels[range.clone()].iter().map(|&l| u32::from(l)).collect();
-    let values = pixels.iter().map(|&p| f32::from(p) / 255.0).collect();
     let input = InputTensor {
         name: "image".into(),
         shape_per_sample: vec![1, shape[1], shape[2]],

@@ -8,11 +8,14 @@
 //! * Targets: integers of shape `[n]` or `[n, 1]` are classes, `[n, …]` classes per position; floating point is values.
 //!   The number of classes is the largest label of the whole array plus one.
 
+use std::fs::File;
 use std::ops::Range;
+use std::path::PathBuf;
 
-use super::array::{Array, ArrayValues, ElementType};
+use super::array::{Array, ArrayValues, ElementType, Layout};
 use super::dataset::{MAX_EXACT_INTEGER, check_range};
-use super::{DataError, Dataset, IGNORED_LABEL, InputTensor, Normalization, Split, Targets};
+use super::values::Stored;
+use super::{DataError, Dataset, IGNORED_LABEL, InputTensor, Normalization, Split, Targets, Values};
 
 const TARGET_NAMES: [&str; 5] = ["y", "target", "targets", "label", "labels"];
 
@@ -23,6 +26,21 @@ pub(crate) trait ArrayFile {
 
     /// Reads an array by its number, or its rows of a range.
     fn read(&mut self, index: usize, rows: Option<&Range<usize>>) -> Result<Array, DataError>;
+
+    /// Where an array lies in a file as it is, from its first byte on; `None` if it does not, or need not stay there.
+    fn place(&mut self, index: usize) -> Result<Option<Place>, DataError> {
+        let _ = index;
+        Ok(None)
+    }
+}
+
+/// Where an array lies.
+pub(crate) struct Place {
+    pub path: PathBuf,
+    pub file: File,
+    pub offset: u64,
+    /// Checked against the size of the file.
+    pub layout: Layout,
 }
 
 /// Whether arrays of the file belong to that split alone.
@@ -37,10 +55,18 @@ pub(crate) fn load(
     split: Split,
     samples: Option<Range<usize>>,
     normalization: Option<Normalization>,
+    memory: usize,
 ) -> Result<Dataset, DataError> {
     let roles = Roles::choose(&file.names(), split)?;
     let mut inputs = Vec::new();
     for (index, name) in &roles.inputs {
+        if memory < usize::MAX
+            && let Some(place) = file.place(*index)?
+            && let Some(input) = stored_input(name, place, samples.as_ref(), memory)?
+        {
+            inputs.push(input);
+            continue;
+        }
         let array = file.read(*index, samples.as_ref()).map_err(|e| match e {
             DataError::Range { requested, available, .. } => {
                 DataError::Range { what: format!("{what}, array {name:?}"), requested, available }
@@ -115,20 +141,47 @@ fn split_mark(name: &str) -> Option<(Split, String)> {
     None
 }
 
+/// An input that stays in its file; `None` if it is small enough to be read, or not stored sample by sample. A range that does not
+/// fit is left to the reader, which says so.
+fn stored_input(
+    name: &str,
+    place: Place,
+    samples: Option<&Range<usize>>,
+    memory: usize,
+) -> Result<Option<InputTensor>, DataError> {
+    let Place { path, file, offset, layout } = place;
+    let Some((&count, sample)) = layout.shape.split_first() else { return Ok(None) };
+    let range = samples.cloned().unwrap_or(0..count);
+    let row: usize = sample.iter().product();
+    if range.end > count || range.len().saturating_mul(row).saturating_mul(size_of::<f32>()) <= memory {
+        return Ok(None);
+    }
+    let (shape_per_sample, is_image) = sample_of(&layout.shape, layout.stored);
+    let Some(values) = Stored::rows(&path, file, offset, &layout, &range, is_image) else { return Ok(None) };
+    let integer = !is_image && !layout.stored.is_float();
+    Ok(Some(InputTensor { name: name.to_owned(), shape_per_sample, values, integer }))
+}
+
+/// The shape of one sample, and whether it is an image of bytes.
+fn sample_of(shape: &[usize], stored: ElementType) -> (Vec<usize>, bool) {
+    let mut sample = shape.get(1..).unwrap_or_default().to_vec();
+    let is_image = stored == ElementType::U8 && shape.len() >= 3;
+    if is_image && sample.len() == 2 {
+        sample.insert(0, 1);
+    }
+    (sample, is_image)
+}
+
 fn input(name: &str, array: Array) -> Result<InputTensor, DataError> {
-    let Some((_, sample)) = array.shape.split_first() else {
+    if array.shape.is_empty() {
         return Err(DataError::malformed(
             format!("array {name:?}"),
             "a single number",
             "an array whose first axis counts samples",
         ));
-    };
-    let mut shape_per_sample = sample.to_vec();
-    let is_image = array.stored == ElementType::U8 && array.shape.len() >= 3;
-    if is_image && shape_per_sample.len() == 2 {
-        shape_per_sample.insert(0, 1);
     }
-    let (values, integer) = match array.values {
+    let (shape_per_sample, is_image) = sample_of(&array.shape, array.stored);
+    let (values, integer): (Vec<f32>, bool) = match array.values {
         ArrayValues::Floats(v) => (v, false),
         ArrayValues::Bytes(v) if is_image => (v.iter().map(|&p| f32::from(p) / 255.0).collect(), false),
         ArrayValues::Bytes(v) => (v.iter().map(|&n| f32::from(n)).collect(), true),
@@ -145,7 +198,7 @@ fn input(name: &str, array: Array) -> Result<InputTensor, DataError> {
             (v.iter().map(|&n| n as f32).collect(), true)
         }
     };
-    Ok(InputTensor { name: name.to_owned(), shape_per_sample, values, integer })
+    Ok(InputTensor { name: name.to_owned(), shape_per_sample, values: Values::from(values), integer })
 }
 
 fn targets(name: &str, array: Array, samples: Option<&Range<usize>>) -> Result<Targets, DataError> {

@@ -40,7 +40,7 @@ fn integers(stored: ElementType, shape: &[usize], values: &[i64]) -> Array {
 }
 
 fn load_all(arrays: Vec<(&'static str, Array)>) -> Result<Dataset, DataError> {
-    load(&mut Fake(arrays), "fake", Split::Train, None, None)
+    load(&mut Fake(arrays), "fake", Split::Train, None, None, usize::MAX)
 }
 
 #[test]
@@ -66,23 +66,23 @@ fn splits_in_names_are_respected() {
             ("y_test", integers(ElementType::U8, &[1], &[1])),
         ]
     };
-    let train = load(&mut Fake(arrays()), "fake", Split::Train, Some(1..3), None).unwrap();
+    let train = load(&mut Fake(arrays()), "fake", Split::Train, Some(1..3), None, usize::MAX).unwrap();
     assert_eq!((train.samples(), train.inputs()[0].name.as_str()), (2, "x"));
-    assert_eq!(train.inputs()[0].values, [2.0, 3.0, 4.0, 5.0]);
+    assert_eq!(train.inputs()[0].values.all().unwrap().as_ref(), [2.0, 3.0, 4.0, 5.0]);
     // Three classes, although the range holds the last two labels only.
     assert_eq!(*train.targets(), Targets::Classes { labels: vec![1, 2], classes: 3 });
-    let test = load(&mut Fake(arrays()), "fake", Split::Test, None, None).unwrap();
+    let test = load(&mut Fake(arrays()), "fake", Split::Test, None, None, usize::MAX).unwrap();
     assert_eq!(test.samples(), 1);
     let mut only_train = arrays();
     only_train.retain(|(n, _)| n.contains("train"));
-    assert!(load(&mut Fake(only_train), "fake", Split::Test, None, None).is_err());
+    assert!(load(&mut Fake(only_train), "fake", Split::Test, None, None, usize::MAX).is_err());
 }
 
 #[test]
 fn bytes_with_three_axes_are_images() {
     let grey = load_all(vec![("x", integers(ElementType::U8, &[1, 2, 2], &[0, 51, 102, 255]))]).unwrap();
     assert_eq!(grey.inputs()[0].shape_per_sample, [1, 2, 2]);
-    assert_eq!(grey.inputs()[0].values, [0.0, 51.0 / 255.0, 102.0 / 255.0, 1.0]);
+    assert_eq!(grey.inputs()[0].values.all().unwrap().as_ref(), [0.0, 51.0 / 255.0, 102.0 / 255.0, 1.0]);
     assert!(!grey.inputs()[0].integer);
     let flat = load_all(vec![("x", integers(ElementType::U8, &[1, 2], &[0, 255]))]).unwrap();
     assert!(flat.inputs()[0].integer);
@@ -118,6 +118,7 @@ fn what_cannot_be_a_data_set_is_refused() {
     assert!(load_all(vec![("x", integers(ElementType::I64, &[1], &[16_777_217]))]).is_err());
     assert!(load_all(vec![("x", integers(ElementType::I64, &[1], &[i64::MIN]))]).is_err());
     let text =
-        load(&mut Fake(vec![("x", floats(&[2, 2]))]), "fake", Split::Train, Some(1..3), None).unwrap_err();
+        load(&mut Fake(vec![("x", floats(&[2, 2]))]), "fake", Split::Train, Some(1..3), None, usize::MAX)
+            .unwrap_err();
     assert!(text.to_string().contains("\"x\"") && text.to_string().contains("there are 2"), "{text}");
 }

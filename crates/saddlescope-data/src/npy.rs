@@ -4,12 +4,13 @@
 //! dictionary of three known keys; it is read by a parser for just that, because general parsers of Python literals
 //! recurse without bound on hostile input.
 
-use std::io::Read;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::Path;
 
 use super::array::{Array, ElementType, Layout};
-use super::named_arrays::ArrayFile;
+use super::named_arrays::{ArrayFile, Place};
 use super::{DataError, files};
 
 const MAGIC: &[u8; 6] = b"\x93NUMPY";
@@ -46,6 +47,23 @@ pub(crate) fn read(
         }
     }
     Ok(array)
+}
+
+/// Where the array of an `.npy` file lies that begins at `start` of a file and is `length` bytes long.
+pub(crate) fn place(path: &Path, mut file: File, start: u64, length: u64) -> Result<Place, DataError> {
+    file.seek(SeekFrom::Start(start)).map_err(DataError::io(path, "cannot seek"))?;
+    let (layout, header) = checked_header(&mut file, length).map_err(|e| e.in_file(path))?;
+    Ok(Place { path: path.to_path_buf(), file, offset: start + header, layout })
+}
+
+/// The header of an array that fills the `length` bytes from here on.
+fn checked_header(file: &mut File, length: u64) -> Result<(Layout, u64), DataError> {
+    let (layout, header) = read_header(&mut file.take(length))?;
+    layout.check_size(length.saturating_sub(header))?;
+    if header + layout.bytes()? < length {
+        return Err(DataError::malformed("end of the array", "more bytes", "the end of the file"));
+    }
+    Ok((layout, header))
 }
 
 /// The layout, and the number of bytes before the data.
@@ -251,6 +269,12 @@ impl ArrayFile for NpyPair<'_> {
         let path = if index == 0 { self.inputs } else { self.targets.unwrap_or(self.inputs) };
         let (file, len) = files::open(path)?;
         read(&mut std::io::BufReader::new(file), len, rows).map_err(|e| e.in_file(path))
+    }
+
+    fn place(&mut self, index: usize) -> Result<Option<Place>, DataError> {
+        let path = if index == 0 { self.inputs } else { self.targets.unwrap_or(self.inputs) };
+        let (file, length) = files::open(path)?;
+        place(path, file, 0, length).map(Some)
     }
 }
 

@@ -3,13 +3,13 @@
 use std::fs::File;
 use std::io::{BufReader, Cursor, Read, Seek};
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use zip::CompressionMethod;
 use zip::ZipArchive;
 
 use super::array::Array;
-use super::named_arrays::ArrayFile;
+use super::named_arrays::{ArrayFile, Place};
 use super::{DataError, files, npy};
 
 /// Deflate turns one byte into at most 1,032 (zlib's documentation), so an entry that declares more is not honest.
@@ -17,6 +17,8 @@ pub(crate) const MAX_DEFLATE_RATIO: u64 = 1032;
 
 /// An open `.npz` file.
 pub(crate) struct Npz<R> {
+    /// The file behind the reader, if there is one.
+    path: Option<PathBuf>,
     archive: ZipArchive<R>,
     names: Vec<String>,
 }
@@ -24,7 +26,9 @@ pub(crate) struct Npz<R> {
 impl Npz<BufReader<File>> {
     pub fn open(path: &Path) -> Result<Self, DataError> {
         let (file, _) = files::open(path)?;
-        Self::new(BufReader::new(file)).map_err(|e| e.in_file(path))
+        let mut npz = Self::new(BufReader::new(file)).map_err(|e| e.in_file(path))?;
+        npz.path = Some(path.to_path_buf());
+        Ok(npz)
     }
 }
 
@@ -49,7 +53,7 @@ impl<R: Read + Seek> Npz<R> {
             };
             names.push(name.to_owned());
         }
-        Ok(Self { archive, names })
+        Ok(Self { path: None, archive, names })
     }
 }
 
@@ -84,6 +88,20 @@ impl<R: Read + Seek> ArrayFile for Npz<R> {
         }
         // One byte more than declared, so that the end is really reached, where the checksum is compared.
         npy::read(&mut entry.take(declared.saturating_add(1)), declared, rows).map_err(place)
+    }
+
+    fn place(&mut self, index: usize) -> Result<Option<Place>, DataError> {
+        let Some(path) = &self.path else { return Ok(None) };
+        let entry = self
+            .archive
+            .by_index(index)
+            .map_err(|e| DataError::malformed("zip entry", e.to_string(), "a readable entry"))?;
+        let (CompressionMethod::Stored, Some(start)) = (entry.compression(), entry.data_start()) else {
+            return Ok(None);
+        };
+        let (file, whole) = files::open(path)?;
+        let length = entry.compressed_size().min(whole.saturating_sub(start));
+        npy::place(path, file, start, length).map(Some)
     }
 }
 

@@ -103,19 +103,20 @@ impl DataSource {
     /// split apart.
     ///
     /// # Errors
-    /// As [`DataSource::load`].
+    /// As [`DataSource::load`]. `memory` as in [`DataSource::open`].
     pub fn load_first(
         &self,
         split: Split,
         count: usize,
         normalization: Option<Normalization>,
+        memory: usize,
     ) -> Result<Option<Dataset>, DataError> {
         if !self.keeps_apart(split)? {
             return Ok(None);
         }
-        match self.load(split, Some(0..count), normalization.clone()) {
+        match self.open(split, Some(0..count), normalization.clone(), memory) {
             Err(DataError::Range { available, .. }) if 0 < available && available < count => {
-                self.load(split, Some(0..available), normalization).map(Some)
+                self.open(split, Some(0..available), normalization, memory).map(Some)
             }
             other => other.map(Some),
         }
@@ -136,25 +137,40 @@ impl DataSource {
         samples: Option<Range<usize>>,
         normalization: Option<Normalization>,
     ) -> Result<Dataset, DataError> {
+        self.open(split, samples, normalization, usize::MAX)
+    }
+
+    /// [`DataSource::load`], but inputs that would take more than `memory` bytes stay in their files and are read sample by
+    /// sample: CIFAR, IDX files and arrays that are not compressed, in C order. The values are the same.
+    ///
+    /// # Errors
+    /// As [`DataSource::load`].
+    pub fn open(
+        &self,
+        split: Split,
+        samples: Option<Range<usize>>,
+        normalization: Option<Normalization>,
+        memory: usize,
+    ) -> Result<Dataset, DataError> {
         match self {
-            Self::Cifar10(dir) => cifar::load(Cifar::Ten, dir, split, samples, normalization),
-            Self::Cifar100(dir) => cifar::load(Cifar::Hundred, dir, split, samples, normalization),
-            Self::Mnist(dir) => mnist::load(dir, split, samples, normalization),
+            Self::Cifar10(dir) => cifar::load(Cifar::Ten, dir, split, samples, normalization, memory),
+            Self::Cifar100(dir) => cifar::load(Cifar::Hundred, dir, split, samples, normalization, memory),
+            Self::Mnist(dir) => mnist::load(dir, split, samples, normalization, memory),
             Self::Folder(dir) => folder::load(dir, split, samples, normalization),
             Self::Digits => digits::load(split, samples, normalization),
             Self::Npz(file) => {
                 let mut npz = Npz::open(file)?;
-                named_arrays::load(&mut npz, &self.to_string(), split, samples, normalization)
+                named_arrays::load(&mut npz, &self.to_string(), split, samples, normalization, memory)
                     .map_err(|e| e.in_file(file))
             }
             Self::Safetensors(file) => {
                 let mut tensors = TensorFile::open(file)?;
-                named_arrays::load(&mut tensors, &self.to_string(), split, samples, normalization)
+                named_arrays::load(&mut tensors, &self.to_string(), split, samples, normalization, memory)
                     .map_err(|e| e.in_file(file))
             }
             Self::Npy { inputs, targets } => {
                 let mut pair = NpyPair { inputs, targets: targets.as_deref() };
-                named_arrays::load(&mut pair, &self.to_string(), split, samples, normalization)
+                named_arrays::load(&mut pair, &self.to_string(), split, samples, normalization, memory)
                     .map_err(|e| e.in_file(inputs))
             }
         }

@@ -45,7 +45,10 @@ fn numpy_archive_with_splits_end_to_end() {
     let source = DataSource::parse(&format!("npz:{}", fixture("numpy_stored.npz"))).unwrap();
     let train = source.load(Split::Train, Some(1..4), None).unwrap();
     assert_eq!(train.inputs()[0].shape_per_sample, [2, 3]);
-    assert_eq!(train.inputs()[0].values, (6..24).map(|i| i as f32 / 2.0 - 3.0).collect::<Vec<_>>());
+    assert_eq!(
+        *train.inputs()[0].values.all().unwrap(),
+        (6..24).map(|i| i as f32 / 2.0 - 3.0).collect::<Vec<_>>()
+    );
     assert_eq!(*train.targets(), Targets::Classes { labels: vec![1, 2, 3], classes: 5 });
     assert_eq!(source.load(Split::Test, None, None).unwrap().samples(), 2);
     let text = source.load(Split::Train, Some(4..6), None).unwrap_err().to_string();
@@ -58,7 +61,7 @@ fn numpy_arrays_end_to_end() {
     let source = DataSource::parse(&format!("npy:{x}")).unwrap();
     let half = Normalization::parse("1/2").unwrap();
     let set = source.load(Split::Test, Some(0..1), Some(half)).unwrap();
-    assert_eq!(set.inputs()[0].values, [-2.0, -1.75, -1.5, -1.25, -1.0, -0.75]);
+    assert_eq!(set.inputs()[0].values.all().unwrap().as_ref(), [-2.0, -1.75, -1.5, -1.25, -1.0, -0.75]);
     assert_eq!(*set.targets(), Targets::None);
     let pair =
         DataSource::parse(&format!("npy:{x},{x}")).unwrap().load(Split::Train, Some(2..4), None).unwrap();
@@ -79,7 +82,7 @@ fn safetensors_end_to_end() {
     map.write(&path).unwrap();
     let source = DataSource::Safetensors(path.clone());
     let set = source.load(Split::Train, Some(1..3), None).unwrap();
-    assert_eq!(set.inputs()[0].values, [2.0, 3.0, 4.0, 5.0]);
+    assert_eq!(set.inputs()[0].values.all().unwrap().as_ref(), [2.0, 3.0, 4.0, 5.0]);
     assert_eq!(*set.targets(), Targets::Classes { labels: vec![0, 1], classes: 3 });
     std::fs::write(&path, b"not safetensors at all").unwrap();
     let text = source.load(Split::Train, None, None).unwrap_err().to_string();
@@ -91,18 +94,125 @@ fn a_split_is_given_only_where_the_source_keeps_it_apart() {
     let both = DataSource::parse(&format!("npz:{}", fixture("numpy_stored.npz"))).unwrap();
     let one = DataSource::parse(&format!("npy:{}", fixture("numpy_version2.npy"))).unwrap();
     assert!(both.keeps_apart(Split::Test).unwrap() && !one.keeps_apart(Split::Test).unwrap());
-    assert!(one.load_first(Split::Test, 2, None).unwrap().is_none());
+    assert!(one.load_first(Split::Test, 2, None, usize::MAX).unwrap().is_none());
     // The test split has two samples: fewer than asked for are all of them.
     for (count, expected) in [(1, 1), (2, 2), (8, 2)] {
-        let set = both.load_first(Split::Test, count, None).unwrap().unwrap();
+        let set = both.load_first(Split::Test, count, None, usize::MAX).unwrap().unwrap();
         assert_eq!(set.samples(), expected);
     }
     // What cannot be read is an error, not an absent split.
     let dir = tempfile::tempdir().unwrap();
-    assert!(DataSource::Npz(dir.path().join("absent.npz")).load_first(Split::Test, 2, None).is_err());
+    assert!(
+        DataSource::Npz(dir.path().join("absent.npz")).load_first(Split::Test, 2, None, usize::MAX).is_err()
+    );
     std::fs::write(dir.path().join("test_batch.bin"), [0; 100]).unwrap();
     let cifar = DataSource::Cifar10(dir.path().into());
     assert!(!cifar.keeps_apart(Split::Train).unwrap());
-    let text = cifar.load_first(Split::Test, 2, None).unwrap_err().to_string();
+    let text = cifar.load_first(Split::Test, 2, None, usize::MAX).unwrap_err().to_string();
     assert!(text.contains("100 bytes"), "{text}");
+}
+
+/// Every kind of source that can stay in its file, with values that show order and place.
+fn large_sources(dir: &std::path::Path) -> Vec<DataSource> {
+    let mut cifar = Vec::new();
+    for i in 0..7u32 {
+        cifar.push((i % 10) as u8);
+        cifar.extend((0..3072u32).map(|p| (p.wrapping_mul(31).wrapping_add(i * 7) % 251) as u8));
+    }
+    std::fs::write(dir.join("data_batch_1.bin"), &cifar[..3 * 3073]).unwrap();
+    std::fs::write(dir.join("data_batch_3.bin"), &cifar[3 * 3073..]).unwrap();
+    let mut images = vec![0, 0, 8, 3, 0, 0, 0, 7, 0, 0, 0, 3, 0, 0, 0, 2];
+    images.extend((0..42u8).map(|p| p * 5));
+    std::fs::write(dir.join("train-images-idx3-ubyte"), images).unwrap();
+    std::fs::write(dir.join("train-labels-idx1-ubyte"), [0, 0, 8, 1, 0, 0, 0, 7, 1, 0, 2, 0, 1, 2, 1])
+        .unwrap();
+    let mut files = Vec::new();
+    for (descr, width) in [("<f4", 4), (">f4", 4), ("<f8", 8), ("<f2", 2), ("|u1", 1), ("<i4", 4), (">i2", 2)]
+    {
+        for shape in ["(7, 3)", "(7, 2, 3)", "(7,)"] {
+            let numbers = 7 * if shape.len() > 6 {
+                6
+            } else if shape.len() > 4 {
+                3
+            } else {
+                1
+            };
+            let mut header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}");
+            while (header.len() + 11) % 64 != 0 {
+                header.push(' ');
+            }
+            header.push('\n');
+            let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+            bytes.extend((header.len() as u16).to_le_bytes());
+            bytes.extend(header.as_bytes());
+            // Small integers in any of the types, and floating-point numbers that are small.
+            for i in 0..numbers {
+                let mut element = vec![0; width];
+                let last = if descr.starts_with('>') { width - 1 } else { 0 };
+                element[last] = (i * 5 % 120) as u8;
+                if descr == "<f8" {
+                    // Not so small that single precision is 0.
+                    (element[6], element[7]) = (element[0], 0x3f);
+                }
+                bytes.extend(element);
+            }
+            let name = format!("{}-{}.npy", descr.replace(['<', '|'], "l").replace('>', "b"), files.len());
+            std::fs::write(dir.join(&name), &bytes).unwrap();
+            files.push((name, bytes));
+        }
+    }
+    let mut zip = zip::ZipWriter::new(std::fs::File::create(dir.join("all.npz")).unwrap());
+    for (method, name) in [(zip::CompressionMethod::Stored, "a"), (zip::CompressionMethod::Deflated, "b")] {
+        let options = zip::write::SimpleFileOptions::default().compression_method(method);
+        zip.start_file(format!("{name}.npy"), options).unwrap();
+        std::io::Write::write_all(&mut zip, &files[0].1).unwrap();
+    }
+    zip.finish().unwrap();
+    let mut all = vec![
+        DataSource::Cifar10(dir.into()),
+        DataSource::Mnist(dir.into()),
+        DataSource::Npz(dir.join("all.npz")),
+    ];
+    all.extend(files.into_iter().map(|(name, _)| DataSource::Npy { inputs: dir.join(name), targets: None }));
+    all
+}
+
+#[test]
+fn samples_read_from_their_files_are_those_in_memory() {
+    let dir = tempfile::tempdir().unwrap();
+    for source in large_sources(dir.path()) {
+        for range in [None, Some(0..7), Some(2..6), Some(4..5)] {
+            let memory = source.load(Split::Train, range.clone(), None).unwrap();
+            let stored = source.open(Split::Train, range.clone(), None, 0).unwrap();
+            assert_eq!(stored, memory, "{source} {range:?}");
+            assert_eq!(stored.fingerprint().unwrap(), memory.fingerprint().unwrap(), "{source} {range:?}");
+            let bytes: usize = stored.inputs().iter().map(|i| i.values.bytes_in_memory()).sum();
+            // Of the archive the deflated array has to be read.
+            let packed = matches!(source, DataSource::Npz(_)).then_some(stored.inputs()[0].values.len() * 4);
+            assert_eq!(bytes, packed.unwrap_or(0), "{source}");
+            for part in [0..1, 1..stored.samples(), 0..stored.samples()].into_iter().filter(|p| !p.is_empty())
+            {
+                let (a, b) = (stored.select(part.clone()).unwrap(), memory.select(part).unwrap());
+                assert_eq!(a, b, "{source}");
+            }
+            assert_eq!(stored.select_indices(&[0, 0]).unwrap(), memory.select_indices(&[0, 0]).unwrap());
+        }
+        for range in [3..8, 8..9] {
+            let error = |memory| {
+                source.open(Split::Train, Some(range.clone()), None, memory).unwrap_err().to_string()
+            };
+            assert_eq!(error(0), error(usize::MAX), "{source}");
+        }
+    }
+}
+
+#[test]
+fn a_file_that_shrinks_while_it_is_read_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = large_sources(dir.path()).swap_remove(3);
+    let set = source.open(Split::Train, None, None, 0).unwrap();
+    let DataSource::Npy { inputs, .. } = &source else { panic!("{source}") };
+    std::fs::OpenOptions::new().write(true).open(inputs).unwrap().set_len(130).unwrap();
+    let error = set.fingerprint().unwrap_err().to_string();
+    assert!(error.contains("cannot read") && error.contains(".npy"), "{error}");
 }

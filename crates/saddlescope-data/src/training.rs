@@ -118,10 +118,12 @@ impl Batch {
                 ));
             }
             for (out, &i) in values.chunks_exact_mut(size).zip(indices) {
-                let sample = &input.values[i * size..(i + 1) * size];
                 match augment {
-                    Some(Augment { how, seed, epoch }) => how.apply(sample, out, seed, epoch, i),
-                    None => out.copy_from_slice(sample),
+                    Some(Augment { how, seed, epoch }) => {
+                        let sample = input.values.slice(i * size..(i + 1) * size)?;
+                        how.apply(&sample, out, seed, epoch, i);
+                    }
+                    None => input.values.read(i * size, out)?,
                 }
             }
             inputs.push(values);

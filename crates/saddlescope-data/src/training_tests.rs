@@ -42,7 +42,7 @@ fn identify(image: &[f32], out: &[f32], padding: usize, fill: &[f32]) -> Vec<(us
 fn every_crop_and_flip_occurs_and_nothing_else() {
     let set = images(1);
     let how = CropFlip::new(&set, 2, true).unwrap();
-    let image = &set.inputs()[0].values;
+    let image = &set.inputs()[0].values.all().unwrap();
     let mut seen = std::collections::BTreeSet::new();
     let mut out = vec![0.0; image.len()];
     for epoch in 0..600 {
@@ -87,8 +87,12 @@ fn wrong_use_is_an_error() {
     assert!(Batch::gather(&set, &[], None).is_err());
     assert!(Batch::gather(&set, &[0, 2], None).is_err());
     assert!(CropFlip::new(&set, W + 1, true).is_err());
-    let flat =
-        InputTensor { name: "x".into(), shape_per_sample: vec![4], values: vec![0.0; 8], integer: false };
+    let flat = InputTensor {
+        name: "x".into(),
+        shape_per_sample: vec![4],
+        values: vec![0.0; 8].into(),
+        integer: false,
+    };
     let flat = Dataset::new(vec![flat], Targets::None, Normalization::none(), "flat").unwrap();
     assert!(CropFlip::new(&flat, 1, true).is_err());
     let how = CropFlip::new(&set, 1, true).unwrap();

@@ -263,9 +263,7 @@ impl Network {
         for input in graph.data_inputs() {
             let found = if single { dataset.inputs().first() } else { dataset.input(&input.name) };
             match found {
-                Some(t) if t.shape_per_sample == input.shape => {
-                    data.push(Numbers::F32(Arc::new(t.values.clone())))
-                }
+                Some(t) if t.shape_per_sample == input.shape => data.push(Numbers::F32(t.values.clone())),
                 Some(t) => {
                     return Err(NetworkError::Input {
                         name: input.name.clone(),
@@ -291,7 +289,7 @@ impl Network {
         let output_shape = graph.infer_shapes(1)?[self.output.0].clone();
         let (shape, values, labels, normalizer) = targets(loss, dataset, &output_shape)?;
         let target = graph.data(DataInput { name: "target".into(), shape, permutation: None });
-        data.push(Numbers::F32(Arc::new(values)));
+        data.push(Numbers::F32(values.into()));
         let inputs = [self.output, target];
         let node = match loss {
             LossKind::CrossEntropy => graph.node("loss", CrossEntropy, &inputs),

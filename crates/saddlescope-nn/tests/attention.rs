@@ -83,8 +83,12 @@ fn plain_loss(theta: &[f64], data: &Dataset) -> f64 {
     let (wv, rest) = rest.split_at(WIDTH * WIDTH);
     let (head, bias) = rest.split_at(CLASSES * WIDTH);
     let (mut total, mut counted) = (0.0, 0.0);
-    for (x, labels) in
-        data.inputs()[0].values.chunks_exact(POSITIONS * WIDTH).zip(labels.chunks_exact(POSITIONS))
+    for (x, labels) in data.inputs()[0]
+        .values
+        .all()
+        .unwrap()
+        .chunks_exact(POSITIONS * WIDTH)
+        .zip(labels.chunks_exact(POSITIONS))
     {
         let x: Vec<f64> = x.iter().map(|&x| f64::from(x)).collect();
         let mut n = Vec::new();

@@ -140,7 +140,7 @@ fn linear_regression_has_its_closed_form() {
     let network = zoo::mlp("net", &[4], &[], 1, zoo::Activation::Relu);
     let data = regression(&[4], 13, 1, 9);
     let theta = theta(&network, 1);
-    let x = &data.inputs()[0].values;
+    let x = &data.inputs()[0].values.all().unwrap();
     let mut expected = vec![0.0; 25];
     for row in x.chunks_exact(4) {
         let extended: Vec<f64> = row.iter().map(|&x| f64::from(x)).chain([1.0]).collect();
@@ -168,7 +168,7 @@ fn softmax_regression_has_its_closed_form() {
     let (c, d, n) = (4, 3, 4 * 3 + 4);
     let saddlescope_data::Targets::Classes { labels, .. } = data.targets() else { panic!("labels") };
     let (mut hessian, mut fisher) = (vec![0.0; n * n], vec![0.0; n * n]);
-    for (row, &label) in data.inputs()[0].values.chunks_exact(d).zip(labels) {
+    for (row, &label) in data.inputs()[0].values.all().unwrap().chunks_exact(d).zip(labels) {
         let x: Vec<f64> = row.iter().map(|&x| f64::from(x)).collect();
         let z: Vec<f64> = (0..c).map(|k| dot(&theta[k * d..(k + 1) * d], &x) + theta[c * d + k]).collect();
         let total: f64 = z.iter().map(|z| z.exp()).sum();

@@ -55,7 +55,7 @@ fn check<T: Element>(case: &Case, tolerance: f64) {
         .unwrap();
     let mut objective = network.objective(LossKind::CrossEntropy, &data).unwrap();
     // The references normalise in f64; a data set holds f32, which would cost eight digits.
-    objective.data[0] = Numbers::F64(Arc::new(normalised(&data.inputs()[0].values)));
+    objective.data[0] = Numbers::F64(Arc::new(normalised(&data.inputs()[0].values.all().unwrap())));
     let risk = Risk::<T>::new(objective, RiskOptions::default()).unwrap();
     let n = risk.dim();
 

@@ -54,6 +54,9 @@ pub enum OnnxError {
         /// What is wrong.
         reason: OpError,
     },
+    /// Samples cannot be read from their file.
+    #[error(transparent)]
+    Data(#[from] saddlescope_data::DataError),
     /// A node uses an operator that is not supported.
     #[error("node `{node}`: operator {operator} is not supported; supported are: {supported}")]
     Unsupported {

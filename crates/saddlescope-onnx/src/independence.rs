@@ -1,7 +1,5 @@
 //! Whether the samples of a batch are independent in an imported network: the loss is only then a mean over samples.
 
-use std::sync::Arc;
-
 use super::error::OnnxError;
 use saddlescope_data::Dataset;
 use saddlescope_nn::execute::{Execution, Prepared, Workspace};
@@ -97,13 +95,15 @@ fn forward(
     let mut bound: Vec<Vec<f64>> = Vec::new();
     for input in graph.data_inputs() {
         let len = numel(&input.shape);
-        let found =
-            data.input(&input.name).and_then(|t| t.values.get(samples.start * len..samples.end * len));
-        let Some(values) = found else {
+        let (start, end) = (samples.start * len, samples.end * len);
+        let Some(values) = data.input(&input.name).filter(|t| end <= t.values.len()) else {
             return Err(OnnxError::Invalid(format!("the data for `{}` are too short", input.name)));
         };
+        let values = values.values.part(start..end);
         let mut engine = vec![0.0; values.len()];
-        Numbers::F32(Arc::new(values.to_vec())).bind(&input.shape, input.permutation.as_deref(), &mut engine);
+        Numbers::F32(values)
+            .bind(0, &input.shape, input.permutation.as_deref(), &mut engine)
+            .map_err(|e| OnnxError::Invalid(e.to_string()))?;
         bound.push(engine);
     }
     let prepared = Prepared::<f64>::new(graph, &plan, theta, 1);

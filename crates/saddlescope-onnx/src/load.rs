@@ -228,9 +228,18 @@ impl OnnxModel {
             return Ok(());
         };
         let each = counted.values_per_sample().max(1);
-        let mut counts = counted.values.chunks(each).map(|c| c.iter().filter(|&&x| x != 0.0).count());
-        let first = counts.next().unwrap_or(0);
-        match counts.find(|&n| n != first) {
+        let (mut first, mut other) = (None, None);
+        counted.values.for_each_block(|values| {
+            for sample in values.chunks(each) {
+                let count = sample.iter().filter(|&&x| x != 0.0).count();
+                if *first.get_or_insert(count) != count {
+                    other = Some(count);
+                }
+            }
+            Ok(())
+        })?;
+        let first = first.unwrap_or(0);
+        match other {
             None => Ok(()),
             Some(other) => Err(OnnxError::Invalid(format!(
                 "the model's own loss is a mean over the labels that are not left out, of which samples have different numbers ({first} \

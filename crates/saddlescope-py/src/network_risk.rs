@@ -123,7 +123,7 @@ impl NetworkRisk {
         let name = data_name.unwrap_or_else(|| source.to_string());
         let mut identity = BTreeMap::new();
         identity.insert("data".into(), name.into());
-        identity.insert("data.sha256".into(), data.fingerprint().into());
+        identity.insert("data.sha256".into(), data.fingerprint().map_err(value_error)?.into());
         identity.insert("normalization".into(), data.normalization().to_string().into());
         identity.insert("loss".into(), loss.name().into());
         identity.insert("batch_norm".into(), batch_norm.into());

@@ -90,6 +90,14 @@ impl NetworkRisk {
         }
     }
 
+    /// Whether all samples could be read until now.
+    fn readable(&self) -> Result<(), RiskError> {
+        match with_inner!(self, r => r.unreadable()) {
+            None => Ok(()),
+            Some(problem) => Err(RiskError::failed(problem)),
+        }
+    }
+
     /// Samples of a micro-batch and of a chunk.
     pub fn batches(&self) -> (usize, usize) {
         with_inner!(self, r => r.batches())
@@ -136,12 +144,16 @@ impl Risk for NetworkRisk {
 
     fn evaluate(&self, theta: &[f64]) -> Result<Evaluation, RiskError> {
         check_theta(self, theta)?;
-        Ok(evaluation(with_inner!(self, r => r.evaluate(theta))))
+        let found = with_inner!(self, r => r.evaluate(theta));
+        self.readable()?;
+        Ok(evaluation(found))
     }
 
     fn gradient(&self, theta: &[f64], gradient: &mut [f64]) -> Result<Evaluation, RiskError> {
         check_theta(self, theta)?;
-        Ok(evaluation(with_inner!(self, r => r.gradient(theta, gradient))))
+        let found = with_inner!(self, r => r.gradient(theta, gradient));
+        self.readable()?;
+        Ok(evaluation(found))
     }
 
     fn at<'a>(&'a self, theta: &[f64], keep_bytes: usize) -> Result<Box<dyn Point + 'a>, RiskError> {
@@ -298,7 +310,9 @@ impl ChunkedRisk for NetworkRisk {
 
     fn evaluate_chunks(&self, theta: &[f64], chunks: Range<usize>) -> Result<PartialSums, RiskError> {
         check_theta(self, theta)?;
-        let (nodes, losses) = with_inner!(self, r => r.evaluate_chunks(theta, chunks)).into_numbers();
+        let tallies = with_inner!(self, r => r.evaluate_chunks(theta, chunks));
+        self.readable()?;
+        let (nodes, losses) = tallies.into_numbers();
         Ok(PartialSums { sums: vec![node_sums(nodes)], rows: losses })
     }
 
@@ -310,6 +324,7 @@ impl ChunkedRisk for NetworkRisk {
     fn gradient_chunks(&self, theta: &[f64], chunks: Range<usize>) -> Result<PartialSums, RiskError> {
         check_theta(self, theta)?;
         let (tallies, gradient) = with_inner!(self, r => r.gradient_chunks(theta, chunks));
+        self.readable()?;
         let (nodes, losses) = tallies.into_numbers();
         Ok(PartialSums { sums: vec![node_sums(nodes), node_sums(gradient)], rows: losses })
     }

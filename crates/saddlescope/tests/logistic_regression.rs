@@ -105,7 +105,7 @@ fn engine_and_closed_form_agree() {
     let theta = network.initialise(1);
     let objective = network.objective(LossKind::CrossEntropy, &data).unwrap();
     let engine = NetworkRisk::new(objective, Dtype::F64, RiskOptions::default()).unwrap();
-    let x = data.inputs()[0].values.iter().map(|x| f64::from(*x)).collect();
+    let x = data.inputs()[0].values.all().unwrap().iter().map(|x| f64::from(*x)).collect();
     let labels = match data.targets() {
         Targets::Classes { labels, .. } => labels.iter().map(|l| *l as usize).collect(),
         other => panic!("{other:?}"),

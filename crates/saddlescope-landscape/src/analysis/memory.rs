@@ -98,12 +98,7 @@ fn fixed(subject: &Subject<'_>, selection: &Selection) -> usize {
     // Vectors multiplied at a time.
     let several = selection.probes.is_some() || selection.density.as_ref().is_some_and(|d| d.probes > 1);
     let tangents = if several { 4 } else { 2 };
-    let engine = |risk: &dyn Risk, tangents: usize| {
-        let m = risk.memory(tangents);
-        // The data as loaded and as bound.
-        let data = risk.memory(0).data;
-        m.fixed + 2 * data
-    };
+    let engine = |risk: &dyn Risk, tangents: usize| risk.memory(tangents).fixed;
     let mut bytes = PROCESS + engine(subject.risk(), tangents);
     let cuts = selection.cuts.is_some() || !selection.slices.requests.is_empty();
     // A cut's quadratic prediction takes a product, and a gradient that is kept, on its own samples.

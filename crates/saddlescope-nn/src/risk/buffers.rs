@@ -40,8 +40,7 @@ impl<T: Element> Risk<T> {
         Ok(Self {
             coupled: self.coupled,
             objective,
-            data: self.data.clone(),
-            sample_len: self.sample_len.clone(),
+            unreadable: Mutex::new(None),
             micro: self.micro,
             chunk: self.chunk,
             per_sample: self.per_sample,
@@ -57,7 +56,7 @@ impl<T: Element> Risk<T> {
     /// their samples), as PyTorch's `update_bn` does. `None` where the loss depends on no running statistics.
     ///
     /// # Errors
-    /// As [`Risk::new`].
+    /// As [`Risk::new`]; samples that cannot be read from their file.
     pub fn buffers_anew(&self, theta: &[f64]) -> Result<Option<Vec<f64>>, RiskError> {
         let mut graph = self.objective.graph.clone();
         let before = layers(&graph).len();
@@ -87,18 +86,21 @@ impl<T: Element> Risk<T> {
         let states = ordered(
             self.options.threads,
             batches,
-            || (self.borrow_workspace(), Statistics::default()),
-            |i, (workspace, statistics)| {
+            || (self.borrow_workspace(), Statistics::default(), Vec::new()),
+            |i, (workspace, statistics, buffers)| {
                 let range = range(i);
-                let data = self.slices(range.start, range.end);
+                let data = self.bind(range.start, range.end, buffers);
                 let plan = &plans[&range.len()];
                 let mut execution = Execution::new(&graph, plan, &prepared, None, data, workspace);
                 execution.forward();
                 *statistics = Statistics::of_part(&layers, &graph, &execution, range.len());
             },
-            |_, (_, statistics)| total.add(statistics),
+            |_, (_, statistics, _)| total.add(statistics),
         );
-        states.into_iter().for_each(|(w, _)| self.return_workspace(w));
+        states.into_iter().for_each(|(w, ..)| self.return_workspace(w));
+        if let Some(problem) = self.unreadable() {
+            return Err(RiskError::Unreadable(problem));
+        }
         total.replace(&layers, &mut graph);
         Ok(Some(graph.buffers().iter().flat_map(|b| b.values.iter().copied()).collect()))
     }

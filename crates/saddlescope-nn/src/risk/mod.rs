@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use saddlescope_data::{DataError, Values};
+
 use crate::execute::{Execution, Prepared, Sweep, Workspace, permute};
 use crate::fuse::fused;
 use crate::graph::{Graph, GraphError, ValueId};
@@ -51,8 +53,8 @@ impl Default for RiskOptions {
 /// Values of a data input. Data sets hold f32; f64 is for callers whose data are that exact.
 #[derive(Clone, Debug)]
 pub enum Numbers {
-    /// Single precision.
-    F32(Arc<Vec<f32>>),
+    /// Single precision, in memory or in files.
+    F32(Values),
     /// Double precision.
     F64(Arc<Vec<f64>>),
 }
@@ -66,44 +68,66 @@ impl Numbers {
     }
 
     /// Some of the values.
-    fn part(&self, range: std::ops::Range<usize>) -> Self {
+    fn part(&self, range: Range<usize>) -> Self {
         match self {
-            Numbers::F32(v) => Numbers::F32(Arc::new(v[range].to_vec())),
+            Numbers::F32(v) => Numbers::F32(v.part(range)),
             Numbers::F64(v) => Numbers::F64(Arc::new(v[range].to_vec())),
+        }
+    }
+
+    /// Bytes of memory that they take.
+    fn bytes(&self) -> usize {
+        match self {
+            Numbers::F32(v) => v.bytes_in_memory(),
+            Numbers::F64(v) => v.len() * size_of::<f64>(),
         }
     }
 
     /// The first `len` values.
     fn first(&self, len: usize) -> Self {
         match self {
-            Numbers::F32(v) => Numbers::F32(Arc::new(v[..len.min(v.len())].to_vec())),
+            Numbers::F32(v) => Numbers::F32(v.part(0..len.min(v.len()))),
             Numbers::F64(v) => Numbers::F64(Arc::new(v[..len.min(v.len())].to_vec())),
         }
     }
 
     /// Some of the values in single precision.
-    pub fn slice_f32(&self, range: std::ops::Range<usize>) -> Cow<'_, [f32]> {
-        match self {
-            Numbers::F32(v) => Cow::Borrowed(&v[range]),
+    ///
+    /// # Errors
+    /// Values in a file that cannot be read.
+    pub fn slice_f32(&self, range: Range<usize>) -> Result<Cow<'_, [f32]>, DataError> {
+        Ok(match self {
+            Numbers::F32(v) => v.slice(range)?,
             Numbers::F64(v) => Cow::Owned(v[range].iter().map(|&x| x as f32).collect()),
-        }
+        })
     }
 
-    /// Binds the samples in the engine's order of axes.
-    pub fn bind<T: Element>(&self, shape: &[usize], permutation: Option<&[usize]>, to: &mut [T]) {
+    /// Binds the samples from number `sample` on, as many as fit, in the engine's order of axes.
+    ///
+    /// # Errors
+    /// Values in a file that cannot be read.
+    pub fn bind<T: Element>(
+        &self,
+        sample: usize,
+        shape: &[usize],
+        permutation: Option<&[usize]>,
+        to: &mut [T],
+    ) -> Result<(), DataError> {
         let len = numel(shape).max(1);
+        let range = sample * len..sample * len + to.len();
         match self {
             Numbers::F32(v) => {
-                for (from, to) in v.chunks_exact(len).zip(to.chunks_exact_mut(len)) {
+                for (from, to) in v.slice(range)?.chunks_exact(len).zip(to.chunks_exact_mut(len)) {
                     permute(shape, permutation, from, to, |x| T::from_f64(f64::from(x)));
                 }
             }
             Numbers::F64(v) => {
-                for (from, to) in v.chunks_exact(len).zip(to.chunks_exact_mut(len)) {
+                for (from, to) in v[range].chunks_exact(len).zip(to.chunks_exact_mut(len)) {
                     permute(shape, permutation, from, to, T::from_f64);
                 }
             }
         }
+        Ok(())
     }
 }
 
@@ -232,6 +256,9 @@ pub enum RiskError {
         /// Numbers that the buffers hold.
         expected: usize,
     },
+    /// Samples cannot be read from their file.
+    #[error("{0}")]
+    Unreadable(String),
     /// There is nothing to average over.
     #[error("the data set has no samples")]
     NoSamples,
@@ -245,9 +272,8 @@ pub enum RiskError {
 /// An empirical risk computed in numbers of type `T`.
 pub struct Risk<T> {
     objective: Objective,
-    /// Data in the engine's order of axes; shared by risks that differ in their buffers alone.
-    data: Arc<Vec<Vec<T>>>,
-    sample_len: Vec<usize>,
+    /// Why samples could not be read, since somebody last asked.
+    unreadable: Mutex<Option<String>>,
     micro: usize,
     chunk: usize,
     per_sample: bool,
@@ -269,8 +295,6 @@ impl<T: Element> Risk<T> {
         }
         let objective = Objective { graph: fused(&objective.graph)?, ..objective };
         let graph = &objective.graph;
-        let mut data = Vec::new();
-        let mut sample_len = Vec::new();
         for (i, input) in graph.data_inputs().iter().enumerate() {
             let len = numel(&input.shape);
             let found = objective.data.get(i).map_or(0, Numbers::len);
@@ -283,12 +307,6 @@ impl<T: Element> Risk<T> {
                     shape: input.shape.clone(),
                 });
             }
-            let mut bound = vec![T::ZERO; found];
-            if let Some(values) = objective.data.get(i) {
-                values.bind(&input.shape, input.permutation.as_deref(), &mut bound);
-            }
-            data.push(bound);
-            sample_len.push(len);
         }
         let coupled = graph.nodes().iter().any(|n| n.op.couples_samples());
         let micro = match options.micro_batch {
@@ -322,8 +340,7 @@ impl<T: Element> Risk<T> {
         }
         Ok(Self {
             objective,
-            data: Arc::new(data),
-            sample_len,
+            unreadable: Mutex::new(None),
             micro,
             chunk,
             per_sample,
@@ -378,10 +395,14 @@ impl<T: Element> Risk<T> {
         let keeping = &self.plans(Pass::HessianKeepingPrimals).full;
         let size = size_of::<T>();
         let batches = self.objective.samples.div_ceil(self.micro);
-        let data = self.data.iter().map(|d| d.len() * size).sum::<usize>();
+        let data = self.objective.data.iter().map(Numbers::bytes).sum::<usize>();
+        let inputs = self.objective.graph.data_inputs();
+        let bound = self.micro * inputs.iter().map(|input| numel(&input.shape)).sum::<usize>();
+        // Sums of chunks that wait for each other where there are many chunks.
+        let waiting = (self.chunks().max(1).ilog2() as usize).saturating_sub(5);
         MemoryEstimate {
-            per_thread: (plan.workspace_len(tangents) + n * tangents) * size,
-            shared: 8 * n * tangents + size * n * 3 * (1 + tangents) + data,
+            per_thread: (plan.workspace_len(tangents) + n * tangents + bound) * size,
+            shared: 8 * n * tangents * (1 + waiting) + size * n * 3 * (1 + tangents) + data,
             data,
             all_primals: keeping.kept_len() * size * batches,
         }
@@ -404,8 +425,26 @@ impl<T: Element> Risk<T> {
         self.objective.samples.div_ceil(self.chunk)
     }
 
-    fn slices(&self, start: usize, end: usize) -> Vec<&[T]> {
-        self.data.iter().zip(&self.sample_len).map(|(d, len)| &d[start * len..end * len]).collect()
+    /// The samples `start..end` in the engine's order of axes, in buffers of the caller's. If they cannot be read, the loss becomes
+    /// NaN and [`Risk::unreadable`] says why.
+    fn bind<'b>(&self, start: usize, end: usize, buffers: &'b mut Vec<Vec<T>>) -> Vec<&'b [T]> {
+        let inputs = self.objective.graph.data_inputs();
+        buffers.resize_with(inputs.len(), Vec::new);
+        for ((input, numbers), buffer) in inputs.iter().zip(&self.objective.data).zip(&mut *buffers) {
+            buffer.resize((end - start) * numel(&input.shape), T::ZERO);
+            if let Err(error) = numbers.bind(start, &input.shape, input.permutation.as_deref(), buffer) {
+                *self.unreadable.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
+                // Zeros are valid tokens and labels too.
+                buffer.fill(T::ZERO);
+            }
+        }
+        buffers.iter().map(Vec::as_slice).collect()
+    }
+
+    /// Why samples could not be read, if that has happened since this was last asked: what was computed from them is of no use.
+    /// Never for data in memory.
+    pub fn unreadable(&self) -> Option<String> {
+        self.unreadable.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     fn borrow_workspace(&self) -> Workspace<T> {
@@ -457,7 +496,10 @@ impl<T: Element> Risk<T> {
 
     /// What the parts of all chunks make.
     pub fn evaluation(&self, tallies: Tallies) -> Evaluation {
-        let (sum, losses) = tallies.finish();
+        let (mut sum, losses) = tallies.finish();
+        if self.unreadable.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
+            sum.loss = f64::NAN;
+        }
         let correct = self.objective.labels.as_ref().map(|_| (sum.correct, sum.counted));
         let loss = sum.loss / self.objective.normalizer;
         let parts = if self.coupled {
@@ -485,19 +527,19 @@ impl<T: Element> Risk<T> {
         let states = ordered(
             self.options.threads,
             chunks.len(),
-            || (self.borrow_workspace(), Tally::default(), Vec::new()),
-            |i, (workspace, sum, kept)| {
+            || (self.borrow_workspace(), Tally::default(), Vec::new(), Vec::new()),
+            |i, (workspace, sum, kept, buffers)| {
                 *sum = Tally::default();
                 kept.clear();
                 for (start, end) in self.micro_batches(chunks.start + i) {
                     let plan = plans.get(end - start);
-                    let data = self.slices(start, end);
+                    let data = self.bind(start, end, buffers);
                     let mut execution = Execution::new(graph, plan, &prepared, None, data, workspace);
                     execution.forward();
                     self.account(&execution, start, end, sum, kept);
                 }
             },
-            |_, (_, sum, kept)| {
+            |_, (_, sum, kept, _)| {
                 total.push(0, *sum, Tally::add);
                 losses.append(kept);
             },
@@ -529,14 +571,22 @@ impl<T: Element> Risk<T> {
         let states = ordered(
             self.options.threads,
             chunks.len(),
-            || (self.borrow_workspace(), Tally::default(), self.buffers.take(graph, 1), Vec::new()),
-            |i, (workspace, tally, adjoints, kept)| {
+            || {
+                (
+                    self.borrow_workspace(),
+                    Tally::default(),
+                    self.buffers.take(graph, 1),
+                    Vec::new(),
+                    Vec::new(),
+                )
+            },
+            |i, (workspace, tally, adjoints, kept, buffers)| {
                 *tally = Tally::default();
                 kept.clear();
                 adjoints.reset();
                 for (start, end) in self.micro_batches(chunks.start + i) {
                     let plan = plans.get(end - start);
-                    let data = self.slices(start, end);
+                    let data = self.bind(start, end, buffers);
                     let mut execution = Execution::new(graph, plan, &prepared, None, data, workspace);
                     execution.forward();
                     self.account(&execution, start, end, tally, kept);
@@ -545,13 +595,13 @@ impl<T: Element> Risk<T> {
                     execution.reverse(Sweep::Gradient { part: 0, parts: 1 }, adjoints);
                 }
             },
-            |_, (_, tally, adjoints, kept)| {
+            |_, (_, tally, adjoints, kept, _)| {
                 total.push(0, *tally, Tally::add);
                 losses.append(kept);
                 sum.push(std::mem::replace(adjoints, self.buffers.take(graph, 1)));
             },
         );
-        for (workspace, _, adjoints, _) in states {
+        for (workspace, _, adjoints, ..) in states {
             self.return_workspace(workspace);
             self.buffers.give(adjoints);
         }

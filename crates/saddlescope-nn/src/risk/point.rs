@@ -135,6 +135,7 @@ impl<'a, T: Element> RiskPoint<'a, T> {
             adjoints: ParameterAdjoints<T>,
             quotients: Vec<f64>,
             hz: Vec<T>,
+            data: Vec<Vec<T>>,
         }
         let profiling = profile.is_some();
         if let Some(profile) = &mut profile {
@@ -152,6 +153,7 @@ impl<'a, T: Element> RiskPoint<'a, T> {
                 adjoints: risk.buffers.take(graph, k),
                 quotients: vec![0.0; k],
                 hz: Vec::new(),
+                data: Vec::new(),
             },
             |i, state| {
                 if second {
@@ -165,7 +167,7 @@ impl<'a, T: Element> RiskPoint<'a, T> {
                         (Some(p), Some(_)) => p.get(end - start),
                         _ => plans.get(end - start),
                     };
-                    let data = risk.slices(start, end);
+                    let data = risk.bind(start, end, &mut state.data);
                     let mut execution = Execution::new(
                         graph,
                         plan,
@@ -221,6 +223,9 @@ impl<'a, T: Element> RiskPoint<'a, T> {
             }
             risk.return_workspace(state.workspace);
             risk.buffers.give(state.adjoints);
+        }
+        if let Some(problem) = risk.unreadable() {
+            return Err(RiskError::Unreadable(problem));
         }
         Ok((sum, ProductReport { quotients, chunk_samples }))
     }

@@ -223,7 +223,9 @@ impl MiniBatches {
                 continue;
             }
             for (&sample, out) in indices.iter().zip(out.chunks_exact_mut(len)) {
-                let stored = values.slice_f32(sample * len..(sample + 1) * len);
+                let range = sample * len..(sample + 1) * len;
+                // In memory since the trainer was made; a failure would be a loss that is no number.
+                let stored = values.slice_f32(range).unwrap_or_else(|_| vec![f32::NAN; len].into());
                 let mut from: &[f32] = &stored;
                 if let Some(a) = self.augmentation.as_ref().filter(|a| a.input == i) {
                     memory.sample.resize(len, 0.0);

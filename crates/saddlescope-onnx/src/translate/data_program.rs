@@ -12,7 +12,7 @@ use crate::eval::{self, Budget};
 use crate::graph::Node;
 use crate::interpret;
 use crate::value::{Data, Value, numel};
-use saddlescope_data::{Dataset, InputTensor, Targets};
+use saddlescope_data::{Dataset, InputTensor, Targets, Values};
 
 /// Samples that are computed at once.
 const CHUNK: usize = 64;
@@ -98,12 +98,19 @@ impl DataProgram {
     pub(crate) fn apply(&self, dataset: &Dataset) -> Result<Dataset, OnnxError> {
         let samples = dataset.samples();
         let sources = self.sources(dataset)?;
+        let as_given: Vec<Option<&Values>> =
+            self.feeds.iter().map(|feed| self.as_given(feed, &sources)).collect();
         let mut columns: Vec<Vec<f32>> = self
             .feeds
             .iter()
-            .map(|f| Vec::with_capacity(samples.saturating_mul(numel(&f.shape).unwrap_or(0))))
+            .zip(&as_given)
+            .map(|(feed, as_given)| match as_given {
+                Some(_) => Vec::new(),
+                None => Vec::with_capacity(samples.saturating_mul(numel(&feed.shape).unwrap_or(0))),
+            })
             .collect();
-        let mut start = 0;
+        // What the network takes as it is given is shared with the data set, or stays in its file.
+        let mut start = if as_given.iter().all(Option::is_some) { samples } else { 0 };
         let mut chunk = CHUNK;
         while start < samples {
             let end = (start + chunk).min(samples);
@@ -115,8 +122,10 @@ impl DataProgram {
                 }
                 rows => rows?,
             };
-            for (column, rows) in columns.iter_mut().zip(rows) {
-                column.extend(rows);
+            for ((column, rows), as_given) in columns.iter_mut().zip(rows).zip(&as_given) {
+                if as_given.is_none() {
+                    column.extend(rows);
+                }
             }
             if start == 0 {
                 self.check_independence(&sources, end, &columns)?;
@@ -127,15 +136,28 @@ impl DataProgram {
             .feeds
             .iter()
             .zip(columns)
-            .map(|(feed, values)| InputTensor {
+            .zip(&as_given)
+            .map(|((feed, values), as_given)| InputTensor {
                 name: feed.value.clone(),
                 shape_per_sample: feed.shape.clone(),
-                values,
+                values: as_given.map_or_else(|| values.into(), Values::clone),
                 integer: false,
             })
             .collect();
         Dataset::new(inputs, dataset.targets().clone(), dataset.normalization().clone(), dataset.provenance())
             .map_err(|e| OnnxError::Invalid(format!("the data that the model computes from its inputs: {e}")))
+    }
+
+    /// The values of a feed that is an input of the model as the data set has it.
+    fn as_given<'d>(&self, feed: &Feed, sources: &BTreeMap<String, Source<'d>>) -> Option<&'d Values> {
+        let input = self.inputs.iter().find(|input| input.name == feed.value)?;
+        let unchanged = matches!(input.element, ElementType::F32 | ElementType::F64)
+            && (input.batch_axis, feed.batch_axis, feed.per_sample) == (0, 0, 1)
+            && input.shape == feed.shape;
+        match &sources.get(&input.name)?.numbers {
+            Numbers::Values(values) if unchanged => Some(*values),
+            _ => None,
+        }
     }
 
     /// The first sample alone must give what it gives among others.
@@ -149,6 +171,7 @@ impl DataProgram {
             return Ok(());
         }
         for ((feed, alone), together) in self.feeds.iter().zip(self.rows(sources, 0, 1)?).zip(columns) {
+            // Those that the network takes as they are given have no column here, and nothing to compare.
             let same = |(a, b): (&f32, &f32)| a == b || (a.is_nan() && b.is_nan());
             if !alone.iter().zip(together).all(same) {
                 return Err(OnnxError::Invalid(format!(
@@ -275,13 +298,14 @@ struct Source<'d> {
 }
 
 enum Numbers<'d> {
+    Values(&'d Values),
     Floats(&'d [f32]),
     Labels(Vec<i64>),
 }
 
 impl<'d> Source<'d> {
     fn of(tensor: &'d InputTensor) -> Self {
-        Self { shape: tensor.shape_per_sample.clone(), numbers: Numbers::Floats(&tensor.values) }
+        Self { shape: tensor.shape_per_sample.clone(), numbers: Numbers::Values(&tensor.values) }
     }
 
     fn targets(dataset: &'d Dataset, input: &ModelInput) -> Option<Self> {
@@ -304,6 +328,11 @@ impl<'d> Source<'d> {
         let shape = [&[end - start][..], &input.shape].concat();
         let outside = || OpError::new("the data set is too short");
         let floats: Vec<f64> = match &self.numbers {
+            Numbers::Values(v) if to <= v.len() => {
+                let part = v.slice(from..to).map_err(|e| OpError::new(e.to_string()))?;
+                part.iter().map(|&x| f64::from(x)).collect()
+            }
+            Numbers::Values(_) => return Err(outside()),
             Numbers::Floats(v) => {
                 v.get(from..to).ok_or_else(outside)?.iter().map(|&x| f64::from(x)).collect()
             }
