@@ -135,21 +135,45 @@ fn first_step_is_the_gradient_of_the_risk() {
     };
     for model in ["digits-mlp", "digits-cnn"] {
         let mut run = trainer(model, &data, &options, 1);
-        let before = run.theta();
+        check_step(&mut run, model, &data);
+        // A second run from where the first one ended: its parameters and running statistics.
         let mut network = zoo::by_name(model).unwrap();
-        network.use_batch_statistics(true);
-        let objective = network.objective(LossKind::CrossEntropy, &data).unwrap();
-        let risk = Risk::<f64>::new(objective, RiskOptions::default()).unwrap();
-        let mut gradient = vec![0.0; before.len()];
-        let evaluation = risk.gradient(&before, &mut gradient);
-        let losses = finish(&mut run);
-        // f32 against f64: a few roundings of 6e-8 along some ten operations.
-        assert!((losses[0] - evaluation.loss).abs() < 1e-5 * evaluation.loss, "{model}");
-        let largest = gradient.iter().fold(0.0_f64, |m, g| m.max(g.abs()));
-        for ((after, before), g) in run.theta().iter().zip(&before).zip(&gradient) {
-            // θ itself is rounded to f32: 6e-8 of values below 2, divided by η = 1/2.
-            assert!(((before - after) / 0.5 - g).abs() < 1e-4 * largest + 3e-7, "{model}: {g}");
-        }
+        let theta = network.load(&run.weights().unwrap()).unwrap();
+        let mut next = Trainer::new(network, LossKind::CrossEntropy, &data, options.clone(), 1).unwrap();
+        next.start_at(&theta).unwrap();
+        assert_eq!(bits(&next), bits(&run), "{model}");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("checkpoint.safetensors");
+        next.save_checkpoint(&path).unwrap();
+        let error = trainer(model, &data, &options, 1).resume(&path).unwrap_err().to_string();
+        assert!(error.contains("start was") && error.contains("now it is random"), "{error}");
+        check_step(&mut next, model, &data);
+
+        let begun = next.start_at(&theta).unwrap_err().to_string();
+        assert!(begun.contains("has begun"), "{begun}");
+        let mut fresh = trainer(model, &data, &options, 1);
+        assert!(fresh.start_at(&theta[1..]).is_err());
+        let not_finite = fresh.start_at(&vec![f64::NAN; theta.len()]).unwrap_err().to_string();
+        assert!(not_finite.contains("NaN at position 0"), "{not_finite}");
+    }
+}
+
+/// Makes the only step of a run over all samples with η = 1/2.
+fn check_step(run: &mut Trainer, model: &str, data: &Dataset) {
+    let before = run.theta();
+    let mut network = run.network().clone();
+    network.use_batch_statistics(true);
+    let objective = network.objective(LossKind::CrossEntropy, data).unwrap();
+    let risk = Risk::<f64>::new(objective, RiskOptions::default()).unwrap();
+    let mut gradient = vec![0.0; before.len()];
+    let evaluation = risk.gradient(&before, &mut gradient);
+    let losses = finish(run);
+    // f32 against f64: a few roundings of 6e-8 along some ten operations.
+    assert!((losses[0] - evaluation.loss).abs() < 1e-5 * evaluation.loss, "{model}");
+    let largest = gradient.iter().fold(0.0_f64, |m, g| m.max(g.abs()));
+    for ((after, before), g) in run.theta().iter().zip(&before).zip(&gradient) {
+        // θ itself is rounded to f32: 6e-8 of values below 2, divided by η = 1/2.
+        assert!(((before - after) / 0.5 - g).abs() < 1e-4 * largest + 3e-7, "{model}: {g}");
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
+use saddlescope::data::weights::TensorMap;
 use saddlescope::data::{DataSource, Dataset, Split, parse_samples};
 use saddlescope::nn::network::{LossKind, Network};
 use saddlescope::nn::train::{EpochOutcome, Schedule, StepReport, TrainError, TrainOptions, Trainer};
@@ -19,6 +20,10 @@ pub struct Arguments {
     /// Network: a name such as digits-mlp or resnet20-b, or a description such as mlp:784-128-10.
     #[arg(long)]
     model: String,
+
+    /// Trained weights to start from (safetensors with PyTorch's names); without it, random parameters.
+    #[arg(long, value_name = "FILE")]
+    weights: Option<PathBuf>,
 
     /// Data: digits, cifar10:DIR, mnist:DIR, npz:FILE, folder:DIR, ...
     #[arg(long)]
@@ -128,8 +133,12 @@ fn failed(error: impl std::error::Error + Send + Sync + 'static) -> Failure {
 }
 
 fn check(a: Arguments) -> Result<Plan, Failure> {
-    let network: Network = zoo::by_name(&a.model)
+    let mut network: Network = zoo::by_name(&a.model)
         .ok_or_else(|| Failure::bad_input(format!("--model {}: known are {}", a.model, zoo::NAMES)))?;
+    let start = match &a.weights {
+        Some(file) => Some(network.load(&TensorMap::read(file).map_err(bad)?).map_err(bad)?),
+        None => None,
+    };
     let options = TrainOptions {
         epochs: a.epochs,
         batch: a.batch,
@@ -159,8 +168,10 @@ fn check(a: Arguments) -> Result<Plan, Failure> {
     };
     // Some sources have no test split (for example a folder of CIFAR's training batches alone).
     let test = match source.load(Split::Test, None, None) {
-        Ok(test) if test.fingerprint() != train.fingerprint() => Some(test),
-        Ok(_) => None,
+        Ok(test) => {
+            let same = test.fingerprint().map_err(bad)? == train.fingerprint().map_err(bad)?;
+            (!same).then_some(test)
+        }
         Err(error) => {
             terminal::note(format!("no held-out samples to evaluate on: {error}"))?;
             None
@@ -168,6 +179,9 @@ fn check(a: Arguments) -> Result<Plan, Failure> {
     };
     let mut trainer =
         Trainer::new(network, loss, &train, options, rayon::current_num_threads()).map_err(bad)?;
+    if let Some(theta) = start {
+        trainer.start_at(&theta).map_err(bad)?;
+    }
     let checkpoint = a.checkpoint.unwrap_or_else(|| {
         let mut name = a.out.clone().into_os_string();
         name.push(".checkpoint");

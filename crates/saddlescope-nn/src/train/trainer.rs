@@ -2,13 +2,15 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use sha2::{Digest, Sha256};
+
 use super::batch_statistics::layers;
 use super::minibatch::{Augmentation, MiniBatches, Tally};
 use super::{SgdStep, TrainError, TrainOptions};
 use crate::graph::ParameterKind;
 use crate::network::{LossKind, Network};
 use crate::op::numel;
-use crate::risk::{Evaluation, Risk, RiskError, RiskOptions};
+use crate::risk::{Evaluation, Numbers, Risk, RiskError, RiskOptions};
 use saddlescope_data::weights::TensorMap;
 use saddlescope_data::{CropFlip, Dataset, epoch_order};
 
@@ -18,6 +20,8 @@ pub struct Trainer {
     pub(super) options: TrainOptions,
     pub(super) loss: LossKind,
     pub(super) fingerprint: String,
+    /// The SHA-256 of the parameters and buffers it starts from, or that they are random.
+    pub(super) start: String,
     pub(super) theta: Vec<f32>,
     pub(super) velocity: Vec<f32>,
     /// Whole epochs done.
@@ -82,7 +86,13 @@ impl Trainer {
         options.check()?;
         let mut training = network.clone();
         training.use_batch_statistics(true);
-        let objective = training.objective(loss, dataset)?;
+        let mut objective = training.objective(loss, dataset)?;
+        // Every epoch reads every sample, in another order.
+        for numbers in &mut objective.data {
+            if let Numbers::F32(values) = numbers {
+                *values = values.load()?;
+            }
+        }
         let augmentation = match options.crop_flip {
             Some(padding) => {
                 let how = CropFlip::new(dataset, padding, true)?;
@@ -98,13 +108,14 @@ impl Trainer {
         let batches = MiniBatches::new(objective, layers, options.parts, threads, augmentation)?;
         let theta: Vec<f32> = network.initialise(options.seed).iter().map(|&t| t as f32).collect();
         let velocity = vec![0.0; theta.len()];
-        let fingerprint = dataset.fingerprint();
+        let fingerprint = dataset.fingerprint()?;
         let tally = Tally::default();
         Ok(Self {
             network,
             options,
             loss,
             fingerprint,
+            start: "random".into(),
             theta,
             velocity,
             epoch: 0,
@@ -113,6 +124,32 @@ impl Trainer {
             batches,
             threads,
         })
+    }
+
+    /// Starts the run at θ (length N, file order, rounded to f32) instead of the random parameters, with zero momentum. The
+    /// buffers are those of the network that the run was made with.
+    ///
+    /// # Errors
+    /// Another length than N, values that are not finite, a run that has begun.
+    pub fn start_at(&mut self, theta: &[f64]) -> Result<(), TrainError> {
+        let wrong =
+            |found: String, expected| TrainError::Option { option: "initial parameters", found, expected };
+        if self.position() != (0, 0) {
+            return Err(wrong("a run that has begun".into(), "one before its first step"));
+        }
+        if theta.len() != self.theta.len() {
+            return Err(wrong(format!("{} numbers", theta.len()), "one for each parameter of the network"));
+        }
+        if let Some((i, value)) = theta.iter().enumerate().find(|(_, value)| !value.is_finite()) {
+            return Err(wrong(format!("{value} at position {i}"), "finite numbers"));
+        }
+        self.theta = theta.iter().map(|&t| t as f32).collect();
+        let mut hash = Sha256::new();
+        self.theta.iter().for_each(|t| hash.update(t.to_le_bytes()));
+        let buffers = self.network.graph.buffers().iter().flat_map(|b| &b.values);
+        buffers.for_each(|value| hash.update(value.to_le_bytes()));
+        self.start = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(())
     }
 
     /// The network, with the running statistics reached so far.
@@ -253,6 +290,7 @@ impl Trainer {
             ("model", self.network.name.clone()),
             ("loss", self.loss.name().to_owned()),
             ("data fingerprint", self.fingerprint.clone()),
+            ("start", self.start.clone()),
         ];
         own.into_iter().chain(self.options.to_text()).map(|(k, v)| (k.to_owned(), v)).collect()
     }
