@@ -2,7 +2,7 @@
 //!
 //! A [`Dataset`] holds named inputs and targets; large inputs stay in their files and are read sample by sample. Every reader checks the sizes a file declares against the
 //! file's own size before it allocates, and has a form that takes bytes, so that it can be tested with hostile input.
-//! Nothing here knows networks.
+//! Nothing here knows networks; of what engines and analyses share, the words are here: [`ParameterKind`], [`Curvature`], [`UnitGroup`].
 //!
 //! ```
 //! use saddlescope_data::{DataSource, Split};
@@ -14,12 +14,14 @@
 //! ```
 
 mod array;
+mod curvature;
 mod dataset;
 mod error;
 mod files;
 mod fingerprint;
 mod named_arrays;
 mod normalization;
+mod parameters;
 mod random;
 mod source;
 mod training;
@@ -35,9 +37,11 @@ pub mod safetensors;
 pub mod weights;
 
 pub use array::{Array, ArrayValues, ElementType};
+pub use curvature::Curvature;
 pub use dataset::{Dataset, IGNORED_LABEL, InputTensor, Targets};
 pub use error::DataError;
 pub use normalization::Normalization;
+pub use parameters::{ParameterKind, UnitAxis, UnitGroup};
 pub use random::epoch_order;
 pub use source::{DataSource, parse_samples};
 pub use training::{Augment, Batch, CropFlip};

@@ -1,7 +1,7 @@
 //! Directions in parameter space: where they come from and how they are scaled.
 
 use crate::numeric::norm;
-use crate::{ParamBlock, ParamKind, ParamLayout, random};
+use crate::{ParameterBlock, ParameterKind, ParameterLayout, random};
 use serde::{Deserialize, Serialize};
 
 /// Where a direction comes from.
@@ -205,7 +205,7 @@ impl Direction {
 pub fn filter_normalize(
     direction: Direction,
     theta: &[f64],
-    layout: &ParamLayout,
+    layout: &ParameterLayout,
     unfiltered: Unfiltered,
 ) -> Result<Direction, DirectionError> {
     rescale(direction, theta, layout, unfiltered, Normalization::Filter)
@@ -218,7 +218,7 @@ pub fn filter_normalize(
 pub fn layer_normalize(
     direction: Direction,
     theta: &[f64],
-    layout: &ParamLayout,
+    layout: &ParameterLayout,
     unfiltered: Unfiltered,
 ) -> Result<Direction, DirectionError> {
     rescale(direction, theta, layout, unfiltered, Normalization::Layer)
@@ -231,7 +231,7 @@ pub fn layer_normalize(
 /// Lengths that do not match the layout, or θ not finite.
 pub fn filter_norms(
     theta: &[f64],
-    layout: &ParamLayout,
+    layout: &ParameterLayout,
     unfiltered: Unfiltered,
 ) -> Result<Vec<f64>, DirectionError> {
     if theta.len() != layout.len() {
@@ -249,7 +249,7 @@ pub fn filter_norms(
     for block in &layout.blocks {
         let groups = Groups::of(block, Normalization::Filter)?;
         let out = &mut norms[block.range.clone()];
-        let small = matches!(block.kind, ParamKind::Bias | ParamKind::Normalization);
+        let small = matches!(block.kind, ParameterKind::Bias | ParameterKind::Normalization);
         match (small, unfiltered) {
             (true, Unfiltered::Zero) => {}
             (true, Unfiltered::Keep) => out.fill(1.0),
@@ -262,7 +262,7 @@ pub fn filter_norms(
 fn rescale(
     mut direction: Direction,
     theta: &[f64],
-    layout: &ParamLayout,
+    layout: &ParameterLayout,
     unfiltered: Unfiltered,
     normalization: Normalization,
 ) -> Result<Direction, DirectionError> {
@@ -283,7 +283,7 @@ fn rescale(
     for block in &layout.blocks {
         let groups = Groups::of(block, normalization)?;
         let d = &mut direction.vector[block.range.clone()];
-        let small = matches!(block.kind, ParamKind::Bias | ParamKind::Normalization);
+        let small = matches!(block.kind, ParameterKind::Bias | ParameterKind::Normalization);
         match (small, unfiltered) {
             (true, Unfiltered::Zero) => d.fill(0.0),
             (true, Unfiltered::Keep) => {}
@@ -311,7 +311,7 @@ enum Groups {
 }
 
 impl Groups {
-    fn of(block: &ParamBlock, normalization: Normalization) -> Result<Self, DirectionError> {
+    fn of(block: &ParameterBlock, normalization: Normalization) -> Result<Self, DirectionError> {
         let length = block.range.len();
         let product = block.shape.iter().try_fold(1_usize, |p, &n| p.checked_mul(n));
         if product != Some(length) {
@@ -326,10 +326,10 @@ impl Groups {
             return Ok(rows(1));
         }
         Ok(match block.kind {
-            ParamKind::ConvFilter | ParamKind::LinearWeight | ParamKind::Embedding => {
+            ParameterKind::ConvFilter | ParameterKind::LinearWeight | ParameterKind::Embedding => {
                 rows(block.shape.first().copied().unwrap_or(1))
             }
-            ParamKind::LinearWeightTransposed => {
+            ParameterKind::LinearWeightTransposed => {
                 Self::Columns(block.shape.last().copied().unwrap_or(1).max(1))
             }
             _ => rows(1),

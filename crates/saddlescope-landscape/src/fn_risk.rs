@@ -6,7 +6,7 @@ use std::ops::Range;
 use saddlescope_krylov::Precision;
 use serde_json::Value;
 
-use crate::layout::ParamLayout;
+use crate::layout::ParameterLayout;
 use crate::risk::{Curvature, Evaluation, Offers, Point, Product, Risk, RiskError, check_theta};
 
 type Loss<'a> = Box<dyn Fn(&[f64]) -> Result<Evaluation, RiskError> + Sync + 'a>;
@@ -37,7 +37,7 @@ type Products<'a> =
 /// # Ok::<(), saddlescope_landscape::RiskError>(())
 /// ```
 pub struct FnRisk<'a> {
-    layout: ParamLayout,
+    layout: ParameterLayout,
     samples: usize,
     offers: Offers,
     loss: Loss<'a>,
@@ -84,7 +84,7 @@ impl<'a> FnRisk<'a> {
     /// [`FnRisk::with_accuracy`] and [`FnRisk::with_chunks`]).
     pub fn fallible(dim: usize, loss: impl Fn(&[f64]) -> Result<Evaluation, RiskError> + Sync + 'a) -> Self {
         Self {
-            layout: ParamLayout::flat(dim),
+            layout: ParameterLayout::flat(dim),
             samples: 1,
             offers: Offers {
                 gradient: false,
@@ -149,7 +149,7 @@ impl<'a> FnRisk<'a> {
     ///
     /// # Errors
     /// A layout of another number of parameters.
-    pub fn with_layout(mut self, layout: ParamLayout) -> Result<Self, RiskError> {
+    pub fn with_layout(mut self, layout: ParameterLayout) -> Result<Self, RiskError> {
         if layout.len() != self.layout.len() {
             return Err(RiskError::Theta { found: layout.len(), expected: self.layout.len() });
         }
@@ -201,7 +201,7 @@ impl<'a> FnRisk<'a> {
 }
 
 impl Risk for FnRisk<'_> {
-    fn layout(&self) -> &ParamLayout {
+    fn layout(&self) -> &ParameterLayout {
         &self.layout
     }
 

@@ -2,28 +2,11 @@
 
 use std::ops::Range;
 
-/// What a block of parameters is, as far as directions and normalisation care.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ParamKind {
-    /// Convolution filters, shape `[out, in, ...]`: one filter per index of the first axis.
-    ConvFilter,
-    /// Weights of a linear map, shape `[out, in]`: one neuron per index of the first axis.
-    LinearWeight,
-    /// Weights of a linear map stored transposed, shape `[in, out]`: one neuron per index of the last axis.
-    LinearWeightTransposed,
-    /// An additive bias.
-    Bias,
-    /// Scale or shift of a normalisation layer.
-    Normalization,
-    /// Embedding table, shape `[entries, width]`.
-    Embedding,
-    /// Anything else: coordinates without a structure we know of.
-    Other,
-}
+use saddlescope_data::ParameterKind;
 
 /// One named tensor of parameters inside the flat vector θ.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ParamBlock {
+pub struct ParameterBlock {
     /// Name as in the model file, for example `layer1.0.conv1.weight`.
     pub name: String,
     /// Shape of the tensor, row-major; its product is the length of `range`.
@@ -31,25 +14,25 @@ pub struct ParamBlock {
     /// Where the tensor lies in θ.
     pub range: Range<usize>,
     /// What it is.
-    pub kind: ParamKind,
+    pub kind: ParameterKind,
 }
 
 /// The named blocks that make up θ, in order and without gaps.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ParamLayout {
+pub struct ParameterLayout {
     /// The blocks, in the order in which they lie in θ.
-    pub blocks: Vec<ParamBlock>,
+    pub blocks: Vec<ParameterBlock>,
 }
 
-impl ParamLayout {
+impl ParameterLayout {
     /// A layout of one unstructured block `theta` of `n` coordinates.
     pub fn flat(n: usize) -> Self {
         Self {
-            blocks: vec![ParamBlock {
+            blocks: vec![ParameterBlock {
                 name: "theta".into(),
                 shape: vec![n],
                 range: 0..n,
-                kind: ParamKind::Other,
+                kind: ParameterKind::Other,
             }],
         }
     }

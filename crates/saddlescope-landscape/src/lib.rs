@@ -59,13 +59,14 @@ pub use direction::{
 };
 pub use evaluation::{RowError, Threading};
 pub use fn_risk::FnRisk;
-pub use layout::{ParamBlock, ParamKind, ParamLayout};
+pub use layout::{ParameterBlock, ParameterLayout};
 pub use numeric::norm;
 pub use plane::{Line, Plane, PlaneError};
 pub use risk::{
     Curvature, Evaluation, MemoryEstimate, Offers, Point, Product, Risk, RiskError, UnitAxis, UnitGroup,
     check_theta,
 };
+pub use saddlescope_data::ParameterKind;
 pub use sampling_error::{LossDifference, PointErrors};
 pub use settle::{SettleEnd, SettleOptions, SettleStep, Settling, settle};
 pub use slice::{Slice, evaluate_slice};

@@ -5,37 +5,11 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
+pub use saddlescope_data::{Curvature, UnitAxis, UnitGroup};
 use saddlescope_krylov::{Precision, ProductError};
 use serde_json::Value;
 
-use crate::layout::ParamLayout;
-
-/// Which curvature matrix a product is with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Curvature {
-    /// H = ∇∇L.
-    Hessian,
-    /// G = (1/K) Σ Jᵀ H_ℓ J, the generalised Gauss–Newton matrix.
-    GaussNewton,
-    /// H − G: the part of the Hessian that comes from the curvature of the model itself (second term of (2.8)).
-    Residual,
-    /// (1/K) Σ ∇ℓₛ ∇ℓₛᵀ: the empirical Fisher matrix of per-sample gradients.
-    PerSampleGradientFisher,
-    /// (1/T) Σ Jᵀ J over all outputs: the paper's empirical Fisher matrix (2.6).
-    OutputJacobianGram,
-}
-
-impl fmt::Display for Curvature {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Hessian => "the Hessian",
-            Self::GaussNewton => "the Gauss–Newton matrix",
-            Self::Residual => "the residual H − G",
-            Self::PerSampleGradientFisher => "the Fisher matrix of per-sample gradients",
-            Self::OutputJacobianGram => "the Gram matrix of output Jacobians",
-        })
-    }
-}
+use crate::layout::ParameterLayout;
 
 /// What a risk can do. What it cannot do is left out of an analysis, and the report says so.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,30 +33,6 @@ impl Offers {
     pub fn product(&self, curvature: Curvature) -> bool {
         self.curvatures.contains(&curvature)
     }
-}
-
-/// An axis of a tensor, stretched out: unit u owns the elements `start + (o · units + u) · inner + i` for o < outer, i < inner.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UnitAxis {
-    /// Whether the tensor lies among the buffers rather than in θ.
-    pub buffer: bool,
-    /// Where the tensor begins there.
-    pub start: usize,
-    /// Elements before the axis.
-    pub outer: usize,
-    /// Elements behind the axis.
-    pub inner: usize,
-}
-
-/// Hidden units that can be permuted without changing the function, all axes alike.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnitGroup {
-    /// Its name: the layer that makes the units.
-    pub name: String,
-    /// How many units.
-    pub units: usize,
-    /// Everything that is permuted with them.
-    pub axes: Vec<UnitAxis>,
 }
 
 /// Loss and accuracy at one θ.
@@ -223,7 +173,7 @@ impl From<ProductError> for RiskError {
 /// Evaluations never change θ. Values may be NaN or infinite; errors are for evaluations that could not be made.
 pub trait Risk: Sync {
     /// The named tensors of θ.
-    fn layout(&self) -> &ParamLayout;
+    fn layout(&self) -> &ParameterLayout;
 
     /// N, the number of parameters.
     fn dim(&self) -> usize {

@@ -48,7 +48,7 @@ impl Numbers {
 
     fn eigenpair(&mut self) -> EigenpairResult {
         EigenpairResult {
-            end: End::Smallest,
+            end: SpectrumEnd::Smallest,
             value: self.one(),
             residual: self.one(),
             interval: self.pair(),

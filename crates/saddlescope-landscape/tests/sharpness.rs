@@ -2,7 +2,9 @@
 
 use saddlescope_landscape::analytic::Quadratic;
 use saddlescope_landscape::sharpness::{MeasureKind, Measures, SharpnessOptions, measures};
-use saddlescope_landscape::{Curvature, FnRisk, ParamBlock, ParamKind, ParamLayout, Product, RiskError};
+use saddlescope_landscape::{
+    Curvature, FnRisk, ParameterBlock, ParameterKind, ParameterLayout, Product, RiskError,
+};
 
 fn options() -> SharpnessOptions {
     SharpnessOptions {
@@ -65,15 +67,15 @@ fn a_quadratic_has_them_in_closed_form() {
 /// L = ½ Σ hᵢ θᵢ² with a layer of 2 × 3 weights and a bias of 2; F = diag(hᵢ²/7) stands for a Fisher matrix.
 fn layered(h: Vec<f64>) -> FnRisk<'static> {
     let (a, b, c) = (h.clone(), h.clone(), h);
-    let layout = ParamLayout {
+    let layout = ParameterLayout {
         blocks: vec![
-            ParamBlock {
+            ParameterBlock {
                 name: "fc.weight".into(),
                 shape: vec![2, 3],
                 range: 0..6,
-                kind: ParamKind::LinearWeight,
+                kind: ParameterKind::LinearWeight,
             },
-            ParamBlock { name: "fc.bias".into(), shape: vec![2], range: 6..8, kind: ParamKind::Bias },
+            ParameterBlock { name: "fc.bias".into(), shape: vec![2], range: 6..8, kind: ParameterKind::Bias },
         ],
     };
     FnRisk::new(8, move |t| 0.5 * t.iter().zip(&a).map(|(t, h)| h * t * t).sum::<f64>())
@@ -128,12 +130,12 @@ fn relative_flatness_counts_pairs_of_rows() {
             }
         }
     };
-    let layout = ParamLayout {
-        blocks: vec![ParamBlock {
+    let layout = ParameterLayout {
+        blocks: vec![ParameterBlock {
             name: "w".into(),
             shape: vec![2, 3],
             range: 0..6,
-            kind: ParamKind::LinearWeight,
+            kind: ParameterKind::LinearWeight,
         }],
     };
     let risk = FnRisk::new(6, |_| 1.0)

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use saddlescope_krylov::Precision;
 use saddlescope_landscape::{
-    ChunkedPoint, ChunkedRisk, Curvature, Evaluation, MemoryEstimate, Offers, ParamLayout, PartialSums,
+    ChunkedPoint, ChunkedRisk, Curvature, Evaluation, MemoryEstimate, Offers, ParameterLayout, PartialSums,
     Point, Product, Risk, RiskError, check_theta,
 };
 use serde_json::Value;
@@ -102,7 +102,7 @@ pub struct DistributedRisk<'a> {
 }
 
 impl Risk for DistributedRisk<'_> {
-    fn layout(&self) -> &ParamLayout {
+    fn layout(&self) -> &ParameterLayout {
         self.own.layout()
     }
 

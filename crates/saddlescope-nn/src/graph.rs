@@ -7,6 +7,8 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
+pub use saddlescope_data::ParameterKind;
+
 use crate::op::{AnyOp, ShapeError, numel};
 
 /// A value of a graph.
@@ -44,25 +46,6 @@ pub struct Node {
     pub inputs: Vec<ValueId>,
     /// Its output.
     pub output: ValueId,
-}
-
-/// What a parameter is, as far as directions and normalisation care.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ParameterKind {
-    /// Convolution filters, shape `[out, in, ...]`.
-    ConvFilter,
-    /// Weights of a linear map, shape `[out, in]`.
-    LinearWeight,
-    /// Weights of a linear map stored transposed, shape `[in, out]`: one neuron per index of the last axis.
-    LinearWeightTransposed,
-    /// An additive bias.
-    Bias,
-    /// Scale or shift of a normalisation layer.
-    Normalization,
-    /// Embedding table, shape `[entries, width]`.
-    Embedding,
-    /// Anything else.
-    Other,
 }
 
 /// A named tensor that is differentiated.

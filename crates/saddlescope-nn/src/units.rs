@@ -3,32 +3,10 @@
 //! Units of layers that are added (residual connections) belong to one group. Where an operation is not one of those known here to
 //! treat all channels alike, the units at its inputs stay where they are: fewer permutations are found, never a wrong one.
 
+use saddlescope_data::{UnitAxis, UnitGroup};
+
 use crate::graph::{Graph, ParameterKind, Source, ValueId};
 use crate::op::numel;
-
-/// An axis of a tensor, stretched out: unit u owns the elements `start + (o · units + u) · inner + i` for o < outer, i < inner.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UnitAxis {
-    /// Whether the tensor lies among the buffers rather than in θ.
-    pub buffer: bool,
-    /// Where the tensor begins there.
-    pub start: usize,
-    /// Elements before the axis.
-    pub outer: usize,
-    /// Elements behind the axis.
-    pub inner: usize,
-}
-
-/// Units that can be permuted, all axes alike.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnitGroup {
-    /// The operation that makes the units.
-    pub name: String,
-    /// How many.
-    pub units: usize,
-    /// Everything that is permuted with them.
-    pub axes: Vec<UnitAxis>,
-}
 
 /// What is known of a group while the graph is read.
 #[derive(Default)]

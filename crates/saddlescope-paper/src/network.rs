@@ -5,8 +5,8 @@ use std::path::Path;
 
 use saddlescope_landscape::Axis;
 use saddlescope_landscape::analysis::{
-    AnalysisError, AutoSamples, DirectionRequest, EigenResult, EigenpairOptions, EigenpairResult, End,
-    Monitor, NamedSurface, Results, Selection, SliceRequest, Subject, compute, largest, radius, smallest,
+    AnalysisError, AutoSamples, DirectionRequest, EigenResult, EigenpairOptions, EigenpairResult, Monitor,
+    NamedSurface, Results, Selection, SliceRequest, SpectrumEnd, Subject, compute, largest, radius, smallest,
 };
 
 use crate::{PaperError, PaperFigure};
@@ -126,8 +126,8 @@ fn radii(results: &Results, changes: [f64; 2]) -> [f64; 2] {
 }
 
 const HESSIAN: [DirectionRequest; 2] = [
-    DirectionRequest::Eigenvector { end: End::Largest, index: 1 },
-    DirectionRequest::Eigenvector { end: End::Smallest, index: 1 },
+    DirectionRequest::Eigenvector { end: SpectrumEnd::Largest, index: 1 },
+    DirectionRequest::Eigenvector { end: SpectrumEnd::Smallest, index: 1 },
 ];
 const RANDOM: [DirectionRequest; 2] =
     [DirectionRequest::Filtered { stream: 0 }, DirectionRequest::Filtered { stream: 1 }];

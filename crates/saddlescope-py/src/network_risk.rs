@@ -11,7 +11,7 @@ use saddlescope::model;
 use saddlescope::nn::Dtype;
 use saddlescope::nn::network::LossKind;
 use saddlescope::nn::risk::RiskOptions;
-use saddlescope::{ParamKind, Risk};
+use saddlescope::{ParameterKind, Risk};
 
 use crate::python_risk::curvature;
 use crate::raised::value_error;
@@ -31,15 +31,15 @@ pub struct NetworkRisk {
     notes: Vec<String>,
 }
 
-fn kind_name(kind: ParamKind) -> &'static str {
+fn kind_name(kind: ParameterKind) -> &'static str {
     match kind {
-        ParamKind::ConvFilter => "conv_filter",
-        ParamKind::LinearWeight => "linear_weight",
-        ParamKind::LinearWeightTransposed => "linear_weight_transposed",
-        ParamKind::Bias => "bias",
-        ParamKind::Normalization => "normalization",
-        ParamKind::Embedding => "embedding",
-        ParamKind::Other => "other",
+        ParameterKind::ConvFilter => "conv_filter",
+        ParameterKind::LinearWeight => "linear_weight",
+        ParameterKind::LinearWeightTransposed => "linear_weight_transposed",
+        ParameterKind::Bias => "bias",
+        ParameterKind::Normalization => "normalization",
+        ParameterKind::Embedding => "embedding",
+        ParameterKind::Other => "other",
     }
 }
 

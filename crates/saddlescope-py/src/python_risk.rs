@@ -7,8 +7,8 @@ use numpy::{PyArray1, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use saddlescope::{
-    Curvature, Evaluation, MemoryEstimate, Offers, ParamBlock, ParamKind, ParamLayout, Point, Product, Risk,
-    RiskError, check_theta,
+    Curvature, Evaluation, MemoryEstimate, Offers, ParameterBlock, ParameterKind, ParameterLayout, Point,
+    Product, Risk, RiskError, check_theta,
 };
 use saddlescope_krylov::Precision;
 use serde_json::Value;
@@ -39,34 +39,34 @@ fn curvature_name(curvature: Curvature) -> &'static str {
     CURVATURES.iter().find(|(_, c)| *c == curvature).map_or("", |(name, _)| name)
 }
 
-fn kind(word: &str) -> PyResult<ParamKind> {
+fn kind(word: &str) -> PyResult<ParameterKind> {
     Ok(match word {
-        "conv_filter" => ParamKind::ConvFilter,
-        "linear_weight" => ParamKind::LinearWeight,
-        "linear_weight_transposed" => ParamKind::LinearWeightTransposed,
-        "bias" => ParamKind::Bias,
-        "normalization" => ParamKind::Normalization,
-        "embedding" => ParamKind::Embedding,
-        "other" => ParamKind::Other,
+        "conv_filter" => ParameterKind::ConvFilter,
+        "linear_weight" => ParameterKind::LinearWeight,
+        "linear_weight_transposed" => ParameterKind::LinearWeightTransposed,
+        "bias" => ParameterKind::Bias,
+        "normalization" => ParameterKind::Normalization,
+        "embedding" => ParameterKind::Embedding,
+        "other" => ParameterKind::Other,
         _ => return Err(PyValueError::new_err(format!("unknown kind of parameter {word:?}"))),
     })
 }
 
 /// The named blocks of θ from a list of (name, shape, kind).
-pub fn layout(blocks: Vec<(String, Vec<usize>, String)>) -> PyResult<ParamLayout> {
+pub fn layout(blocks: Vec<(String, Vec<usize>, String)>) -> PyResult<ParameterLayout> {
     let mut start = 0;
     let blocks = blocks.into_iter().map(|(name, shape, word)| {
         let range = start..start + shape.iter().product::<usize>();
         start = range.end;
-        Ok(ParamBlock { name, shape, range, kind: kind(&word)? })
+        Ok(ParameterBlock { name, shape, range, kind: kind(&word)? })
     });
-    Ok(ParamLayout { blocks: blocks.collect::<PyResult<_>>()? })
+    Ok(ParameterLayout { blocks: blocks.collect::<PyResult<_>>()? })
 }
 
 /// An object of the Python class `Risk`.
 pub struct PythonRisk {
     object: Py<PyAny>,
-    layout: ParamLayout,
+    layout: ParameterLayout,
     samples: usize,
     offers: Offers,
     memory: (usize, usize),
@@ -125,7 +125,7 @@ fn evaluation((loss, correct, chunk_losses, chunk_samples): EvaluationTuple) -> 
 }
 
 impl Risk for PythonRisk {
-    fn layout(&self) -> &ParamLayout {
+    fn layout(&self) -> &ParameterLayout {
         &self.layout
     }
 

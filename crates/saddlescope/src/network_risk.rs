@@ -5,11 +5,11 @@ use std::ops::Range;
 
 use saddlescope_krylov::Precision;
 use saddlescope_landscape::{
-    ChunkedPoint, ChunkedRisk, Curvature, Evaluation, MemoryEstimate, NodeSum, Offers, ParamBlock, ParamKind,
-    ParamLayout, PartialSums, Point, Product, Risk, RiskError, UnitAxis, UnitGroup, check_theta,
+    ChunkedPoint, ChunkedRisk, Curvature, Evaluation, MemoryEstimate, NodeSum, Offers, ParameterBlock,
+    ParameterLayout, PartialSums, Point, Product, Risk, RiskError, UnitGroup, check_theta,
 };
 use saddlescope_nn::Dtype;
-use saddlescope_nn::graph::{Graph, ParameterKind};
+use saddlescope_nn::graph::Graph;
 use saddlescope_nn::op::numel;
 use saddlescope_nn::profile::Profile;
 use saddlescope_nn::risk::{self, RiskOptions, RiskPoint, Tallies};
@@ -21,7 +21,7 @@ use sha2::{Digest, Sha256};
 /// The empirical risk of a network, computed in f32 or f64.
 pub struct NetworkRisk {
     inner: Inner,
-    layout: ParamLayout,
+    layout: ParameterLayout,
     /// SHA-256 of the operations and how they are connected.
     graph: String,
     identity: BTreeMap<String, Value>,
@@ -70,8 +70,8 @@ impl NetworkRisk {
         let mut out = vec![0.0; theta.len()];
         with_inner!(self, r => {
             let point = r.at(theta);
-            point.product(risk::Curvature::Hessian, v, &mut out).map_err(RiskError::failed)?;
-            point.profile(risk::Curvature::Hessian, v, &mut out).map_err(RiskError::failed)
+            point.product(Curvature::Hessian, v, &mut out).map_err(RiskError::failed)?;
+            point.profile(Curvature::Hessian, v, &mut out).map_err(RiskError::failed)
         })
     }
 
@@ -110,7 +110,7 @@ fn evaluation(found: risk::Evaluation) -> Evaluation {
 }
 
 impl Risk for NetworkRisk {
-    fn layout(&self) -> &ParamLayout {
+    fn layout(&self) -> &ParameterLayout {
         &self.layout
     }
 
@@ -227,22 +227,10 @@ impl Risk for NetworkRisk {
     }
 
     fn unit_groups(&self) -> Option<Vec<UnitGroup>> {
-        let found = with_inner!(self, r => {
+        with_inner!(self, r => {
             let objective = r.objective();
             units::unit_groups(&objective.graph, &[objective.output, objective.loss])
-        })?;
-        let axis = |a: units::UnitAxis| UnitAxis {
-            buffer: a.buffer,
-            start: a.start,
-            outer: a.outer,
-            inner: a.inner,
-        };
-        let group = |g: units::UnitGroup| UnitGroup {
-            name: g.name,
-            units: g.units,
-            axes: g.axes.into_iter().map(axis).collect(),
-        };
-        Some(found.into_iter().map(group).collect())
+        })
     }
 
     fn identity(&self) -> BTreeMap<String, Value> {
@@ -264,19 +252,8 @@ impl<T: saddlescope_nn::op::Element> Point for NetworkPoint<'_, T> {
     }
 
     fn product(&self, curvature: Curvature, vs: &[f64], out: &mut [f64]) -> Result<Product, RiskError> {
-        let report = self.inner.product(matrix(curvature), vs, out).map_err(RiskError::failed)?;
+        let report = self.inner.product(curvature, vs, out).map_err(RiskError::failed)?;
         Ok(Product { quotients: report.quotients, chunk_samples: report.chunk_samples })
-    }
-}
-
-/// The engine's word for a curvature matrix.
-fn matrix(curvature: Curvature) -> risk::Curvature {
-    match curvature {
-        Curvature::Hessian => risk::Curvature::Hessian,
-        Curvature::GaussNewton => risk::Curvature::GaussNewton,
-        Curvature::Residual => risk::Curvature::Residual,
-        Curvature::PerSampleGradientFisher => risk::Curvature::PerSampleGradientFisher,
-        Curvature::OutputJacobianGram => risk::Curvature::OutputJacobianGram,
     }
 }
 
@@ -365,7 +342,7 @@ impl ChunkedRisk for NetworkRisk {
 
 impl<T: saddlescope_nn::op::Element> ChunkedPoint for NetworkPoint<'_, T> {
     fn product_chunks(&self, curvature: Curvature, vs: &[f64]) -> Result<PartialSums, RiskError> {
-        let (nodes, report) = self.inner.product_chunks(matrix(curvature), vs).map_err(RiskError::failed)?;
+        let (nodes, report) = self.inner.product_chunks(curvature, vs).map_err(RiskError::failed)?;
         let mut rows = Vec::with_capacity(report.chunk_samples.len() * (1 + report.quotients.len()));
         for (c, &samples) in report.chunk_samples.iter().enumerate() {
             rows.push(samples as f64);
@@ -385,21 +362,12 @@ fn graph_fingerprint(graph: &Graph) -> String {
 }
 
 /// The named blocks of a graph's parameters.
-pub fn layout(graph: &Graph) -> ParamLayout {
+pub fn layout(graph: &Graph) -> ParameterLayout {
     let blocks = (graph.parameters().iter().zip(graph.parameter_ranges()))
         .map(|(p, range)| {
             debug_assert_eq!(numel(&p.shape), range.len());
-            let kind = match p.kind {
-                ParameterKind::ConvFilter => ParamKind::ConvFilter,
-                ParameterKind::LinearWeight => ParamKind::LinearWeight,
-                ParameterKind::LinearWeightTransposed => ParamKind::LinearWeightTransposed,
-                ParameterKind::Bias => ParamKind::Bias,
-                ParameterKind::Normalization => ParamKind::Normalization,
-                ParameterKind::Embedding => ParamKind::Embedding,
-                ParameterKind::Other => ParamKind::Other,
-            };
-            ParamBlock { name: p.name.clone(), shape: p.shape.clone(), range, kind }
+            ParameterBlock { name: p.name.clone(), shape: p.shape.clone(), range, kind: p.kind }
         })
         .collect();
-    ParamLayout { blocks }
+    ParameterLayout { blocks }
 }

@@ -7,7 +7,7 @@ use saddlescope::data::{DataSource, Split};
 use saddlescope::nn::Dtype;
 use saddlescope::nn::risk::RiskOptions;
 use saddlescope::nn::zoo::{self, Activation};
-use saddlescope::{Evaluation, FnRisk, NetworkRisk, ParamLayout, Risk};
+use saddlescope::{Evaluation, FnRisk, NetworkRisk, ParameterLayout, Risk};
 use saddlescope_data::Targets;
 use saddlescope_nn::network::LossKind;
 
@@ -116,7 +116,7 @@ fn engine_and_closed_form_agree() {
         .with_hessian(|t, v, hv| regression.hessian(t, v, hv))
         .with_accuracy()
         .with_samples(SAMPLES)
-        .with_layout(ParamLayout { blocks: engine.layout().blocks.clone() })
+        .with_layout(ParameterLayout { blocks: engine.layout().blocks.clone() })
         .unwrap();
     let ((a, page_a), (b, page_b)) = (run(&engine, &theta), run(&closures, &theta));
     let (a, b) = (&a.results, &b.results);

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use saddlescope::Axis;
 use saddlescope::analysis::{
-    DirectionRequest, EigenpairOptions, End, Folder, GivenDirection, RandomDirectionOptions, Selection,
-    SliceOptions, SliceRequest, from_center,
+    DirectionRequest, EigenpairOptions, Folder, GivenDirection, RandomDirectionOptions, Selection,
+    SliceOptions, SliceRequest, SpectrumEnd, from_center,
 };
 use saddlescope::{LossDifference, NetworkSubject, Risk, weights_fingerprint};
 
@@ -56,7 +56,7 @@ pub struct Arguments {
 /// A direction as written, before files are read.
 #[derive(Debug, Clone, PartialEq)]
 enum Wanted {
-    Eigenvector(End, usize),
+    Eigenvector(SpectrumEnd, usize),
     Random(u64),
     Filtered(u64),
     File(PathBuf, Option<String>),
@@ -72,8 +72,8 @@ fn wanted(text: &str) -> Result<Wanted, Failure> {
         })
     };
     Ok(match name {
-        "largest" => Wanted::Eigenvector(End::Largest, number("an eigenvector")?),
-        "smallest" => Wanted::Eigenvector(End::Smallest, number("an eigenvector")?),
+        "largest" => Wanted::Eigenvector(SpectrumEnd::Largest, number("an eigenvector")?),
+        "smallest" => Wanted::Eigenvector(SpectrumEnd::Smallest, number("an eigenvector")?),
         "random" => Wanted::Random(number("a random direction")? as u64 - 1),
         "filter" => Wanted::Filtered(number("a random direction")? as u64 - 1),
         _ => {
@@ -154,7 +154,7 @@ fn note_other_samples(folder: &Path, subject: &NetworkSubject) -> Result<(), Fai
 }
 
 /// How many eigenvectors at one end the slices need.
-fn needed(slices: &[SliceRequest], wanted: End) -> usize {
+fn needed(slices: &[SliceRequest], wanted: SpectrumEnd) -> usize {
     let index = |d: &DirectionRequest| match d {
         DirectionRequest::Eigenvector { end, index } if *end == wanted => *index,
         _ => 0,
@@ -184,8 +184,8 @@ pub fn run(a: Arguments) -> Result<(), Failure> {
         slices.push(SliceRequest { name, directions, axes, other: true });
     }
     let pairs = EigenpairOptions {
-        largest: needed(&slices, End::Largest),
-        smallest: needed(&slices, End::Smallest),
+        largest: needed(&slices, SpectrumEnd::Largest),
+        smallest: needed(&slices, SpectrumEnd::Smallest),
         tolerance,
         ..EigenpairOptions::default()
     };
@@ -256,10 +256,13 @@ mod tests {
     fn directions_as_written() {
         let (name, parts) = parse("hessian").unwrap();
         assert_eq!(name, "hessian");
-        assert_eq!(parts, [Wanted::Eigenvector(End::Largest, 1), Wanted::Eigenvector(End::Smallest, 1)]);
+        assert_eq!(
+            parts,
+            [Wanted::Eigenvector(SpectrumEnd::Largest, 1), Wanted::Eigenvector(SpectrumEnd::Smallest, 1)]
+        );
         let (name, parts) = parse("smallest:2,filter:3").unwrap();
         assert_eq!(name, "smallest-2-filter-3");
-        assert_eq!(parts, [Wanted::Eigenvector(End::Smallest, 2), Wanted::Filtered(2)]);
+        assert_eq!(parts, [Wanted::Eigenvector(SpectrumEnd::Smallest, 2), Wanted::Filtered(2)]);
         assert_eq!(parse("random:5").unwrap().1, [Wanted::Random(4)]);
         for wrong in ["largest:0", "random:x", "no-such-file", "largest,smallest,random", ""] {
             assert!(matches!(parse(wrong), Err(Failure::BadInput(_))), "{wrong}");

@@ -6,6 +6,7 @@ use super::ritz::Ritz;
 
 /// One end of the spectrum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum SpectrumEnd {
     /// The largest eigenvalues.
     Largest,

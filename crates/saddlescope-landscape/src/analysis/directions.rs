@@ -7,14 +7,16 @@ use sha2::{Digest, Sha256};
 
 use super::error::AnalysisError;
 use super::found::Eigenpairs;
-use super::requests::{DirectionRequest, End, GivenDirection};
+use saddlescope_krylov::SpectrumEnd;
+
+use super::requests::{DirectionRequest, GivenDirection};
 use super::results::Results;
 use super::selection::Selection;
 use super::store::FolderError;
 use super::subject::{Subject, hex};
 use super::verdict::number;
 use crate::direction::{Direction, Origin, Unfiltered, filter_normalize};
-use crate::layout::ParamLayout;
+use crate::layout::ParameterLayout;
 
 /// A direction ready for use, with its name for axes (markup) and in plain words.
 pub struct NamedDirection {
@@ -41,7 +43,11 @@ impl GivenDirection {
     ///
     /// # Errors
     /// A file that cannot be read, or in which a parameter is missing or of another shape.
-    pub fn read(path: &Path, direction: Option<&str>, layout: &ParamLayout) -> Result<Self, AnalysisError> {
+    pub fn read(
+        path: &Path,
+        direction: Option<&str>,
+        layout: &ParameterLayout,
+    ) -> Result<Self, AnalysisError> {
         let tensors = TensorMap::read(path)?;
         let prefix = direction.map_or(String::new(), |d| format!("{d}/"));
         let mut vector = Vec::with_capacity(layout.len());
@@ -77,10 +83,10 @@ impl GivenDirection {
     /// No such folder, an analysis of other weights, or no such eigenvector in it.
     pub fn of_run(
         folder: &Path,
-        end: End,
+        end: SpectrumEnd,
         index: usize,
         weights: &str,
-        layout: &ParamLayout,
+        layout: &ParameterLayout,
     ) -> Result<Self, AnalysisError> {
         let results = read_results(folder)?;
         let path = folder.join("results.json");
@@ -90,7 +96,7 @@ impl GivenDirection {
             return Err(AnalysisError::Given { path, problem });
         }
         let mut pairs: Vec<_> = results.eigenpairs.iter().filter(|p| p.end == end).collect();
-        if end == End::Smallest {
+        if end == SpectrumEnd::Smallest {
             pairs.reverse();
         }
         let Some(pair) = index.checked_sub(1).and_then(|i| pairs.get(i)) else {
@@ -137,8 +143,8 @@ fn directions_of(tensors: &TensorMap) -> String {
     }
 }
 
-fn eigen_label(end: End, value: f64, converged: bool) -> String {
-    let end = if end == End::Largest { "max" } else { "min" };
+fn eigen_label(end: SpectrumEnd, value: f64, converged: bool) -> String {
+    let end = if end == SpectrumEnd::Largest { "max" } else { "min" };
     let mark = if converged { "" } else { ", not converged" };
     format!("$\\lambda_{{{end}}}$ = {}{mark}", number(value).replace('-', "−"))
 }
@@ -149,17 +155,17 @@ fn eigen_label(end: End, value: f64, converged: bool) -> String {
 /// If the vector is not finite.
 pub fn eigen_direction(
     eigenpairs: &Eigenpairs,
-    end: End,
+    end: SpectrumEnd,
     index: usize,
 ) -> Result<Option<NamedDirection>, AnalysisError> {
     let Some((pair, vector)) = eigenpairs.pair(end, index) else { return Ok(None) };
     let origin =
         Origin::Eigenvector { value: pair.value, residual: pair.residual, converged: pair.converged };
     let words = match (end, index) {
-        (End::Largest, 1) => "eigenvector of λ_max".to_string(),
-        (End::Smallest, 1) => "eigenvector of λ_min".to_string(),
-        (End::Largest, i) => format!("eigenvector of the largest eigenvalue but {}", i - 1),
-        (End::Smallest, i) => format!("eigenvector of the smallest eigenvalue but {}", i - 1),
+        (SpectrumEnd::Largest, 1) => "eigenvector of λ_max".to_string(),
+        (SpectrumEnd::Smallest, 1) => "eigenvector of λ_min".to_string(),
+        (SpectrumEnd::Largest, i) => format!("eigenvector of the largest eigenvalue but {}", i - 1),
+        (SpectrumEnd::Smallest, i) => format!("eigenvector of the smallest eigenvalue but {}", i - 1),
     };
     let label = if index == 1 {
         eigen_label(end, pair.value, pair.converged)
@@ -222,7 +228,7 @@ impl DirectionRequest {
 /// If nothing is left of the direction.
 pub(crate) fn filtered_direction(
     theta: &[f64],
-    layout: &ParamLayout,
+    layout: &ParameterLayout,
     selection: &Selection,
     stream: u64,
 ) -> Result<Direction, AnalysisError> {

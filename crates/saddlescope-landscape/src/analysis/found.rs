@@ -4,7 +4,6 @@ use saddlescope_figure::{Grid, floats};
 use serde::{Deserialize, Serialize};
 
 use super::error::AnalysisError;
-use super::requests::End;
 use super::results::{EigenResult, EigenpairResult, EscapeResult, Results, SelfCheck, SplitResult};
 use super::selection::SliceChoice;
 use super::settled::CriticalSpectrum;
@@ -15,6 +14,7 @@ use crate::presentation::{accuracy_grid, not_distinguishable, surface_grid};
 use crate::sampling_error::{LossDifference, PointErrors};
 use crate::sharpness::Measures;
 use crate::surface::{Surface, smallest};
+use saddlescope_krylov::SpectrumEnd;
 
 /// What an analysis leaves in memory besides the files.
 pub struct Analysis {
@@ -106,10 +106,10 @@ pub struct Eigenpairs {
 
 impl Eigenpairs {
     /// Number `index` (from 1, the extreme one) at one end, with its vector, if it was found.
-    pub fn pair(&self, end: End, index: usize) -> Option<(&EigenpairResult, &[f64])> {
+    pub fn pair(&self, end: SpectrumEnd, index: usize) -> Option<(&EigenpairResult, &[f64])> {
         let mut places: Vec<usize> =
             (0..self.vectors.len()).filter(|&i| self.result.pairs[i].end == end).collect();
-        if end == End::Smallest {
+        if end == SpectrumEnd::Smallest {
             places.reverse();
         }
         let &i = places.get(index.checked_sub(1)?)?;
@@ -118,12 +118,12 @@ impl Eigenpairs {
 
     /// The pair of the largest eigenvalue, if it was asked for.
     pub fn largest(&self) -> Option<(&EigenpairResult, &[f64])> {
-        self.pair(End::Largest, 1)
+        self.pair(SpectrumEnd::Largest, 1)
     }
 
     /// The pair of the smallest eigenvalue, if it was asked for.
     pub fn smallest(&self) -> Option<(&EigenpairResult, &[f64])> {
-        self.pair(End::Smallest, 1)
+        self.pair(SpectrumEnd::Smallest, 1)
     }
 }
 

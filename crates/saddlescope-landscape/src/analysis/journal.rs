@@ -11,6 +11,7 @@ use std::sync::{Mutex, PoisonError};
 
 use saddlescope_krylov::{LinearOperator, ProductError, SymmetricOperator};
 
+use super::checksum;
 use super::store::FolderError;
 
 /// An operator whose products are kept.
@@ -25,11 +26,6 @@ struct State {
     /// Whether records may still follow.
     replaying: bool,
     failure: Option<std::io::Error>,
-}
-
-/// 64-bit FNV-1a over the bits of numbers.
-fn hash(values: &[f64]) -> u64 {
-    values.iter().fold(0xcbf2_9ce4_8422_2325, |h, v| (h ^ v.to_bits()).wrapping_mul(0x0100_0000_01b3))
 }
 
 impl<'a> Journal<'a> {
@@ -87,11 +83,11 @@ impl State {
                 head[i + 7],
             ])
         };
-        if read.is_ok() && word(0) == hash(xs) {
+        if read.is_ok() && word(0) == checksum::numbers(xs) {
             for (y, b) in ys.iter_mut().zip(body.chunks_exact(8)) {
                 *y = f64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]);
             }
-            if word(8) == hash(ys) {
+            if word(8) == checksum::numbers(ys) {
                 return true;
             }
         }
@@ -103,8 +99,8 @@ impl State {
 
     fn record(&mut self, xs: &[f64], ys: &[f64]) {
         let mut bytes = Vec::with_capacity(16 + 8 * ys.len());
-        bytes.extend(hash(xs).to_le_bytes());
-        bytes.extend(hash(ys).to_le_bytes());
+        bytes.extend(checksum::numbers(xs).to_le_bytes());
+        bytes.extend(checksum::numbers(ys).to_le_bytes());
         bytes.extend(ys.iter().flat_map(|y| y.to_le_bytes()));
         let written = self.file.write_all(&bytes).and_then(|()| self.file.flush());
         self.failure = self.failure.take().or(written.err());

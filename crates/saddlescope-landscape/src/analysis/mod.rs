@@ -5,6 +5,7 @@
 //! Each stage keeps its result in the folder under a key of exactly what it depends on; what is there already is read, what
 //! was begun is continued, and a resumed run is bitwise identical to an uninterrupted one.
 
+mod checksum;
 mod differences;
 mod directions;
 mod error;
@@ -39,10 +40,11 @@ pub use memory::MemoryPlan;
 pub use monitor::Monitor;
 pub use page::rebuild_report;
 pub use plan::{Fate, Forecast, PlannedStage};
-pub use requests::{DirectionRequest, End, GivenDirection, SliceRequest};
+pub use requests::{DirectionRequest, GivenDirection, SliceRequest};
 pub use results::*;
 pub use run::{MemoryLimit, analyze, compute};
 pub use saddlescope_krylov::Estimate;
+pub use saddlescope_krylov::SpectrumEnd;
 pub use selection::*;
 pub use settled::{CriticalSpectrum, SettleResult};
 pub use sharpness_result::{

@@ -4,7 +4,6 @@ use super::directions::read_results;
 use super::error::AnalysisError;
 use super::figures;
 use super::found::Analysis;
-use super::requests::End;
 use super::results::{HessianSigns, Results};
 use super::settled;
 use super::sharpness_result;
@@ -12,6 +11,7 @@ use super::store::{Folder, FolderError};
 use super::verdict::{number, or_unknown, random_slice_sentence, short, with_error};
 use saddlescope_figure::page::{Align, Report, Section, Table, write_html};
 use saddlescope_figure::{Figure, read_json, write_atomic};
+use saddlescope_krylov::SpectrumEnd;
 
 fn eigen_table(results: &Results) -> Table {
     let mut table = Table::new(
@@ -26,7 +26,7 @@ fn eigen_table(results: &Results) -> Table {
         ],
     );
     for pair in &results.eigenpairs {
-        let end = if pair.end == End::Largest { "largest" } else { "smallest" };
+        let end = if pair.end == SpectrumEnd::Largest { "largest" } else { "smallest" };
         table = table.row([
             end.to_string(),
             number(pair.value),

@@ -1,19 +1,10 @@
 //! Directions and axes of a slice as they are asked for.
 
+use saddlescope_krylov::SpectrumEnd;
 use serde::{Deserialize, Serialize};
 
 use crate::axis::Axis;
 use crate::direction::Origin;
-
-/// Which end of the spectrum a pair was asked for at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum End {
-    /// Largest eigenvalues.
-    Largest,
-    /// Smallest (most negative) eigenvalues.
-    Smallest,
-}
 
 /// One slice: a cut along one direction or a surface over two.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,7 +26,7 @@ pub enum DirectionRequest {
     /// An eigenvector of the Hessian, computed here: the `index`-th (from 1) at one end.
     Eigenvector {
         /// Which end.
-        end: End,
+        end: SpectrumEnd,
         /// 1 for the extreme one.
         index: usize,
     },

@@ -8,12 +8,12 @@ use saddlescope_krylov::{Estimate, Status};
 use serde::{Deserialize, Serialize};
 
 use super::found::Prediction;
-use super::requests::End;
 use super::settled::SettleResult;
 use super::sharpness_result::SharpnessResult;
 use crate::reading::CriticalKind;
 use crate::sampling_error::LossDifference;
 use saddlescope_figure::floats;
+use saddlescope_krylov::SpectrumEnd;
 
 /// Version of the layout of `results.json`.
 pub const SCHEMA: u32 = 2;
@@ -22,7 +22,7 @@ pub const SCHEMA: u32 = 2;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EigenpairResult {
     /// Which end it was asked for at.
-    pub end: End,
+    pub end: SpectrumEnd,
     /// λ, the Rayleigh quotient of the unit vector.
     #[serde(with = "floats::scalar")]
     pub value: f64,
@@ -105,12 +105,12 @@ pub struct Criticality {
 
 /// The pair of the largest eigenvalue among `pairs` (largest first).
 pub fn largest(pairs: &[EigenpairResult]) -> Option<&EigenpairResult> {
-    pairs.iter().find(|p| p.end == End::Largest)
+    pairs.iter().find(|p| p.end == SpectrumEnd::Largest)
 }
 
 /// The pair of the smallest eigenvalue among `pairs` (largest first).
 pub fn smallest(pairs: &[EigenpairResult]) -> Option<&EigenpairResult> {
-    pairs.iter().rev().find(|p| p.end == End::Smallest)
+    pairs.iter().rev().find(|p| p.end == SpectrumEnd::Smallest)
 }
 
 /// Two estimates of the trace on the same vectors.

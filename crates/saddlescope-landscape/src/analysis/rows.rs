@@ -6,6 +6,7 @@ use std::io::{self, Read, Write};
 use std::ops::ControlFlow;
 use std::path::Path;
 
+use super::checksum;
 use super::error::AnalysisError;
 use super::monitor::Monitor;
 use super::store::{FolderError, Slot};
@@ -33,20 +34,11 @@ pub struct RowLog {
     file: File,
 }
 
-/// 64-bit FNV-1a: enough to notice a torn write.
-fn checksum(bytes: &[u8]) -> u64 {
-    fnv(bytes.iter().map(|b| u64::from(*b)))
-}
-
-fn fnv(words: impl Iterator<Item = u64>) -> u64 {
-    words.fold(0xcbf2_9ce4_8422_2325, |h, word| (h ^ word).wrapping_mul(0x0100_0000_01b3))
-}
-
 /// Fingerprint of what the rows are evaluated on: both directions and both axes, to the bit.
 pub fn fingerprint(plane: &Plane, axes: [&Axis; 2]) -> u64 {
     let ends = axes.into_iter().flat_map(|a| [a.lo(), a.hi(), a.count() as f64]);
     let numbers = ends.chain(plane.u().vector().iter().copied()).chain(plane.v().vector().iter().copied());
-    fnv(numbers.map(f64::to_bits))
+    checksum::words(numbers.map(f64::to_bits))
 }
 
 impl RowLog {
@@ -73,7 +65,8 @@ impl RowLog {
             accuracy: with.accuracy.then(Vec::new),
             errors: with.errors.then(PointErrors::default),
         };
-        let header = fnv([fingerprint, u64::from(with.accuracy), u64::from(with.errors)].into_iter());
+        let header =
+            checksum::words([fingerprint, u64::from(with.accuracy), u64::from(with.errors)].into_iter());
         let header = header.to_le_bytes();
         let Some(records) = bytes.strip_prefix(&header) else {
             file.set_len(0).map_err(wrong)?;
@@ -83,7 +76,7 @@ impl RowLog {
         let mut good = header.len();
         for chunk in records.chunks_exact(record) {
             let (content, sum) = chunk.split_at(8 * numbers);
-            if sum != checksum(content).to_le_bytes() {
+            if sum != checksum::bytes(content).to_le_bytes() {
                 break;
             }
             let values: Vec<f64> =
@@ -116,7 +109,7 @@ impl RowLog {
         let (loss, difference) = row.errors.map_or((none, none), |e| (&e.loss, &e.difference));
         let numbers = [row.loss, row.accuracy.unwrap_or(none), loss, difference].concat();
         let mut content: Vec<u8> = numbers.iter().flat_map(|x| x.to_le_bytes()).collect();
-        let sum = checksum(&content).to_le_bytes();
+        let sum = checksum::bytes(&content).to_le_bytes();
         content.extend(sum);
         self.file.write_all(&content)?;
         self.file.flush()

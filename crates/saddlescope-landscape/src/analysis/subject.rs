@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::layout::ParamLayout;
+use crate::layout::ParameterLayout;
 use crate::risk::Risk;
 
 /// A named set of samples with the risk on it.
@@ -90,7 +90,7 @@ pub struct WeightsHash(Sha256);
 
 impl WeightsHash {
     /// Begins with names and shapes.
-    pub fn new(layout: &ParamLayout) -> Self {
+    pub fn new(layout: &ParameterLayout) -> Self {
         let mut hash = Sha256::new();
         for block in &layout.blocks {
             hash.update(block.name.as_bytes());

@@ -2,13 +2,13 @@
 
 use saddlescope_krylov::Precision;
 
-use crate::layout::ParamLayout;
+use crate::layout::ParameterLayout;
 use crate::risk::{Curvature, Evaluation, Offers, Point, Product, Risk, RiskError, check_theta};
 
 /// A function with its derivatives in closed form, computed in f64. Every such function is a [`Risk`] of one sample.
 pub trait ClosedForm: Sync {
     /// The named tensors of θ.
-    fn theta_layout(&self) -> &ParamLayout;
+    fn theta_layout(&self) -> &ParameterLayout;
 
     /// L(θ).
     fn value(&self, theta: &[f64]) -> f64;
@@ -21,7 +21,7 @@ pub trait ClosedForm: Sync {
 }
 
 impl<T: ClosedForm> Risk for T {
-    fn layout(&self) -> &ParamLayout {
+    fn layout(&self) -> &ParameterLayout {
         self.theta_layout()
     }
 

@@ -1,7 +1,7 @@
 //! Himmelblau's function: four minima, four saddles, one maximum.
 
 use super::{ClosedForm, KnownCriticalPoint, apply_dense, multiplicities};
-use crate::ParamLayout;
+use crate::ParameterLayout;
 
 /// L(x, y) = (x² + y − 11)² + (x + y² − 7)².
 ///
@@ -9,13 +9,13 @@ use crate::ParamLayout;
 /// minima, the saddles and the maximum near (−0.27, −0.92) have no simple closed form.
 #[derive(Clone, Debug)]
 pub struct Himmelblau {
-    layout: ParamLayout,
+    layout: ParameterLayout,
 }
 
 impl Himmelblau {
     /// The function of two coordinates.
     pub fn new() -> Self {
-        Self { layout: ParamLayout::flat(2) }
+        Self { layout: ParameterLayout::flat(2) }
     }
 }
 
@@ -26,7 +26,7 @@ impl Default for Himmelblau {
 }
 
 impl ClosedForm for Himmelblau {
-    fn theta_layout(&self) -> &ParamLayout {
+    fn theta_layout(&self) -> &ParameterLayout {
         &self.layout
     }
 

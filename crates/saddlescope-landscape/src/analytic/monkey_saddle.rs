@@ -1,19 +1,19 @@
 //! The monkey saddle: a critical point whose Hessian says nothing.
 
 use super::{ClosedForm, KnownCriticalPoint, apply_dense};
-use crate::ParamLayout;
+use crate::ParameterLayout;
 
 /// L(x, y) = x³ − 3xy². At the critical point (0, 0) the Hessian is zero: degenerate, neither a minimum nor
 /// a maximum, although no curvature shows it.
 #[derive(Clone, Debug)]
 pub struct MonkeySaddle {
-    layout: ParamLayout,
+    layout: ParameterLayout,
 }
 
 impl MonkeySaddle {
     /// The function of two coordinates.
     pub fn new() -> Self {
-        Self { layout: ParamLayout::flat(2) }
+        Self { layout: ParameterLayout::flat(2) }
     }
 }
 
@@ -24,7 +24,7 @@ impl Default for MonkeySaddle {
 }
 
 impl ClosedForm for MonkeySaddle {
-    fn theta_layout(&self) -> &ParamLayout {
+    fn theta_layout(&self) -> &ParameterLayout {
         &self.layout
     }
 

@@ -1,7 +1,7 @@
 //! Quadratics with a prescribed spectrum.
 
 use super::{AnalyticError, ClosedForm, KnownCriticalPoint, multiplicities};
-use crate::ParamLayout;
+use crate::ParameterLayout;
 use crate::numeric::{add_scaled, dot, norm};
 use crate::random;
 
@@ -15,7 +15,7 @@ pub struct Quadratic {
     center: Vec<f64>,
     /// Unit vectors w; Q = (I − 2 w₁w₁ᵀ)(I − 2 w₂w₂ᵀ)…
     reflections: Vec<Vec<f64>>,
-    layout: ParamLayout,
+    layout: ParameterLayout,
 }
 
 /// Reflections in a rotation: with three, no coordinate or pair of coordinates is special.
@@ -32,7 +32,12 @@ impl Quadratic {
             return Err(AnalyticError::TooFewCoordinates { function: "a quadratic", least: 1, found: 0 });
         }
         check_finite("eigenvalue", &eigenvalues)?;
-        Ok(Self { eigenvalues, center: vec![0.0; n], reflections: Vec::new(), layout: ParamLayout::flat(n) })
+        Ok(Self {
+            eigenvalues,
+            center: vec![0.0; n],
+            reflections: Vec::new(),
+            layout: ParameterLayout::flat(n),
+        })
     }
 
     /// H = Q diag(λ) Qᵀ with a rotation Q drawn from `seed`, centred at the origin.
@@ -113,7 +118,7 @@ fn check_finite(what: &'static str, values: &[f64]) -> Result<(), AnalyticError>
 }
 
 impl ClosedForm for Quadratic {
-    fn theta_layout(&self) -> &ParamLayout {
+    fn theta_layout(&self) -> &ParameterLayout {
         &self.layout
     }
 

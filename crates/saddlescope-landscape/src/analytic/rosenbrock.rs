@@ -1,7 +1,7 @@
 //! Rosenbrock's curved valley.
 
 use super::{AnalyticError, ClosedForm, KnownCriticalPoint, multiplicities};
-use crate::ParamLayout;
+use crate::ParameterLayout;
 use nalgebra::DMatrix;
 
 /// L(θ) = Σᵢ 100 (θᵢ₊₁ − θᵢ²)² + (1 − θᵢ)², minimum 0 at (1, …, 1).
@@ -9,7 +9,7 @@ use nalgebra::DMatrix;
 /// H. H. Rosenbrock, *The Computer Journal* 3 (1960) 175–184, in its chained form.
 #[derive(Clone, Debug)]
 pub struct Rosenbrock {
-    layout: ParamLayout,
+    layout: ParameterLayout,
 }
 
 impl Rosenbrock {
@@ -25,7 +25,7 @@ impl Rosenbrock {
                 found: n,
             });
         }
-        Ok(Self { layout: ParamLayout::flat(n) })
+        Ok(Self { layout: ParameterLayout::flat(n) })
     }
 
     /// Diagonal and first off-diagonal of the tridiagonal Hessian at θ.
@@ -43,7 +43,7 @@ impl Rosenbrock {
 }
 
 impl ClosedForm for Rosenbrock {
-    fn theta_layout(&self) -> &ParamLayout {
+    fn theta_layout(&self) -> &ParameterLayout {
         &self.layout
     }
 

@@ -1,7 +1,7 @@
 //! The paper's two losses, (2.23) and (2.28): one formula.
 
 use super::{AnalyticError, ClosedForm, KnownCriticalPoint};
-use crate::ParamLayout;
+use crate::ParameterLayout;
 use crate::numeric::dot;
 
 /// L(θ) = ½ θ₂ₙ₊₁ (Σᵢ₌₁..ñ θᵢ² − Σᵢ₌ñ₊₁..₂ₙ θᵢ²), N = 2n + 1 coordinates.
@@ -14,7 +14,7 @@ use crate::numeric::dot;
 pub struct SignedSquares {
     n: usize,
     n_tilde: usize,
-    layout: ParamLayout,
+    layout: ParameterLayout,
 }
 
 impl SignedSquares {
@@ -39,7 +39,7 @@ impl SignedSquares {
         if n_tilde > 2 * n {
             return Err(AnalyticError::PositiveCountOutOfRange { n, n_tilde, coordinates: 2 * n });
         }
-        Ok(Self { n, n_tilde, layout: ParamLayout::flat(2 * n + 1) })
+        Ok(Self { n, n_tilde, layout: ParameterLayout::flat(2 * n + 1) })
     }
 
     /// n: half the number of squares.
@@ -77,7 +77,7 @@ impl SignedSquares {
 }
 
 impl ClosedForm for SignedSquares {
-    fn theta_layout(&self) -> &ParamLayout {
+    fn theta_layout(&self) -> &ParameterLayout {
         &self.layout
     }
 

@@ -26,31 +26,6 @@ pub struct Alignment {
 /// Rounds after which the search ends in any case.
 const MOST_ROUNDS: usize = 100;
 
-impl UnitAxis {
-    fn indices(&self, units: usize, unit: usize) -> impl Iterator<Item = usize> + use<> {
-        let Self { start, outer, inner, .. } = *self;
-        (0..outer).flat_map(move |o| (0..inner).map(move |i| start + (o * units + unit) * inner + i))
-    }
-
-    /// Puts unit `order[i]` at place i.
-    fn permute(&self, values: &mut [f64], order: &[usize]) {
-        let units = order.len();
-        let length = self.outer * units * self.inner;
-        let before = values[self.start..self.start + length].to_vec();
-        for (to, &from) in order.iter().enumerate() {
-            let pairs = self.indices(units, to).zip(self.indices(units, from));
-            for (to, from) in pairs {
-                values[to] = before[from - self.start];
-            }
-        }
-    }
-
-    /// Whether both are axes of one tensor.
-    fn same_tensor(&self, other: &Self) -> bool {
-        self.buffer == other.buffer && self.start == other.start
-    }
-}
-
 /// Adds Σ aᵢ·bⱼ over one axis to the similarities of all pairs of units.
 fn similarities(axis: &UnitAxis, units: usize, a: &[f64], b: &[f64], to: &mut [f64]) {
     let length = axis.outer * axis.inner;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::layout::ParamLayout;
+use crate::layout::ParameterLayout;
 use crate::risk::{Evaluation, Offers, Point, Risk, RiskError};
 
 /// A risk whose running statistics are, at every θ, those of the samples of another risk (the training samples).
@@ -29,7 +29,7 @@ impl Anew<'_> {
 }
 
 impl Risk for Anew<'_> {
-    fn layout(&self) -> &ParamLayout {
+    fn layout(&self) -> &ParameterLayout {
         self.risk.layout()
     }
 

@@ -16,8 +16,8 @@ use super::principal::principal;
 use super::subspace::{Overlap, overlap};
 use super::weights::{Member, check, check_one_model};
 use crate::analysis::{
-    Analysis, AnalysisError, EigenpairOptions, End, Fate, Forecast, MemoryLimit, Monitor, NamedSurface, ROWS,
-    Selection, SurfaceOptions, evaluate_rows, number, radius, shown_change, symmetric_axis,
+    Analysis, AnalysisError, EigenpairOptions, Fate, Forecast, MemoryLimit, Monitor, NamedSurface, ROWS,
+    Selection, SpectrumEnd, SurfaceOptions, evaluate_rows, number, radius, shown_change, symmetric_axis,
 };
 use crate::axis::Axis;
 use crate::direction::{Direction, Origin};
@@ -514,8 +514,8 @@ fn pairs(
                 distance: a.weights.distance(&b.weights),
                 cosine: a.weights.cosine(&b.weights),
                 loss_differences,
-                largest: common(End::Largest),
-                smallest: common(End::Smallest),
+                largest: common(SpectrumEnd::Largest),
+                smallest: common(SpectrumEnd::Smallest),
             });
         }
     }

@@ -91,7 +91,7 @@ impl<'a> Curve<'a> {
 }
 
 fn values_hash(values: &[f64]) -> String {
-    let mut hash = WeightsHash::new(&crate::layout::ParamLayout::default());
+    let mut hash = WeightsHash::new(&crate::layout::ParameterLayout::default());
     hash.values(values);
     hash.finish()
 }

@@ -16,8 +16,8 @@ use super::principal::{principal, random_walk_share};
 use super::trajectory_page;
 use super::weights::{Member, check, check_one_model};
 use crate::analysis::{
-    Analysis, AnalysisError, EigenpairOptions, End, Fate, Forecast, MemoryLimit, Monitor, PlannedStage,
-    Selection, Spent, Split, radius, shown_change,
+    Analysis, AnalysisError, EigenpairOptions, Fate, Forecast, MemoryLimit, Monitor, PlannedStage, Selection,
+    SpectrumEnd, Spent, Split, radius, shown_change,
 };
 
 /// What is computed of a training.
@@ -192,14 +192,14 @@ fn hessian_plane(
     analysis: &Analysis,
     grid: usize,
 ) -> Result<Option<PlaneResult>, AnalysisError> {
-    let of = |end: End| {
+    let of = |end: SpectrumEnd| {
         let mut pairs = analysis.results.eigenpairs.iter().zip(&analysis.eigenvectors);
         match end {
-            End::Largest => pairs.find(|(p, _)| p.end == end),
-            End::Smallest => pairs.rfind(|(p, _)| p.end == end),
+            SpectrumEnd::Largest => pairs.find(|(p, _)| p.end == end),
+            SpectrumEnd::Smallest => pairs.rfind(|(p, _)| p.end == end),
         }
     };
-    let (Some((top, u)), Some((bottom, v))) = (of(End::Largest), of(End::Smallest)) else {
+    let (Some((top, u)), Some((bottom, v))) = (of(SpectrumEnd::Largest), of(SpectrumEnd::Smallest)) else {
         return Ok(None);
     };
     let words = ["eigenvector of λ_max".to_string(), "eigenvector of λ_min".to_string()];

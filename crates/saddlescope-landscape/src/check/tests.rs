@@ -1,12 +1,12 @@
 use super::*;
-use crate::ParamLayout;
+use crate::ParameterLayout;
 use crate::risk::{Evaluation, Offers, Point, Product};
 use saddlescope_krylov::Precision;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// ½ ‖θ‖² with one thing wrong.
 struct Faulty {
-    layout: ParamLayout,
+    layout: ParameterLayout,
     fault: &'static str,
     calls: AtomicUsize,
 }
@@ -14,7 +14,7 @@ struct Faulty {
 struct FaultyPoint<'a>(&'a Faulty, Vec<f64>);
 
 impl Risk for Faulty {
-    fn layout(&self) -> &ParamLayout {
+    fn layout(&self) -> &ParameterLayout {
         &self.layout
     }
 
@@ -72,7 +72,7 @@ impl Point for FaultyPoint<'_> {
 }
 
 fn verdict(fault: &'static str) -> Result<RiskCheck, CheckError> {
-    let mut layout = ParamLayout::flat(5);
+    let mut layout = ParameterLayout::flat(5);
     if fault == "layout" {
         layout.blocks[0].shape = vec![2, 2];
     }
@@ -106,9 +106,9 @@ fn every_fault_is_found_by_its_own_check() {
 
 #[test]
 fn wrong_lengths_and_empty_risks_are_refused() {
-    let faulty = Faulty { layout: ParamLayout::flat(5), fault: "none", calls: AtomicUsize::new(0) };
+    let faulty = Faulty { layout: ParameterLayout::flat(5), fault: "none", calls: AtomicUsize::new(0) };
     let options = CheckOptions::default();
     assert!(matches!(check_risk(&faulty, &[1.0], &options), Err(CheckError::Risk(RiskError::Theta { .. }))));
-    let empty = Faulty { layout: ParamLayout::flat(0), fault: "none", calls: AtomicUsize::new(0) };
+    let empty = Faulty { layout: ParameterLayout::flat(0), fault: "none", calls: AtomicUsize::new(0) };
     assert!(matches!(check_risk(&empty, &[], &options), Err(CheckError::Empty)));
 }

@@ -1,27 +1,27 @@
 use super::*;
-use crate::ParamBlock;
+use crate::ParameterBlock;
 
-fn layout(blocks: &[(&str, &[usize], ParamKind)]) -> ParamLayout {
+fn layout(blocks: &[(&str, &[usize], ParameterKind)]) -> ParameterLayout {
     let mut start = 0;
     let blocks = blocks
         .iter()
         .map(|(name, shape, kind)| {
             let range = start..start + shape.iter().product::<usize>();
             start = range.end;
-            ParamBlock { name: (*name).into(), shape: shape.to_vec(), range, kind: *kind }
+            ParameterBlock { name: (*name).into(), shape: shape.to_vec(), range, kind: *kind }
         })
         .collect();
-    ParamLayout { blocks }
+    ParameterLayout { blocks }
 }
 
-fn small_network() -> (ParamLayout, Vec<f64>) {
+fn small_network() -> (ParameterLayout, Vec<f64>) {
     let layout = layout(&[
-        ("conv.weight", &[2, 1, 2, 2], ParamKind::ConvFilter),
-        ("bn.weight", &[2], ParamKind::Normalization),
-        ("linear.weight", &[3, 2], ParamKind::LinearWeight),
-        ("linear.bias", &[3], ParamKind::Bias),
-        ("table", &[2, 3], ParamKind::Embedding),
-        ("scale", &[2], ParamKind::Other),
+        ("conv.weight", &[2, 1, 2, 2], ParameterKind::ConvFilter),
+        ("bn.weight", &[2], ParameterKind::Normalization),
+        ("linear.weight", &[3, 2], ParameterKind::LinearWeight),
+        ("linear.bias", &[3], ParameterKind::Bias),
+        ("table", &[2, 3], ParameterKind::Embedding),
+        ("scale", &[2], ParameterKind::Other),
     ]);
     let theta = (0..layout.len()).map(|i| (i as f64 * 0.37).sin() * 3.0).collect();
     (layout, theta)
@@ -86,7 +86,7 @@ fn rescaling_theta_rescales_the_direction_filter_by_filter() {
 
 #[test]
 fn the_neurons_of_a_transposed_matrix_are_its_columns() {
-    let layout = layout(&[("weight", &[2, 3], ParamKind::LinearWeightTransposed)]);
+    let layout = layout(&[("weight", &[2, 3], ParameterKind::LinearWeightTransposed)]);
     let theta = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
     let drawn = Direction::random(6, 3, 0).unwrap();
     let normalized = filter_normalize(drawn, &theta, &layout, Unfiltered::Zero).unwrap();

@@ -4,7 +4,9 @@ use nalgebra::DMatrix;
 use saddlescope_krylov::{LinearOperator, ProductError, Stream, SymmetricOperator};
 
 use super::NotDefined;
-use crate::layout::{ParamBlock, ParamKind, ParamLayout};
+use saddlescope_data::ParameterKind;
+
+use crate::layout::{ParameterBlock, ParameterLayout};
 use crate::numeric::dot;
 use crate::risk::{Curvature, Point, RiskError};
 
@@ -75,11 +77,11 @@ struct Rows {
 }
 
 impl Rows {
-    fn of(block: &ParamBlock) -> Option<Self> {
+    fn of(block: &ParameterBlock) -> Option<Self> {
         let [first, second] = *block.shape.as_slice() else { return None };
         let (rows, columns, transposed) = match block.kind {
-            ParamKind::LinearWeight => (first, second, false),
-            ParamKind::LinearWeightTransposed => (second, first, true),
+            ParameterKind::LinearWeight => (first, second, false),
+            ParameterKind::LinearWeightTransposed => (second, first, true),
             _ => return None,
         };
         (rows > 0 && columns > 0).then_some(Self { rows, columns, start: block.range.start, transposed })
@@ -108,7 +110,7 @@ impl FlatnessProbes {
     ///
     /// # Errors
     /// No linear layer, or one of too many units.
-    pub fn new(layout: &ParamLayout, theta: &[f64]) -> Result<Self, NotDefined> {
+    pub fn new(layout: &ParameterLayout, theta: &[f64]) -> Result<Self, NotDefined> {
         let last = layout.blocks.iter().rev().find_map(|b| Some((b, Rows::of(b)?)));
         let Some((block, rows)) = last else {
             return Err(NotDefined("no tensor is known to be the weights of a linear layer".into()));

@@ -3,7 +3,9 @@
 //! max(a x, 0) = a max(x, 0) for a > 0: the weights and the bias that lead to a unit can be multiplied by a, and those that
 //! lead away from it divided by a. Losses and outputs stay as they are; curvature does not.
 
-use crate::layout::{ParamBlock, ParamKind, ParamLayout};
+use saddlescope_data::ParameterKind;
+
+use crate::layout::{ParameterBlock, ParameterLayout};
 use crate::risk::{Risk, RiskError};
 
 /// Why a network cannot be rescaled.
@@ -43,26 +45,26 @@ pub enum RescaleError {
 /// Two layers with only ReLU between them, as far as shapes tell; [`Pair::rescaled`] checks it by the loss.
 #[derive(Clone, Debug)]
 pub struct Pair {
-    first: ParamBlock,
-    bias: Option<ParamBlock>,
-    second: ParamBlock,
+    first: ParameterBlock,
+    bias: Option<ParameterBlock>,
+    second: ParameterBlock,
     /// Units between them.
     units: usize,
 }
 
 /// Outputs and inputs of a layer's weights.
-fn sides(block: &ParamBlock) -> Option<(usize, usize)> {
+fn sides(block: &ParameterBlock) -> Option<(usize, usize)> {
     match (block.kind, block.shape.as_slice()) {
-        (ParamKind::LinearWeight | ParamKind::ConvFilter, [out, inputs, ..]) => Some((*out, *inputs)),
-        (ParamKind::LinearWeightTransposed, [inputs, out]) => Some((*out, *inputs)),
+        (ParameterKind::LinearWeight | ParameterKind::ConvFilter, [out, inputs, ..]) => Some((*out, *inputs)),
+        (ParameterKind::LinearWeightTransposed, [inputs, out]) => Some((*out, *inputs)),
         _ => None,
     }
 }
 
 /// Which output and which input an entry of a layer's weights belongs to.
-fn entry(block: &ParamBlock, i: usize) -> (usize, usize) {
+fn entry(block: &ParameterBlock, i: usize) -> (usize, usize) {
     let (out, inputs) = sides(block).unwrap_or((1, 1));
-    if block.kind == ParamKind::LinearWeightTransposed {
+    if block.kind == ParameterKind::LinearWeightTransposed {
         return (i % out, i / out);
     }
     let kernel = block.range.len() / (out * inputs).max(1);
@@ -74,7 +76,7 @@ impl Pair {
     ///
     /// # Errors
     /// None such.
-    pub fn first(layout: &ParamLayout) -> Result<Self, RescaleError> {
+    pub fn first(layout: &ParameterLayout) -> Result<Self, RescaleError> {
         let weights: Vec<usize> =
             (0..layout.blocks.len()).filter(|&i| sides(&layout.blocks[i]).is_some()).collect();
         for two in weights.windows(2) {
@@ -83,7 +85,7 @@ impl Pair {
             let between = &layout.blocks[two[0] + 1..two[1]];
             let bias = match between {
                 [] => None,
-                [bias] if bias.kind == ParamKind::Bias && bias.range.len() == out => Some(bias.clone()),
+                [bias] if bias.kind == ParameterKind::Bias && bias.range.len() == out => Some(bias.clone()),
                 _ => continue,
             };
             if out == inputs && out > 0 {

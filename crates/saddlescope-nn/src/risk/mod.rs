@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
+pub use saddlescope_data::Curvature;
 use saddlescope_data::{DataError, Values};
 
 use crate::execute::{Execution, Prepared, Sweep, Workspace, permute};
@@ -207,22 +208,6 @@ impl Evaluation {
     pub fn accuracy(&self) -> Option<f64> {
         self.correct.map(|(right, all)| right as f64 / all as f64)
     }
-}
-
-/// Which matrix a product is with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Curvature {
-    /// H = ∇∇L.
-    Hessian,
-    /// G = (1/K) Σ Jᵀ H_ℓ J, the generalised Gauss–Newton matrix.
-    GaussNewton,
-    /// H − G, the part of the Hessian that comes from the curvature of the network itself (the second term of
-    /// equation 2.8).
-    Residual,
-    /// (1/K) Σ ∇ℓₛ ∇ℓₛᵀ: the empirical Fisher matrix of per-sample loss gradients, as most libraries define it.
-    PerSampleGradientFisher,
-    /// (1/T) Σ Jᵀ J over all outputs: the paper's empirical Fisher matrix (equation 2.6).
-    OutputJacobianGram,
 }
 
 /// Why a risk cannot be set up.

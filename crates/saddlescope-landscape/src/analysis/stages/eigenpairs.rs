@@ -17,7 +17,6 @@ use super::super::found::{Eigenpairs, Found};
 use super::super::journal::Journal;
 use super::super::monitor::Monitor;
 use super::super::plan::Forecast;
-use super::super::requests::End;
 use super::super::results::{EigenResult, EigenpairResult};
 use super::super::selection::{EigenMethod, EigenpairOptions};
 use super::super::stage::{At, Env, Keys, Stage, of};
@@ -144,8 +143,8 @@ impl Stage for EigenpairsStage {
                     None => extreme_eigenpairs(&operator, &solve, &mut watch)?,
                 };
                 let largest = solution.largest().len();
-                let ends: Vec<End> = (0..solution.pairs.len())
-                    .map(|i| if i < largest { End::Largest } else { End::Smallest })
+                let ends: Vec<SpectrumEnd> = (0..solution.pairs.len())
+                    .map(|i| if i < largest { SpectrumEnd::Largest } else { SpectrumEnd::Smallest })
                     .collect();
                 (solution.pairs, ends, solution.status, solution.products, None)
             }
@@ -164,9 +163,10 @@ impl Stage for EigenpairsStage {
         }
         at.env.count_products(products);
         // A pair whose residual could not be computed any more is no result.
-        let certified = |(pair, _): &(Eigenpair, End)| pair.residual.is_finite();
+        let certified = |(pair, _): &(Eigenpair, SpectrumEnd)| pair.residual.is_finite();
         let all = pairs.len();
-        let (pairs, ends): (Vec<Eigenpair>, Vec<End>) = pairs.into_iter().zip(ends).filter(certified).unzip();
+        let (pairs, ends): (Vec<Eigenpair>, Vec<SpectrumEnd>) =
+            pairs.into_iter().zip(ends).filter(certified).unzip();
         if pairs.len() < all {
             at.monitor.note(&format!("{} estimates without a residual are left out", all - pairs.len()));
         }
@@ -176,8 +176,8 @@ impl Stage for EigenpairsStage {
             .map(|(i, ((pair, &end), &std_error))| {
                 let (lo, hi) = pair.interval();
                 let (name, count) = match end {
-                    End::Largest => ("largest", i + 1),
-                    End::Smallest => ("smallest", ends.len() - i),
+                    SpectrumEnd::Largest => ("largest", i + 1),
+                    SpectrumEnd::Smallest => ("smallest", ends.len() - i),
                 };
                 EigenpairResult {
                     end,
@@ -276,7 +276,7 @@ struct Watch<'w, 'a> {
     failure: Option<AnalysisError>,
 }
 
-type Algorithm1Outcome = (Vec<Eigenpair>, Vec<End>, Status, usize, Option<String>);
+type Algorithm1Outcome = (Vec<Eigenpair>, Vec<SpectrumEnd>, Status, usize, Option<String>);
 
 impl<'w, 'a> Watch<'w, 'a> {
     fn new(log: PathBuf, env: &'w Env<'a>, data_share: Option<f64>, monitor: &'w mut dyn Monitor) -> Self {
@@ -291,7 +291,8 @@ impl<'w, 'a> Watch<'w, 'a> {
         let found = algorithm1(operator, options, &mut |p: &Progress<'_>| self.progress(p))?;
         let condition = found.condition.map(|c| c.to_string());
         let (mut pairs, mut ends) = (Vec::new(), Vec::new());
-        for (pair, end) in [(found.maximum(), End::Largest), (found.minimum(), End::Smallest)] {
+        for (pair, end) in [(found.maximum(), SpectrumEnd::Largest), (found.minimum(), SpectrumEnd::Smallest)]
+        {
             if let Some(pair) = pair {
                 pairs.push(pair.clone());
                 ends.push(end);

@@ -8,7 +8,6 @@ use super::super::found::Found;
 use super::super::found::{Cut, CutLosses, NamedSurface, Prediction};
 use super::super::plan::Forecast;
 use super::super::requests::DirectionRequest;
-use super::super::requests::End;
 use super::super::rows::{Contents, ROWS, RowLog, evaluate_rows, fingerprint};
 use super::super::selection::{AutoSamples, RandomDirectionOptions, Selection, SliceChoice};
 use super::super::stage::{AnyStage, At, Env, Keys, Stage, of};
@@ -24,9 +23,10 @@ use crate::plane::{Line, Plane};
 use crate::risk::{Curvature, Evaluation, Risk};
 use crate::sampling_error::{PointErrors, has_parts, loss_std_error, paired_difference};
 use crate::surface::{SurfaceError, SurfaceRow};
+use saddlescope_krylov::SpectrumEnd;
 
-const LARGEST: DirectionRequest = DirectionRequest::Eigenvector { end: End::Largest, index: 1 };
-const SMALLEST: DirectionRequest = DirectionRequest::Eigenvector { end: End::Smallest, index: 1 };
+const LARGEST: DirectionRequest = DirectionRequest::Eigenvector { end: SpectrumEnd::Largest, index: 1 };
+const SMALLEST: DirectionRequest = DirectionRequest::Eigenvector { end: SpectrumEnd::Smallest, index: 1 };
 
 /// Curvature vᵀHv along a direction: λ where the direction is an eigenvector, one product otherwise; NaN without products.
 fn curvature(at: &At<'_, '_>, direction: &NamedDirection) -> Result<f64, AnalysisError> {

@@ -11,7 +11,7 @@ use super::super::plan::Forecast;
 use super::super::results::{LayerTrace, PlanesResult, TraceResult};
 use super::super::stage::{At, Env, Keys, Stage, of};
 use super::super::store::{Dependencies, Slot};
-use crate::layout::ParamLayout;
+use crate::layout::ParameterLayout;
 use crate::numeric::dot;
 use crate::projection::{Fraction, PlaneHessian, PlaneShape};
 use crate::risk::Curvature;
@@ -137,7 +137,7 @@ pub fn trace(probes: &Probes, fits: &[f64], warning: Option<String>) -> TraceRes
 }
 
 /// Traces of the diagonal blocks of all tensors.
-pub fn layers(probes: &Probes, layout: &ParamLayout) -> Vec<LayerTrace> {
+pub fn layers(probes: &Probes, layout: &ParameterLayout) -> Vec<LayerTrace> {
     (layout.blocks.iter().enumerate())
         .map(|(i, block)| {
             let values: Vec<f64> = probes.layers.iter().map(|row| row[i]).collect();
