@@ -1,8 +1,9 @@
 //! Options of the verbs that solve for extreme eigenvalues.
 
 use clap::Args;
-use saddlescope::analysis::{EigenMethod, EigenpairOptions};
+use saddlescope::analysis::EigenpairOptions;
 
+use crate::choices::Method;
 use crate::failure::Failure;
 use crate::run::{between, positive};
 
@@ -26,8 +27,8 @@ pub struct EigenArguments {
     max_products: usize,
 
     /// Eigenvalue method: lanczos (both ends from one Krylov space) or algorithm1 (the paper's: one pair at each end).
-    #[arg(long, default_value = "lanczos", value_parser = ["lanczos", "algorithm1"])]
-    method: String,
+    #[arg(long, value_enum, default_value_t = Method::Lanczos)]
+    method: Method,
 }
 
 impl EigenArguments {
@@ -50,7 +51,7 @@ impl EigenArguments {
             tolerance,
             data_share,
             max_products: between("--max-products", self.max_products, 1, 10_000_000)?,
-            method: if self.method == "algorithm1" { EigenMethod::Algorithm1 } else { EigenMethod::Lanczos },
+            method: self.method.into(),
             start: None,
         })
     }

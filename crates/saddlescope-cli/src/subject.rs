@@ -8,7 +8,7 @@ use anyhow::Context;
 use clap::Args;
 use saddlescope::analysis::AutoSamples;
 use saddlescope::data::weights::TensorMap;
-use saddlescope::data::{DataError, DataSource, Dataset, Normalization, Split, parse_samples};
+use saddlescope::data::{DataError, DataSource, Dataset, Normalization, parse_samples};
 use saddlescope::model::{self, Model, ModelError};
 use saddlescope::nn::Dtype;
 use saddlescope::nn::network::LossKind;
@@ -17,6 +17,7 @@ use saddlescope::onnx::{ImportOptions, LossSuggestion};
 use saddlescope::{NetworkRisk, NetworkSubject, Risk};
 use wildmatch::WildMatchPattern;
 
+use crate::choices::{BatchNorm, DtypeChoice, SplitChoice};
 use crate::failure::Failure;
 
 /// How many samples surfaces and cuts are made of.
@@ -69,9 +70,9 @@ pub struct SubjectArguments {
     #[arg(long, value_name = "SOURCE")]
     pub data: Option<String>,
 
-    /// Split whose loss is analysed: train or test.
-    #[arg(long, value_name = "SPLIT", default_value = "train")]
-    pub split: String,
+    /// Split whose loss is analysed.
+    #[arg(long, value_name = "SPLIT", value_enum, default_value_t = SplitChoice::Train)]
+    pub split: SplitChoice,
 
     /// Samples of that split: A..B or a number. auto[:SHARE] (analyze and eigs): more and more of the first ones, until the error of
     /// λ_min over the data is at most that share of it, 0.1 if not given.
@@ -93,8 +94,8 @@ pub struct SubjectArguments {
     pub loss: Option<String>,
 
     /// Batch norm: running statistics (eval) or those of the whole batch (train).
-    #[arg(long, value_name = "MODE", default_value = "eval", value_parser = ["eval", "train"])]
-    pub batch_norm: String,
+    #[arg(long, value_name = "MODE", value_enum, default_value_t = BatchNorm::Eval)]
+    pub batch_norm: BatchNorm,
 
     /// Parameters to analyse: a pattern of names with * (repeatable); the others are frozen.
     #[arg(long, value_name = "GLOB")]
@@ -105,8 +106,8 @@ pub struct SubjectArguments {
     pub freeze: Vec<String>,
 
     /// Numbers the engine computes in [default: f32; f64 where a verb needs it].
-    #[arg(long, value_name = "DTYPE", value_parser = ["f32", "f64"])]
-    pub dtype: Option<String>,
+    #[arg(long, value_name = "DTYPE", value_enum)]
+    pub dtype: Option<DtypeChoice>,
 
     /// Memory that may be used, in MiB; what is left over keeps activations between products. Too little is refused.
     #[arg(long, value_name = "MIB")]
@@ -143,7 +144,7 @@ impl SubjectArguments {
 
     /// These arguments with the first `count` samples, or all where there are fewer, and how many that are.
     pub fn first_samples(&self, count: usize) -> Result<(Self, usize), Failure> {
-        let (split, ..) = self.split()?;
+        let [split, _] = self.split.both();
         let count = match self.source()?.load(split, Some(0..count), self.normalization()?) {
             Ok(data) => data.samples(),
             Err(DataError::Range { available, .. }) if available > 0 => available,
@@ -172,12 +173,12 @@ impl SubjectArguments {
             weights,
             parameters_from: None,
             data,
-            split: "train".into(),
+            split: SplitChoice::Train,
             samples,
             slice_samples: None,
             normalize: None,
             loss: None,
-            batch_norm: "eval".into(),
+            batch_norm: BatchNorm::Eval,
             params: Vec::new(),
             freeze: Vec::new(),
             dtype: None,
@@ -206,7 +207,7 @@ impl SubjectArguments {
     /// Ends the network for the loss, sets the batch-norm mode and takes out frozen parameters.
     fn finish(&self, model: &mut Model, loss: LossKind) -> Result<(), Failure> {
         model.end_for(loss);
-        model.network.use_batch_statistics(self.batch_norm == "train");
+        model.network.use_batch_statistics(self.batch_norm == BatchNorm::Train);
         if !self.params.is_empty() || !self.freeze.is_empty() {
             self.check_patterns(model)?;
             model.freeze_all_but(|name| {
@@ -262,14 +263,6 @@ impl SubjectArguments {
         self.normalize.as_deref().map(Normalization::parse).transpose().map_err(bad("--normalize"))
     }
 
-    fn split(&self) -> Result<(Split, Split, &'static str), Failure> {
-        match self.split.as_str() {
-            "train" => Ok((Split::Train, Split::Test, "test")),
-            "test" => Ok((Split::Test, Split::Train, "train")),
-            other => Err(Failure::bad_input(format!("--split {other}: expected train or test"))),
-        }
-    }
-
     /// Everything that a verb analyses. `other`: also bind the other split, if the source has it: as many samples as slices are
     /// made of.
     pub fn subject(&self, other: bool) -> Result<NetworkSubject, Failure> {
@@ -294,7 +287,7 @@ impl SubjectArguments {
         other_samples: impl Fn(usize, usize) -> usize,
     ) -> Result<(NetworkSubject, LossKind), Failure> {
         let source = self.source()?;
-        let (split, other_split, other_name) = self.split()?;
+        let [split, other_split] = self.split.both();
         if self.auto_share()?.is_some() {
             return Err(Failure::bad_input(
                 "--samples auto: only analyze and eigs choose the number of samples",
@@ -322,7 +315,7 @@ impl SubjectArguments {
         self.finish(&mut model, loss)?;
         // The first samples of the data, in order, are those that were exported.
         let from_start = self.samples.as_deref().is_none_or(|s| parse_samples(s).is_ok_and(|r| r.start == 0));
-        if from_start && self.batch_norm == "eval" && self.weights.is_none() {
+        if from_start && self.batch_norm == BatchNorm::Eval && self.weights.is_none() {
             let differences = model
                 .compare_with_export(loss, &data)
                 .map_err(|e| Failure::BadInput(anyhow::Error::new(e)))?;
@@ -355,9 +348,9 @@ impl SubjectArguments {
         identity.insert("data.sha256".into(), data.fingerprint().map_err(bad("--data"))?.into());
         identity.insert("normalization".into(), data.normalization().to_string().into());
         identity.insert("loss".into(), loss.name().into());
-        identity.insert("batch_norm".into(), self.batch_norm.clone().into());
+        identity.insert("batch_norm".into(), self.batch_norm.name().into());
         let risk = self.risk(&model, loss, &data, true)?;
-        let coupled = self.batch_norm == "train";
+        let coupled = self.batch_norm == BatchNorm::Train;
         let slices = if slice_count < data.samples() && !coupled && !chosen_later {
             let few = data.select(0..slice_count).map_err(bad("--slice-samples"))?;
             let of = [("data.sha256".to_string(), few.fingerprint().map_err(bad("--data"))?.into())].into();
@@ -376,7 +369,7 @@ impl SubjectArguments {
             Some(data) => {
                 let of =
                     [("data.sha256".to_string(), data.fingerprint().map_err(bad("--data"))?.into())].into();
-                Some((other_name.to_string(), self.risk(&model, loss, &data, false)?.with_identity(of)))
+                Some((other_split.to_string(), self.risk(&model, loss, &data, false)?.with_identity(of)))
             }
             None => None,
         };
@@ -388,7 +381,7 @@ impl SubjectArguments {
             about.push(format!("The {name} split beside it: its first {} samples.", risk.samples()));
         }
         let risk = risk.with_identity(identity);
-        Ok((NetworkSubject { about, model, risk, split: self.split.clone(), slices, other }, loss))
+        Ok((NetworkSubject { about, model, risk, split: split.to_string(), slices, other }, loss))
     }
 
     /// What is analysed, in sentences.
@@ -403,12 +396,12 @@ impl SubjectArguments {
         let mut about = vec![
             format!("Loss: {} ({how}{}), {}.", loss.loss.name(), loss.reason, loss.loss.reduction()),
             format!("{} parameters in {} tensors{fixed}.", model.theta.len(), graph.parameters().len()),
-            format!("{samples} samples of the {} split.", self.split),
+            format!("{samples} samples of the {} split.", self.split.both()[0]),
         ];
         if graph.nodes().iter().any(|n| n.op.name() == "BatchNormalization") {
-            about.push(match self.batch_norm.as_str() {
-                "train" => "Batch norm uses the statistics of the whole batch (train).".into(),
-                _ => "Batch norm uses its running statistics (eval).".to_string(),
+            about.push(match self.batch_norm {
+                BatchNorm::Train => "Batch norm uses the statistics of the whole batch (train).".to_string(),
+                BatchNorm::Eval => "Batch norm uses its running statistics (eval).".to_string(),
             });
         }
         about
@@ -426,7 +419,7 @@ impl SubjectArguments {
             .network
             .objective(loss, &data)
             .map_err(|e| Failure::BadInput(anyhow::Error::new(e).context("model and data")))?;
-        let dtype = if self.dtype.as_deref() == Some("f64") { Dtype::F64 } else { Dtype::F32 };
+        let dtype = self.dtype.map_or(Dtype::F32, Dtype::from);
         let keep_bytes = match self.memory {
             // A run shares its memory out itself.
             None if keep => 1 << 30,

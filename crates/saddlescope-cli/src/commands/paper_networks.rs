@@ -143,20 +143,13 @@ impl NetworkArguments {
         slice_samples: Option<SliceSamples>,
     ) -> SubjectArguments {
         SubjectArguments {
-            parameters_from: None,
-            model: network.model().into(),
-            weights: Some(weights.to_path_buf()),
-            data: self.data.clone(),
-            split: "train".into(),
-            samples: Some(samples.into()),
             slice_samples,
-            normalize: None,
-            loss: None,
-            batch_norm: "eval".into(),
-            params: Vec::new(),
-            freeze: Vec::new(),
-            dtype: None,
-            memory: None,
+            ..SubjectArguments::plain(
+                network.model().into(),
+                Some(weights.to_path_buf()),
+                self.data.clone(),
+                Some(samples.into()),
+            )
         }
     }
 }

@@ -4,6 +4,7 @@ use clap::Args;
 use saddlescope::SettleOptions;
 use saddlescope::analysis::{CriticalSpectrumOptions, Selection};
 
+use crate::choices::DtypeChoice;
 use crate::failure::Failure;
 use crate::run::{RunArguments, between, positive, print_verdict};
 use crate::terminal;
@@ -45,13 +46,13 @@ pub struct Arguments {
 
 /// Checks the arguments, settles, and prints what was found.
 pub fn run(mut a: Arguments) -> Result<(), Failure> {
-    match a.run.subject.dtype.as_deref() {
-        None => a.run.subject.dtype = Some("f64".into()),
-        Some("f64") => {}
-        Some(other) => {
-            return Err(Failure::bad_input(format!(
-                "--dtype {other}: settling needs f64, since in f32 a gradient cannot be told from zero"
-            )));
+    match a.run.subject.dtype {
+        None => a.run.subject.dtype = Some(DtypeChoice::F64),
+        Some(DtypeChoice::F64) => {}
+        Some(DtypeChoice::F32) => {
+            return Err(Failure::bad_input(
+                "--dtype f32: settling needs f64, since in f32 a gradient cannot be told from zero",
+            ));
         }
     }
     let settle = SettleOptions {

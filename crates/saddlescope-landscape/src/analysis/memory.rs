@@ -5,7 +5,7 @@ use saddlescope_krylov::{BasisLimit, ExtremeEigen, Precision, Wanted};
 
 use super::error::AnalysisError;
 use super::selection::Selection;
-use super::stages::planes::line_count;
+use super::stages::lines::line_count;
 use super::stages::settle::bounded;
 use super::subject::Subject;
 use crate::risk::Risk;

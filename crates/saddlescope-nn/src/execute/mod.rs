@@ -2,288 +2,24 @@
 //!
 //! Everything here is single-threaded and depends only on its arguments; threads run different micro-batches.
 
+mod permuted;
+mod prepared;
+mod workspace;
+
+pub(crate) use permuted::{for_each_permuted, permute};
+pub use prepared::{Prepared, PreparedTangents};
+pub use workspace::{KeptPrimals, ParameterAdjoints, Workspace};
+
 use std::mem::take;
 use std::time::Instant;
 
+use workspace::fit;
+
 use crate::aligned::AlignedVec;
-use crate::graph::{Graph, Node, Source, ValueId, permuted};
+use crate::graph::{Graph, Node, Source, ValueId};
 use crate::op::{Context, Element, Operand, Packed, Slot, numel};
-use crate::parallel::each;
 use crate::plan::Plan;
-use crate::profile::{Phase, Profile};
-use crate::scratch::Scratch;
-
-/// Parameters and buffers in the engine's order of axes, with what the operations prepared of them.
-pub struct Prepared<T> {
-    pub(crate) parameters: Vec<Vec<T>>,
-    pub(crate) buffers: Vec<Vec<T>>,
-    /// Per node and input.
-    packed: Vec<Vec<Option<Packed>>>,
-}
-
-/// k tangents of the parameters, with what the operations prepared of them.
-pub struct PreparedTangents<T> {
-    pub(crate) count: usize,
-    /// Per parameter, k · len.
-    pub(crate) parameters: Vec<Vec<T>>,
-    /// Per node and input, one per tangent (or none).
-    packed: Vec<Vec<Vec<Packed>>>,
-}
-
-/// Copies a tensor from the file's order of axes into the engine's: engine axis i is file axis `permutation[i]`.
-pub(crate) fn permute<A: Copy, B>(
-    shape: &[usize],
-    permutation: Option<&[usize]>,
-    from: &[A],
-    to: &mut [B],
-    convert: impl Fn(A) -> B,
-) {
-    let Some(permutation) = permutation else {
-        for (t, &f) in to.iter_mut().zip(from) {
-            *t = convert(f);
-        }
-        return;
-    };
-    for_each_permuted(shape, permutation, |engine, file| to[engine] = convert(from[file]));
-}
-
-/// Calls `f(engine index, file index)` for every element.
-///
-/// Eight elements of the engine's last axis are visited for each place along the other axes, and these in the file's order: the file is
-/// read (or written) along eight rows at once and the engine's side in runs of eight, so that every cache line is used whole. Element
-/// by element, a permutation of DenseNet-121's filters took a quarter of a product.
-pub(crate) fn for_each_permuted(shape: &[usize], permutation: &[usize], mut f: impl FnMut(usize, usize)) {
-    const RUN: usize = 8;
-    let row_major = |shape: &[usize]| {
-        let mut strides = vec![1; shape.len()];
-        for a in (0..shape.len().saturating_sub(1)).rev() {
-            strides[a] = strides[a + 1] * shape[a + 1];
-        }
-        strides
-    };
-    let file_strides = permuted(&row_major(shape), Some(permutation));
-    let shape = permuted(shape, Some(permutation));
-    if numel(&shape) == 0 {
-        return;
-    }
-    let Some((&last, outer)) = shape.split_last() else {
-        f(0, 0);
-        return;
-    };
-    let last_stride = file_strides[outer.len()];
-    // The other axes, longest steps of the file first: (length, step in the engine, step in the file).
-    let mut axes: Vec<(usize, usize, usize)> = (outer.iter().zip(&row_major(&shape)).zip(&file_strides))
-        .map(|((&len, &engine), &file)| (len, engine, file))
-        .filter(|axis| axis.0 > 1)
-        .collect();
-    axes.sort_by_key(|axis| std::cmp::Reverse(axis.2));
-    let (inner, axes) = axes.split_last().map_or(((1, 0, 0), &[][..]), |(inner, axes)| (*inner, axes));
-    let mut index = vec![0; axes.len()];
-    for first in (0..last).step_by(RUN) {
-        let run = RUN.min(last - first);
-        let (mut engine, mut file) = (first, first * last_stride);
-        loop {
-            for i in 0..inner.0 {
-                let (engine, file) = (engine + i * inner.1, file + i * inner.2);
-                for j in 0..run {
-                    f(engine + j, file + j * last_stride);
-                }
-            }
-            // The next place along the other axes; back at the first one, the run is done.
-            let advanced = (0..axes.len()).rev().any(|a| {
-                let (len, engine_step, file_step) = axes[a];
-                index[a] += 1;
-                engine += engine_step;
-                file += file_step;
-                if index[a] < len {
-                    return true;
-                }
-                engine -= engine_step * len;
-                file -= file_step * len;
-                index[a] = 0;
-                false
-            });
-            if !advanced {
-                break;
-            }
-        }
-    }
-}
-
-fn pack_inputs<T: Element>(
-    graph: &Graph,
-    plan: &Plan,
-    node: &Node,
-    mut values: impl FnMut(Source, &mut dyn FnMut(&[T])),
-) -> Vec<Vec<Packed>> {
-    let shapes: Vec<&[usize]> = node.inputs.iter().map(|i| plan.shapes[i.0].as_slice()).collect();
-    let op = T::op(&*node.op);
-    (node.inputs.iter().enumerate())
-        .map(|(i, input)| {
-            let mut packed = Vec::new();
-            values(graph.source(ValueId(plan.root[input.0])), &mut |value| {
-                packed.extend(op.pack(&shapes, i, value));
-            });
-            packed
-        })
-        .collect()
-}
-
-/// [`pack_inputs`] of every node of the plan, spread over threads.
-fn pack_all<T: Element, V: Fn(Source, &mut dyn FnMut(&[T])) + Sync>(
-    graph: &Graph,
-    plan: &Plan,
-    threads: usize,
-    values: V,
-) -> Vec<Vec<Vec<Packed>>> {
-    let mut packed: Vec<Vec<Vec<Packed>>> = Vec::with_capacity(graph.nodes().len());
-    packed.resize_with(graph.nodes().len(), Vec::new);
-    let mut wanted = vec![false; graph.nodes().len()];
-    plan.order.iter().for_each(|&n| wanted[n] = true);
-    let items = packed.iter_mut().enumerate().filter(|(n, _)| wanted[*n]).collect();
-    each(threads, items, |(n, packed)| {
-        *packed = pack_inputs::<T>(graph, plan, &graph.nodes()[n], &values);
-    });
-    packed
-}
-
-impl<T: Element> Prepared<T> {
-    /// Prepares θ (file order, as it lies in `graph.parameters()`) for products.
-    pub fn new(graph: &Graph, plan: &Plan, theta: &[f64], threads: usize) -> Self {
-        let parameters: Vec<Vec<T>> = (graph.parameters().iter().zip(graph.parameter_ranges()))
-            .map(|(p, range)| {
-                let mut value = vec![T::ZERO; range.len()];
-                permute(&p.shape, p.permutation.as_deref(), &theta[range], &mut value, T::from_f64);
-                value
-            })
-            .collect();
-        let buffers: Vec<Vec<T>> = (graph.buffers().iter())
-            .map(|b| {
-                let mut value = vec![T::ZERO; b.values.len()];
-                permute(&b.shape, b.permutation.as_deref(), &b.values, &mut value, T::from_f64);
-                value
-            })
-            .collect();
-        let packed = pack_all::<T, _>(graph, plan, threads, |source, f| match source {
-            Source::Parameter(i) => f(&parameters[i]),
-            Source::Buffer(i) => f(&buffers[i]),
-            _ => {}
-        });
-        let first = |mut packed: Vec<Packed>| packed.pop();
-        let packed = packed.into_iter().map(|inputs| inputs.into_iter().map(first).collect()).collect();
-        Self { parameters, buffers, packed }
-    }
-}
-
-impl<T: Element> PreparedTangents<T> {
-    /// Prepares a block of k directions (k × N, file order).
-    pub fn new(graph: &Graph, plan: &Plan, directions: &[f64], threads: usize) -> Self {
-        let n = graph.parameter_count();
-        let count = directions.len().checked_div(n).unwrap_or(0);
-        let mut parameters: Vec<Vec<T>> =
-            graph.parameters().iter().map(|p| vec![T::ZERO; count * numel(&p.shape)]).collect();
-        let items = graph.parameters().iter().zip(graph.parameter_ranges()).zip(&mut parameters).collect();
-        each(threads, items, |((p, range), value)| {
-            let len = range.len();
-            for j in 0..count {
-                let from = &directions[j * n + range.start..j * n + range.end];
-                let to = &mut value[j * len..(j + 1) * len];
-                permute(&p.shape, p.permutation.as_deref(), from, to, T::from_f64);
-            }
-        });
-        let packed = pack_all::<T, _>(graph, plan, threads, |source, f| {
-            if let Source::Parameter(p) = source {
-                let value = &parameters[p];
-                for tangent in value.chunks_exact((value.len() / count.max(1)).max(1)) {
-                    f(tangent);
-                }
-            }
-        });
-        Self { count, parameters, packed }
-    }
-}
-
-/// Adjoints of the parameters that one thread accumulates, in the engine's order of axes.
-#[derive(Debug, Default)]
-pub struct ParameterAdjoints<T> {
-    pub(crate) values: Vec<AlignedVec<T>>,
-    written: Vec<bool>,
-    count: usize,
-}
-
-impl<T: Element> ParameterAdjoints<T> {
-    /// Buffers for `count` adjoints of every parameter.
-    pub fn new(graph: &Graph, count: usize) -> Self {
-        let values: Vec<AlignedVec<T>> =
-            graph.parameters().iter().map(|p| AlignedVec::zeroed(count * numel(&p.shape))).collect();
-        let written = vec![false; values.len()];
-        Self { values, written, count }
-    }
-
-    /// Adjoints of every parameter.
-    pub(crate) fn count(&self) -> usize {
-        self.count
-    }
-
-    /// The sums of a parameter (count · len), if anything was added.
-    pub(crate) fn written(&self, parameter: usize) -> Option<&[T]> {
-        self.written[parameter].then(|| &*self.values[parameter])
-    }
-
-    /// Starts a new sum.
-    pub fn reset(&mut self) {
-        self.written.fill(false);
-    }
-
-    /// Starts a new sum of zeros: needed before sweeps that write only parts.
-    pub fn zero(&mut self) {
-        for value in &mut self.values {
-            value.fill(T::ZERO);
-        }
-        self.written.fill(true);
-    }
-
-    /// The sums in file order, `f(parameter, values)`; parameters that nothing was added to are left out.
-    pub fn for_each_written(&self, mut f: impl FnMut(usize, &[T])) {
-        for (i, value) in self.values.iter().enumerate() {
-            if self.written[i] {
-                f(i, value);
-            }
-        }
-    }
-}
-
-/// Memory of one thread for one plan.
-#[derive(Debug, Default)]
-pub struct Workspace<T> {
-    primal: Vec<AlignedVec<T>>,
-    tangent: Vec<AlignedVec<T>>,
-    has_gy: Vec<bool>,
-    has_dgy: Vec<bool>,
-    scratch: Scratch<T>,
-    tangents: usize,
-    /// Costs of the operations, while somebody wants to know.
-    pub(crate) profile: Option<Profile>,
-}
-
-/// Those primal values y and ȳ of one micro-batch that products read, kept between products at the same θ.
-#[derive(Debug, Default)]
-pub struct KeptPrimals<T> {
-    primal: Vec<AlignedVec<T>>,
-    has_gy: Vec<bool>,
-}
-
-impl<T: Element> KeptPrimals<T> {
-    /// Memory for the primals of one micro-batch.
-    pub fn for_plan(plan: &Plan) -> Self {
-        Self {
-            primal: (plan.primal.sizes.iter().zip(&plan.kept))
-                .map(|(&n, &kept)| if kept { AlignedVec::zeroed(n) } else { AlignedVec::new() })
-                .collect(),
-            has_gy: vec![false; plan.root.len()],
-        }
-    }
-}
+use crate::profile::Phase;
 
 /// Which adjoints a reverse sweep computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -324,20 +60,6 @@ struct Taken<T> {
     range: std::ops::Range<usize>,
     fresh: bool,
 }
-
-/// Makes every buffer of a pool hold at least `factor` times its planned size, except those that are to be swapped for `kept`
-/// ones.
-fn fit<T: Element>(pool: &mut Vec<AlignedVec<T>>, sizes: &[usize], factor: usize, kept: &[bool]) {
-    if pool.len() < sizes.len() {
-        pool.resize_with(sizes.len(), AlignedVec::new);
-    }
-    for (i, (buffer, &size)) in pool.iter_mut().zip(sizes).enumerate() {
-        if !kept.get(i).is_some_and(|&kept| kept) {
-            buffer.grow(size * factor);
-        }
-    }
-}
-
 /// A plan at work on one micro-batch.
 pub struct Execution<'a, T> {
     pub(crate) graph: &'a Graph,
@@ -779,41 +501,5 @@ impl<'a, T: Element> Execution<'a, T> {
             std::mem::swap(&mut self.workspace.primal[i], own);
         }
         std::mem::swap(&mut self.workspace.has_gy, &mut kept.has_gy);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn permuted_elements_are_where_their_indices_say() {
-        // OIHW and other orders, with lengths beside multiples of the run of eight.
-        let cases: [(&[usize], &[usize]); 7] = [
-            (&[19, 5, 3, 2], &[2, 3, 1, 0]),
-            (&[8, 1, 1, 1], &[2, 3, 1, 0]),
-            (&[3, 17], &[1, 0]),
-            (&[4, 6, 9], &[2, 0, 1]),
-            (&[4, 6, 9], &[0, 1, 2]),
-            (&[], &[]),
-            (&[0, 3], &[1, 0]),
-        ];
-        for (shape, permutation) in cases {
-            let n = numel(shape);
-            let from: Vec<usize> = (0..n).collect();
-            let mut to = vec![usize::MAX; n];
-            permute(shape, Some(permutation), &from, &mut to, |x| x);
-            let engine_shape = permuted(shape, Some(permutation));
-            for (at, &found) in to.iter().enumerate() {
-                // The indices of `at` along the engine's axes, and from them the place in the file.
-                let (mut rest, mut index) = (at, vec![0; shape.len()]);
-                for a in (0..shape.len()).rev() {
-                    index[permutation[a]] = rest % engine_shape[a];
-                    rest /= engine_shape[a];
-                }
-                let expected = index.iter().zip(shape).fold(0, |file, (&i, &len)| file * len + i);
-                assert_eq!(found, expected, "{shape:?} by {permutation:?}, engine element {at}");
-            }
-        }
     }
 }

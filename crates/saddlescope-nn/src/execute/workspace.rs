@@ -1,0 +1,103 @@
+//! The memory of one thread: values, tangents and adjoints of a micro-batch, and the sums over parameters.
+
+use crate::aligned::AlignedVec;
+use crate::graph::Graph;
+use crate::op::{Element, numel};
+use crate::plan::Plan;
+use crate::profile::Profile;
+use crate::scratch::Scratch;
+
+/// Adjoints of the parameters that one thread accumulates, in the engine's order of axes.
+#[derive(Debug, Default)]
+pub struct ParameterAdjoints<T> {
+    pub(crate) values: Vec<AlignedVec<T>>,
+    pub(super) written: Vec<bool>,
+    pub(super) count: usize,
+}
+
+impl<T: Element> ParameterAdjoints<T> {
+    /// Buffers for `count` adjoints of every parameter.
+    pub fn new(graph: &Graph, count: usize) -> Self {
+        let values: Vec<AlignedVec<T>> =
+            graph.parameters().iter().map(|p| AlignedVec::zeroed(count * numel(&p.shape))).collect();
+        let written = vec![false; values.len()];
+        Self { values, written, count }
+    }
+
+    /// Adjoints of every parameter.
+    pub(crate) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// The sums of a parameter (count · len), if anything was added.
+    pub(crate) fn written(&self, parameter: usize) -> Option<&[T]> {
+        self.written[parameter].then(|| &*self.values[parameter])
+    }
+
+    /// Starts a new sum.
+    pub fn reset(&mut self) {
+        self.written.fill(false);
+    }
+
+    /// Starts a new sum of zeros: needed before sweeps that write only parts.
+    pub fn zero(&mut self) {
+        for value in &mut self.values {
+            value.fill(T::ZERO);
+        }
+        self.written.fill(true);
+    }
+
+    /// The sums in file order, `f(parameter, values)`; parameters that nothing was added to are left out.
+    pub fn for_each_written(&self, mut f: impl FnMut(usize, &[T])) {
+        for (i, value) in self.values.iter().enumerate() {
+            if self.written[i] {
+                f(i, value);
+            }
+        }
+    }
+}
+
+/// Memory of one thread for one plan.
+#[derive(Debug, Default)]
+pub struct Workspace<T> {
+    pub(super) primal: Vec<AlignedVec<T>>,
+    pub(super) tangent: Vec<AlignedVec<T>>,
+    pub(super) has_gy: Vec<bool>,
+    pub(super) has_dgy: Vec<bool>,
+    pub(super) scratch: Scratch<T>,
+    pub(super) tangents: usize,
+    /// Costs of the operations, while somebody wants to know.
+    pub(crate) profile: Option<Profile>,
+}
+
+/// Those primal values y and ȳ of one micro-batch that products read, kept between products at the same θ.
+#[derive(Debug, Default)]
+pub struct KeptPrimals<T> {
+    pub(super) primal: Vec<AlignedVec<T>>,
+    pub(super) has_gy: Vec<bool>,
+}
+
+impl<T: Element> KeptPrimals<T> {
+    /// Memory for the primals of one micro-batch.
+    pub fn for_plan(plan: &Plan) -> Self {
+        Self {
+            primal: (plan.primal.sizes.iter().zip(&plan.kept))
+                .map(|(&n, &kept)| if kept { AlignedVec::zeroed(n) } else { AlignedVec::new() })
+                .collect(),
+            has_gy: vec![false; plan.root.len()],
+        }
+    }
+}
+
+/// Makes every buffer of a pool hold at least `factor` times its planned size, except those that are to be swapped for `kept`
+/// ones.
+pub(super) fn fit<T: Element>(pool: &mut Vec<AlignedVec<T>>, sizes: &[usize], factor: usize, kept: &[bool]) {
+    if pool.len() < sizes.len() {
+        pool.resize_with(sizes.len(), AlignedVec::new);
+    }
+    for (i, (buffer, &size)) in pool.iter_mut().zip(sizes).enumerate() {
+        if !kept.get(i).is_some_and(|&kept| kept) {
+            buffer.grow(size * factor);
+        }
+    }
+}
