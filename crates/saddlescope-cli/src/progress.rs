@@ -104,7 +104,7 @@ impl Monitor for Progress {
             duration(total),
             duration_fine(cost.product_seconds),
             duration_fine(cost.evaluation_seconds),
-            cost.bytes >> 20
+            cost.bytes.div_ceil(1 << 20)
         ));
         self.expected = (stages.iter())
             .filter(|s| s.fate != Fate::Reused)

@@ -4,7 +4,7 @@ mod common;
 
 use std::path::Path;
 
-use common::{assert_same, check_schema_of, refused, start, succeed, wait_for};
+use common::{assert_same, check_schema_of, refused, saddlescope, start, succeed, wait_for};
 use serde_json::Value;
 
 const MODEL: &str = "mlp:64-8-10";
@@ -87,6 +87,19 @@ fn two_trainings_from_their_weights_to_the_pages() {
     assert_eq!(found["points"].as_array().unwrap().len(), 4);
     // η is in the files: 2/0.05.
     assert_eq!(found["stability_limit"][0].as_f64(), Some(40.0));
+
+    // The pages again from what is saved, byte for byte.
+    for folder in ["compare", "path-seed-1-seed-2", "trajectory"] {
+        let dir = dir.path().join("between").join(folder);
+        let before = std::fs::read(dir.join("report.html")).unwrap();
+        std::fs::remove_file(dir.join("report.html")).unwrap();
+        succeed(&["report", &dir.display().to_string()]);
+        assert!(before == std::fs::read(dir.join("report.html")).unwrap(), "{folder}");
+    }
+    let outer = saddlescope(&["report", &out]);
+    assert!(!outer.status.success());
+    let complaint = String::from_utf8(outer.stderr).unwrap();
+    assert!(complaint.contains("compare, path-seed-1-seed-2, trajectory"), "{complaint}");
 }
 
 #[test]

@@ -124,7 +124,19 @@ pub fn read_results(folder: &Path) -> Result<Results, FolderError> {
     let path = folder.join("results.json");
     let bytes = match std::fs::read(&path) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound && folder.join("run.json").exists() => {
-            return Err(FolderError::Unfinished { dir: folder.into() });
+            let mut folders: Vec<String> = std::fs::read_dir(folder)
+                .map_err(|reason| FolderError::Io { path: folder.into(), reason })?
+                .flatten()
+                .filter(|entry| entry.path().join("results.json").exists())
+                .map(|entry| entry.file_name().to_string_lossy().into_owned())
+                .collect();
+            folders.sort();
+            let dir = folder.into();
+            return Err(if folders.is_empty() {
+                FolderError::Unfinished { dir }
+            } else {
+                FolderError::SeveralPoints { dir, folders }
+            });
         }
         other => other.map_err(|reason| FolderError::Io { path: path.clone(), reason })?,
     };

@@ -59,6 +59,6 @@ pub use subject::{Split, Subject, WeightsHash};
 pub use verdict::{CRITICAL_SHARE, number, or_unknown, short, with_error};
 
 pub(crate) use rows::{ROWS, evaluate_rows};
-pub(crate) use run::{kept_selection, plan as plan_of};
+pub(crate) use run::{kept_selection, memory_of, plan as plan_of};
 pub(crate) use stages::reach::{shown_change, symmetric_axis};
 pub(crate) use store::Slot;

@@ -181,6 +181,18 @@ pub(crate) fn plan(
     stages.iter().map(|s| s.plan(&env, &keys)).collect()
 }
 
+/// Bytes of memory that [`compute`] needs at most.
+///
+/// # Errors
+/// A limit below what it needs.
+pub(crate) fn memory_of(
+    subject: &Subject<'_>,
+    selection: &Selection,
+    memory: MemoryLimit,
+) -> Result<usize, AnalysisError> {
+    Ok(planned(subject, selection, memory)?.1.total)
+}
+
 fn open(subject: &Subject<'_>, out: &Path, monitor: &mut dyn Monitor) -> Result<Folder, AnalysisError> {
     let folder = Folder::open(out, &subject.identity())?;
     if folder.resumed() {

@@ -91,6 +91,14 @@ pub enum FolderError {
         /// The folder.
         dir: PathBuf,
     },
+    /// The folder is of several points.
+    #[error("{dir} holds what several points share; their results are in its folders {}", folders.join(", "))]
+    SeveralPoints {
+        /// The folder.
+        dir: PathBuf,
+        /// Those in it that have results.
+        folders: Vec<String>,
+    },
     /// A file of the folder is not what we wrote.
     #[error("{path}: {problem}; {}", advice(path))]
     Damaged {
@@ -195,7 +203,8 @@ impl Folder {
                 if !differences.is_empty() {
                     return Err(FolderError::Changed { dir: dir.into(), differences });
                 }
-                true
+                // A command that only looked what is to do has left nothing to go on with.
+                fs::read_dir(dir.join("kept")).is_ok_and(|mut kept| kept.next().is_some())
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let mut json = serde_json::to_vec_pretty(&identity)

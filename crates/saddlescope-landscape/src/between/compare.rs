@@ -308,7 +308,8 @@ fn plan(
         }
     }
     let Some(first) = jobs.first() else { return Ok(()) };
-    desk.show_plan(&stages, first.split.risk, &first.weights.theta, 0)
+    let bytes = first.memory(&out, members.len(), memory)?;
+    desk.show_plan(&stages, first.split.risk, &first.weights.theta, bytes)
 }
 
 /// Surfaces around every point: along its own extreme eigenvectors and along the same random draw, on axes that all share.

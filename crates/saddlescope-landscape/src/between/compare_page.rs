@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use saddlescope_figure::page::{Align, Report, Section, Table};
-use saddlescope_figure::{ColorRole, Figure, LineStyle, Series, Surface3d};
+use saddlescope_figure::{ColorRole, Figure, LineStyle, Series, Surface3d, read_json};
 
 use super::compare::{CompareResults, Compared, PairResult, PlaneResult};
 use super::points::{Measured, PointResult, SideResult};
@@ -321,6 +321,18 @@ pub(crate) fn save(compared: &Compared, dir: &Path) -> Result<(), AnalysisError>
     .collect();
     save_figures(&figures, dir)?;
     save_results(results, dir)?;
+    save_report(&report(results, figures), dir)
+}
+
+/// The page again from saved results and figures.
+pub(crate) fn rebuild(results: &CompareResults, dir: &Path) -> Result<(), AnalysisError> {
+    let mut figures = Vec::new();
+    for id in ["plane", "surfaces", "neighbourhoods"] {
+        let path = dir.join("figures").join(format!("{id}.json"));
+        if path.exists() {
+            figures.push(read_json(&path)?);
+        }
+    }
     save_report(&report(results, figures), dir)
 }
 

@@ -148,6 +148,8 @@ pub struct PathResults {
     pub verdict: Vec<String>,
     /// What was analysed, in sentences.
     pub about: Vec<String>,
+    /// The names of A and B.
+    pub names: [String; 2],
     /// ‖B − A‖₂.
     #[serde(with = "floats::scalar")]
     pub distance: f64,
@@ -241,6 +243,7 @@ pub fn path(
         verb: "path".into(),
         verdict: path_page::verdict(&ways, [&a.name, &b.name]),
         about: about(members),
+        names: [a.name.clone(), b.name.clone()],
         distance: a.distance(b),
         cosine: a.cosine(b),
         alignment: alignment.map(|found| AlignmentResult {
@@ -255,7 +258,7 @@ pub fn path(
         provenance,
     };
     let dir = desk.folder.dir().join(format!("path-{}-{}", a.name, b.name));
-    path_page::save(&results, [&a.name, &b.name], &dir)?;
+    path_page::save(&results, &dir)?;
     Ok(results)
 }
 
@@ -531,5 +534,8 @@ fn show(
             spent: Spent::default(),
         });
     }
-    desk.show_plan(&stages, losses.main.risk, &a.theta, 0)
+    let job = PointJob { losses, weights: a, split: losses.main, selection: selection(options) };
+    // A, B, the aligned B and the bend of the curve.
+    let bytes = job.memory(&out, 4, memory)?;
+    desk.show_plan(&stages, losses.main.risk, &a.theta, bytes)
 }

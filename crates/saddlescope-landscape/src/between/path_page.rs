@@ -79,7 +79,6 @@ fn dashed(way: &Way) -> bool {
 /// One panel a split.
 fn figure(
     results: &PathResults,
-    ends: [&str; 2],
     id: &str,
     title: &str,
     caption: &str,
@@ -99,17 +98,16 @@ fn figure(
         if lines.is_empty() {
             continue;
         }
-        let x = Axis::linear(format!("$t$ (0: {}, 1: {})", ends[0], ends[1]));
+        let x = Axis::linear(format!("$t$ (0: {}, 1: {})", results.names[0], results.names[1]));
         let panel = Lines { x, y: Axis::linear(label), series: lines, references: vec![] };
         figure = figure.panel(format!("{} ({} samples)", split.split, split.samples), panel);
     }
     (!figure.panels.is_empty()).then_some(figure)
 }
 
-fn figures(results: &PathResults, ends: [&str; 2]) -> Vec<Figure> {
+fn figures(results: &PathResults) -> Vec<Figure> {
     let loss = figure(
         results,
-        ends,
         "loss",
         "Loss on the way",
         "Bands: ± one standard error of the loss over chunks of samples, where they are known.",
@@ -118,7 +116,6 @@ fn figures(results: &PathResults, ends: [&str; 2]) -> Vec<Figure> {
     );
     let above = figure(
         results,
-        ends,
         "barrier",
         "Loss above the higher end",
         "L(t) − max(L(A), L(B)). Both losses are of the same samples: bands are ± one standard error of the difference, where it is \
@@ -136,7 +133,6 @@ fn figures(results: &PathResults, ends: [&str; 2]) -> Vec<Figure> {
     });
     let accuracy = figure(
         results,
-        ends,
         "accuracy",
         "Accuracy on the way",
         "Share of right answers, ± one binomial standard error.",
@@ -174,14 +170,14 @@ fn barriers(results: &PathResults) -> Table {
 }
 
 /// Writes results, figures and report.
-pub(crate) fn save(results: &PathResults, ends: [&str; 2], dir: &Path) -> Result<(), AnalysisError> {
-    let figures = figures(results, ends);
+pub(crate) fn save(results: &PathResults, dir: &Path) -> Result<(), AnalysisError> {
+    let figures = figures(results);
     save_figures(&figures, dir)?;
     save_results(results, dir)?;
-    save_report(&report(results, ends, figures), dir)
+    save_report(&report(results, figures), dir)
 }
 
-fn report(results: &PathResults, ends: [&str; 2], figures: Vec<Figure>) -> Report {
+fn report(results: &PathResults, figures: Vec<Figure>) -> Report {
     let mut about = Section::new("What was analysed");
     about.paragraphs.clone_from(&results.about);
     let distance = format!(
@@ -200,8 +196,8 @@ fn report(results: &PathResults, ends: [&str; 2], figures: Vec<Figure>) -> Repor
         way = way.paragraph(format!(
             "Aligned: the hidden units of {} are put in the order of those of {} by weight matching (Ainsworth et al. 2023), which changes \
              no output. {} of {} units in {} groups have another place; the distance falls from {} to {}.",
-            ends[1],
-            ends[0],
+            results.names[1],
+            results.names[0],
             found.moved,
             found.units,
             found.groups,
@@ -233,7 +229,7 @@ fn report(results: &PathResults, ends: [&str; 2], figures: Vec<Figure>) -> Repor
         );
     }
     Report {
-        title: format!("From {} to {}", ends[0], ends[1]),
+        title: format!("From {} to {}", results.names[0], results.names[1]),
         verdict: results.verdict.clone(),
         sections,
         provenance: provenance_rows(&results.provenance),

@@ -9,7 +9,7 @@ use super::desk::{Desk, Inner, Part};
 use super::weights::{Bound, ModelLosses, TrainingPosition, Weights};
 use crate::analysis::{
     Analysis, AnalysisError, Dependencies, EigenpairResult, Estimate, Fate, Forecast, MeasureResult,
-    MemoryLimit, PlannedStage, Selection, Spent, Split, analyze, compute, kept_selection, plan_of,
+    MemoryLimit, PlannedStage, Selection, Spent, Split, analyze, compute, kept_selection, memory_of, plan_of,
     weighted_std_error,
 };
 use crate::risk::{Evaluation, Risk};
@@ -177,6 +177,15 @@ impl PointJob<'_> {
             spent.seconds += stage.spent.seconds;
         }
         Ok(PlannedStage { name: self.name(), fate, forecast, spent })
+    }
+
+    /// Bytes of memory that it needs at most, beside the weights of that many points.
+    pub fn memory(&self, out: &Path, points: usize, memory: MemoryLimit) -> Result<usize, AnalysisError> {
+        let selection = self.selection(out)?;
+        let own = self
+            .losses
+            .with_subject(self.weights, self.split, |subject| memory_of(subject, &selection, memory))?;
+        Ok(own + points * size_of_val(self.weights.theta.as_slice()))
     }
 
     /// Analyses it; with `pages` also figures and report are written.

@@ -275,5 +275,6 @@ fn show(
             });
         }
     }
-    desk.show_plan(&stages, losses.main.risk, &members[0].weights.theta, 0)
+    let bytes = job(members, 0, losses.main, options).memory(&out, members.len(), memory)?;
+    desk.show_plan(&stages, losses.main.risk, &members[0].weights.theta, bytes)
 }
