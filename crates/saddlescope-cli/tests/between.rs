@@ -7,7 +7,7 @@ use std::path::Path;
 use common::{assert_same, check_schema_of, refused, saddlescope, start, succeed, wait_for};
 use serde_json::Value;
 
-const MODEL: &str = "mlp:64-8-10";
+const MODEL: &str = "digits-mlp";
 
 /// Two short trainings, the first with its checkpoints.
 fn train(dir: &Path) -> [String; 2] {
@@ -74,7 +74,7 @@ fn two_trainings_from_their_weights_to_the_pages() {
     let ways = found["ways"].as_array().unwrap();
     assert_eq!(
         ways.iter().map(|w| w["name"].as_str().unwrap()).collect::<Vec<_>>(),
-        ["line", "aligned line", "curve"]
+        ["line", "aligned-line", "curve"]
     );
     // The ends of the line are the points that compare has analysed.
     let compared = &points[0]["sides"][0]["loss"]["value"];
@@ -151,16 +151,16 @@ fn what_cannot_be_compared_is_refused_in_words() {
     let complaint = |name: &str, weights: &[&str]| refused(&verb(name, weights, &[], &out));
 
     let one = complaint("compare", &[&a]);
-    assert!(one.contains("two"), "{one}");
+    assert!(one.contains("expected at least 2"), "{one}");
     let same = complaint("path", &[&a, &a]);
-    assert!(same.contains("same") || same.contains("equal") || same.contains("identical"), "{same}");
+    assert!(same.contains("expected different"), "{same}");
     let missing = complaint("compare", &[&a, &text("nothing.safetensors")]);
     assert!(missing.contains("nothing.safetensors"), "{missing}");
 
     let other = text("other.safetensors");
-    succeed(&["train", "--model", "mlp:64-9-10", "--data", "digits", "--epochs", "1", "--out", &other]);
+    succeed(&["train", "--model", "digits-cnn", "--data", "digits", "--epochs", "1", "--out", &other]);
     let shapes = complaint("path", &[&a, &other]);
-    assert!(shapes.contains("other.safetensors") && shapes.contains("[8, 64]"), "{shapes}");
+    assert!(shapes.contains("other.safetensors"), "{shapes}");
 
     // One NaN in the file.
     let bytes = std::fs::read(&b).unwrap();

@@ -5,7 +5,7 @@
 #[non_exhaustive]
 pub enum BetweenError {
     /// Fewer weights than the verb needs.
-    #[error("{found} weights are given; expected at least {expected}")]
+    #[error("weights given: {found}; expected at least {expected}")]
     TooFew {
         /// How many were given.
         found: usize,

@@ -109,7 +109,7 @@ pub struct WaySide {
 /// A way from A to B.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Way {
-    /// `line`, `aligned line` or `curve`.
+    /// `line`, `aligned-line` or `curve`.
     pub name: String,
     /// Batch-norm statistics on it.
     pub statistics: Statistics,
