@@ -243,6 +243,72 @@ def test_layers_with_traps(kind):
     assert np.linalg.norm(risk.hessian().matvec(v) - difference) < 1e-6 * np.linalg.norm(difference), risk.notes
 
 
+@pytest.mark.parametrize("kind", ["weight norm", "old weight norm", "padding_idx", "hardswish", "hardsigmoid"])
+def test_operations_whose_second_derivative_torch_lacks(kind):
+    """Formulas stand in for them: the products are symmetric and agree with differences of gradients."""
+    wn, old = nn.utils.parametrizations.weight_norm, nn.utils.weight_norm
+    x, y = torch.randn(9, 4).double(), torch.randint(0, 3, (9,))
+    model = {
+        "weight norm": lambda: nn.Sequential(wn(nn.Linear(4, 5)), nn.Tanh(), wn(nn.Linear(5, 3))),
+        "old weight norm": lambda: nn.Sequential(old(nn.Linear(4, 5)), nn.Tanh(), nn.Linear(5, 3)),
+        "padding_idx": lambda: nn.Sequential(nn.Embedding(4, 5, padding_idx=0), nn.Tanh(), nn.Flatten(), nn.Linear(20, 3)),
+        "hardswish": lambda: nn.Sequential(nn.Linear(4, 5), nn.Hardswish(), nn.Linear(5, 3)),
+        "hardsigmoid": lambda: nn.Sequential(nn.Linear(4, 5), nn.Hardsigmoid(), nn.Linear(5, 3)),
+    }[kind]().double()
+    if kind == "padding_idx":
+        x = torch.randint(0, 4, (9, 4))
+        nn.init.normal_(model[0].weight)  # The row of padding, too.
+    for order in ("reverse", "forward"):
+        risk = ss.torch.Risk(model, F.cross_entropy, (x, y), batch_size=4, order=order)
+        assert risk.loss() == pytest.approx(float(F.cross_entropy(model(x), y).detach()), rel=1e-13)
+        v = np.random.default_rng(0).normal(size=risk.dim)
+        step = 1e-5
+        # The gradient by differences of the loss, the product by differences of the gradient: errors of step² and of rounding.
+        slope = (risk.loss(risk.theta + step * v) - risk.loss(risk.theta - step * v)) / (2 * step)
+        assert risk.gradient() @ v == pytest.approx(slope, rel=1e-6, abs=1e-9)
+        difference = (risk.gradient(risk.theta + step * v) - risk.gradient(risk.theta - step * v)) / (2 * step)
+        assert np.linalg.norm(risk.hessian().matvec(v) - difference) < 1e-6 * np.linalg.norm(difference), (order, risk.notes)
+        matrix = risk.hessian().matmat(np.eye(risk.dim))
+        assert np.abs(matrix - matrix.T).max() < 1e-13 * np.abs(matrix).max()
+
+
+class WrongSquare(torch.autograd.Function):
+    """x² whose gradient forgets that it depends on x: its second derivative is 0."""
+
+    @staticmethod
+    def forward(x):
+        return x**2
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.save_for_backward(inputs[0].detach())
+
+    @staticmethod
+    def backward(ctx, g):
+        return 2 * ctx.saved_tensors[0].detach() * g
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_products_that_are_wrong_are_not_offered(dtype):
+    class Net(nn.Linear):
+        def forward(self, x):
+            return WrongSquare.apply(super().forward(x))
+
+    x, y = torch.randn(9, 4, dtype=dtype), torch.randn(9, 3, dtype=dtype)
+    risk = ss.torch.Risk(Net(4, 3).to(dtype), F.mse_loss, (x, y))
+    assert "hessian" not in risk.curvatures
+    with pytest.raises(ValueError, match="differ from differences of gradients"):
+        risk.hessian()
+
+
+def test_rounding_and_kinks_are_no_wrong_derivatives():
+    """Differences in single precision meet kinks and rounding: double precision decides."""
+    model = nn.Sequential(nn.Linear(20, 300), nn.ReLU(), nn.Linear(300, 300), nn.ReLU(), nn.Linear(300, 2))
+    x, y = torch.randn(40, 20), torch.randint(0, 2, (40,))
+    risk = ss.torch.Risk(model, F.cross_entropy, (x, y))
+    assert "hessian" in risk.curvatures and not any("not used" in note for note in risk.notes), risk.notes
+
+
 def test_a_nan_is_named_and_exceptions_of_the_model_arrive():
     x, y = torch.randn(10, 3), torch.randint(0, 2, (10,))
     x[7, 1] = float("nan")

@@ -36,7 +36,8 @@ class Operator:
 
     def __init__(self, risk, curvature, theta):
         if curvature not in risk.curvatures:
-            raise ValueError(f"{curvature!r} is not offered; this risk offers {', '.join(risk.curvatures) or 'no products'}")
+            said = "".join(f"\n  {note}" for note in risk.notes)
+            raise ValueError(f"{curvature!r} is not offered; this risk offers {', '.join(risk.curvatures) or 'no products'}{said}")
         self.curvature, self._point = curvature, risk._at(theta, 0)
         self.shape = (risk.dim, risk.dim)
         self._lead = risk._lead
