@@ -19,12 +19,12 @@ def solver_progress(progress):
     elif callable(progress):
         yield progress
     else:
-        bar = _bar(unit="product")
+        bar = _bar(unit=" products")
 
         def watch(stage, products, max_products, ritz, estimate):
-            bar.set_description(stage, refresh=False)
+            bar.set_description_str(stage, refresh=False)
             if ritz:
-                bar.set_postfix_str(f"λ {ritz[0][0]:.5g} … {ritz[-1][0]:.5g}, residual {max(r for _, r in ritz):.1e}", refresh=False)
+                bar.set_postfix_str(f"λ {ritz[0][0]:.5g} … {ritz[-1][0]:.5g}, residual {max(abs(r) for _, r in ritz):.1e}", refresh=False)
             elif estimate:
                 bar.set_postfix_str(f"{estimate[0]:.5g} ± {estimate[1]:.1e}", refresh=False)
             bar.update(products - bar.n)

@@ -23,7 +23,23 @@ def _embedding(input, weight, padding_idx=None, *rest, **options):
     return F.embedding(input, weight, None, *rest, **options)
 
 
-_FORMULAS = {torch._weight_norm: _weight_norm, F.hardsigmoid: _hardsigmoid, F.hardswish: _hardswish}
+_BAG = F.embedding_bag
+
+
+def _embedding_bag(input, weight, offsets=None, max_norm=None, norm_type=2, scale_grad_by_freq=False, mode="mean", sparse=False,
+                   per_sample_weights=None, include_last_offset=False, padding_idx=None):
+    if input.ndim != 2 or mode == "max" or padding_idx is not None or max_norm is not None:
+        return _BAG(input, weight, offsets, max_norm, norm_type, scale_grad_by_freq, mode, sparse, per_sample_weights,
+                    include_last_offset, padding_idx)
+    rows = F.embedding(input, weight)
+    if per_sample_weights is not None:
+        rows = rows * per_sample_weights.unsqueeze(-1)
+    return rows.sum(1) if mode == "sum" else rows.mean(1)
+
+
+_FORMULAS = {
+    torch._weight_norm: _weight_norm, F.hardsigmoid: _hardsigmoid, F.hardswish: _hardswish, F.embedding_bag: _embedding_bag,
+}
 
 
 class Formulas(TorchFunctionMode):

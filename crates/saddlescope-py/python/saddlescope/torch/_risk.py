@@ -11,6 +11,7 @@ from torch import nn
 from torch.func import functional_call, vmap
 
 from .._risk import Risk as _Risk
+from . import _buffers as buffers
 from . import _products as products
 from ._data import Batches, convert, part, size, tensors
 from ._group import Group
@@ -61,7 +62,8 @@ class Risk(_Risk):
         faster in a trial (``notes`` says which).
     coupled : bool, optional
         Whether the loss of a batch is no mean over its samples (contrastive losses; batch norm in training mode, which is
-        noticed). Batches are then not split, and the risk is the weighted mean of the batches' losses.
+        noticed). Batches are then not split, tensors are one batch unless ``batch_size`` cuts them, and the risk is the weighted mean
+        of the batches' losses.
     name, split : str
         For titles; ``split`` says what the samples are, for example "train".
 
@@ -105,10 +107,11 @@ class Risk(_Risk):
         self.repeatable = self.device.type == "cpu"
         self.model, self.loss_function, self._weight, self._order = model, loss, weight, order
         self._vector_of, self.layout = Vector(chosen), layout(model, chosen)
-        self._recurrent, self._wide = has_recurrence(model), {}
-        self._buffers = dict(model.named_buffers()) if coupled_norm else {}
+        self._recurrent, self._other = has_recurrence(model), {}
+        self._written = dict(model.named_buffers()) if coupled_norm else {}
         self._sum_dtype = torch.float32 if self.device.type == "mps" else torch.float64
-        self._batches, self._micro = Batches(data, batch_size), batch_size
+        self.coupled = bool(coupled_norm if coupled is None else coupled)
+        self._batches, self._micro = Batches(data, batch_size, self.coupled), batch_size
         self.notes += self._batches.notes
         self._data_hash, batch = self._batches.look()
         self._group = Group(group) if group is not None else None
@@ -121,7 +124,6 @@ class Risk(_Risk):
                 "the labels hold -100, so batches count different numbers of tokens: give weight=saddlescope.torch.token_weight "
                 "(or another function from a batch to what it counts)"
             )
-        self.coupled = bool(coupled_norm if coupled is None else coupled)
         if coupled_norm:
             self.notes.append("Batch norm is in training mode: every batch is normalised by itself and is not split.")
         self._local = sum(self._weigh(b) for b in self._batches)
@@ -132,7 +134,8 @@ class Risk(_Risk):
             self._data_hash = hashlib.sha256("".join(digest for _, digest in shards).encode()).hexdigest()
         if self.samples == 0:
             raise ValueError("the weights of all batches are zero")
-        self.fingerprint = self._rest_hash()
+        self._buffer_names = buffers.names_of(model)
+        self._watched, self.fingerprint = self._watch(), buffers.rest_hash(model.state_dict(), set(self._vector_of.names))
         try_batch(self, batch)
 
     # What a user may ask for besides.
@@ -169,21 +172,42 @@ class Risk(_Risk):
         return convert(batch, cast)
 
     def _state(self, params, prefix=""):
-        state = {prefix + name: t for name, t in self._wide.items()}
+        state = {prefix + name: t for name, t in self._other.items()}
         state.update({prefix + name: p for name, p in zip(self._vector_of.names, params)})
         # Running statistics would be written to: every call gets its own copy.
-        state.update({prefix + name: self._wide.get(name, b).clone() for name, b in self._buffers.items()})
+        state.update({prefix + name: self._other.get(name, b).clone() for name, b in self._written.items()})
         return state
 
     @contextmanager
     def _in_double(self):
         """What is not analysed is in double precision, too, for as long as this lasts."""
-        tensors = {**dict(self.model.named_parameters()), **dict(self.model.named_buffers())}
-        self._wide = {name: t.detach().double() for name, t in tensors.items() if t.is_floating_point()}
+        before = self._other
+        tensors = {**dict(self.model.named_parameters()), **dict(self.model.named_buffers()), **before}
+        self._other = {name: t.detach().double() for name, t in tensors.items() if t.is_floating_point()}
         try:
             yield
         finally:
-            self._wide = {}
+            self._other = before
+
+    def _watch(self):
+        """What changes when somebody else uses the model: modes, and versions of tensors that are not analysed."""
+        analysed = set(self._vector_of.names)
+        modes = [module.training for module in self.model.modules()]
+        tensors = [*self.model.named_parameters(), *self.model.named_buffers()]
+        return modes, [t._version for name, t in tensors if name not in analysed]
+
+    def _check_unchanged(self):
+        """Whether buffers, frozen parameters and modes are still those that the risk was made with."""
+        modes, versions = now = self._watch()
+        if now == self._watched:
+            return
+        if modes != self._watched[0]:
+            names = [name for (name, _), a, b in zip(self.model.named_modules(), modes, self._watched[0]) if a != b]
+            raise ValueError(f"module {names[0]!r} changed between training and evaluation mode since the risk was made: make a new one")
+        if buffers.rest_hash(self.model.state_dict(), set(self._vector_of.names)) != self.fingerprint:
+            raise ValueError("buffers or frozen parameters of the model changed since the risk was made (it was used in training "
+                             "mode, or loaded anew): make a new one, or give the risk copy.deepcopy(model)")
+        self._watched = now
 
     def _outputs(self, params, batch):
         return functional_call(self.model, self._state(params), tuple(batch[:-1]))
@@ -218,6 +242,7 @@ class Risk(_Risk):
 
     def _over(self, work):
         """(batch number, weight, result) for every part of every batch; parts are halved when memory runs out."""
+        self._check_unchanged()
         for index, batch in enumerate(self._batches):
             start, count = 0, size(batch)
             while start < count:
@@ -346,14 +371,32 @@ class Risk(_Risk):
     def _flat(chosen):
         return np.concatenate([p.detach().to("cpu", torch.float64).reshape(-1).numpy() for p in chosen.values()])
 
-    def _rest_hash(self):
-        """SHA-256 of buffers and of parameters that are not analysed."""
-        h, names = hashlib.sha256(), set(self._vector_of.names)
-        for name, value in self.model.state_dict().items():
-            if name not in names:
-                h.update(name.encode())
-                h.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-        return h.hexdigest()
+    def _weights(self, given):
+        rest = buffers.rest_hash(self.model.state_dict(), {*self._vector_of.names, *self._buffer_names})
+        theta, values = given, None
+        if isinstance(given, Mapping):
+            theta, values = buffers.of_state_dict(self.model, self._vector_of.names, given, self._buffer_names)
+        return {"theta": self._vector(theta), "buffers": values, "sha256": None, "rest": rest}
+
+    def _buffer_values(self):
+        own = dict(self.model.named_buffers())
+        return buffers.join(self._other.get(name, own[name]) for name in self._buffer_names)
+
+    def _with_buffers(self, values):
+        if self._group:
+            raise ValueError("weights with other buffers (batch-norm statistics) cannot be analysed with group=")
+        other = copy.copy(self)
+        other._other = buffers.split(values, self.model, self._buffer_names)
+        return other
+
+    def _buffers_anew(self, theta):
+        if self._group:
+            return None
+        state = {**self._other, **dict(zip(self._vector_of.names, self._params(theta)))}
+        run = self.loss_function if self._whole else (lambda model, batch: model(*batch[:-1]))
+        with exact(self.device, self._recurrent):
+            found = buffers.anew(self.model, state, map(self._place, self._batches), run)
+        return None if found is None else buffers.join(found[name] for name in self._buffer_names)
 
     def _first_samples(self, samples, precision):
         if self.coupled or self._group or (precision == "f64" and self.device.type == "mps"):
@@ -368,6 +411,8 @@ class Risk(_Risk):
         small = Risk(self.model, self.loss_function, pieces, params=lambda name, _: name in names, batch_size=self._micro,
                      device=self.device, dtype=torch.float64 if precision == "f64" else torch.float32, weight=self._weight,
                      order=self._order or "auto", coupled=self.coupled, name=self.name, split=self.split)
+        if self._other:
+            small._other = buffers.split(self._buffer_values(), small.model, small._buffer_names)
         return small
 
     def _memory(self):

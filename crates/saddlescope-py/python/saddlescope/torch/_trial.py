@@ -30,7 +30,7 @@ def try_batch(risk, batch):
     params, placed = risk._params(risk.theta), risk._place(small)
     with exact(risk.device, risk._recurrent):
         with torch.no_grad():
-            first = float(risk._loss(params, placed))
+            first = _first_loss(risk, params, placed, batch)
             _check_repeats(risk, params, placed, first)
             _check_mean(risk, params, placed, small, first)
             risk.has_accuracy = _has_accuracy(risk, params, placed)
@@ -58,6 +58,25 @@ def _slack(risk):
 def _first_line(error):
     words = str(error).strip()
     return words.splitlines()[0][:200] if words else type(error).__name__
+
+
+def _first_loss(risk, params, placed, batch):
+    """The loss of the first samples; where only the whole batch can be evaluated, that is said."""
+    try:
+        return float(risk._loss(params, placed))
+    except Exception as error:
+        if risk._batches.cut and hasattr(error, "add_note"):
+            error.add_note("The data were cut into batches; give coupled=True if their tensors belong together (graphs, sets).")
+        if risk.coupled or size(placed) == size(batch):
+            raise
+        try:
+            risk._loss(params, risk._place(batch))
+        except Exception:
+            raise error from None
+        raise ValueError(
+            f"the loss of the first batch can be evaluated, that of its first {size(placed)} samples alone cannot ({_first_line(error)}): "
+            "give coupled=True if the tensors of a batch belong together (graphs, sets)"
+        ) from error
 
 
 def _check_repeats(risk, params, batch, first):
