@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """λ_max and λ_min of ResNet-56 by Saddlescope and by other tools for PyTorch, in one process, one after the other.
 
-  python eigenvalues.py [--images 128] [--threads 2] [--target 1e-3] [--weights FILE] [--data DIR] [TOOL ...]
+  python eigenvalues.py            [--images 128] [--threads 2] [--target 1e-3] [--weights FILE --data DIR] [TOOL ...]
+  python eigenvalues.py --engine   the same solvers, all products by Saddlescope's engine: the same numbers of products in less time
+  python eigenvalues.py --seconds  the tools' own products alone, in turns: seconds of each
 
   saddlescope   ss.eigsh(risk.hessian()): both ends from one space
   scipy         Algorithm 1 of the paper: eigsh of largest magnitude, then of the shifted operator, tolerance 4e-5; products by the same risk
@@ -39,7 +41,10 @@ class Bench:
         x, y = data(options)
         step = options.micro
         self.batches = [(x[i : i + step], y[i : i + step]) for i in range(0, len(x), step)]
-        self.risk = ss.torch.Risk(self.model, F.cross_entropy, self.batches, order="reverse")
+        if options.engine:
+            self.risk = ss.onnx.Risk("resnet56-b", f"cifar10:{options.data}", weights=options.weights, split="test", samples=options.images)
+        else:
+            self.risk = ss.torch.Risk(self.model, F.cross_entropy, self.batches, order="reverse")
         self.hessian = self.risk.hessian()
         self.n = self.risk.dim
         self.start = np.random.default_rng(0).standard_normal(self.n)
@@ -56,13 +61,59 @@ class Bench:
         print(json.dumps({**row, "note": note} if note else row), flush=True)
 
     def counted(self, multiply):
+        """The product, or that of the engine, with its number of calls."""
         count = [0]
+        multiply = self.hessian.matvec if self.options.engine else multiply
 
         def product(v):
             count[0] += 1
             return multiply(v)
 
         return product, count
+
+    def products(self):
+        """The tools' own products of a flat vector, as far as they are installed."""
+        found = {"saddlescope, scipy": self.hessian.matvec}
+        parameters, sizes = list(self.model.parameters()), [p.numel() for p in self.model.parameters()]
+        if installed("curvlinops"):
+            found["curvlinops"] = self.curvlinops_operator().to_scipy(np.float32).matvec
+        if installed("eigenthings"):
+            theirs = self.eigenthings_operator()
+            found["eigenthings"] = lambda v: theirs.matvec(torch.from_numpy(v).float())
+        if installed("pyhessian"):
+            import pyhessian
+
+            computed = pyhessian.hessian(self.model, F.cross_entropy, dataloader=self.batches, cuda=False)
+
+            def product(v):
+                parts = [part.view_as(p) for part, p in zip(torch.from_numpy(v).float().split(sizes), parameters)]
+                return computed.dataloader_hv_product(parts)
+
+            found["pyhessian"] = product
+        return found
+
+    def seconds(self, turns=3):
+        """Each tool's product, in turns; the first turn warms up."""
+        products = self.products()
+        took = {name: [] for name in products}
+        for turn in range(turns + 1):
+            for name, product in products.items():
+                begin = time.perf_counter()
+                product(self.start)
+                if turn:
+                    took[name].append(round(time.perf_counter() - begin, 3))
+        print(json.dumps({"seconds of a product": took}), flush=True)
+
+    def curvlinops_operator(self):
+        from curvlinops import HessianLinearOperator
+
+        parameters = list(self.model.parameters())
+        return HessianLinearOperator(self.model, torch.nn.CrossEntropyLoss(), parameters, self.batches, check_deterministic=False)
+
+    def eigenthings_operator(self):
+        from hessian_eigenthings import HessianOperator, supervised_loss
+
+        return HessianOperator(self.model, self.batches, supervised_loss(F.cross_entropy))
 
     def saddlescope(self):
         begin = time.perf_counter()
@@ -82,28 +133,22 @@ class Bench:
         self.report("scipy, the paper's two solves", count[0], seconds, {"max": (first[0], u), "min": (second[0] + first[0], v)})
 
     def curvlinops(self):
-        from curvlinops import HessianLinearOperator
         from scipy.sparse.linalg import LinearOperator, eigsh
 
-        parameters = list(self.model.parameters())
-        operator = HessianLinearOperator(self.model, torch.nn.CrossEntropyLoss(), parameters, self.batches)
-        inner = operator.to_scipy(np.float32)
-        product, count = self.counted(inner.matvec)
-        wrapped = LinearOperator(inner.shape, matvec=product, dtype=np.float32)
-        begin = time.perf_counter()
-        start = self.start.astype(np.float32)
+        operator = self.curvlinops_operator()
+        product, count = self.counted(operator.to_scipy(np.float32).matvec)
+        wrapped = LinearOperator(operator.shape, matvec=lambda v: np.asarray(product(v), dtype=np.float32), dtype=np.float32)
+        begin, start = time.perf_counter(), self.start.astype(np.float32)
         first, u = eigsh(wrapped, k=1, which="LA", tol=self.options.target, v0=start)
         second, v = eigsh(wrapped, k=1, which="SA", tol=self.options.target, v0=start)
         self.report("curvlinops + scipy", count[0], time.perf_counter() - begin, {"max": (first[0], u), "min": (second[0], v)})
-        begin = time.perf_counter()
-        found = ss.eigsh(operator, tol=self.options.target)
-        ends = {"max": (found.pairs[0].value, found.pairs[0].vector), "min": (found.pairs[1].value, found.pairs[1].vector)}
-        self.report("curvlinops + saddlescope", found.products, time.perf_counter() - begin, ends)
 
     def eigenthings(self):
-        from hessian_eigenthings import HessianOperator, lanczos, supervised_loss
+        from hessian_eigenthings import lanczos
 
-        operator = HessianOperator(self.model, self.batches, supervised_loss(F.cross_entropy))
+        operator = self.eigenthings_operator()
+        if self.options.engine:
+            operator.matvec = lambda v: torch.from_numpy(self.hessian.matvec(v.numpy())).float()
         products, seconds, ends = 0, 0.0, {}
         for name, which in (("max", "LA"), ("min", "SA")):
             steps = 10
@@ -123,7 +168,17 @@ class Bench:
 
         for tol in (1e-3, 1e-4, 1e-5, 1e-6, 1e-7):
             computed = pyhessian.hessian(self.model, F.cross_entropy, dataloader=self.batches, cuda=False)
-            computed.dataloader_hv_product, count = self.counted(computed.dataloader_hv_product)
+            inner, count = computed.dataloader_hv_product, [0]
+
+            def product(v):
+                count[0] += 1
+                if not self.options.engine:
+                    return inner(v)
+                flat = self.hessian.matvec(torch.cat([part.reshape(-1) for part in v]).numpy())
+                image = [part.view_as(p) for part, p in zip(torch.from_numpy(flat).float().split([p.numel() for p in v]), v)]
+                return float(sum((a * b).sum() for a, b in zip(image, v))), image
+
+            computed.dataloader_hv_product = product
             begin = time.perf_counter()
             values, vectors = computed.eigenvalues(maxIter=100, tol=tol, top_n=1)
             seconds = time.perf_counter() - begin
@@ -135,6 +190,14 @@ class Bench:
                 break
 
 
+def installed(tool):
+    try:
+        return TOOLS[tool] is None or bool(importlib.import_module(TOOLS[tool]))
+    except ImportError as error:
+        print(json.dumps({"tool": tool, "note": f"left out: {error}"}), flush=True)
+        return False
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("tools", nargs="*", metavar="TOOL")
@@ -144,6 +207,8 @@ def main():
     parser.add_argument("--target", type=float, default=1e-3)
     parser.add_argument("--weights")
     parser.add_argument("--data")
+    parser.add_argument("--engine", action="store_true")
+    parser.add_argument("--seconds", action="store_true")
     options = parser.parse_args()
     unknown = set(options.tools) - set(TOOLS)
     if unknown:
@@ -151,15 +216,12 @@ def main():
     torch.set_num_threads(options.threads)
     bench = Bench(options)
     print(json.dumps({"images": options.images, "parameters": bench.n, "threads": options.threads, "torch": torch.__version__}), flush=True)
+    if options.seconds:
+        bench.seconds()
+        return
     for tool in options.tools or TOOLS:
-        module = TOOLS[tool]
-        try:
-            if module:
-                importlib.import_module(module)
-        except ImportError as error:
-            print(json.dumps({"tool": tool, "note": f"left out: {error}"}), flush=True)
-            continue
-        getattr(bench, tool)()
+        if installed(tool):
+            getattr(bench, tool)()
 
 
 if __name__ == "__main__":

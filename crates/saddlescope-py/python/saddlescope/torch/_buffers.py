@@ -63,8 +63,8 @@ def of_state_dict(model, names, state, buffers):
     """
     if not isinstance(state, Mapping):
         raise TypeError(f"weights of type {type(state).__name__}; expected a state dict or a vector of the parameters")
-    # Names of data parallelism and of compiled models.
-    state = {name.removeprefix("_orig_mod.").removeprefix("module."): value for name, value in state.items()}
+    own_names = set(model.state_dict())
+    state = {name if name in own_names else _bare(name): value for name, value in state.items()}
     analysed, tied = set(names), _tied(model)
     for name, own in model.state_dict().items():
         if not own.is_floating_point():
@@ -79,6 +79,13 @@ def of_state_dict(model, names, state, buffers):
         if frozen and not torch.equal(state[name].to(own.device, own.dtype), own):
             raise ValueError(f"{name!r} is frozen in this risk and has other values in the weights: all weights must share it")
     return join(state[name] for name in names), join(state[name] for name in buffers)
+
+
+def _bare(name):
+    """A name without what data parallelism and compiled models put before it."""
+    while name.startswith(("module.", "_orig_mod.")):
+        name = name.partition(".")[2]
+    return name
 
 
 def _tied(model):
