@@ -43,6 +43,7 @@ class StageBars:
         self.write = _bar(disable=True).write
 
     def begin(self, stage, steps):
+        self.end("")  # A stage in parts tells the end of the last one only.
         self.bar = _bar(desc=stage, total=steps)
 
     def advance(self, done, note):
@@ -52,7 +53,8 @@ class StageBars:
 
     def end(self, note):
         if self.bar is not None:
-            self.bar.set_postfix_str(note)
+            if note:
+                self.bar.set_postfix_str(note)
             self.bar.close()
             self.bar = None
 
