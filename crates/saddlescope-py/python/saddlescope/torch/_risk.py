@@ -86,7 +86,7 @@ class Risk(_Risk):
     has_chunks = True
 
     def __init__(self, model, loss, data, *, params=None, batch_size=None, device=None, dtype=None, group=None, weight=None,
-                 order="auto", coupled=None, name=None, split="train"):
+                 order="auto", coupled=None, name=None, split="train", _like=None):
         if order not in ("auto", *ORDERS):
             raise ValueError(f"order {order!r}; expected auto, reverse or forward")
         self.notes, self.split = [], split
@@ -136,7 +136,10 @@ class Risk(_Risk):
             raise ValueError("the weights of all batches are zero")
         self._buffer_names = buffers.names_of(model)
         self._watched, self.fingerprint = self._watch(), buffers.rest_hash(model.state_dict(), set(self._vector_of.names))
-        try_batch(self, batch)
+        if _like is None:
+            try_batch(self, batch)
+        else:
+            self.has_accuracy, self.curvatures, self._order = _like.has_accuracy, _like.curvatures, _like._order
 
     # What a user may ask for besides.
 
@@ -410,7 +413,7 @@ class Risk(_Risk):
         names = set(self._vector_of.names)
         small = Risk(self.model, self.loss_function, pieces, params=lambda name, _: name in names, batch_size=self._micro,
                      device=self.device, dtype=torch.float64 if precision == "f64" else torch.float32, weight=self._weight,
-                     order=self._order or "auto", coupled=self.coupled, name=self.name, split=self.split)
+                     coupled=self.coupled, name=self.name, split=self.split, _like=self)
         if self._other:
             small._other = buffers.split(self._buffer_values(), small.model, small._buffer_names)
         return small

@@ -34,8 +34,9 @@ def try_batch(risk, batch):
             _check_repeats(risk, params, placed, first)
             _check_mean(risk, params, placed, small, first)
             risk.has_accuracy = _has_accuracy(risk, params, placed)
-        _choose_order(risk, params, placed)
-        _choose_curvatures(risk, params, placed)
+        few = placed if risk.coupled else part(placed, 0, 2)
+        _choose_order(risk, params, placed, few)
+        _choose_curvatures(risk, params, few)
         _note_unused(risk, params, placed)
 
 
@@ -125,10 +126,9 @@ def _note_unused(risk, params, batch):
         risk.notes.append(f"The loss does not depend on {', '.join(unused[:5])}{', …' if len(unused) > 5 else ''}.")
 
 
-def _choose_order(risk, params, batch):
+def _choose_order(risk, params, batch, few):
     """The order that works, agrees with differences of gradients, and is faster; none if no order does."""
     wanted = ORDERS if risk._order == "auto" else {risk._order: ORDERS[risk._order]}
-    few = batch if risk.coupled else part(batch, 0, 2)
     checked, seconds = {}, {}
     for word, way in wanted.items():
         try:
