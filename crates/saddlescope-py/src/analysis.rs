@@ -8,12 +8,13 @@ use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use saddlescope::analysis::{
-    Analysis, AnalysisError, Cost, Cut, Monitor, NamedSurface, PlannedStage, Selection, Split, Subject,
-    WeightsHash, analyze as run_analysis, compute as run_compute,
+    Analysis, AnalysisError, Cost, CriticalSpectrumOptions, Cut, Monitor, NamedSurface, PlannedStage,
+    Selection, Split, Subject, WeightsHash, analyze as run_analysis, compute as run_compute,
 };
+use saddlescope::sharpness::SharpnessOptions;
 use saddlescope::{
-    Axis, Direction, Line, Origin, Plane, Risk, Threading, Unfiltered, evaluate_slice, evaluate_surface,
-    filter_normalize, layer_normalize,
+    Axis, Direction, Line, Origin, Plane, Risk, SettleOptions, Threading, Unfiltered, evaluate_slice,
+    evaluate_surface, filter_normalize, layer_normalize,
 };
 
 use crate::network_risk::NetworkRisk;
@@ -21,13 +22,16 @@ use crate::python_risk::PythonRisk;
 use crate::raised::{Raised, value_error};
 
 /// A risk of either kind, borrowed from Python.
-enum AnyRisk {
+pub enum AnyRisk {
+    /// Computed by Python.
     Python(PythonRisk),
+    /// Computed by our engine.
     Network(Py<NetworkRisk>),
 }
 
 impl AnyRisk {
-    fn new(object: &Bound<'_, PyAny>, raised: &Arc<Raised>) -> PyResult<Self> {
+    /// The risk behind a Python object.
+    pub fn new(object: &Bound<'_, PyAny>, raised: &Arc<Raised>) -> PyResult<Self> {
         let native = object.getattr("_native")?;
         if let Ok(network) = native.cast::<NetworkRisk>() {
             return Ok(Self::Network(network.clone().unbind()));
@@ -35,7 +39,8 @@ impl AnyRisk {
         Ok(Self::Python(PythonRisk::new(object, raised)?))
     }
 
-    fn risk(&self) -> &dyn Risk {
+    /// The risk.
+    pub fn risk(&self) -> &dyn Risk {
         match self {
             Self::Python(risk) => risk,
             Self::Network(network) => &network.get().risk,
@@ -44,12 +49,17 @@ impl AnyRisk {
 }
 
 /// Passes progress to a Python object, and looks for signals.
-struct PythonMonitor {
+pub struct PythonMonitor {
     object: Option<Py<PyAny>>,
     raised: Arc<Raised>,
 }
 
 impl PythonMonitor {
+    /// `object`: what is told; `None`: signals are looked at, nothing is told.
+    pub fn new(object: Option<Py<PyAny>>, raised: &Arc<Raised>) -> Self {
+        Self { object, raised: Arc::clone(raised) }
+    }
+
     fn call(&self, f: impl FnOnce(&Bound<'_, PyAny>) -> PyResult<()>) {
         if let Some(object) = &self.object
             && let Err(error) = Python::attach(|py| f(object.bind(py)))
@@ -144,10 +154,12 @@ fn analysis_dict(py: Python<'_>, analysis: Analysis) -> PyResult<Bound<'_, PyDic
     d.set_item("cuts", cuts)?;
     let surfaces: Vec<_> = analysis.surfaces.iter().map(|s| surface_dict(py, s)).collect::<PyResult<_>>()?;
     d.set_item("surfaces", surfaces)?;
+    d.set_item("settled", analysis.settled.map(|theta| PyArray1::from_vec(py, theta)))?;
     Ok(d)
 }
 
-fn analysis_error(error: AnalysisError) -> PyErr {
+/// Requests that cannot be carried out are `ValueError`s, what fails on the way is a `RuntimeError`.
+pub fn analysis_error(error: AnalysisError) -> PyErr {
     match error {
         AnalysisError::SelfCheck(_) | AnalysisError::Risk(_) | AnalysisError::Other(_) => {
             PyRuntimeError::new_err(error.to_string())
@@ -156,11 +168,16 @@ fn analysis_error(error: AnalysisError) -> PyErr {
     }
 }
 
-/// The default selection as JSON, and that of no stages.
+/// As JSON: the default selection, that of no stages, and the options of stages that are not in the default one.
 #[pyfunction]
-pub fn selections() -> PyResult<(String, String)> {
+pub fn selections() -> PyResult<(String, String, String)> {
     let json = |selection: &Selection| serde_json::to_string(selection).map_err(value_error);
-    Ok((json(&Selection::default())?, json(&Selection::nothing("analyze"))?))
+    let more = serde_json::json!({
+        "settle": SettleOptions::default(),
+        "critical_spectrum": CriticalSpectrumOptions::default(),
+        "sharpness": SharpnessOptions::default(),
+    });
+    Ok((json(&Selection::default())?, json(&Selection::nothing("analyze"))?, more.to_string()))
 }
 
 /// Runs an analysis. `other`: the name and the risk of other samples; `fingerprint`: what belongs to the weights besides θ;
@@ -190,7 +207,7 @@ pub fn analyze<'py>(
         None => None,
     };
     let theta = theta.as_array().to_vec();
-    let mut monitor = PythonMonitor { object: monitor, raised: Arc::clone(&raised) };
+    let mut monitor = PythonMonitor::new(monitor, &raised);
     let result = py.detach(|| {
         let mut subject = Subject::new(model, theta, main.risk());
         subject.main = Split { name: &split, risk: main.risk() };

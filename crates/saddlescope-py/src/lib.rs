@@ -4,6 +4,7 @@
 //! call is in `python/saddlescope`, which checks arguments and wraps results; nothing here is documented for users.
 
 mod analysis;
+mod between;
 mod linalg;
 mod network_risk;
 mod observer;
@@ -37,6 +38,8 @@ fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<network_risk::NetworkRisk>()?;
     module.add_function(wrap_pyfunction!(analysis::selections, module)?)?;
     module.add_function(wrap_pyfunction!(analysis::analyze, module)?)?;
+    module.add_function(wrap_pyfunction!(between::between, module)?)?;
+    module.add_function(wrap_pyfunction!(between::clean_name, module)?)?;
     module.add_function(wrap_pyfunction!(analysis::cut, module)?)?;
     module.add_function(wrap_pyfunction!(analysis::surface, module)?)?;
     module.add_function(wrap_pyfunction!(analysis::random_direction, module)?)?;

@@ -149,6 +149,11 @@ impl NetworkRisk {
     }
 
     #[getter]
+    fn buffers<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<f64>> {
+        PyArray1::from_vec(py, self.risk.buffers())
+    }
+
+    #[getter]
     fn samples(&self) -> usize {
         self.risk.samples()
     }

@@ -9,7 +9,7 @@ use saddlescope_krylov::{
 };
 
 /// A value that must be there: the Python half passes every option.
-fn need<'py>(options: &Bound<'py, PyDict>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+pub fn need<'py>(options: &Bound<'py, PyDict>, name: &str) -> PyResult<Bound<'py, PyAny>> {
     options.get_item(name)?.ok_or_else(|| PyKeyError::new_err(name.to_owned()))
 }
 

@@ -71,6 +71,7 @@ pub struct PythonRisk {
     offers: Offers,
     memory: (usize, usize),
     identity: BTreeMap<String, Value>,
+    buffers: Vec<f64>,
     raised: Arc<Raised>,
 }
 
@@ -94,6 +95,11 @@ impl PythonRisk {
             },
             memory: object.call_method0("_memory")?.extract()?,
             identity: serde_json::from_str(&identity).map_err(value_error)?,
+            buffers: object
+                .call_method0("_buffer_values")?
+                .extract::<PyReadonlyArray1<'_, f64>>()?
+                .as_array()
+                .to_vec(),
             object: object.clone().unbind(),
             raised: Arc::clone(raised),
         })
@@ -196,6 +202,28 @@ impl Risk for PythonRisk {
                 return Ok(None);
             }
             Ok(Some(Box::new(PythonRisk::new(&found, &self.raised)?) as Box<dyn Risk>))
+        })
+    }
+
+    fn buffers(&self) -> Vec<f64> {
+        self.buffers.clone()
+    }
+
+    fn with_buffers(&self, buffers: &[f64]) -> Result<Box<dyn Risk + '_>, RiskError> {
+        self.call(|risk| {
+            let values = PyArray1::from_slice(risk.py(), buffers);
+            let other = risk.call_method1("_with_buffers", (values,))?;
+            Ok(Box::new(PythonRisk::new(&other, &self.raised)?) as Box<dyn Risk>)
+        })
+    }
+
+    fn buffers_anew(&self, theta: &[f64]) -> Result<Option<Vec<f64>>, RiskError> {
+        check_theta(self, theta)?;
+        self.call(|risk| {
+            let theta = PyArray1::from_slice(risk.py(), theta);
+            let found: Option<PyReadonlyArray1<'_, f64>> =
+                risk.call_method1("_buffers_anew", (theta,))?.extract()?;
+            Ok(found.map(|values| values.as_array().to_vec()))
         })
     }
 

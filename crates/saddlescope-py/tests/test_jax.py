@@ -64,3 +64,19 @@ def test_what_is_wrong_is_said():
 
     with pytest.raises(ValueError, match="differs between two passes"):
         ss.jax.Risk(loss, {"w": w}, Noise())
+
+
+def test_pytrees_between_points():
+    x, y, w, loss, batches = logistic()
+    risk = ss.jax.Risk(loss, {"w": w}, batches)
+    found = ss.path(risk, {"here": {"w": w}, "zero": {"w": np.zeros(4)}}, points=3, curve=None, tol=1e-6)
+    values = [v["value"] for v in found.results["ways"][0]["sides"][0]["loss"]]
+    exact = [np.mean(np.logaddexp(0, x @ v) - y * (x @ v)) for v in (w, w / 2, 0 * w)]
+    assert values == pytest.approx(exact, rel=1e-12)
+    # A convex loss has no barrier; its errors come from the batches.
+    assert found.barrier()[0] == 0
+    assert found.results["points"][0]["sides"][0]["lambda_min"]["value"] > 0
+    # Cross-entropy without decay on separable data would run off; with it there is a minimum.
+    decayed = lambda params, batch: loss(params, batch) + 0.05 * jax.numpy.sum(params["w"] ** 2)
+    settled = ss.settle(ss.jax.Risk(decayed, {"w": w}, batches))
+    assert settled.converged and settled.kind == "minimum" and len(settled.spectrum["eigenvalues"]) == 4

@@ -243,6 +243,123 @@ def test_layers_with_traps(kind):
     assert np.linalg.norm(risk.hessian().matvec(v) - difference) < 1e-6 * np.linalg.norm(difference), risk.notes
 
 
+@pytest.mark.parametrize("kind", ["weight norm", "old weight norm", "padding_idx", "bag", "hardswish", "hardsigmoid"])
+def test_operations_whose_second_derivative_torch_lacks(kind):
+    """Formulas stand in for them: the products are symmetric and agree with differences of gradients."""
+    wn, old = nn.utils.parametrizations.weight_norm, nn.utils.weight_norm
+    x, y = torch.randn(9, 4).double(), torch.randint(0, 3, (9,))
+    model = {
+        "weight norm": lambda: nn.Sequential(wn(nn.Linear(4, 5)), nn.Tanh(), wn(nn.Linear(5, 3))),
+        "old weight norm": lambda: nn.Sequential(old(nn.Linear(4, 5)), nn.Tanh(), nn.Linear(5, 3)),
+        "padding_idx": lambda: nn.Sequential(nn.Embedding(4, 5, padding_idx=0), nn.Tanh(), nn.Flatten(), nn.Linear(20, 3)),
+        "bag": lambda: nn.Sequential(nn.EmbeddingBag(4, 5), nn.Tanh(), nn.Linear(5, 3)),
+        "hardswish": lambda: nn.Sequential(nn.Linear(4, 5), nn.Hardswish(), nn.Linear(5, 3)),
+        "hardsigmoid": lambda: nn.Sequential(nn.Linear(4, 5), nn.Hardsigmoid(), nn.Linear(5, 3)),
+    }[kind]().double()
+    if kind in ("padding_idx", "bag"):
+        x = torch.randint(0, 4, (9, 4))
+        nn.init.normal_(model[0].weight)  # The row of padding, too.
+    for order in ("reverse", "forward"):
+        risk = ss.torch.Risk(model, F.cross_entropy, (x, y), batch_size=4, order=order)
+        assert risk.loss() == pytest.approx(float(F.cross_entropy(model(x), y).detach()), rel=1e-13)
+        v = np.random.default_rng(0).normal(size=risk.dim)
+        step = 1e-5
+        # The gradient by differences of the loss, the product by differences of the gradient: errors of step² and of rounding.
+        slope = (risk.loss(risk.theta + step * v) - risk.loss(risk.theta - step * v)) / (2 * step)
+        assert risk.gradient() @ v == pytest.approx(slope, rel=1e-6, abs=1e-9)
+        difference = (risk.gradient(risk.theta + step * v) - risk.gradient(risk.theta - step * v)) / (2 * step)
+        assert np.linalg.norm(risk.hessian().matvec(v) - difference) < 1e-6 * np.linalg.norm(difference), (order, risk.notes)
+        matrix = risk.hessian().matmat(np.eye(risk.dim))
+        assert np.abs(matrix - matrix.T).max() < 1e-13 * np.abs(matrix).max()
+
+
+def test_a_graph_belongs_together():
+    """Messages along edges: a part of the nodes alone cannot be evaluated."""
+
+    class Graph(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.lin = nn.Linear(3, 2)
+
+        def forward(self, x, edges):
+            return self.lin(x + torch.zeros_like(x).index_add(0, edges[:, 1], x[edges[:, 0]]))
+
+    x, edges, y = torch.randn(40, 3).double(), torch.randint(0, 40, (40, 2)), torch.randint(0, 2, (40,))
+    edges[0, 0] = 39
+    model = Graph().double()
+    with pytest.raises(ValueError, match="coupled=True"):
+        ss.torch.Risk(model, F.cross_entropy, (x, edges, y))
+    with pytest.raises(ValueError, match="coupled=True"):
+        ss.torch.Risk(model, F.cross_entropy, (x, edges[:30], y))
+    risk = ss.torch.Risk(model, F.cross_entropy, (x, edges[:30], y), coupled=True)
+    assert risk.samples == 40 and risk.loss() == pytest.approx(float(F.cross_entropy(model(x, edges[:30]), y).detach()), rel=1e-13)
+
+
+def test_tensors_whose_samples_depend_on_each_other_are_one_batch():
+    x, y = torch.randn(300, 3).double(), torch.randint(0, 2, (300,))
+    model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2)).double().train()
+    expected = float(F.cross_entropy(model(x), y).detach())
+    risk = ss.torch.Risk(model, F.cross_entropy, (x, y))
+    assert risk.coupled and risk.loss() == pytest.approx(expected, rel=1e-12)
+    assert risk.evaluate().chunk_samples == [300]
+
+
+def test_a_model_that_changes_afterwards_is_noticed():
+    model, x, y = classifier()
+    risk = ss.torch.Risk(model, F.cross_entropy, (x, y))
+    loss = risk.loss()
+    with torch.no_grad():
+        model[0].weight.add_(1)  # θ is the risk's own.
+    assert risk.loss() == loss
+    model.load_state_dict(risk.state_dict())  # The same buffers, written anew.
+    assert risk.loss() == loss
+    model[1].running_mean.add_(1)
+    with pytest.raises(ValueError, match="changed since the risk was made"):
+        risk.loss()
+    model[1].running_mean.sub_(1)
+    risk = ss.torch.Risk(model, F.cross_entropy, (x, y))
+    model.train()
+    with pytest.raises(ValueError, match="changed between training and evaluation"):
+        risk.gradient()
+
+
+class WrongSquare(torch.autograd.Function):
+    """x² whose gradient forgets that it depends on x: its second derivative is 0."""
+
+    @staticmethod
+    def forward(x):
+        return x**2
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.save_for_backward(inputs[0].detach())
+
+    @staticmethod
+    def backward(ctx, g):
+        return 2 * ctx.saved_tensors[0].detach() * g
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_products_that_are_wrong_are_not_offered(dtype):
+    class Net(nn.Linear):
+        def forward(self, x):
+            return WrongSquare.apply(super().forward(x))
+
+    x, y = torch.randn(9, 4, dtype=dtype), torch.randn(9, 3, dtype=dtype)
+    risk = ss.torch.Risk(Net(4, 3).to(dtype), F.mse_loss, (x, y))
+    assert "hessian" not in risk.curvatures
+    with pytest.raises(ValueError, match="differ from differences of gradients"):
+        risk.hessian()
+
+
+def test_rounding_and_kinks_are_no_wrong_derivatives():
+    """Differences in single precision meet kinks and rounding: double precision decides."""
+    model = nn.Sequential(nn.Linear(20, 300), nn.ReLU(), nn.Linear(300, 300), nn.ReLU(), nn.Linear(300, 2))
+    x, y = torch.randn(40, 20), torch.randint(0, 2, (40,))
+    risk = ss.torch.Risk(model, F.cross_entropy, (x, y))
+    assert "hessian" in risk.curvatures and not any("not used" in note for note in risk.notes), risk.notes
+
+
 def test_a_nan_is_named_and_exceptions_of_the_model_arrive():
     x, y = torch.randn(10, 3), torch.randint(0, 2, (10,))
     x[7, 1] = float("nan")

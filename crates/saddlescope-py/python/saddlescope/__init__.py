@@ -19,6 +19,7 @@ a symmetric matrix known only by its products     :func:`eigsh`, :func:`trace`, 
 from importlib import import_module as _import_module
 
 from ._analysis import Analysis, Cut, Surface, analyze, cut, escape, random_direction, surface
+from ._between import Comparison, Path, Trajectory, compare, path, trajectory
 from ._linalg import (
     DominantPairs,
     Eigenpair,
@@ -33,13 +34,15 @@ from ._linalg import (
     trace,
 )
 from ._native import State, __version__
+from ._point import Measure, Settled, Sharpness, settle, sharpness
 from ._risk import Evaluation, Function, Operator, Risk
 
 __all__ = [
-    "Analysis", "Cut", "DominantPairs", "Eigenpair", "Eigensolution", "Estimate", "Evaluation", "Function",
-    "Operator", "Risk", "SpectralDensity", "State", "Surface", "TraceEstimate", "__version__", "algorithm1",
-    "analyze", "check_operator", "cut", "density", "eigsh", "escape", "jax", "onnx", "random_direction",
-    "surface", "torch", "trace",
+    "Analysis", "Comparison", "Cut", "DominantPairs", "Eigenpair", "Eigensolution", "Estimate", "Evaluation",
+    "Function", "Measure", "Operator", "Path", "Risk", "Settled", "Sharpness", "SpectralDensity", "State", "Surface",
+    "TraceEstimate", "Trajectory", "__version__", "algorithm1", "analyze", "check_operator", "compare", "cut",
+    "density", "eigsh", "escape", "jax", "onnx", "path", "random_direction", "settle", "sharpness", "surface", "torch",
+    "trace", "trajectory",
 ]
 
 _ENGINES = ("torch", "jax", "onnx")

@@ -90,32 +90,12 @@ def _surface(found):
     return Surface(**found)
 
 
-class Analysis:
-    """What an analysis found.
+class Found:
+    """What a folder of results holds: ``results`` (its ``results.json``), the report, the figures."""
 
-    Attributes
-    ----------
-    results : dict
-        Everything of ``results.json`` (docs/results.md says what is what).
-    eigenpairs : list of Eigenpair
-        Largest first; ``std_errors`` has the standard error of each value over the data (None where it is not known).
-    verdict : list of str
-        What it means, in sentences.
-    cuts, surfaces : list of Cut, list of Surface
-    folder : pathlib.Path
-        Where results, figures and ``report.html`` are.
-    """
-
-    def __init__(self, found, folder, keep):
-        self.results = json.loads(found["results"])
-        pairs = zip(self.results["eigenpairs"], found["eigenvectors"])
-        self.eigenpairs: List[Eigenpair] = [
-            Eigenpair(_number(p["value"]), vector, _number(p["residual"]), p["converged"]) for p, vector in pairs
-        ]
-        self.std_errors = [p["std_error"] for p in self.results["eigenpairs"]]
-        self.cuts = [Cut(**c) for c in found["cuts"]]
-        self.surfaces = [_surface(s) for s in found["surfaces"]]
-        self.folder, self._keep = folder, keep
+    def __init__(self, results, folder, keep, place=""):
+        self.results = json.loads(results)
+        self.folder, self._keep = Path(folder) / place, keep
 
     def __getstate__(self):
         # A folder that is deleted with the result belongs to the process that made it.
@@ -143,6 +123,42 @@ class Analysis:
         if name not in files:
             raise KeyError(f"no figure {name!r} as {ending}; there are {', '.join(files) or 'none'}")
         return files[name].read_bytes()
+
+    def __repr__(self):
+        return "\n".join([*self.verdict, f"report: {self.report}"])
+
+    def _repr_html_(self):
+        figures = sorted((self.folder / "figures").glob("*.svg"))[:2]
+        drawn = "".join(f'<div style="display:inline-block;max-width:48%">{p.read_text()}</div>' for p in figures)
+        verdict = "".join(f"<li>{_html(sentence)}</li>" for sentence in self.verdict)
+        return f"<ul>{verdict}</ul>{drawn}<p>{_html(str(self.report))}</p>"
+
+
+class Analysis(Found):
+    """What an analysis found.
+
+    Attributes
+    ----------
+    results : dict
+        Everything of ``results.json`` (docs/results.md says what is what).
+    eigenpairs : list of Eigenpair
+        Largest first; ``std_errors`` has the standard error of each value over the data (None where it is not known).
+    verdict : list of str
+        What it means, in sentences.
+    cuts, surfaces : list of Cut, list of Surface
+    folder : pathlib.Path
+        Where results, figures and ``report.html`` are.
+    """
+
+    def __init__(self, found, folder, keep):
+        super().__init__(found["results"], folder, keep)
+        pairs = zip(self.results["eigenpairs"], found["eigenvectors"])
+        self.eigenpairs: List[Eigenpair] = [
+            Eigenpair(_number(p["value"]), vector, _number(p["residual"]), p["converged"]) for p, vector in pairs
+        ]
+        self.std_errors = [p["std_error"] for p in self.results["eigenpairs"]]
+        self.cuts = [Cut(**c) for c in found["cuts"]]
+        self.surfaces = [_surface(s) for s in found["surfaces"]]
 
     def to_pandas(self):
         """The eigenpairs as a table: end, value, residual, std_error, converged."""
@@ -178,7 +194,7 @@ def _number(x):
 
 def _selection(options):
     """The selection of stages as JSON, from the keyword arguments of :func:`analyze`."""
-    default, nothing = map(json.loads, _native.selections())
+    default, nothing, _ = map(json.loads, _native.selections())
     stages, seed, largest, smallest, tol, max_products, grid, keep_biases = options
     chosen = dict(default)
     if stages is not None:
@@ -245,26 +261,43 @@ def analyze(risk, *, test=None, out=None, stages=None, largest=3, smallest=3, to
     # Without any filter, filter normalisation would leave nothing of a random direction.
     keep_biases = not any(kind in _FILTERED for _, _, kind in risk.layout)
     selection = _selection((stages, seed, largest, smallest, tol, max_products, grid, keep_biases))
-    if test is not None and test.dim != risk.dim:
-        raise ValueError(f"test has {test.dim} parameters, the risk has {risk.dim}")
+    return _carry_out(risk, test, selection, memory, out, progress, Analysis)
 
-    def work():
-        keep = None
-        folder = out
-        if folder is None:
-            keep = tempfile.TemporaryDirectory(prefix="saddlescope-")
-            folder = keep.name
+
+def _other(risk, test):
+    """Name and risk of the other samples."""
+    if test is None:
+        return None
+    if test.dim != risk.dim:
+        raise ValueError(f"test has {test.dim} parameters, the risk has {risk.dim}")
+    return test.split if test.split != risk.split else "test", test
+
+
+def _in_folder(risk, out, progress, work):
+    """Runs `work(folder, monitor, keep)` where this risk leads; without `out` in a folder that is deleted with the result."""
+
+    def run():
+        keep = None if out is not None else tempfile.TemporaryDirectory(prefix="saddlescope-")
+        folder = os.fspath(out) if keep is None else keep.name
         bars = StageBars() if progress is True else (progress or None)
-        other = None if test is None else (test.split if test.split != risk.split else "test", test)
         try:
-            found = _native.analyze(risk, risk.theta, risk.name, risk.split, other, selection, memory, os.fspath(folder), bars,
-                                    risk.fingerprint, getattr(risk._native, "weights", None), True)
+            return work(folder, bars, keep)
         finally:
             if isinstance(bars, StageBars):
                 bars.close()
-        return Analysis(found, Path(folder), keep)
 
-    return risk._lead(work)
+    return risk._lead(run)
+
+
+def _carry_out(risk, test, selection, memory, out, progress, kind):
+    other = _other(risk, test)
+
+    def work(folder, monitor, keep):
+        found = _native.analyze(risk, risk.theta, risk.name, risk.split, other, selection, memory, folder, monitor,
+                                risk.fingerprint, getattr(risk._native, "weights", None), True)
+        return kind(found, folder, keep)
+
+    return _in_folder(risk, out, progress, work)
 
 
 def _axis(axis):

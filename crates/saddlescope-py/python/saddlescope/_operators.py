@@ -69,6 +69,12 @@ def _rows(matmat):
 
 def _columns(matvec):
     def product(block):
+        if len(block) == 1:
+            # No copy more than needed: a vector may be as large as memory allows.
+            image = np.asarray(matvec(block[0]))
+            if image.shape != block[0].shape:
+                raise ValueError(f"the function returned shape {image.shape}; expected {block[0].shape}")
+            return _array(image).reshape(1, -1)
         images = np.empty_like(block)
         for x, y in zip(block, images):
             image = np.asarray(matvec(x))

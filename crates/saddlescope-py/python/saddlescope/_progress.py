@@ -19,12 +19,12 @@ def solver_progress(progress):
     elif callable(progress):
         yield progress
     else:
-        bar = _bar(unit="product")
+        bar = _bar(unit=" products")
 
         def watch(stage, products, max_products, ritz, estimate):
-            bar.set_description(stage, refresh=False)
+            bar.set_description_str(stage, refresh=False)
             if ritz:
-                bar.set_postfix_str(f"λ {ritz[0][0]:.5g} … {ritz[-1][0]:.5g}, residual {max(r for _, r in ritz):.1e}", refresh=False)
+                bar.set_postfix_str(f"λ {ritz[0][0]:.5g} … {ritz[-1][0]:.5g}, residual {max(abs(r) for _, r in ritz):.1e}", refresh=False)
             elif estimate:
                 bar.set_postfix_str(f"{estimate[0]:.5g} ± {estimate[1]:.1e}", refresh=False)
             bar.update(products - bar.n)
@@ -43,6 +43,7 @@ class StageBars:
         self.write = _bar(disable=True).write
 
     def begin(self, stage, steps):
+        self.end("")  # A stage in parts tells the end of the last one only.
         self.bar = _bar(desc=stage, total=steps)
 
     def advance(self, done, note):
@@ -52,7 +53,8 @@ class StageBars:
 
     def end(self, note):
         if self.bar is not None:
-            self.bar.set_postfix_str(note)
+            if note:
+                self.bar.set_postfix_str(note)
             self.bar.close()
             self.bar = None
 

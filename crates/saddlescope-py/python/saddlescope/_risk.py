@@ -36,7 +36,8 @@ class Operator:
 
     def __init__(self, risk, curvature, theta):
         if curvature not in risk.curvatures:
-            raise ValueError(f"{curvature!r} is not offered; this risk offers {', '.join(risk.curvatures) or 'no products'}")
+            said = "".join(f"\n  {note}" for note in risk.notes)
+            raise ValueError(f"{curvature!r} is not offered; this risk offers {', '.join(risk.curvatures) or 'no products'}{said}")
         self.curvature, self._point = curvature, risk._at(theta, 0)
         self.shape = (risk.dim, risk.dim)
         self._lead = risk._lead
@@ -147,6 +148,22 @@ class Risk:
 
     def _first_samples(self, samples, precision):
         """The same risk on fewer samples in another number type, or None."""
+        return None
+
+    def _weights(self, given):
+        """Weights as :func:`compare` and the like take them: `theta`, `buffers` or None, `sha256` or None, `rest`."""
+        return {"theta": self._vector(given), "buffers": None, "sha256": None, "rest": self.fingerprint}
+
+    def _buffer_values(self):
+        """What belongs to the weights without being a parameter (running statistics), one number after the other."""
+        return np.empty(0)
+
+    def _with_buffers(self, values):
+        """The same risk with other values there."""
+        raise ValueError("this risk has no buffers that could be changed")
+
+    def _buffers_anew(self, theta):
+        """The buffers with running statistics computed anew at θ, or None where there are no such statistics."""
         return None
 
     def _evaluate(self, theta):

@@ -93,6 +93,12 @@ class Risk(_Risk):
         """The pytree of parameters of a vector θ (N,)."""
         return self._params(self._split(self._vector(theta)))
 
+    def _weights(self, given):
+        leaves, tree = jax.tree_util.tree_flatten(given)
+        if tree == self._tree:
+            given = self._join([leaves[i] for i in self._free])
+        return super()._weights(given)
+
     def _params(self, free):
         leaves = list(self._leaves)
         for i, leaf in zip(self._free, free):

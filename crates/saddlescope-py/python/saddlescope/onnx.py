@@ -73,6 +73,14 @@ class Risk(_Risk):
         self.theta, self.layout = self._native.theta, self._native.layout
         self.samples, self.name, self.split = self._native.samples, self._native.model, split
         self.precision, self.notes = dtype, self._native.notes
+        self._given = dict(model=model, data=data, split=split, samples=samples, normalize=normalize, loss=loss, batch_norm=batch_norm,
+                           params=params, dtype=dtype)
+
+    def _weights(self, given):
+        if not isinstance(given, (str, os.PathLike)):
+            return super()._weights(given)
+        other = Risk(**self._given, weights=given)._native
+        return {"theta": other.theta, "buffers": other.buffers, "sha256": other.weights, "rest": ""}
 
     def _evaluate(self, theta):
         loss, correct = self._native.evaluate(theta)

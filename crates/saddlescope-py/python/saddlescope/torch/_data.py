@@ -76,16 +76,25 @@ class Batches:
         A tuple or dict of tensors is cut into batches.
     batch_size : int, optional
         Samples of a batch where tensors are cut (256 by default).
+    coupled : bool
+        Whether the samples of a batch depend on each other: tensors are then one batch by default.
     """
 
-    def __init__(self, data, batch_size):
-        self.notes = []
+    def __init__(self, data, batch_size, coupled=False):
+        self.notes, self.cut = [], False
         if _is_tensors(data):
             counts = {t.shape[0] if t.ndim else None for t in tensors(data)}
-            if len(counts) != 1 or None in counts:
-                raise ValueError(f"the tensors have {sorted(map(str, counts))} samples (first axis); expected one number")
-            step, whole = batch_size or 256, counts.pop()
-            self._source = [part(data, i, min(i + step, whole)) for i in range(0, whole, step)]
+            if coupled and batch_size is None:
+                self._source = [data]
+            elif len(counts) != 1 or None in counts:
+                raise ValueError(
+                    f"the tensors have {', '.join(sorted(map(str, counts)))} samples (first axis); expected one number, or coupled=True for "
+                    "tensors that belong together (graphs, sets)"
+                )
+            else:
+                step, whole = batch_size or 256, counts.pop()
+                self.cut = True
+                self._source = [part(data, i, min(i + step, whole)) for i in range(0, whole, step)]
         elif isinstance(data, torch.utils.data.DataLoader):
             self._source = self._in_order(data)
         elif iter(data) is data:

@@ -2,8 +2,8 @@
 
 import copy
 import hashlib
-import time
 from collections.abc import Mapping
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -11,13 +11,13 @@ from torch import nn
 from torch.func import functional_call, vmap
 
 from .._risk import Risk as _Risk
+from . import _buffers as buffers
 from . import _products as products
 from ._data import Batches, convert, part, size, tensors
 from ._group import Group
 from ._parameters import Vector, layout, select
 from ._setting import check_mode, exact, has_recurrence, unwrap
-
-_ORDERS = {"reverse": products.reverse_over_reverse, "forward": products.forward_over_reverse}
+from ._trial import ORDERS, is_padded, out_of_memory, try_batch
 
 
 class _WithLoss(nn.Module):
@@ -62,7 +62,8 @@ class Risk(_Risk):
         faster in a trial (``notes`` says which).
     coupled : bool, optional
         Whether the loss of a batch is no mean over its samples (contrastive losses; batch norm in training mode, which is
-        noticed). Batches are then not split, and the risk is the weighted mean of the batches' losses.
+        noticed). Batches are then not split, tensors are one batch unless ``batch_size`` cuts them, and the risk is the weighted mean
+        of the batches' losses.
     name, split : str
         For titles; ``split`` says what the samples are, for example "train".
 
@@ -85,8 +86,8 @@ class Risk(_Risk):
     has_chunks = True
 
     def __init__(self, model, loss, data, *, params=None, batch_size=None, device=None, dtype=None, group=None, weight=None,
-                 order="auto", coupled=None, name=None, split="train"):
-        if order not in ("auto", *_ORDERS):
+                 order="auto", coupled=None, name=None, split="train", _like=None):
+        if order not in ("auto", *ORDERS):
             raise ValueError(f"order {order!r}; expected auto, reverse or forward")
         self.notes, self.split = [], split
         model = unwrap(model, self.notes)
@@ -106,10 +107,11 @@ class Risk(_Risk):
         self.repeatable = self.device.type == "cpu"
         self.model, self.loss_function, self._weight, self._order = model, loss, weight, order
         self._vector_of, self.layout = Vector(chosen), layout(model, chosen)
-        self._recurrent = has_recurrence(model)
-        self._buffers = dict(model.named_buffers()) if coupled_norm else {}
+        self._recurrent, self._other = has_recurrence(model), {}
+        self._written = dict(model.named_buffers()) if coupled_norm else {}
         self._sum_dtype = torch.float32 if self.device.type == "mps" else torch.float64
-        self._batches, self._micro = Batches(data, batch_size), batch_size
+        self.coupled = bool(coupled_norm if coupled is None else coupled)
+        self._batches, self._micro = Batches(data, batch_size, self.coupled), batch_size
         self.notes += self._batches.notes
         self._data_hash, batch = self._batches.look()
         self._group = Group(group) if group is not None else None
@@ -117,12 +119,11 @@ class Risk(_Risk):
             raise ValueError("the data hold no batch")
         self._whole = isinstance(batch, Mapping) or not isinstance(batch, (tuple, list)) or len(batch) < 2
         self._with_loss = _WithLoss(model, loss) if self._whole else None
-        if self._whole and weight is None and _padded(batch):
+        if self._whole and weight is None and is_padded(batch):
             raise ValueError(
                 "the labels hold -100, so batches count different numbers of tokens: give weight=saddlescope.torch.token_weight "
                 "(or another function from a batch to what it counts)"
             )
-        self.coupled = bool(coupled_norm if coupled is None else coupled)
         if coupled_norm:
             self.notes.append("Batch norm is in training mode: every batch is normalised by itself and is not split.")
         self._local = sum(self._weigh(b) for b in self._batches)
@@ -133,8 +134,12 @@ class Risk(_Risk):
             self._data_hash = hashlib.sha256("".join(digest for _, digest in shards).encode()).hexdigest()
         if self.samples == 0:
             raise ValueError("the weights of all batches are zero")
-        self.fingerprint = self._rest_hash()
-        self._try(batch)
+        self._buffer_names = buffers.names_of(model)
+        self._watched, self.fingerprint = self._watch(), buffers.rest_hash(model.state_dict(), set(self._vector_of.names))
+        if _like is None:
+            try_batch(self, batch)
+        else:
+            self.has_accuracy, self.curvatures, self._order = _like.has_accuracy, _like.curvatures, _like._order
 
     # What a user may ask for besides.
 
@@ -170,10 +175,42 @@ class Risk(_Risk):
         return convert(batch, cast)
 
     def _state(self, params, prefix=""):
-        state = {prefix + name: p for name, p in zip(self._vector_of.names, params)}
+        state = {prefix + name: t for name, t in self._other.items()}
+        state.update({prefix + name: p for name, p in zip(self._vector_of.names, params)})
         # Running statistics would be written to: every call gets its own copy.
-        state.update({prefix + name: b.clone() for name, b in self._buffers.items()})
+        state.update({prefix + name: self._other.get(name, b).clone() for name, b in self._written.items()})
         return state
+
+    @contextmanager
+    def _in_double(self):
+        """What is not analysed is in double precision, too, for as long as this lasts."""
+        before = self._other
+        tensors = {**dict(self.model.named_parameters()), **dict(self.model.named_buffers()), **before}
+        self._other = {name: t.detach().double() for name, t in tensors.items() if t.is_floating_point()}
+        try:
+            yield
+        finally:
+            self._other = before
+
+    def _watch(self):
+        """What changes when somebody else uses the model: modes, and versions of tensors that are not analysed."""
+        analysed = set(self._vector_of.names)
+        modes = [module.training for module in self.model.modules()]
+        tensors = [*self.model.named_parameters(), *self.model.named_buffers()]
+        return modes, [t._version for name, t in tensors if name not in analysed]
+
+    def _check_unchanged(self):
+        """Whether buffers, frozen parameters and modes are still those that the risk was made with."""
+        modes, versions = now = self._watch()
+        if now == self._watched:
+            return
+        if modes != self._watched[0]:
+            names = [name for (name, _), a, b in zip(self.model.named_modules(), modes, self._watched[0]) if a != b]
+            raise ValueError(f"module {names[0]!r} changed between training and evaluation mode since the risk was made: make a new one")
+        if buffers.rest_hash(self.model.state_dict(), set(self._vector_of.names)) != self.fingerprint:
+            raise ValueError("buffers or frozen parameters of the model changed since the risk was made (it was used in training "
+                             "mode, or loaded anew): make a new one, or give the risk copy.deepcopy(model)")
+        self._watched = now
 
     def _outputs(self, params, batch):
         return functional_call(self.model, self._state(params), tuple(batch[:-1]))
@@ -194,7 +231,7 @@ class Risk(_Risk):
         def one(sample):
             return self._loss(params, convert(sample, lambda t: t.unsqueeze(0)))
 
-        return vmap(one, in_dims=(type(batch)(0 for _ in batch),))(batch)
+        return vmap(one, in_dims=(convert(batch, lambda t: 0),))(batch)
 
     def _weigh(self, batch):
         if self._weight is None:
@@ -208,6 +245,7 @@ class Risk(_Risk):
 
     def _over(self, work):
         """(batch number, weight, result) for every part of every batch; parts are halved when memory runs out."""
+        self._check_unchanged()
         for index, batch in enumerate(self._batches):
             start, count = 0, size(batch)
             while start < count:
@@ -221,7 +259,7 @@ class Risk(_Risk):
                     with exact(self.device, self._recurrent):
                         found = work(self._place(piece), index, start)
                 except RuntimeError as error:
-                    if not _out_of_memory(error) or self.coupled or step == 1:
+                    if not out_of_memory(error) or self.coupled or step == 1:
                         raise
                     self._micro = step // 2
                     self.notes.append(f"Memory ran out with {step} samples at a time; {self._micro} are used from now on.")
@@ -310,13 +348,13 @@ class Risk(_Risk):
     def _batch_product(self, curvature, params, batch, vectors):
         loss = lambda p: self._loss(p, batch)
         if curvature == "hessian":
-            return _ORDERS[self._order](loss, params, vectors, self._vector_of)
+            return ORDERS[self._order](loss, params, vectors, self._vector_of)
         if curvature == "fisher":
             return products.fisher(lambda p: self._sample_losses(p, batch), params, vectors, self._vector_of)
         outputs, ell = (lambda p: self._outputs(p, batch)), (lambda z: self._scalar(self.loss_function(z, batch[-1])))
         images = products.gauss_newton(outputs, ell, params, vectors, self._vector_of)
         if curvature == "residual":
-            return _ORDERS[self._order](loss, params, vectors, self._vector_of) - images
+            return ORDERS[self._order](loss, params, vectors, self._vector_of) - images
         return images
 
     def _name_sample(self, params, batch, index, start):
@@ -336,148 +374,32 @@ class Risk(_Risk):
     def _flat(chosen):
         return np.concatenate([p.detach().to("cpu", torch.float64).reshape(-1).numpy() for p in chosen.values()])
 
-    def _rest_hash(self):
-        """SHA-256 of buffers and of parameters that are not analysed."""
-        h, names = hashlib.sha256(), set(self._vector_of.names)
-        for name, value in self.model.state_dict().items():
-            if name not in names:
-                h.update(name.encode())
-                h.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-        return h.hexdigest()
+    def _weights(self, given):
+        rest = buffers.rest_hash(self.model.state_dict(), {*self._vector_of.names, *self._buffer_names})
+        theta, values = given, None
+        if isinstance(given, Mapping):
+            theta, values = buffers.of_state_dict(self.model, self._vector_of.names, given, self._buffer_names)
+        return {"theta": self._vector(theta), "buffers": values, "sha256": None, "rest": rest}
 
-    def _try(self, batch):
-        """Finds out on one batch what works: mean or not, accuracy, which products, which way is faster."""
-        small = batch if self.coupled else part(batch, 0, min(size(batch), self._micro or 16))
-        params, placed = self._params(self.theta), self._place(small)
+    def _buffer_values(self):
+        own = dict(self.model.named_buffers())
+        return buffers.join(self._other.get(name, own[name]) for name in self._buffer_names)
+
+    def _with_buffers(self, values):
+        if self._group:
+            raise ValueError("weights with other buffers (batch-norm statistics) cannot be analysed with group=")
+        other = copy.copy(self)
+        other._other = buffers.split(values, self.model, self._buffer_names)
+        return other
+
+    def _buffers_anew(self, theta):
+        if self._group:
+            return None
+        state = {**self._other, **dict(zip(self._vector_of.names, self._params(theta)))}
+        run = self.loss_function if self._whole else (lambda model, batch: model(*batch[:-1]))
         with exact(self.device, self._recurrent):
-            with torch.no_grad():
-                first = float(self._loss(params, placed))
-                self._check_repeats(params, placed, first)
-                self._check_mean(params, placed, small, first)
-                self.has_accuracy = self._has_accuracy(params, placed)
-            self._choose_order(params, placed)
-            self._choose_curvatures(params, placed)
-        leaves = [p.detach().requires_grad_() for p in params]
-        with exact(self.device, self._recurrent):
-            parts = torch.autograd.grad(self._loss(leaves, placed), leaves, allow_unused=True)
-        unused = [name for name, g in zip(self._vector_of.names, parts) if g is None]
-        if unused:
-            self.notes.append(f"The loss does not depend on {', '.join(unused[:5])}{', …' if len(unused) > 5 else ''}.")
-
-    def _slack(self):
-        # HuggingFace's losses are computed in single precision even in models of double precision.
-        return 1e-3 if self.dtype == torch.float32 else 1e-5
-
-    def _check_repeats(self, params, batch, first):
-        again = float(self._loss(params, batch))
-        if np.isfinite(first) and abs(again - first) > self._slack() * max(abs(first), 1e-6):
-            raise ValueError(
-                f"two evaluations of the same batch gave {first} and {again}: the loss draws random numbers (dropout as a function, "
-                "sampling), so that it is not a function of θ"
-            )
-
-    def _check_mean(self, params, placed, small, first):
-        count = size(small)
-        if self.coupled or count < 2 or not np.isfinite(first):
-            return
-        cut = max(1, count // 3)
-        weights, losses = [], []
-        for start, stop in ((0, cut), (cut, count)):
-            weights.append(self._weigh(part(small, start, stop)))
-            losses.append(float(self._loss(params, part(placed, start, stop))) if weights[-1] else 0.0)
-        if sum(weights) == 0:
-            return
-        mean = sum(w * l for w, l in zip(weights, losses)) / sum(weights)
-        if not abs(mean - first) <= self._slack() * max(abs(first), 1e-6):
-            raise ValueError(
-                f"the loss of a batch is {first:.9g}, the weighted mean of its two parts {mean:.9g}: the loss must be the mean over what "
-                "weight counts (reduction='mean'; give weight= where samples count differently, or coupled=True where the samples "
-                "of a batch depend on each other)"
-            )
-
-    def _has_accuracy(self, params, batch):
-        if self._whole:
-            return False
-        outputs, target = self._outputs(params, batch), batch[-1]
-        if not isinstance(outputs, torch.Tensor) or not isinstance(target, torch.Tensor):
-            return False
-        return outputs.ndim == 2 and outputs.shape[1] > 1 and target.ndim == 1 and target.dtype == torch.int64
-
-    def _probe(self):
-        generator = torch.Generator().manual_seed(0)
-        return torch.randn(1, self.dim, generator=generator, dtype=self.dtype).to(self.device)
-
-    def _choose_order(self, params, batch):
-        if self._order != "auto":
-            return
-        probe, seconds, images = self._probe(), {}, {}
-        loss = lambda p: self._loss(p, batch)
-        for word, way in _ORDERS.items():
-            try:
-                for _ in range(2):
-                    _wait(self.device)
-                    start = time.perf_counter()
-                    images[word] = way(loss, params, probe, self._vector_of).detach()
-                    _wait(self.device)
-                    seconds[word] = time.perf_counter() - start
-            except (NotImplementedError, RuntimeError) as error:
-                if _out_of_memory(error):
-                    raise
-                images.pop(word, None)
-                reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-                failed = f"{word} mode does not work here: {reason[:200]}"
-                self.notes.append(failed[0].upper() + failed[1:])
-                if word == "reverse":
-                    first_error = error
-        if not images:
-            self._order, self.curvatures = "reverse", ()
-            self.notes.append("Products with the Hessian cannot be made: " + str(first_error).strip().splitlines()[0][:200])
-            return
-        if len(images) == 2:
-            difference = float((images["reverse"] - images["forward"]).norm() / images["reverse"].norm().clamp_min(1e-300))
-            if difference > (1e-2 if self.dtype == torch.float32 else 1e-4):
-                self._order = self._nearer(params, batch, probe, images)
-                self.notes.append(
-                    f"Reverse over reverse and forward over reverse differ by {difference:.1e}; {self._order} mode agrees with "
-                    "differences of gradients and is used."
-                )
-                return
-            # Forward mode has to be clearly faster, so that the choice does not depend on chance.
-            self._order = "forward" if seconds["forward"] < 0.8 * seconds["reverse"] else "reverse"
-            self.notes.append(
-                f"Products: {self._order} over reverse ({seconds['reverse']:.3g} s reverse, {seconds['forward']:.3g} s forward "
-                f"for {size(batch)} samples)."
-            )
-        else:
-            (self._order,) = images
-
-    def _nearer(self, params, batch, probe, images):
-        def gradient(shift):
-            leaves = [(p + shift * v).detach().requires_grad_() for p, v in zip(params, self._vector_of.split(probe[0]))]
-            return self._vector_of.join(torch.autograd.grad(self._loss(leaves, batch), leaves, allow_unused=True, materialize_grads=True))
-
-        step = (3e-3 if self.dtype == torch.float32 else 1e-5) / float(probe.norm())
-        difference = (gradient(step) - gradient(-step)) / (2 * step)
-        return min(images, key=lambda word: float((images[word][0] - difference).norm()))
-
-    def _choose_curvatures(self, params, batch):
-        works = []
-        for curvature in ("hessian", "gauss_newton", "residual", "fisher"):
-            if curvature == "residual":
-                if {"hessian", "gauss_newton"} <= set(works):
-                    works.append(curvature)
-                continue
-            if curvature == "gauss_newton" and self._whole or curvature == "fisher" and (self.coupled or self._weight is not None):
-                continue
-            try:
-                self._batch_product(curvature, params, batch, self._probe())
-                works.append(curvature)
-            except (NotImplementedError, RuntimeError, ValueError, TypeError, AttributeError) as error:
-                if _out_of_memory(error):
-                    raise
-                reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-                self.notes.append(f"Not offered, {curvature}: {reason[:200]}")
-        self.curvatures = tuple(works)
+            found = buffers.anew(self.model, state, map(self._place, self._batches), run)
+        return None if found is None else buffers.join(found[name] for name in self._buffer_names)
 
     def _first_samples(self, samples, precision):
         if self.coupled or self._group or (precision == "f64" and self.device.type == "mps"):
@@ -491,7 +413,9 @@ class Risk(_Risk):
         names = set(self._vector_of.names)
         small = Risk(self.model, self.loss_function, pieces, params=lambda name, _: name in names, batch_size=self._micro,
                      device=self.device, dtype=torch.float64 if precision == "f64" else torch.float32, weight=self._weight,
-                     order=self._order, coupled=self.coupled, name=self.name, split=self.split)
+                     coupled=self.coupled, name=self.name, split=self.split, _like=self)
+        if self._other:
+            small._other = buffers.split(self._buffer_values(), small.model, small._buffer_names)
         return small
 
     def _memory(self):
@@ -531,17 +455,3 @@ class _Chunks:
         loss = sum(self.sums.values()) / sum(weights)
         losses = [self.sums[i] / w for i, w in zip(places, weights)]
         return loss, ((self.right, self.counted) if accuracy else None), losses, weights
-
-
-def _padded(batch):
-    labels = batch.get("labels") if isinstance(batch, Mapping) else None
-    return isinstance(labels, torch.Tensor) and bool((labels == -100).any())
-
-
-def _out_of_memory(error):
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-
-
-def _wait(device):
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

@@ -5,6 +5,8 @@ from contextlib import ExitStack, contextmanager
 import torch
 from torch import nn
 
+from ._formulas import Formulas
+
 #: Modules that draw random numbers in training mode.
 _RANDOM = (nn.modules.dropout._DropoutNd, nn.RReLU)
 
@@ -49,11 +51,12 @@ def has_recurrence(model):
 
 @contextmanager
 def exact(device, recurrent):
-    """Full precision, the attention kernel that can be differentiated twice, no autocast, no cuDNN for recurrent layers."""
+    """Full precision, kernels that can be differentiated twice, no autocast, no cuDNN for recurrent layers."""
     from torch.nn.attention import SDPBackend, sdpa_kernel
 
     with ExitStack() as stack:
         stack.enter_context(torch.enable_grad())
+        stack.enter_context(Formulas())
         stack.enter_context(sdpa_kernel(SDPBackend.MATH))
         stack.enter_context(torch.autocast(device.type, enabled=False))
         if device.type == "cuda":
