@@ -1,4 +1,4 @@
-//! Options with a fixed set of values.
+//! Options with a fixed set of values. Values have no comments of their own: with them clap would put every help text in its long form.
 
 use clap::ValueEnum;
 use saddlescope::analysis::EigenMethod;
@@ -8,9 +8,7 @@ use saddlescope::nn::Dtype;
 /// A split of the data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum SplitChoice {
-    /// The samples that networks are trained on.
     Train,
-    /// The samples held out.
     Test,
 }
 
@@ -27,9 +25,7 @@ impl SplitChoice {
 /// How batch norm normalises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum BatchNorm {
-    /// By its running statistics.
     Eval,
-    /// By the statistics of the whole batch.
     Train,
 }
 
@@ -46,9 +42,7 @@ impl BatchNorm {
 /// The numbers that the engine computes in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum DtypeChoice {
-    /// Single precision.
     F32,
-    /// Double precision.
     F64,
 }
 
@@ -64,9 +58,7 @@ impl From<DtypeChoice> for Dtype {
 /// How extreme eigenvalues are found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Method {
-    /// Both ends from one Krylov space.
     Lanczos,
-    /// The paper's: one pair at each end, one after the other.
     Algorithm1,
 }
 

@@ -173,7 +173,7 @@ fn impossible_numbers_are_refused() {
     wrong("project", &["--planes", "1"], "--planes 1");
     wrong("slice", &["--grid", "1"], "--grid 1");
     wrong("analyze", &["--freeze", "*"], "leave no parameter");
-    wrong("analyze", &["--split", "valid"], "--split valid");
+    wrong("analyze", &["--split", "valid"], "possible values: train, test");
     assert!(!out.exists(), "nothing is written for bad input");
 }
 

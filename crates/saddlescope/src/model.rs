@@ -152,9 +152,17 @@ pub enum ModelError {
     /// The ONNX file cannot be used.
     #[error(transparent)]
     Onnx(#[from] OnnxError),
-    /// The weights file does not fit.
+    /// The weights file cannot be read.
     #[error(transparent)]
     Weights(#[from] WeightsError),
+    /// The weights are not those of the network.
+    #[error("{path}: {reason}")]
+    Misfit {
+        /// The weights file.
+        path: PathBuf,
+        /// What does not fit.
+        reason: WeightsError,
+    },
     /// The weights are not finite.
     #[error("{path}: tensor `{tensor}` holds {value} at position {index}; expected finite numbers")]
     NotFinite {
@@ -198,7 +206,7 @@ pub fn load_with(name: &str, weights: Option<&Path>, options: &ImportOptions) ->
         }
         (None, None) => return Err(ModelError::NeedsWeights { name: name.into() }),
     };
-    let theta = network.load(&tensors)?;
+    let theta = fitting(&mut network, &tensors, &path)?;
     for (parameter, range) in network.graph.parameters().iter().zip(network.graph.parameter_ranges()) {
         if let Some(index) = theta[range.clone()].iter().position(|x| !x.is_finite()) {
             let value = theta[range][index];
@@ -206,6 +214,11 @@ pub fn load_with(name: &str, weights: Option<&Path>, options: &ImportOptions) ->
         }
     }
     Ok(Model { network, theta, source, notes: Vec::new(), onnx: None })
+}
+
+/// θ from tensors of a file; an error names the file.
+fn fitting(network: &mut Network, tensors: &TensorMap, path: &Path) -> Result<Vec<f64>, ModelError> {
+    network.load(tensors).map_err(|reason| ModelError::Misfit { path: path.into(), reason })
 }
 
 fn is_onnx(name: &str) -> bool {
@@ -216,7 +229,10 @@ fn load_onnx(path: &Path, weights: Option<&Path>, options: &ImportOptions) -> Re
     let onnx = OnnxModel::load(path, options)?;
     let mut network = onnx.network.clone();
     let (theta, from) = match weights {
-        Some(file) => (network.load(&TensorMap::read(file)?)?, format!(", weights {}", file.display())),
+        Some(file) => {
+            let theta = fitting(&mut network, &TensorMap::read(file)?, file)?;
+            (theta, format!(", weights {}", file.display()))
+        }
         None => (onnx.theta.clone(), String::new()),
     };
     let mut notes = onnx.notes.clone();

@@ -136,7 +136,12 @@ fn check(a: Arguments) -> Result<Plan, Failure> {
     let mut network: Network = zoo::by_name(&a.model)
         .ok_or_else(|| Failure::bad_input(format!("--model {}: known are {}", a.model, zoo::NAMES)))?;
     let start = match &a.weights {
-        Some(file) => Some(network.load(&TensorMap::read(file).map_err(bad)?).map_err(bad)?),
+        Some(file) => {
+            let tensors = TensorMap::read(file).map_err(bad)?;
+            let theta = network.load(&tensors);
+            let context = |e| Failure::BadInput(anyhow::Error::new(e).context(file.display().to_string()));
+            Some(theta.map_err(context)?)
+        }
         None => None,
     };
     let options = TrainOptions {
