@@ -304,6 +304,26 @@ def test_tensors_whose_samples_depend_on_each_other_are_one_batch():
     assert risk.evaluate().chunk_samples == [300]
 
 
+def test_compiled_and_parallel_modules_are_unwrapped():
+    model, x, y = classifier()
+    loss = float(F.cross_entropy(model(x), y).detach())
+    for wrapped in (torch.compile(model), nn.DataParallel(model), torch.compile(nn.DataParallel(model))):
+        risk = ss.torch.Risk(wrapped, F.cross_entropy, (x, y))
+        assert risk.name == "Sequential" and risk.loss() == pytest.approx(loss, rel=1e-13)
+        assert [name for name, _, _ in risk.layout][0] == "0.weight" and risk.hessian().shape == (risk.dim, risk.dim)
+        model.load_state_dict(risk.state_dict())
+    assert any("compiled" in note for note in ss.torch.Risk(torch.compile(model), F.cross_entropy, (x, y)).notes)
+
+
+def test_a_loader_with_a_collation_of_its_own():
+    x, y = torch.randn(11, 3).double(), torch.randint(0, 2, (11,))
+    collate = lambda rows: (torch.stack([r[0] for r in rows]) * 2, torch.stack([r[1] for r in rows]))
+    loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(x, y), batch_size=4, collate_fn=collate, shuffle=True)
+    model = nn.Linear(3, 2).double()
+    risk = ss.torch.Risk(model, F.cross_entropy, loader)
+    assert risk.loss() == pytest.approx(float(F.cross_entropy(model(2 * x), y).detach()), rel=1e-13)
+
+
 def test_a_model_that_changes_afterwards_is_noticed():
     model, x, y = classifier()
     risk = ss.torch.Risk(model, F.cross_entropy, (x, y))
