@@ -16,7 +16,8 @@ def unwrap(model, notes):
     while True:
         inner = getattr(model, "_orig_mod", None)
         if inner is not None:
-            notes.append("The model is compiled; the module behind it is used, because compiled code has no second derivatives.")
+            notes.append("The model is compiled; the module behind it is used, because compiled code has no second derivatives. "
+                         "State dicts are those of that module.")
         elif isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
             inner = model.module
         else:
