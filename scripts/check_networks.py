@@ -40,7 +40,7 @@ def quiet(f):
         os.close(null)
 
 
-def check(name, make, exporter, folder, probe):
+def check(name, make, exporter, folder, probe, one_sample):
     torch.manual_seed(0)
     case = make()
     net = case.net.eval()
@@ -53,10 +53,11 @@ def check(name, make, exporter, folder, probe):
     loss = NAMED[case.loss.__name__] if case.loss.__name__ in NAMED else case.loss
     place = os.path.join(folder, name)
     try:
-        quiet(lambda: export(net, case.inputs, case.targets, place, exporter, loss=loss))
+        quiet(lambda: export(net, case.inputs, case.targets, place, exporter, loss=loss, one_sample=one_sample))
     except BaseException as e:
         return "PyTorch cannot export it: " + short(str(e).split("It said: ")[-1])
-    run = subprocess.run([probe, place + ".onnx", place + ".npz"], capture_output=True, text=True)
+    more = ["--one-sample"] if one_sample else []
+    run = subprocess.run([probe, place + ".onnx", place + ".npz", *more], capture_output=True, text=True)
     for suffix in (".onnx", ".npz"):
         os.remove(place + suffix)
     if run.returncode == 0:
@@ -76,6 +77,7 @@ def main():
     parser.add_argument("names", nargs="*")
     parser.add_argument("--out")
     parser.add_argument("--exporters", default="dynamo,torchscript")
+    parser.add_argument("--one-sample", default="", help="networks whose data are one sample, such as a graph of nodes: NAME,NAME")
     a = parser.parse_args()
     torch.set_num_threads(2)
     spec = importlib.util.spec_from_file_location("networks", a.module)
@@ -90,7 +92,7 @@ def main():
             results = []
             for exporter in exporters:
                 try:
-                    results.append(check(name, module.CASES[name], exporter, folder, probe))
+                    results.append(check(name, module.CASES[name], exporter, folder, probe, name in a.one_sample.split(",")))
                 except Exception as e:
                     results.append("not built: " + short(f"{type(e).__name__} {e}"))
                 print(f"{name:18} {exporter:12} {results[-1]}", flush=True)

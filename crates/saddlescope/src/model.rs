@@ -208,7 +208,8 @@ pub fn load_with(name: &str, weights: Option<&Path>, options: &ImportOptions) ->
     Ok(Model { network, theta, source, notes: Vec::new(), onnx: None })
 }
 
-fn is_onnx(name: &str) -> bool {
+/// Whether a model is named by an ONNX file.
+pub fn is_onnx(name: &str) -> bool {
     Path::new(name).extension().is_some_and(|e| e.eq_ignore_ascii_case("onnx"))
 }
 
