@@ -109,8 +109,8 @@ def tied_parameters(net):
     return list(names.values())
 
 
-def reference(net, inputs, targets, name, one_sample=False):
-    """Loss, norm of the gradient, vᵀHv and ‖Hv‖ in f64, v being cos k for entry k of every parameter; and which parameters count."""
+def differentiated(net, inputs, targets, name, one_sample=False):
+    """Loss, gradient and the product v ↦ Hv on the first samples, in f64, and how many samples; all lists go by the parameters' names."""
     double = lambda t: t.double() if t is not None and t.is_floating_point() else t
     net = copy.deepcopy(net).double()
     for module in net.modules():
@@ -134,16 +134,26 @@ def reference(net, inputs, targets, name, one_sample=False):
             loss = named_loss(name, output, targets)
             ps = list(parameters.values())
             gradient = torch.autograd.grad(loss, ps, create_graph=True, allow_unused=True)
-            used = {n for (n, p), g in zip(parameters.items(), gradient) if g is not None}
-            v = [torch.cos(torch.arange(p.numel(), dtype=torch.float64)).reshape(p.shape) for p in ps]
-            zero = lambda list_: [torch.zeros_like(p) if g is None else g for g, p in zip(list_, ps)]
-            gradient = zero(gradient)
-            along = sum((g * d).sum() for g, d in zip(gradient, v))
-            hv = zero(torch.autograd.grad(along, ps, allow_unused=True)) if along.requires_grad else zero([None] * len(ps))
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
+    used = {n for n, g in zip(parameters, gradient) if g is not None}
+    zero = lambda list_: [torch.zeros_like(p) if g is None else g for g, p in zip(list_, ps)]
+    gradient = zero(gradient)
+
+    def product(v):
+        along = sum((g * d).sum() for g, d in zip(gradient, v))
+        return zero(torch.autograd.grad(along, ps, retain_graph=True, allow_unused=True) if along.requires_grad else [None] * len(ps))
+
+    return loss.detach(), dict(zip(parameters, gradient)), product, used, 1 if one_sample else len(few[0])
+
+
+def reference(net, inputs, targets, name, one_sample=False):
+    """Loss, norm of the gradient, vᵀHv and ‖Hv‖ in f64, v being cos k for entry k of every parameter; and which parameters count."""
+    loss, gradient, product, used, samples = differentiated(net, inputs, targets, name, one_sample)
+    v = [torch.cos(torch.arange(g.numel(), dtype=torch.float64)).reshape(g.shape) for g in gradient.values()]
+    hv = product(v)
     norm = lambda list_: float(sum(t.detach().pow(2).sum() for t in list_)) ** 0.5
-    numbers = dict(samples=1 if one_sample else len(few[0]), loss_kind=name, loss=float(loss.detach()), gradient_norm=norm(gradient),
+    numbers = dict(samples=samples, loss_kind=name, loss=float(loss), gradient_norm=norm(gradient.values()),
                    quadratic=float(sum((h.detach() * d).sum() for h, d in zip(hv, v))), product_norm=norm(hv))
     return numbers, used
 

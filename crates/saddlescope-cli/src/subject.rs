@@ -65,7 +65,8 @@ impl FromStr for BatchAxis {
     fn from_str(text: &str) -> Result<Self, String> {
         // Names may hold `=`; axes do not.
         let (input, axis) = text.rsplit_once('=').unwrap_or(("", text));
-        let axis = axis.parse().map_err(|_| "expected AXIS or INPUT=AXIS with an axis from 0, such as x=1")?;
+        let axis =
+            axis.parse().map_err(|_| "expected AXIS or INPUT=AXIS with an axis from 0, such as x=1")?;
         Ok(Self { input: input.into(), axis })
     }
 }

@@ -12,9 +12,10 @@ use crate::ops::{Gelu, GeluWith};
 /// Longest chain of products that is followed.
 const DEPTH: usize = 8;
 
-/// The graph with all chains put together that are known: the Gaussian error linear unit, by error function or by tanh.
-pub(crate) fn fused(graph: &Graph) -> Result<Graph, GraphError> {
-    let shapes = graph.infer_shapes(2)?;
+/// The graph with all chains put together that are known: the Gaussian error linear unit, by error function or by tanh. `batch` is a
+/// number of samples that the graph takes, two where it may.
+pub(crate) fn fused(graph: &Graph, batch: usize) -> Result<Graph, GraphError> {
+    let shapes = graph.infer_shapes(batch)?;
     let mut fused = graph.clone();
     for (i, node) in graph.nodes().iter().enumerate() {
         if let Some((x, op)) = gelu(graph, node)

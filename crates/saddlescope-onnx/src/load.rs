@@ -320,7 +320,10 @@ fn declare_inputs(
     let named = |name: &str| name.is_empty() || declared.iter().any(|d| d.name == name);
     if let Some(other) = options.batch_axes.keys().find(|name| !named(name)) {
         let names: Vec<String> = declared.iter().map(|d| d.name.clone()).collect();
-        return Err(OnnxError::Invalid(format!("no input `{other}` to have a batch axis; the inputs are {}", listed(&names))));
+        return Err(OnnxError::Invalid(format!(
+            "no input `{other}` to have a batch axis; the inputs are {}",
+            listed(&names)
+        )));
     }
     let mut inputs = Vec::new();
     for input in declared {
@@ -338,6 +341,9 @@ fn declare_inputs(
         let counts = |d: usize| !options.one_sample && d == batch_axis;
         match &input.shape {
             Some(dims) => {
+                if !options.one_sample && dims.is_empty() {
+                    return Err(wrong("a single number has no axis that counts samples".into()));
+                }
                 if !options.one_sample && batch_axis >= dims.len() {
                     return Err(wrong(format!(
                         "axis {batch_axis} is to count the samples of {} dimensions",

@@ -34,12 +34,8 @@ fn graph() -> Vec<NodeProto> {
 
 fn data(samples: usize) -> Dataset {
     let repeated = |v: &[f64]| v.iter().map(|&x| x as f32).cycle().take(6 * samples).collect();
-    let x = InputTensor {
-        name: "x".into(),
-        shape_per_sample: vec![3, 2],
-        values: repeated(&X),
-        integer: false,
-    };
+    let x =
+        InputTensor { name: "x".into(), shape_per_sample: vec![3, 2], values: repeated(&X), integer: false };
     let targets = Targets::Values { values: repeated(&TARGETS), shape: vec![3, 2] };
     Dataset::new(vec![x], targets, Normalization::none(), "test").expect("a data set")
 }
@@ -106,8 +102,10 @@ fn a_mean_of_the_models_own_is_the_loss() {
     nodes.push(node("ReduceMean", "", &["square"], "y", &[("keepdims", 0)]));
     let model = import_with(nodes, &options()).expect("a model");
     let prepared = model.prepare(&data(1)).expect("data");
-    let objective = model.network_for(LossKind::Own).objective(LossKind::Own, &prepared).expect("an objective");
-    let own = Risk::<f64>::new(objective, RiskOptions { threads: 1, micro_batch: None, keep_bytes: 0 }).expect("a risk");
+    let objective =
+        model.network_for(LossKind::Own).objective(LossKind::Own, &prepared).expect("an objective");
+    let own = Risk::<f64>::new(objective, RiskOptions { threads: 1, micro_batch: None, keep_bytes: 0 })
+        .expect("a risk");
     let mut gradient = [0.0; 4];
     let loss = own.gradient(&model.theta, &mut gradient).loss;
     // ½ Σ (y − 0)² is three times the mean of six squares.

@@ -399,6 +399,12 @@ fn unsupported(node: &Node) -> OnnxError {
                     an input (one draw for each sample), or without it";
         return failed(node, OpError::new(text));
     }
+    if matches!(node.op_type.as_str(), "NonZero" | "Compress" | "Unique") && node.domain.is_empty() {
+        let text = "it depends on parameters, and how much it returns depends on their values (as where a mixture of experts takes the \
+                    rows of each expert): compute every expert for all rows and multiply by its gate, which is 0 where it was not \
+                    chosen; the loss is the same";
+        return failed(node, OpError::new(text));
+    }
     let mut names: BTreeSet<&str> = TRANSLATIONS.iter().map(|t| t.0).collect();
     names.extend(eval::OPERATORS.iter().map(|o| o.0));
     if eval::find(&node.op_type).is_some() && node.domain.is_empty() {
