@@ -389,6 +389,12 @@ impl SubjectArguments {
         identity.insert("normalization".into(), data.normalization().to_string().into());
         identity.insert("loss".into(), loss.name().into());
         identity.insert("batch_norm".into(), self.batch_norm.clone().into());
+        if self.one_sample {
+            identity.insert("one_sample".into(), true.into());
+        }
+        for BatchAxis { input, axis } in &self.batch_axis {
+            identity.insert(format!("batch_axis.{input}"), (*axis).into());
+        }
         let risk = self.risk(&model, loss, &data, true)?;
         let coupled = self.batch_norm == "train";
         let slices = if slice_count < data.samples() && !coupled && !chosen_later {
@@ -482,6 +488,15 @@ mod tests {
         assert!(fits("linear.bias", "linear.bias"));
         assert!(!fits("linear", "linear.bias"));
         assert!(!fits("a*a", "a"));
+    }
+
+    #[test]
+    fn batch_axes() {
+        use super::BatchAxis;
+        let parse = |text: &str| text.parse::<BatchAxis>().map(|b| (b.input, b.axis));
+        assert_eq!(parse("1"), Ok((String::new(), 1)));
+        assert_eq!(parse("a=b=2"), Ok(("a=b".into(), 2)));
+        assert!(parse("x").is_err() && parse("x=-1").is_err() && parse("").is_err());
     }
 
     #[test]

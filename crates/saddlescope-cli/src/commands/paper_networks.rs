@@ -150,6 +150,8 @@ impl NetworkArguments {
             split: "train".into(),
             samples: Some(samples.into()),
             slice_samples,
+            one_sample: false,
+            batch_axis: Vec::new(),
             normalize: None,
             loss: None,
             batch_norm: "eval".into(),
