@@ -143,6 +143,9 @@ fn differences(arguments: &[String]) -> Result<(), Box<dyn Error>> {
         let (plus, minus) = (gradient(&shifted(1.0)).1, gradient(&shifted(-1.0)).1);
         let pairs = plus.iter().zip(&minus).zip(&hv);
         off = pairs.map(|((p, m), hv)| (hv - (p - m) / (2.0 * h)).powi(2)).sum::<f64>().min(off);
+        if off < 1e-12 * size {
+            break;
+        }
     }
     println!(
         "{} parameters, loss {single:.9e} in f32, {double:.12e} in f64; product off central differences by {:.1e} of {:.1e}",
