@@ -45,6 +45,10 @@ pub(super) fn batch_norm(site: &mut Site<'_>) -> Result<Vec<Symbol>, OpError> {
 
 /// (x − mean) / √(variance + ε) · scale + shift, for operands that broadcast.
 fn written_out(site: &mut Site<'_>, x: &Symbol, operands: [Symbol; 4]) -> Result<Symbol, OpError> {
+    site.walker.note(
+        "a normalisation with statistics for every place or every sample always uses its running statistics, also where those of the \
+         batch are asked for",
+    );
     let [scale, shift, mean, variance] = operands;
     let eps = site.node.float_or("epsilon", 1e-5)?;
     let centred = site.difference(x, &mean)?;
