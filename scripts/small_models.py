@@ -30,8 +30,8 @@ def hessian(loss, theta, step=2e-4):
     return H
 
 
-def save(name, nodes, tensors, data, loss, theta, kind="mse", opset=17, H=None, time_first=None):
-    inputs = [h.make_tensor_value_info(k, T.FLOAT, ["n", *v.shape[1:]]) for k, v in data.items() if k != "y"]
+def save(name, nodes, tensors, data, loss, theta, kind="mse", opset=17, H=None, batch="n"):
+    inputs = [h.make_tensor_value_info(k, T.FLOAT, [batch, *v.shape[1:]]) for k, v in data.items() if k != "y"]
     graph = h.make_graph(nodes, "g", inputs, [h.make_tensor_value_info("o", T.FLOAT, None)],
                          [nh.from_array(v, k) for k, v in tensors.items()])
     model = h.make_model(graph, opset_imports=[h.make_opsetid("", opset)])
@@ -175,3 +175,60 @@ recurrent("rnn_backward", "RNN", 1, rnn_backward, direction="reverse")
 Wt, yt = f(3, 4), f(5, 3)
 save("top_k", [N("MatMul", ["x", "W"], ["h"]), N("TopK", ["h", "k"], ["o", "i"], axis=1)], {"W": Wt, "k": np.array([3])}, {"x": x3, "y": yt},
      lambda v: half_square(-np.sort(-(x3.astype(float) @ v.reshape(3, 4)), 1)[:, :3] - yt), [Wt])
+
+# Determinants, one of a singular matrix: x₀ has equal rows.
+xd, Wd3, yd = f(3, 3, 3), f(3, 3), f(3)
+xd[0, 1] = xd[0, 0]
+save("det", [N("MatMul", ["x", "W"], ["h"]), N("Det", ["h"], ["o"])], {"W": Wd3}, {"x": xd, "y": yd},
+     lambda v: half_square(np.linalg.det(xd.astype(float) @ v.reshape(3, 3)) - yd), [Wd3])
+
+# A convolution whose places are moved by a layer's output, with a mask; two groups of offsets, two of filters.
+xi, yi = f(2, 2, 3, 3), f(2, 2, 3, 2)
+Wo, Wm, Wf, bf = .3 * f(8, 2, 1, 2), f(4, 2, 1, 2), f(2, 1, 1, 2), f(2)
+
+
+def conv(x, w):
+    rows, columns = x.shape[2] - w.shape[2] + 1, x.shape[3] - w.shape[3] + 1
+    return sum(np.einsum("nchw,oc->nohw", x[:, :, i:i + rows, j:j + columns], w[:, :, i, j]) for i in range(w.shape[2]) for j in range(w.shape[3]))
+
+
+def deformed(v):
+    a, b, c = Wo.size, Wo.size + Wm.size, Wo.size + Wm.size + Wf.size
+    x = xi.astype(float)
+    offset, m = conv(x, v[:a].reshape(Wo.shape)), sig(conv(x, v[a:b].reshape(Wm.shape)))
+    filters, result = v[b:c].reshape(Wf.shape), np.zeros((2, 2, 3, 2))
+    for n, g, k, p, q in np.ndindex(2, 2, 2, 3, 2):
+        at = [p + offset[n, 4 * g + 2 * k, p, q], q + k + offset[n, 4 * g + 2 * k + 1, p, q]]
+        low, value = np.floor(at).astype(int), 0.
+        for s, t in np.ndindex(2, 2):
+            i, j = low[0] + s, low[1] + t
+            if 0 <= i < 3 and 0 <= j < 3:
+                value += x[n, g, i, j] * (1 - abs(at[0] - i)) * (1 - abs(at[1] - j))
+        result[n, g, p, q] += filters[g, 0, 0, k] * m[n, 2 * g + k, p, q] * value
+    return half_square(result + v[c:, None, None] - yi)
+
+
+save("deform_conv", [N("Conv", ["x", "Wo"], ["off"]), N("Conv", ["x", "Wm"], ["l"]), N("Sigmoid", ["l"], ["mask"]),
+                     N("DeformConv", ["x", "W", "off", "b", "mask"], ["o"], group=2, offset_group=2)],
+     {"Wo": Wo, "Wm": Wm, "W": Wf, "b": bf}, {"x": xi, "y": yi}, deformed, [Wo, Wm, Wf, bf], opset=19)
+
+# Normalisation with statistics of their own for every place (before operator set 9), and instance normalisation with running
+# statistics as PyTorch writes it: samples and channels as one axis.
+xb, yb, mean, var = f(3, 2, 2, 2), f(3, 2, 2, 2), f(2, 2, 2), f(2, 2, 2) ** 2 + .5
+sb, hb = f(2, 2, 2), f(2, 2, 2)
+save("batch_norm_places", [N("Tanh", ["x"], ["t"]), N("BatchNormalization", ["t", "s", "h", "m", "v"], ["a"], spatial=0, epsilon=1e-3), N("Exp", ["a"], ["o"])],
+     {"s": sb, "h": hb, "m": mean, "v": var}, {"x": xb, "y": yb},
+     lambda p: half_square(np.exp((np.tanh(xb.astype(float)) - mean) / np.sqrt(var.astype(float) + 1e-3) * p[:8].reshape(2, 2, 2) + p[8:].reshape(2, 2, 2)) - yb), [sb, hb], opset=8)
+s2, h2, m2, v2 = f(2), f(2), f(2), f(2) ** 2 + .5
+tiled = [N("Shape", ["x"], ["size"]), N("Slice", ["size", "zero", "one"], ["n"]), *[N("Tile", [k, "n"], [k + "_n"]) for k in "shmv"]]
+save("instance_norm_running", [*tiled, N("Slice", ["size", "two", "four"], ["hw"]), N("Concat", ["flat", "hw"], ["target"], axis=0), N("Reshape", ["x", "target"], ["xs"]),
+                               N("BatchNormalization", ["xs", "s_n", "h_n", "m_n", "v_n"], ["ys"], epsilon=1e-3), N("Reshape", ["ys", "size"], ["a"]), N("Exp", ["a"], ["o"])],
+     {"s": s2, "h": h2, "m": m2, "v": v2, "zero": np.array([0]), "one": np.array([1]), "two": np.array([2]), "four": np.array([4]), "flat": np.array([1, -1])},
+     {"x": xb, "y": yb},
+     lambda p: half_square(np.exp(((xb.astype(float) - m2[:, None, None]) / np.sqrt(v2.astype(float) + 1e-3)[:, None, None]) * p[:2, None, None] + p[2:, None, None]) - yb), [s2, h2])
+
+# A file written for a batch of one: a class token that is joined to every sample's, and a target shape [1, -1].
+xt, ct, Wt2, yt2 = f(3, 2, 2), f(1, 1, 2), f(6, 2), f(3, 2)
+save("fixed_batch", [N("Concat", ["c", "x"], ["t"], axis=1), N("Tanh", ["t"], ["a"]), N("Reshape", ["a", "flat"], ["r"]), N("MatMul", ["r", "W"], ["o"])],
+     {"c": ct, "flat": np.array([1, -1]), "W": Wt2}, {"x": xt, "y": yt2},
+     lambda p: half_square(np.tanh(np.concatenate([np.broadcast_to(p[:2], (3, 1, 2)), xt], 1)).reshape(3, 6) @ p[2:].reshape(6, 2) - yt2), [ct, Wt2], batch=1)

@@ -12,6 +12,7 @@ The file's metadata get the list of parameters with their ties, and loss, norm o
 computes them in f64, so that a file that computes something else than the network is found out.
 """
 import copy
+import inspect
 import json
 
 import numpy as np
@@ -31,6 +32,31 @@ class WithLoss(nn.Module):
 
     def forward(self, *inputs):
         return self.loss(self.net(*inputs[:-1]), inputs[-1])
+
+
+def tensor_output(net, inputs):
+    """The network with a tensor as its output: HuggingFace's models return records, of which the logits count (the loss where there are
+    none). Parameters keep their names."""
+    takes = inspect.signature(net.forward).parameters
+    more = {"use_cache": False} if "use_cache" in takes and "use_cache" not in inputs else {}
+    named = set(inputs) <= set(takes)
+    call = lambda f, tensors: f(**dict(zip(inputs, tensors)), **more) if named else f(*tensors, **more)
+    with torch.no_grad():
+        output = call(net, [t[:2] for t in inputs.values()])
+    if isinstance(output, torch.Tensor):
+        return net, False
+    field = next((f for f in ("logits", "loss", "last_hidden_state") if getattr(output, f, None) is not None), None)
+    if field is None:
+        raise ValueError(f"the network returns a {type(output).__name__}; it must return one tensor")
+    print(f"the network returns a {type(output).__name__}, of which `{field}` is exported")
+    whole = type(net)
+
+    class Plain(whole):
+        def forward(self, *tensors):
+            return getattr(call(super().forward, tensors), field)
+
+    net.__class__ = Plain
+    return net, True
 
 
 def loss_name(loss, targets):
@@ -83,8 +109,8 @@ def tied_parameters(net):
     return list(names.values())
 
 
-def reference(net, inputs, targets, name):
-    """Loss, norm of the gradient, vᵀHv and ‖Hv‖ in f64, v being cos k for entry k of every parameter; and which parameters count."""
+def differentiated(net, inputs, targets, name, one_sample=False):
+    """Loss, gradient and the product v ↦ Hv on the first samples, in f64, and how many samples; all lists go by the parameters' names."""
     double = lambda t: t.double() if t is not None and t.is_floating_point() else t
     net = copy.deepcopy(net).double()
     for module in net.modules():
@@ -95,31 +121,72 @@ def reference(net, inputs, targets, name):
     parameters = dict(net.named_parameters())
     for p in parameters.values():
         p.requires_grad_(True)
-    few = [double(t[:REFERENCE_SAMPLES]) for t in inputs]
-    targets = None if targets is None else double(targets[:REFERENCE_SAMPLES])
+    first = lambda t: double(t if one_sample else t[:REFERENCE_SAMPLES])
+    few = [first(t) for t in inputs]
+    targets = None if targets is None else first(targets)
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
         with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
-            loss = named_loss(name, net(*few), targets)
+            output = net(*few)
+            if one_sample:
+                output, targets = output[None], None if targets is None else targets[None]
+            loss = named_loss(name, output, targets)
             ps = list(parameters.values())
             gradient = torch.autograd.grad(loss, ps, create_graph=True, allow_unused=True)
-            used = {n for (n, p), g in zip(parameters.items(), gradient) if g is not None}
-            v = [torch.cos(torch.arange(p.numel(), dtype=torch.float64)).reshape(p.shape) for p in ps]
-            zero = lambda list_: [torch.zeros_like(p) if g is None else g for g, p in zip(list_, ps)]
-            gradient = zero(gradient)
-            along = sum((g * d).sum() for g, d in zip(gradient, v))
-            hv = zero(torch.autograd.grad(along, ps, allow_unused=True)) if along.requires_grad else zero([None] * len(ps))
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
+    used = {n for n, g in zip(parameters, gradient) if g is not None}
+    zero = lambda list_: [torch.zeros_like(p) if g is None else g for g, p in zip(list_, ps)]
+    gradient = zero(gradient)
+
+    def product(v):
+        along = sum((g * d).sum() for g, d in zip(gradient, v))
+        return zero(torch.autograd.grad(along, ps, retain_graph=True, allow_unused=True) if along.requires_grad else [None] * len(ps))
+
+    return loss.detach(), dict(zip(parameters, gradient)), product, used, 1 if one_sample else len(few[0])
+
+
+def reference(net, inputs, targets, name, one_sample=False):
+    """Loss, norm of the gradient, vᵀHv and ‖Hv‖ in f64, v being cos k for entry k of every parameter; and which parameters count."""
+    loss, gradient, product, used, samples = differentiated(net, inputs, targets, name, one_sample)
+    v = [torch.cos(torch.arange(g.numel(), dtype=torch.float64)).reshape(g.shape) for g in gradient.values()]
+    hv = product(v)
     norm = lambda list_: float(sum(t.detach().pow(2).sum() for t in list_)) ** 0.5
-    numbers = dict(samples=len(few[0]), loss_kind=name, loss=float(loss.detach()), gradient_norm=norm(gradient),
+    numbers = dict(samples=samples, loss_kind=name, loss=float(loss), gradient_norm=norm(gradient.values()),
                    quadratic=float(sum((h.detach() * d).sum() for h, d in zip(hv, v))), product_norm=norm(hv))
     return numbers, used
 
 
-def export(net, inputs, targets, name, exporter="dynamo", samples_in_trace=2, loss=None, check=True):
-    """Writes NAME.onnx (the network as it was trained: nothing folded, any batch size) and NAME.npz (its data)."""
+def translations():
+    """Operations that the newer exporter has no words for, made of ONNX operators."""
+    from onnxscript import opset18 as op
+
+    def hypot(self, other):
+        return op.Sqrt(op.Add(op.Mul(self, self), op.Mul(other, other)))
+
+    def median(self, dim, keepdim=False):
+        middle = op.Constant(value_ints=[(self.shape[dim] + 1) // 2])
+        values, indices = op.TopK(self, middle, axis=dim, largest=0, sorted=1)
+        last, axis = op.Constant(value_ints=[-1]), op.Constant(value_ints=[dim])
+        values, indices = op.Gather(values, last, axis=dim), op.Gather(indices, last, axis=dim)
+        return (values, indices) if keepdim else (op.Squeeze(values, axis), op.Squeeze(indices, axis))
+
+    def cumprod(self, dim, dtype=-1):
+        parts = [op.Gather(self, op.Constant(value_ints=[i]), axis=dim) for i in range(self.shape[dim])]
+        for i in range(1, len(parts)):
+            parts[i] = op.Mul(parts[i - 1], parts[i])
+        return op.Concat(*parts, axis=dim)
+
+    aten = torch.ops.aten
+    return {aten.hypot.default: hypot, aten.median.dim: median, aten.cumprod.default: cumprod}
+
+
+def export(net, inputs, targets, name, exporter="dynamo", samples_in_trace=2, loss=None, check=True, one_sample=False):
+    """Writes NAME.onnx (the network as it was trained: nothing folded, any batch size) and NAME.npz (its data).
+
+    `one_sample`: all inputs together are one sample (a graph whose nodes are the first axis); give `--one-sample` to the command too.
+    """
     net = copy.deepcopy(net).eval()
     if not isinstance(inputs, dict):
         inputs = {"x": inputs}
@@ -130,6 +197,7 @@ def export(net, inputs, targets, name, exporter="dynamo", samples_in_trace=2, lo
         print("16-bit numbers become 32-bit ones, which hold them exactly; the rounding of 16-bit arithmetic is not part of the loss")
         net = net.float()
         inputs = {n: t.float() if t.dtype in half else t for n, t in inputs.items()}
+    net, positional = (net, False) if one_sample else tensor_output(net, inputs)
     kind = loss_name(loss, targets)
     if kind is None and loss is not None:
         net, kind = WithLoss(net, loss), "own"
@@ -138,24 +206,25 @@ def export(net, inputs, targets, name, exporter="dynamo", samples_in_trace=2, lo
     numbers, used = None, None
     if check and kind is not None:
         try:
-            numbers, used = reference(net, inputs.values(), targets, kind)
+            numbers, used = reference(net, inputs.values(), targets, kind, one_sample)
         except Exception as e:  # whatever a network does that double backward or fewer samples do not allow
             failed = (str(e).splitlines() or [type(e).__name__])[0]
             print(f"PyTorch cannot compute a Hessian product of this network on its first samples, so that the file cannot be compared with it: {failed}")
     # Two samples to trace with: a single one would be taken for a dimension of length 1 for ever.
-    few = tuple(t[:samples_in_trace] for t in inputs.values())
+    few = tuple(t if one_sample else t[:samples_in_trace] for t in inputs.values())
     options = dict(input_names=names, output_names=["output"])
     try:
         if exporter == "dynamo":
             batch = torch.export.Dim("batch")
-            axes = tuple({0: batch} for _ in names)
+            axes = tuple({} if one_sample else {0: batch} for _ in names)
             torch.onnx.export(net, few, name + ".onnx", dynamo=True, external_data=False, verbose=False,
-                              dynamic_shapes=(axes,) if isinstance(net, WithLoss) else axes,
+                              dynamic_shapes=(axes,) if positional or isinstance(net, WithLoss) else axes,
+                              custom_translation_table=translations(),
                               optimize=False,  # the optimiser folds batch normalisation into the convolutions
                               **options)
         else:
             torch.onnx.export(net, few, name + ".onnx", dynamo=False, opset_version=17,
-                              dynamic_axes={n: {0: "batch"} for n in names},
+                              dynamic_axes={} if one_sample else {n: {0: "batch"} for n in names},
                               training=torch.onnx.TrainingMode.PRESERVE, do_constant_folding=False, **options)
     except Exception as e:
         other = "torchscript" if exporter == "dynamo" else "dynamo"

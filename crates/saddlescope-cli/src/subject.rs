@@ -51,6 +51,27 @@ impl FromStr for SliceSamples {
     }
 }
 
+/// An axis that counts the samples of an input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BatchAxis {
+    /// Name of the input; empty for all.
+    pub input: String,
+    /// The axis, from 0.
+    pub axis: usize,
+}
+
+impl FromStr for BatchAxis {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        // Names may hold `=`; axes do not.
+        let (input, axis) = text.rsplit_once('=').unwrap_or(("", text));
+        let axis =
+            axis.parse().map_err(|_| "expected AXIS or INPUT=AXIS with an axis from 0, such as x=1")?;
+        Ok(Self { input: input.into(), axis })
+    }
+}
+
 /// Options that every verb on a network has.
 #[derive(Debug, Clone, Args)]
 pub struct SubjectArguments {
@@ -78,6 +99,16 @@ pub struct SubjectArguments {
     /// λ_min over the data is at most that share of it, 0.1 if not given.
     #[arg(long, value_name = "A..B")]
     pub samples: Option<String>,
+
+    /// All of the data are one sample: the first axes of the arrays count nothing and may differ, as in a graph with its nodes and
+    /// edges (ONNX files; data of named arrays).
+    #[arg(long, conflicts_with_all = ["samples", "slice_samples", "batch_axis"])]
+    pub one_sample: bool,
+
+    /// Axis that counts the samples in an ONNX file's input, where it is not the first: AXIS for all inputs, or INPUT=AXIS
+    /// (repeatable). In the data the samples are always first.
+    #[arg(long, value_name = "[INPUT=]AXIS")]
+    pub batch_axis: Vec<BatchAxis>,
 
     /// Samples that surfaces and cuts are made of (the first so many of those analysed); default: at most 256. auto[:SHARE]: so many that
     /// differences near the centre are known to that share of their range, 0.05 if not given.
@@ -176,6 +207,8 @@ impl SubjectArguments {
             split: SplitChoice::Train,
             samples,
             slice_samples: None,
+            one_sample: false,
+            batch_axis: Vec::new(),
             normalize: None,
             loss: None,
             batch_norm: BatchNorm::Eval,
@@ -189,6 +222,11 @@ impl SubjectArguments {
     /// The model as given, nothing frozen.
     pub fn whole_model(&self, data: Option<&Dataset>) -> Result<Model, Failure> {
         let mut options = data.map_or_else(ImportOptions::default, ImportOptions::for_dataset);
+        if (self.one_sample || !self.batch_axis.is_empty()) && !model::is_onnx(&self.model) {
+            return Err(Failure::bad_input("--one-sample and --batch-axis are for ONNX files"));
+        }
+        options.one_sample = self.one_sample;
+        options.batch_axes = self.batch_axis.iter().map(|b| (b.input.clone(), b.axis)).collect();
         if let Some(path) = &self.parameters_from {
             let tensors = TensorMap::read(path).map_err(bad("--parameters-from"))?;
             options.parameters = Some(tensors.iter().map(|(name, _)| name.to_string()).collect());
@@ -295,8 +333,11 @@ impl SubjectArguments {
         }
         let range: Option<Range<usize>> =
             self.samples.as_deref().map(parse_samples).transpose().map_err(bad("--samples"))?;
-        let data =
-            source.open(split, range, self.normalization()?, self.data_memory()).map_err(bad("--data"))?;
+        let data = match self.one_sample {
+            true => source.load_one_sample(split, self.normalization()?),
+            false => source.open(split, range, self.normalization()?, self.data_memory()),
+        };
+        let data = data.map_err(bad("--data"))?;
         let mut model = self.whole_model(Some(&data))?;
         let loss = match &self.loss {
             Some(text) => {
@@ -349,6 +390,12 @@ impl SubjectArguments {
         identity.insert("normalization".into(), data.normalization().to_string().into());
         identity.insert("loss".into(), loss.name().into());
         identity.insert("batch_norm".into(), self.batch_norm.name().into());
+        if self.one_sample {
+            identity.insert("one_sample".into(), true.into());
+        }
+        for BatchAxis { input, axis } in &self.batch_axis {
+            identity.insert(format!("batch_axis.{input}"), (*axis).into());
+        }
         let risk = self.risk(&model, loss, &data, true)?;
         let coupled = self.batch_norm == BatchNorm::Train;
         let slices = if slice_count < data.samples() && !coupled && !chosen_later {
@@ -361,6 +408,8 @@ impl SubjectArguments {
         // A source with one split only is no mistake: the report then has no second column.
         let other = match other_samples(data.samples(), slice_count) {
             0 => None,
+            // Another graph has other nodes and edges.
+            _ if self.one_sample => None,
             count => source
                 .load_first(other_split, count, self.normalization()?, self.data_memory())
                 .map_err(bad("--data"))?,
@@ -443,6 +492,15 @@ mod tests {
         assert!(fits("linear.bias", "linear.bias"));
         assert!(!fits("linear", "linear.bias"));
         assert!(!fits("a*a", "a"));
+    }
+
+    #[test]
+    fn batch_axes() {
+        use super::BatchAxis;
+        let parse = |text: &str| text.parse::<BatchAxis>().map(|b| (b.input, b.axis));
+        assert_eq!(parse("1"), Ok((String::new(), 1)));
+        assert_eq!(parse("a=b=2"), Ok(("a=b".into(), 2)));
+        assert!(parse("x").is_err() && parse("x=-1").is_err() && parse("").is_err());
     }
 
     #[test]

@@ -87,6 +87,31 @@ pub(crate) fn load(
     Dataset::normalized(inputs, targets, normalization.unwrap_or_default(), provenance)
 }
 
+/// The file with a first axis of length 1 put before every array: all of it is one sample.
+struct OneSample<'a>(&'a mut dyn ArrayFile);
+
+impl ArrayFile for OneSample<'_> {
+    fn names(&self) -> Vec<String> {
+        self.0.names()
+    }
+
+    fn read(&mut self, index: usize, _rows: Option<&Range<usize>>) -> Result<Array, DataError> {
+        let mut array = self.0.read(index, None)?;
+        array.shape.insert(0, 1);
+        Ok(array)
+    }
+}
+
+/// Reads the split's arrays of a file as the arrays of a single sample.
+pub(crate) fn load_one_sample(
+    file: &mut dyn ArrayFile,
+    what: &str,
+    split: Split,
+    normalization: Option<Normalization>,
+) -> Result<Dataset, DataError> {
+    load(&mut OneSample(file), &format!("{what} as one sample"), split, None, normalization, usize::MAX)
+}
+
 struct Roles {
     inputs: Vec<(usize, String)>,
     targets: Option<(usize, String)>,

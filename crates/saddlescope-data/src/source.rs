@@ -177,6 +177,42 @@ impl DataSource {
     }
 }
 
+impl DataSource {
+    /// Reads the arrays of a split as those of a single sample: their first axes count nothing and may differ, as in a graph with
+    /// its nodes and edges. Labels, one for each node, become one class per position.
+    ///
+    /// # Errors
+    /// As [`DataSource::load`]; [`DataError::Inconsistent`] for sources whose samples are apart already (anything but `npz`, `npy`
+    /// and `safetensors`).
+    pub fn load_one_sample(
+        &self,
+        split: Split,
+        normalization: Option<Normalization>,
+    ) -> Result<Dataset, DataError> {
+        let what = self.to_string();
+        match self {
+            Self::Npz(file) => {
+                named_arrays::load_one_sample(&mut Npz::open(file)?, &what, split, normalization)
+                    .map_err(|e| e.in_file(file))
+            }
+            Self::Safetensors(file) => {
+                named_arrays::load_one_sample(&mut TensorFile::open(file)?, &what, split, normalization)
+                    .map_err(|e| e.in_file(file))
+            }
+            Self::Npy { inputs, targets } => {
+                let mut pair = NpyPair { inputs, targets: targets.as_deref() };
+                named_arrays::load_one_sample(&mut pair, &what, split, normalization)
+                    .map_err(|e| e.in_file(inputs))
+            }
+            _ => Err(DataError::inconsistent(
+                "one sample",
+                format!("{what}, whose samples are known"),
+                "arrays: npz:FILE, npy:INPUTS.npy,TARGETS.npy or safetensors:FILE",
+            )),
+        }
+    }
+}
+
 impl FromStr for DataSource {
     type Err = DataError;
 

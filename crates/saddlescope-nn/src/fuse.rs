@@ -12,9 +12,10 @@ use crate::ops::{Gelu, GeluWith};
 /// Longest chain of products that is followed.
 const DEPTH: usize = 8;
 
-/// The graph with all chains put together that are known: the Gaussian error linear unit, by error function or by tanh.
-pub(crate) fn fused(graph: &Graph) -> Result<Graph, GraphError> {
-    let shapes = graph.infer_shapes(2)?;
+/// The graph with all chains put together that are known: the Gaussian error linear unit, by error function or by tanh. `batch` is a
+/// number of samples that the graph takes, two where it may.
+pub(crate) fn fused(graph: &Graph, batch: usize) -> Result<Graph, GraphError> {
+    let shapes = graph.infer_shapes(batch)?;
     let mut fused = graph.clone();
     for (i, node) in graph.nodes().iter().enumerate() {
         if let Some((x, op)) = gelu(graph, node)
@@ -165,7 +166,7 @@ mod tests {
         let gate = g.node("gate", ops::Add, &[erf, one]);
         let product = g.node("product", ops::Mul, &[x2, gate]);
         let z = g.node("z", ops::Mul, &[product, half]);
-        let f = fused(&g).unwrap();
+        let f = fused(&g, 2).unwrap();
         let node = |v: ValueId| f.nodes().iter().find(|n| n.output == v).unwrap();
         assert_eq!((node(y).op.name(), &node(y).inputs[..]), ("Gelu", &[x][..]));
         let expected = GeluWith { form: Gelu::Tanh, half: 0.5, scale: 0.8, cubic: 0.0447 };
@@ -186,7 +187,7 @@ mod tests {
             let gate = g.node("gate", ops::Add, &[tanh, gate]);
             g.node("y", ops::Mul, &[halved, gate]);
         }
-        let f = fused(&g).unwrap();
+        let f = fused(&g, 2).unwrap();
         assert!(f.nodes().iter().all(|n| n.op.name() != "Gelu"));
     }
 }

@@ -4,7 +4,10 @@
 //! cargo run --release -p saddlescope-onnx --example probe -- MODEL.onnx DATA.npz PROBE.safetensors [REFERENCE.json]
 //! ```
 //!
-//! With MODEL and DATA alone: the comparison with the numbers that `scripts/torch_to_onnx.py` wrote into the file, in f64; exit code 3
+//! With `--loss LOSS` before them (and `--one-sample`, `--batch-axis INPUT=AXIS`, `--output NAME`), MODEL and DATA: loss in f32 and f64,
+//! and how far a Hessian product is off central differences of the gradient.
+//!
+//! With MODEL and DATA alone (and `--one-sample` where the data are one): the comparison with the numbers that `scripts/torch_to_onnx.py` wrote into the file, in f64; exit code 3
 //! if they differ by more than 1e-5.
 //!
 //! PROBE holds the vector under the parameters' names; REFERENCE is `{"float32": {"loss", "gradient_norm", "vhv",
@@ -46,9 +49,14 @@ fn measure<T: Element>(
 }
 
 /// Compares a file with what PyTorch computed when it was exported.
-fn compare(model: &str, data: &str) -> Result<(), Box<dyn Error>> {
-    let data = DataSource::parse(&format!("npz:{data}"))?.load(Split::Train, None, None)?;
-    let model = OnnxModel::load(Path::new(model), &ImportOptions::for_dataset(&data))?;
+fn compare(model: &str, data: &str, one_sample: bool) -> Result<(), Box<dyn Error>> {
+    let source = DataSource::parse(&format!("npz:{data}"))?;
+    let data = match one_sample {
+        true => source.load_one_sample(Split::Train, None)?,
+        false => source.load(Split::Train, None, None)?,
+    };
+    let options = ImportOptions { one_sample, ..ImportOptions::for_dataset(&data) };
+    let model = OnnxModel::load(Path::new(model), &options)?;
     for note in model.notes.iter().chain(&model.data_notes(&data)) {
         println!("note: {note}");
     }
@@ -83,10 +91,83 @@ fn compare(model: &str, data: &str) -> Result<(), Box<dyn Error>> {
     std::process::exit(3)
 }
 
+/// Loss, and a product beside central differences.
+fn differences(arguments: &[String]) -> Result<(), Box<dyn Error>> {
+    let [_, loss, rest @ .., model, data] = arguments else {
+        return Err("MODEL and DATA are missing".into());
+    };
+    let loss = LossKind::parse(loss).ok_or(format!("unknown loss `{loss}`"))?;
+    let mut given = ImportOptions::default();
+    let mut rest = rest.iter();
+    while let Some(option) = rest.next() {
+        match (option.as_str(), rest.as_slice()) {
+            ("--one-sample", _) => given.one_sample = true,
+            ("--batch-axis", [axis, ..]) => {
+                let (input, axis) = axis.split_once('=').ok_or("expected INPUT=AXIS")?;
+                given.batch_axes.insert(input.into(), axis.parse()?);
+                rest.next();
+            }
+            ("--output", [name, ..]) => {
+                given.output = Some(name.clone());
+                rest.next();
+            }
+            _ => return Err(format!("unknown option `{option}`").into()),
+        }
+    }
+    let source = DataSource::parse(&format!("npz:{data}"))?;
+    let data = match given.one_sample {
+        true => source.load_one_sample(Split::Train, None)?,
+        false => source.load(Split::Train, None, None)?,
+    };
+    let options = ImportOptions { sample_shapes: ImportOptions::for_dataset(&data).sample_shapes, ..given };
+    let model = OnnxModel::load(Path::new(model), &options)?;
+    let objective = model.network_for(loss).objective(loss, &model.prepare(&data)?)?;
+    let options = RiskOptions { threads: 2, micro_batch: None, keep_bytes: 0 };
+    let single = Risk::<f32>::new(objective.clone(), options.clone())?.evaluate(&model.theta).loss;
+    let risk = Risk::<f64>::new(objective, options)?;
+    let v = Reference::direction(&model.network);
+    let gradient = |theta: &[f64]| {
+        let mut out = vec![0.0; v.len()];
+        let loss = risk.gradient(theta, &mut out).loss;
+        (loss, out)
+    };
+    let (double, _) = gradient(&model.theta);
+    let mut hv = vec![0.0; v.len()];
+    risk.at(&model.theta).product(Curvature::Hessian, &v, &mut hv)?;
+    let size: f64 = hv.iter().map(|x| x * x).sum();
+    let mut off = f64::INFINITY;
+    // Truncation is O(h²), rounding O(ε / h), and a large step crosses kinks of ReLU: the best of several.
+    for h in [1e-5, 1e-6, 1e-7, 1e-8, 1e-9] {
+        let shifted =
+            |sign: f64| model.theta.iter().zip(&v).map(|(t, v)| t + sign * h * v).collect::<Vec<_>>();
+        let (plus, minus) = (gradient(&shifted(1.0)).1, gradient(&shifted(-1.0)).1);
+        let pairs = plus.iter().zip(&minus).zip(&hv);
+        off = pairs.map(|((p, m), hv)| (hv - (p - m) / (2.0 * h)).powi(2)).sum::<f64>().min(off);
+        if off < 1e-12 * size {
+            break;
+        }
+    }
+    println!(
+        "{} parameters, loss {single:.9e} in f32, {double:.12e} in f64; product off central differences by {:.1e} of {:.1e}",
+        v.len(),
+        off.sqrt() / size.sqrt(),
+        size.sqrt()
+    );
+    for note in &model.notes {
+        println!("note: {note}");
+    }
+    Ok(())
+}
+
 fn run() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let [model, data] = arguments.as_slice() {
-        return compare(model, data);
+    if arguments.first().is_some_and(|a| a == "--loss") {
+        return differences(&arguments);
+    }
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [model, data] => return compare(model, data, false),
+        [model, data, "--one-sample"] => return compare(model, data, true),
+        _ => {}
     }
     let [model, data, probe, rest @ ..] = arguments.as_slice() else {
         return Err("usage: onnx_probe MODEL.onnx DATA.npz PROBE.safetensors [REFERENCE.json]".into());

@@ -29,8 +29,12 @@ pub struct ImportOptions {
     /// Names of the parameters (for example those of a safetensors file); every other tensor is then a constant. Where nothing is
     /// said, the file is asked, and where that says nothing either, it is assumed.
     pub parameters: Option<BTreeSet<String>>,
-    /// Which axis of an input counts the samples, where it is not the first (sequences with the time first).
+    /// Which axis of an input counts the samples, where it is not the first (sequences with the time first); under no name, of every
+    /// input that is not named.
     pub batch_axes: BTreeMap<String, usize>,
+    /// No axis counts samples: all inputs together are one sample (a graph whose nodes are the first axis). The data set must have
+    /// one sample.
+    pub one_sample: bool,
 }
 
 impl ImportOptions {
@@ -119,6 +123,7 @@ impl OnnxModel {
         let reference = Reference::read(&model.metadata)?;
         let roles = Roles::new(model, options.parameters.as_ref())?;
         let mut walker = Walker::new(graph, std::slice::from_ref(&output), roles.clone());
+        walker.builder.one_sample = options.one_sample;
         let inputs = declare_inputs(&mut walker, &graph.inputs, options)?;
         let set_aside = declare_initializers(&mut walker, &graph.initializers, &roles);
         walker.graph(graph).map_err(|e| explain(e, walker.declared_batch))?;
@@ -135,6 +140,13 @@ impl OnnxModel {
             let plain = walker.builder.moved(&tensor, &first).map_err(of_output)?;
             let classes = samples_first(walker.builder.shapes(&tensor), classes_last(&tensor.order));
             let last = walker.builder.moved(&tensor, &classes).map_err(of_output)?;
+            if options.one_sample {
+                let mut ids = [plain.id; 2];
+                for (id, t) in ids.iter_mut().zip([plain, last]) {
+                    *id = walker.builder.as_one_sample(&t).map_err(of_output)?.id;
+                }
+                return Ok(ids);
+            }
             Ok([plain.id, last.id])
         };
         let [values, classes] = place(&mut walker, &output)?;
@@ -164,7 +176,7 @@ impl OnnxModel {
         let used: BTreeSet<&str> = done.graph.data_inputs().iter().map(|d| d.name.as_str()).collect();
         let feeds: Vec<Feed> =
             builder.feeds.into_iter().filter(|f| used.contains(f.value.as_str())).collect();
-        let program = DataProgram::new(&walker, &inputs, feeds)?;
+        let program = DataProgram::new(&walker, &inputs, feeds, options.one_sample)?;
         let mut theta = Vec::with_capacity(done.graph.parameter_count());
         for &c in &done.parameters {
             theta.extend(
@@ -314,6 +326,14 @@ fn declare_inputs(
     declared: &[Declaration],
     options: &ImportOptions,
 ) -> Result<Vec<ModelInput>, OnnxError> {
+    let named = |name: &str| name.is_empty() || declared.iter().any(|d| d.name == name);
+    if let Some(other) = options.batch_axes.keys().find(|name| !named(name)) {
+        let names: Vec<String> = declared.iter().map(|d| d.name.clone()).collect();
+        return Err(OnnxError::Invalid(format!(
+            "no input `{other}` to have a batch axis; the inputs are {}",
+            listed(&names)
+        )));
+    }
     let mut inputs = Vec::new();
     for input in declared {
         let wrong = |text: String| OnnxError::Tensor { name: input.name.clone(), reason: OpError::new(text) };
@@ -324,19 +344,25 @@ fn declare_inputs(
         let element =
             input.element.ok_or_else(|| wrong("its element type is not declared or not supported".into()))?;
         let mut shape = Vec::new();
-        let batch_axis = options.batch_axes.get(&input.name).copied().unwrap_or(0);
+        let batch_axis = options.batch_axes.get(&input.name).or_else(|| options.batch_axes.get("")).copied();
+        let batch_axis = batch_axis.unwrap_or(0);
+        // Where there is no such axis, none is left out.
+        let counts = |d: usize| !options.one_sample && d == batch_axis;
         match &input.shape {
             Some(dims) => {
-                if batch_axis >= dims.len() {
+                if !options.one_sample && dims.is_empty() {
+                    return Err(wrong("a single number has no axis that counts samples".into()));
+                }
+                if !options.one_sample && batch_axis >= dims.len() {
                     return Err(wrong(format!(
                         "axis {batch_axis} is to count the samples of {} dimensions",
                         dims.len()
                     )));
                 }
-                if let Dim::Fixed(n) = &dims[batch_axis] {
+                if let Some(Dim::Fixed(n)) = dims.get(batch_axis).filter(|_| !options.one_sample) {
                     walker.declared_batch = Some(*n);
                 }
-                for (d, dim) in dims.iter().enumerate().filter(|(d, _)| *d != batch_axis) {
+                for (d, dim) in dims.iter().enumerate().filter(|(d, _)| !counts(*d)) {
                     let from_data = given.and_then(|g| g.get(shape.len())).copied();
                     shape.push(match (dim, from_data) {
                         (Dim::Fixed(n), _) => *n,
@@ -357,7 +383,8 @@ fn declare_inputs(
                 None => return Err(wrong("its shape is not declared; the data must give it".into())),
             },
         }
-        let symbol = data_symbol(&input.name, element, &shape, batch_axis, &walker.builder.budget)
+        let axis = (!options.one_sample).then_some(batch_axis);
+        let symbol = data_symbol(&input.name, element, &shape, axis, &walker.builder.budget)
             .map_err(|reason| OnnxError::Tensor { name: input.name.clone(), reason })?;
         walker.symbols.insert(input.name.clone(), symbol);
         inputs.push(ModelInput { name: input.name.clone(), shape, batch_axis, element });

@@ -52,6 +52,37 @@ fn it_picks_what_a_sum_of_the_other_column_leaves() {
     assert_eq!([gradient[0], gradient[2]], [0.0, 0.0]);
 }
 
+/// The column `column` of `z`, picked out of the flattened batch by index 2 n + column, as PyTorch writes `as_strided`.
+fn strided(column: i64) -> Vec<NodeProto> {
+    let number = |name: &str, n: i64| node("Constant", "", &[], name, &[("value_int", n)]);
+    vec![
+        node("Shape", "", &["x"], "shape", &[]),
+        node("Constant", "", &[], "first", &[("value_int", 0)]),
+        node("Gather", "", &["shape", "first"], "n", &[("axis", 0)]),
+        number("zero", 0),
+        number("one", 1),
+        number("two", 2),
+        number("place", column),
+        node("Range", "", &["zero", "n", "one"], "row", &[]),
+        node("Mul", "", &["row", "two"], "start", &[]),
+        node("Add", "", &["start", "place"], "i", &[]),
+        node("Constant", "", &[], "all", &[("value_ints", -1)]),
+        node("Reshape", "", &["z", "all"], "flat", &[]),
+        node("Gather", "", &["flat", "i"], "p", &[("axis", 0)]),
+    ]
+}
+
+#[test]
+fn entries_of_a_flattened_batch_stay_with_their_samples() {
+    assert_eq!(squared_error(strided(1)), squared_error(gather_nd(1)));
+    assert_eq!(squared_error(strided(0)), squared_error(gather_nd(0)));
+    // Index 2 n + 2 belongs to the next sample.
+    let nodes = [vec![linear("x", "z")], strided(2)].concat();
+    let mut nodes: Vec<NodeProto> = nodes;
+    nodes[13].output = vec!["y".into()];
+    assert!(import(nodes).expect_err("refused").contains("picks samples of the batch"));
+}
+
 #[test]
 fn it_is_refused_outside_the_tensor_and_over_the_batch() {
     let refusal =

@@ -221,7 +221,8 @@ fn fitting(network: &mut Network, tensors: &TensorMap, path: &Path) -> Result<Ve
     network.load(tensors).map_err(|reason| ModelError::Misfit { path: path.into(), reason })
 }
 
-fn is_onnx(name: &str) -> bool {
+/// Whether a model is named by an ONNX file.
+pub fn is_onnx(name: &str) -> bool {
     Path::new(name).extension().is_some_and(|e| e.eq_ignore_ascii_case("onnx"))
 }
 

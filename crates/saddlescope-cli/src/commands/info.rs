@@ -11,7 +11,7 @@ use saddlescope::nn::plan::{Pass, Plan};
 use saddlescope::onnx::{Ending, ImportOptions, OnnxModel};
 
 use crate::failure::Failure;
-use crate::subject::SubjectArguments;
+use crate::subject::{BatchAxis, SubjectArguments};
 use crate::terminal;
 
 /// Arguments as given.
@@ -33,6 +33,14 @@ pub struct Arguments {
     /// there is one input.
     #[arg(long, value_name = "[NAME=]N,…")]
     shape: Vec<String>,
+
+    /// All of the data are one sample, as for `analyze`; `--shape` then has no batch.
+    #[arg(long, conflicts_with_all = ["profile", "batch_axis"])]
+    one_sample: bool,
+
+    /// Axis that counts the samples in an .onnx file's input, where it is not the first: AXIS, or INPUT=AXIS (repeatable).
+    #[arg(long, value_name = "[INPUT=]AXIS", conflicts_with = "profile")]
+    batch_axis: Vec<BatchAxis>,
 
     /// Time a Hessian-vector product by kind of operation: milliseconds, GFLOP/s and GB/s. Needs weights and data.
     #[arg(long, conflicts_with = "shape")]
@@ -83,17 +91,26 @@ fn profile(a: Arguments) -> Result<(), Failure> {
 
 /// Shapes of one sample that the options give.
 fn shapes(arguments: &Arguments) -> Result<ImportOptions, Failure> {
+    let batch_axes = arguments.batch_axis.iter().map(|b| (b.input.clone(), b.axis)).collect();
+    let mut options =
+        ImportOptions { one_sample: arguments.one_sample, batch_axes, ..ImportOptions::default() };
     if let Some(text) = &arguments.data {
         let bad = |e| Failure::BadInput(anyhow::Error::new(e).context("--data"));
-        let data = DataSource::parse(text).map_err(bad)?.load(Split::Train, Some(0..1), None).map_err(bad)?;
-        return Ok(ImportOptions::for_dataset(&data));
+        let source = DataSource::parse(text).map_err(bad)?;
+        let data = match arguments.one_sample {
+            true => source.load_one_sample(Split::Train, None),
+            false => source.load(Split::Train, Some(0..1), None),
+        };
+        options.sample_shapes = ImportOptions::for_dataset(&data.map_err(bad)?).sample_shapes;
+        return Ok(options);
     }
-    let mut options = ImportOptions::default();
     for text in &arguments.shape {
         // Names may hold `=`; lengths do not.
         let (name, lengths) = text.rsplit_once('=').unwrap_or(("", text));
         let lengths: Option<Vec<usize>> = lengths.split(',').map(|n| n.trim().parse().ok()).collect();
-        let Some([_, sample @ ..]) = lengths.as_deref() else {
+        let lengths = lengths.as_deref();
+        let sample = if arguments.one_sample { lengths } else { lengths.and_then(|l| l.get(1..)) };
+        let Some(sample) = sample else {
             return Err(Failure::bad_input(format!(
                 "--shape {text}: expected lengths with the batch first, such as x=1,3,32,32"
             )));

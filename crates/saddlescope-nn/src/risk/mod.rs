@@ -278,7 +278,7 @@ impl<T: Element> Risk<T> {
         if samples == 0 {
             return Err(RiskError::NoSamples);
         }
-        let objective = Objective { graph: fused(&objective.graph)?, ..objective };
+        let objective = Objective { graph: fused(&objective.graph, samples.min(2))?, ..objective };
         let graph = &objective.graph;
         for (i, input) in graph.data_inputs().iter().enumerate() {
             let len = numel(&input.shape);
@@ -302,7 +302,7 @@ impl<T: Element> Risk<T> {
         let chunk = batches::chunk(samples, micro);
         let found = graph.infer_shapes(micro)?[objective.loss.0].clone();
         let per_sample = match found.as_slice() {
-            [n] if *n == micro && (micro > 1 || !is_mean_loss(graph, objective.loss)?) => true,
+            [n] if *n == micro && (micro > 1 || !is_mean_loss(graph, objective.loss)) => true,
             [] | [1] => false,
             _ => {
                 return Err(GraphError::Output {
@@ -615,9 +615,10 @@ impl<T: Element> Risk<T> {
     }
 }
 
-fn is_mean_loss(graph: &Graph, loss: ValueId) -> Result<bool, GraphError> {
+fn is_mean_loss(graph: &Graph, loss: ValueId) -> bool {
     // With one sample per micro-batch `[1]` may be either: look at two.
-    Ok(graph.infer_shapes(2)?[loss.0] != [2])
+    // A graph that no two samples fit is that of a single sample.
+    graph.infer_shapes(2).is_ok_and(|shapes| shapes[loss.0] != [2])
 }
 
 /// What a product needs in memory, in bytes.

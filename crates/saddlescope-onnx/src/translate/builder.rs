@@ -49,6 +49,8 @@ pub(crate) struct Builder {
     pub(crate) statistics: BTreeSet<String>,
     /// Graph inputs and constants without a batch axis are allowed (conformance cases).
     pub(crate) single: bool,
+    /// The data are one sample, of which no axis of the file counts anything; the engine's batch is 1.
+    pub(crate) one_sample: bool,
     pub(crate) notes: Vec<String>,
     /// What may still be computed or laid down at import.
     pub(crate) budget: Budget,
@@ -278,6 +280,19 @@ impl Builder {
         let shapes = known.shapes();
         let [a, b] = &shapes;
         let element = known.values[0].element();
+        if self.one_sample && a == b {
+            self.feeds.push(Feed {
+                value: known.name.clone(),
+                batch_axis: 0,
+                per_sample: 1,
+                shape: a.clone(),
+            });
+            let input = DataInput { name: known.name.clone(), shape: a.clone(), permutation: None };
+            let with_batch = [&[1][..], a].concat();
+            let order = identity(with_batch.len());
+            let id = self.draft.data(input, [with_batch.clone(), with_batch]);
+            return self.reshaped(&Tensor { id, order, element, weight: None }, &shapes);
+        }
         let axes: Vec<usize> = (0..a.len()).filter(|&d| a[d] != b[d]).collect();
         let problem = |why: &str| {
             OpError::new(format!(
@@ -327,6 +342,13 @@ impl Builder {
         let both = [reorder(a, &order), reorder(b, &order)];
         let id = self.draft.data(DataInput { name: known.name.clone(), shape, permutation }, both);
         Ok(Tensor { id, order, element, weight: None })
+    }
+
+    /// The engine's value as that of the only sample of a batch.
+    pub(crate) fn as_one_sample(&mut self, t: &Tensor) -> Result<Tensor, OpError> {
+        let shapes = self.draft.shape(t.id).clone().map(|s| [&[1][..], &s].concat());
+        let order = std::iter::once(0).chain(t.order.iter().map(|a| a + 1)).collect();
+        self.engine_view(t, &shapes, order)
     }
 
     /// Adds zeros that have a batch axis: repeats a constant or parameter for every sample.

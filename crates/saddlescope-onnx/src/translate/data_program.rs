@@ -46,11 +46,18 @@ pub(crate) struct DataProgram {
     constants: BTreeMap<String, Value>,
     instructions: Vec<Instruction>,
     feeds: Vec<Feed>,
+    /// No axis counts samples: there is one.
+    one_sample: bool,
 }
 
 impl DataProgram {
     /// What the walker must have evaluated to provide `feeds`.
-    pub(crate) fn new(walker: &Walker, inputs: &[ModelInput], feeds: Vec<Feed>) -> Result<Self, OnnxError> {
+    pub(crate) fn new(
+        walker: &Walker,
+        inputs: &[ModelInput],
+        feeds: Vec<Feed>,
+        one_sample: bool,
+    ) -> Result<Self, OnnxError> {
         let mut wanted: BTreeSet<String> = feeds.iter().map(|f| f.value.clone()).collect();
         let mut constants = BTreeMap::new();
         let mut instructions = Vec::new();
@@ -86,7 +93,7 @@ impl DataProgram {
             }
         }
         let inputs = inputs.iter().filter(|i| wanted.contains(&i.name)).cloned().collect();
-        Ok(Self { inputs, constants, instructions, feeds })
+        Ok(Self { inputs, constants, instructions, feeds, one_sample })
     }
 
     /// Inputs of the model that are needed.
@@ -97,6 +104,11 @@ impl DataProgram {
     /// The data set with the engine's data inputs instead of the model's.
     pub(crate) fn apply(&self, dataset: &Dataset) -> Result<Dataset, OnnxError> {
         let samples = dataset.samples();
+        if self.one_sample && samples != 1 {
+            return Err(OnnxError::Invalid(format!(
+                "the model was imported for data that are one sample; the data set has {samples}"
+            )));
+        }
         let sources = self.sources(dataset)?;
         let as_given: Vec<Option<&Values>> =
             self.feeds.iter().map(|feed| self.as_given(feed, &sources)).collect();
@@ -193,8 +205,11 @@ impl DataProgram {
         let batch = end - start;
         let mut environment = self.constants.clone();
         for input in &self.inputs {
-            let value =
-                sources.get(&input.name).map(|s| s.value(input, start, end).and_then(|v| in_place(v, input)));
+            let place = |v: Value| match self.one_sample {
+                true => v.with_shape(input.shape.clone()),
+                false => in_place(v, input),
+            };
+            let value = sources.get(&input.name).map(|s| s.value(input, start, end).and_then(place));
             let value = value.ok_or_else(|| OnnxError::Invalid(format!("no data for `{}`", input.name)))?;
             environment
                 .insert(input.name.clone(), value.map_err(|reason| tensor_error(&input.name, reason))?);
@@ -228,6 +243,12 @@ impl DataProgram {
                 let value = environment.get(&feed.value);
                 let value =
                     value.ok_or_else(|| OnnxError::Invalid(format!("no value for `{}`", feed.value)))?;
+                if self.one_sample {
+                    return value
+                        .to_f64s()
+                        .map(|v| v.into_iter().map(|x| x as f32).collect())
+                        .map_err(|e| tensor_error(&feed.value, e));
+                }
                 rows_of(feed, value, batch).map_err(|e| tensor_error(&feed.value, e))
             })
             .collect()

@@ -1,7 +1,7 @@
 //! Expand and Tile.
 
 use super::concat::join;
-use super::symbol::Symbol;
+use super::symbol::{PROBES, Symbol};
 use super::walk::Site;
 use crate::error::OpError;
 use crate::eval;
@@ -43,6 +43,14 @@ pub(super) fn tile(site: &mut Site<'_>) -> Outputs {
             target[1][axis] = n;
             let t = site.b().plain(&out)?;
             out = Symbol::Engine(site.b().expanded(&t, &target)?);
+        } else if axis == 0 && [m, n] == PROBES && shapes[0] == shapes[1] {
+            // Once for each sample.
+            let t = site.with_axis(&out, 0)?;
+            let t = site.b().plain(&t)?;
+            let target = PROBES.map(|batch| [&[batch][..], &shapes[0]].concat());
+            let t = site.b().expanded(&t, &target)?;
+            let merged = PROBES.map(|batch| [&[batch * shapes[0][0]][..], &shapes[0][1..]].concat());
+            out = Symbol::Engine(site.b().reshaped(&t, &merged)?);
         } else if m == n && m > 0 && m <= 1 << 12 {
             out = join(site, &vec![out; m], i64::try_from(axis)?)?;
         } else {

@@ -1,7 +1,7 @@
 //! Gather (also as an embedding) and GatherElements.
 
 use super::reduce::sum_over;
-use super::symbol::Symbol;
+use super::symbol::{PROBES, Symbol};
 use super::walk::Site;
 use crate::error::OpError;
 use crate::graph::{Attribute, checked_axis};
@@ -14,6 +14,11 @@ type Outputs = Result<Vec<Symbol>, OpError>;
 pub(super) fn gather(site: &mut Site<'_>) -> Outputs {
     let (x, indices) = (site.input(0)?, site.input(1)?);
     let axis = checked_axis(site.node.int_or("axis", 0)?, x.rank(site.b()))?;
+    if axis == 0
+        && let Some(picked) = within_samples(site, &x, &indices)?
+    {
+        return Ok(vec![picked]);
+    }
     site.refuse_batch_axis(&x, axis, "picks samples of the batch")?;
     if axis == 0 && x.rank(site.b()) == 2 {
         site.b().name_kind(&x, ParameterKind::Embedding);
@@ -34,6 +39,45 @@ pub(super) fn gather(site: &mut Site<'_>) -> Outputs {
     }
     let indices = site.b().plain(&indices)?;
     Ok(vec![Symbol::Engine(site.b().plain_op(ops::Gather::new(place), &[&t, &indices])?)])
+}
+
+/// Entries of a batch that was flattened into axis 0, where every sample picks its own in the same places (as_strided, as the newer
+/// exporter of PyTorch writes it): index `n · len + place` for sample n, where `len` is the number of entries of a sample.
+fn within_samples(site: &mut Site<'_>, x: &Symbol, indices: &Symbol) -> Result<Option<Symbol>, OpError> {
+    let Symbol::Known(known) = indices else { return Ok(None) };
+    let shapes = x.shapes(site.b());
+    let mut found: Option<(usize, Vec<i64>)> = None;
+    for ((value, shape), batch) in known.values.iter().zip(&shapes).zip(PROBES) {
+        if value.rank() == 0 || value.shape()[0] != batch || shape[0] % batch != 0 {
+            return Ok(None);
+        }
+        let len = i64::try_from(shape[0] / batch)?;
+        let (list, each) = (value.to_i64s()?, value.len() / batch);
+        let places = list.get(..each).unwrap_or_default().to_vec();
+        let rows = list.chunks(each.max(1)).zip(0i64..);
+        let own = rows.into_iter().all(|(row, n)| row.iter().zip(&places).all(|(i, p)| *i - n * len == *p));
+        let here = (shape[0] / batch, places);
+        if each == 0 || !own || here.1.iter().any(|p| !(0..len).contains(p)) {
+            return Ok(None);
+        }
+        match &found {
+            Some(other) if *other != here => return Ok(None),
+            _ => found = Some(here),
+        }
+    }
+    let Some((len, places)) = found else { return Ok(None) };
+    let rest = known.values[0].shape()[1..].to_vec();
+    let all_in_order = places.len() == len && places.iter().zip(0i64..).all(|(p, i)| *p == i);
+    let t = site.b().plain(x)?;
+    let target = |lead: &[usize]| {
+        let mut batches = PROBES.into_iter();
+        shapes.clone().map(|s| [&[batches.next().unwrap_or(1)][..], lead, &s[1..]].concat())
+    };
+    if all_in_order {
+        return Ok(Some(Symbol::Engine(site.b().reshaped(&t, &target(&rest))?)));
+    }
+    let t = site.b().reshaped(&t, &target(&[len]))?;
+    Ok(Some(Symbol::Engine(site.b().plain_op(ops::Take::new(1, &places, &rest), &[&t])?)))
 }
 
 /// With indices known at import: the leading axes that they pick from become one, from which entries are taken. Newer exporters

@@ -15,6 +15,8 @@ mod control;
 mod conv;
 mod cumulative;
 mod data_program;
+mod deform;
+mod det;
 mod draft;
 mod eager;
 mod einsum;
@@ -98,7 +100,9 @@ pub(crate) const TRANSLATIONS: &[(&str, Translate)] = &[
     ("CumProd", cumulative::product),
     ("CumSum", cumulative::sum),
     ("DFT", fourier::dft),
+    ("DeformConv", deform::deform_conv),
     ("DepthToSpace", reshape::depth_to_space),
+    ("Det", det::det),
     ("Div", binary::div),
     ("Dropout", reshape::dropout),
     ("Einsum", einsum::einsum),

@@ -38,6 +38,25 @@ pub(crate) fn freed_target(
     (per_sample.checked_mul(declared) == Some(first) && numel(&freed) == numel(shape)).then_some(freed)
 }
 
+/// A target `[n, …, −1, …]` for the fixed batch size n of the file, of a value whose first axis counts the samples: the first entry grows
+/// with the batch, and −1 stands for what is left of each sample. Only that reading keeps samples apart.
+fn freed_open_target(shape: &[usize], target: &[i64], declared: usize, batch: usize) -> Option<Vec<usize>> {
+    let (&first, rest) = target.split_first()?;
+    if shape.first() != Some(&batch) || usize::try_from(first) != Ok(declared) || !rest.contains(&-1) {
+        return None;
+    }
+    // 0 keeps a length.
+    let kept =
+        |(d, &n): (usize, &i64)| if n == 0 { shape.get(d + 1).copied() } else { usize::try_from(n).ok() };
+    let known = rest.iter().enumerate().filter(|(_, n)| **n != -1).map(kept).collect::<Option<Vec<_>>>()?;
+    let left = numel(&shape[1..])?.checked_div(numel(&known)?)?;
+    let mut known = known.into_iter();
+    let rest: Vec<usize> =
+        rest.iter().map(|&n| if n == -1 { Some(left) } else { known.next() }).collect::<Option<_>>()?;
+    let freed = [&[batch][..], &rest].concat();
+    (numel(&freed) == numel(shape)).then_some(freed)
+}
+
 pub(super) fn reshape(site: &mut Site<'_>) -> Outputs {
     let x = site.input(0)?;
     let targets = match site.node.ints("shape")? {
@@ -50,6 +69,17 @@ pub(super) fn reshape(site: &mut Site<'_>) -> Outputs {
     };
     let allow_zero = site.node.flag("allowzero", false)?;
     let own = x.shapes(site.b());
+    if let Some(n) = site.walker.declared_batch
+        && !allow_zero
+        && own[0] != own[1]
+        && let (Some(a), Some(b)) = (
+            freed_open_target(&own[0], &targets[0], n, PROBES[0]),
+            freed_open_target(&own[1], &targets[1], n, PROBES[1]),
+        )
+    {
+        site.walker.note_fixed_batch(n);
+        return Ok(vec![view(site, &x, &[a, b])?]);
+    }
     let direct = |probe: usize| eval::reshape_target(&own[probe], &targets[probe], allow_zero);
     let (first, second) = (direct(0), direct(1));
     if (first.is_err() || second.is_err())
@@ -180,7 +210,18 @@ pub(super) fn space_to_depth(site: &mut Site<'_>) -> Outputs {
 
 #[cfg(test)]
 mod tests {
-    use super::freed_target;
+    use super::{freed_open_target, freed_target};
+
+    #[test]
+    fn an_open_target_keeps_samples_apart() {
+        assert_eq!(freed_open_target(&[3, 4, 5], &[1, -1], 1, 3), Some(vec![3, 20]));
+        assert_eq!(freed_open_target(&[2, 4, 6], &[8, -1, 3], 8, 2), Some(vec![2, 8, 3]));
+        assert_eq!(freed_open_target(&[2, 4, 6], &[1, 0, -1], 1, 2), Some(vec![2, 4, 6]));
+        // The first axis counts no samples; the first entry is not the batch size; what is left does not divide.
+        assert_eq!(freed_open_target(&[6, 4], &[1, -1], 1, 3), None);
+        assert_eq!(freed_open_target(&[3, 4], &[2, -1], 1, 3), None);
+        assert_eq!(freed_open_target(&[3, 4], &[1, 3, -1], 1, 3), None);
+    }
 
     #[test]
     fn a_target_grows_with_the_batch_and_absurd_batch_sizes_do_not_overflow() {

@@ -12,14 +12,14 @@ type Outputs = Result<Vec<Symbol>, OpError>;
 
 /// What lies outside the image.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Outside {
+pub(super) enum Outside {
     Zeros,
     Border,
     Reflection,
 }
 
 /// One neighbour along one axis: the entry (a number of the engine) and its weight.
-struct Tap {
+pub(super) struct Tap {
     entry: Symbol,
     weight: Option<Symbol>,
 }
@@ -68,20 +68,40 @@ pub(super) fn grid_sample(site: &mut Site<'_>) -> Outputs {
             }
             "bilinear" | "linear" => {
                 let position = bounded(site, position, n, outside, align)?;
-                let low = apply(site, &position, ops::Floor)?;
-                let right = site.difference(&position, &low)?;
-                let negative = apply(site, &right, ops::Neg)?;
-                let left = site.shifted(&negative, 1.0)?;
-                let high = site.shifted(&low, 1.0)?;
-                vec![tap(site, low, Some(left), n, outside)?, tap(site, high, Some(right), n, outside)?]
+                linear_taps(site, &position, n, outside)?
             }
             "bicubic" | "cubic" => cubic_taps(site, &position, n, outside, align)?,
             other => return Err(OpError::new(format!("mode `{other}` is not supported"))),
         });
     }
+    let total = sampled(site, &x, &taps)?;
+    let out = site.b().plain(&total)?;
+    let shapes = [0, 1].map(|p| [&grid_shapes[p][..=axes], &image[1..2]].concat());
+    let out = site.b().engine_view(&out, &shapes, channels_last(image.len()))?;
+    Ok(vec![Symbol::Engine(Tensor { element: x.element(), ..out })])
+}
+
+/// The two neighbours of a position along an axis of length `n`.
+pub(super) fn linear_taps(
+    site: &mut Site<'_>,
+    position: &Symbol,
+    n: usize,
+    outside: Outside,
+) -> Result<Vec<Tap>, OpError> {
+    let low = apply(site, position, ops::Floor)?;
+    let right = site.difference(position, &low)?;
+    let negative = apply(site, &right, ops::Neg)?;
+    let left = site.shifted(&negative, 1.0)?;
+    let high = site.shifted(&low, 1.0)?;
+    Ok(vec![tap(site, low, Some(left), n, outside)?, tap(site, high, Some(right), n, outside)?])
+}
+
+/// The weighted sum over all combinations of neighbours, of an image [batch, channels, …] and taps [batch, places, 1] for each of its
+/// axes: [batch, places, channels].
+pub(super) fn sampled(site: &mut Site<'_>, x: &Symbol, taps: &[Vec<Tap>]) -> Result<Symbol, OpError> {
+    let [image, _] = x.shapes(site.b());
     // [batch, all places of the image, channels].
-    let order = channels_last(image.len());
-    let t = site.b().tensor(&x, &order)?;
+    let t = site.b().tensor(x, &channels_last(image.len()))?;
     let channels = image[1];
     let all: usize = image[2..].iter().product();
     if all > super::scatter::MAX_INDEX {
@@ -119,11 +139,7 @@ pub(super) fn grid_sample(site: &mut Site<'_>) -> Outputs {
             None => part,
         });
     }
-    let total = total.ok_or_else(|| OpError::new("no neighbours"))?;
-    let out = site.b().plain(&total)?;
-    let shapes = [0, 1].map(|p| [&grid_shapes[p][..=axes], &[channels]].concat());
-    let out = site.b().engine_view(&out, &shapes, order)?;
-    Ok(vec![Symbol::Engine(Tensor { element: x.element(), ..out })])
+    total.ok_or_else(|| OpError::new("no neighbours"))
 }
 
 /// Coordinates brought into the image, as the padding mode says; zeros leave them.

@@ -399,6 +399,12 @@ fn unsupported(node: &Node) -> OnnxError {
                     an input (one draw for each sample), or without it";
         return failed(node, OpError::new(text));
     }
+    if matches!(node.op_type.as_str(), "NonZero" | "Compress" | "Unique") && node.domain.is_empty() {
+        let text = "it depends on parameters, and how much it returns depends on their values (as where a mixture of experts takes the \
+                    rows of each expert): compute every expert for all rows and multiply by its gate, which is 0 where it was not \
+                    chosen; the loss is the same";
+        return failed(node, OpError::new(text));
+    }
     let mut names: BTreeSet<&str> = TRANSLATIONS.iter().map(|t| t.0).collect();
     names.extend(eval::OPERATORS.iter().map(|o| o.0));
     if eval::find(&node.op_type).is_some() && node.domain.is_empty() {
@@ -453,7 +459,10 @@ impl Site<'_> {
         if a.get(axis) == b.get(axis) {
             return Ok(());
         }
-        Err(OpError::new(format!("{what} (axis {axis}): samples would not be independent")))
+        Err(OpError::new(format!(
+            "{what} (axis {axis}): samples would not be independent. If the inputs are one sample (a graph whose nodes are the first \
+             axis), say so with --one-sample; if another axis counts the samples, with --batch-axis"
+        )))
     }
 
     /// An input that must be there.
@@ -516,14 +525,19 @@ fn dummy(element: ElementType, shape: &[usize], budget: &Budget) -> Result<Value
     Value::new(element, shape.to_vec(), Data::zeros(element, len))
 }
 
-/// A data input whose axis `batch_axis` (at most the number of dimensions of a sample) counts the samples.
+/// A data input whose axis `batch_axis` (at most the number of dimensions of a sample) counts the samples, or that is itself the only
+/// sample.
 pub(crate) fn data_symbol(
     name: &str,
     element: ElementType,
     sample: &[usize],
-    batch_axis: usize,
+    batch_axis: Option<usize>,
     budget: &Budget,
 ) -> Result<Symbol, OpError> {
+    let Some(batch_axis) = batch_axis else {
+        let value = Rc::new(dummy(element, sample, budget)?);
+        return Ok(Symbol::Data(Known { name: name.into(), values: [value.clone(), value] }));
+    };
     let (before, after) = sample.split_at(batch_axis.min(sample.len()));
     let at = |batch: usize| dummy(element, &[before, &[batch][..], after].concat(), budget).map(Rc::new);
     Ok(Symbol::Data(Known { name: name.into(), values: [at(PROBES[0])?, at(PROBES[1])?] }))
