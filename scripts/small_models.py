@@ -219,13 +219,14 @@ sb, hb = f(2, 2, 2), f(2, 2, 2)
 save("batch_norm_places", [N("Tanh", ["x"], ["t"]), N("BatchNormalization", ["t", "s", "h", "m", "v"], ["a"], spatial=0, epsilon=1e-3), N("Exp", ["a"], ["o"])],
      {"s": sb, "h": hb, "m": mean, "v": var}, {"x": xb, "y": yb},
      lambda p: half_square(np.exp((np.tanh(xb.astype(float)) - mean) / np.sqrt(var.astype(float) + 1e-3) * p[:8].reshape(2, 2, 2) + p[8:].reshape(2, 2, 2)) - yb), [sb, hb], opset=8)
-s2, h2, m2, v2 = f(2), f(2), f(2), f(2) ** 2 + .5
-tiled = [N("Shape", ["x"], ["size"]), N("Slice", ["size", "zero", "one"], ["n"]), *[N("Tile", [k, "n"], [k + "_n"]) for k in "shmv"]]
-save("instance_norm_running", [*tiled, N("Slice", ["size", "two", "four"], ["hw"]), N("Concat", ["flat", "hw"], ["target"], axis=0), N("Reshape", ["x", "target"], ["xs"]),
+s2, h2, g2, m2, v2 = f(2), f(2), f(2, 1, 1), np.array([1, -1]), np.array([1, 2])  # integers are no parameters
+tiled = [N("Shape", ["x"], ["size"]), N("Slice", ["size", "zero", "one"], ["n"]), N("Cast", ["mi"], ["m"], to=1), N("Cast", ["vi"], ["v"], to=1),
+         *[N("Tile", [k, "n"], [k + "_n"]) for k in "shmv"]]
+save("instance_norm_running", [*tiled, N("Slice", ["size", "two", "four"], ["hw"]), N("Concat", ["flat", "hw"], ["target"], axis=0), N("Mul", ["x", "g"], ["xg"]), N("Reshape", ["xg", "target"], ["xs"]),
                                N("BatchNormalization", ["xs", "s_n", "h_n", "m_n", "v_n"], ["ys"], epsilon=1e-3), N("Reshape", ["ys", "size"], ["a"]), N("Exp", ["a"], ["o"])],
-     {"s": s2, "h": h2, "m": m2, "v": v2, "zero": np.array([0]), "one": np.array([1]), "two": np.array([2]), "four": np.array([4]), "flat": np.array([1, -1])},
+     {"g": g2, "s": s2, "h": h2, "mi": m2, "vi": v2, "zero": np.array([0]), "one": np.array([1]), "two": np.array([2]), "four": np.array([4]), "flat": np.array([1, -1])},
      {"x": xb, "y": yb},
-     lambda p: half_square(np.exp(((xb.astype(float) - m2[:, None, None]) / np.sqrt(v2.astype(float) + 1e-3)[:, None, None]) * p[:2, None, None] + p[2:, None, None]) - yb), [s2, h2])
+     lambda p: half_square(np.exp(((xb.astype(float) * p[:2, None, None] - m2[:, None, None]) / np.sqrt(v2.astype(float) + 1e-3)[:, None, None]) * p[2:4, None, None] + p[4:, None, None]) - yb), [g2, s2, h2])
 
 # A file written for a batch of one: a class token that is joined to every sample's, and a target shape [1, -1].
 xt, ct, Wt2, yt2 = f(3, 2, 2), f(1, 1, 2), f(6, 2), f(3, 2)
