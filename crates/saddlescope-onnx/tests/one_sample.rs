@@ -34,8 +34,12 @@ fn graph() -> Vec<NodeProto> {
 
 fn data(samples: usize) -> Dataset {
     let repeated = |v: &[f64]| v.iter().map(|&x| x as f32).cycle().take(6 * samples).collect::<Vec<f32>>();
-    let x =
-        InputTensor { name: "x".into(), shape_per_sample: vec![3, 2], values: repeated(&X).into(), integer: false };
+    let x = InputTensor {
+        name: "x".into(),
+        shape_per_sample: vec![3, 2],
+        values: repeated(&X).into(),
+        integer: false,
+    };
     let targets = Targets::Values { values: repeated(&TARGETS), shape: vec![3, 2] };
     Dataset::new(vec![x], targets, Normalization::none(), "test").expect("a data set")
 }
