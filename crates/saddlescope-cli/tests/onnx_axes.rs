@@ -48,7 +48,7 @@ fn what_does_not_fit_is_refused() {
         eigs(&model, &data, &["--batch-axis", "x=7"])
             .contains("axis 7 is to count the samples of 2 dimensions")
     );
-    assert!(eigs("digits-mlp", "digits", &["--one-sample"]).contains("are for ONNX files"));
+    assert!(eigs("digits-mlp", &data, &["--one-sample"]).contains("are for ONNX files"));
     assert!(eigs(&model, "digits", &["--one-sample"]).contains("whose samples are known"));
     assert!(eigs(&model, &data, &["--one-sample", "--samples", "3"]).contains("--samples"));
 }

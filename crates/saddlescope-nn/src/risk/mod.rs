@@ -385,9 +385,11 @@ impl<T: Element> Risk<T> {
         let bound = self.micro * inputs.iter().map(|input| numel(&input.shape)).sum::<usize>();
         // Sums of chunks that wait for each other where there are many chunks.
         let waiting = (self.chunks().max(1).ilog2() as usize).saturating_sub(5);
+        // Of every sample the label, and loss and weight: those at θ, those of the point in flight, and both on their way from the threads.
+        let parts = if self.per_sample { 64 * self.objective.samples } else { 0 };
         MemoryEstimate {
             per_thread: (plan.workspace_len(tangents) + n * tangents + bound) * size,
-            shared: 8 * n * tangents * (1 + waiting) + size * n * 3 * (1 + tangents) + data,
+            shared: 8 * n * tangents * (1 + waiting) + size * n * 3 * (1 + tangents) + data + parts,
             data,
             all_primals: keeping.kept_len() * size * batches,
         }
@@ -626,7 +628,7 @@ fn is_mean_loss(graph: &Graph, loss: ValueId) -> bool {
 pub struct MemoryEstimate {
     /// For each thread.
     pub per_thread: usize,
-    /// Once: parameters, directions, sums and data.
+    /// Once: parameters, directions, sums, data and the parts of losses over samples.
     pub shared: usize,
     /// The data's part of `shared`.
     pub data: usize,
