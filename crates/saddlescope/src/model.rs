@@ -216,6 +216,14 @@ pub fn load_with(name: &str, weights: Option<&Path>, options: &ImportOptions) ->
     Ok(Model { network, theta, source, notes: Vec::new(), onnx: None })
 }
 
+/// θ of a network, in file order, from a safetensors file; its buffers become those of the file.
+///
+/// # Errors
+/// A file that cannot be read, or tensors that are not those of the network.
+pub fn load_weights(network: &mut Network, path: &Path) -> Result<Vec<f64>, ModelError> {
+    fitting(network, &TensorMap::read(path)?, path)
+}
+
 /// θ from tensors of a file; an error names the file.
 fn fitting(network: &mut Network, tensors: &TensorMap, path: &Path) -> Result<Vec<f64>, ModelError> {
     network.load(tensors).map_err(|reason| ModelError::Misfit { path: path.into(), reason })
@@ -231,7 +239,7 @@ fn load_onnx(path: &Path, weights: Option<&Path>, options: &ImportOptions) -> Re
     let mut network = onnx.network.clone();
     let (theta, from) = match weights {
         Some(file) => {
-            let theta = fitting(&mut network, &TensorMap::read(file)?, file)?;
+            let theta = load_weights(&mut network, file)?;
             (theta, format!(", weights {}", file.display()))
         }
         None => (onnx.theta.clone(), String::new()),

@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use saddlescope::data::weights::TensorMap;
 use saddlescope::data::{DataSource, Dataset, Split, parse_samples};
+use saddlescope::model::load_weights;
 use saddlescope::nn::network::{LossKind, Network};
 use saddlescope::nn::train::{EpochOutcome, Schedule, StepReport, TrainError, TrainOptions, Trainer};
 use saddlescope::nn::zoo;
@@ -136,12 +136,7 @@ fn check(a: Arguments) -> Result<Plan, Failure> {
     let mut network: Network = zoo::by_name(&a.model)
         .ok_or_else(|| Failure::bad_input(format!("--model {}: known are {}", a.model, zoo::NAMES)))?;
     let start = match &a.weights {
-        Some(file) => {
-            let tensors = TensorMap::read(file).map_err(bad)?;
-            let theta = network.load(&tensors);
-            let context = |e| Failure::BadInput(anyhow::Error::new(e).context(file.display().to_string()));
-            Some(theta.map_err(context)?)
-        }
+        Some(file) => Some(load_weights(&mut network, file).map_err(bad)?),
         None => None,
     };
     let options = TrainOptions {

@@ -60,6 +60,7 @@ struct Taken<T> {
     range: std::ops::Range<usize>,
     fresh: bool,
 }
+
 /// A plan at work on one micro-batch.
 pub struct Execution<'a, T> {
     pub(crate) graph: &'a Graph,
