@@ -124,6 +124,10 @@ pub struct SubjectArguments {
     #[arg(long, value_name = "LOSS")]
     pub loss: Option<String>,
 
+    /// Weight decay λ: the loss that is analysed gets the penalty λ/2 ‖θ‖², as training with it lowers; the other split's does not.
+    #[arg(long, value_name = "LAMBDA", allow_hyphen_values = true)]
+    pub weight_decay: Option<f64>,
+
     /// Batch norm: running statistics (eval) or those of the whole batch (train).
     #[arg(long, value_name = "MODE", value_enum, default_value_t = BatchNorm::Eval)]
     pub batch_norm: BatchNorm,
@@ -211,6 +215,7 @@ impl SubjectArguments {
             batch_axis: Vec::new(),
             normalize: None,
             loss: None,
+            weight_decay: None,
             batch_norm: BatchNorm::Eval,
             params: Vec::new(),
             freeze: Vec::new(),
@@ -396,12 +401,21 @@ impl SubjectArguments {
         for BatchAxis { input, axis } in &self.batch_axis {
             identity.insert(format!("batch_axis.{input}"), (*axis).into());
         }
-        let risk = self.risk(&model, loss, &data, true)?;
+        let weight_decay = match self.weight_decay {
+            Some(lambda) if !(lambda.is_finite() && lambda >= 0.0) => {
+                return Err(Failure::bad_input(format!(
+                    "--weight-decay {lambda}: expected a number from 0 on"
+                )));
+            }
+            given => given.unwrap_or(0.0),
+        };
+        let risk = self.risk(&model, loss, &data, true)?.with_weight_decay(weight_decay);
         let coupled = self.batch_norm == BatchNorm::Train;
         let slices = if slice_count < data.samples() && !coupled && !chosen_later {
             let few = data.select(0..slice_count).map_err(bad("--slice-samples"))?;
             let of = [("data.sha256".to_string(), few.fingerprint().map_err(bad("--data"))?.into())].into();
-            Some(self.risk(&model, loss, &few, false)?.with_identity(of))
+            let few = self.risk(&model, loss, &few, false)?;
+            Some(few.with_identity(of).with_weight_decay(weight_decay))
         } else {
             None
         };
@@ -423,11 +437,15 @@ impl SubjectArguments {
             None => None,
         };
         let mut about = self.about(&model, &chosen, data.samples());
+        if weight_decay != 0.0 {
+            about.insert(1, format!("Weight decay: {weight_decay}/2 ‖θ‖² is added to the loss."));
+        }
         if slices.is_some() {
             about.push(format!("Cuts and surfaces use the first {slice_count} of these samples."));
         }
         if let Some((name, risk)) = &other {
-            about.push(format!("The {name} split beside it: its first {} samples.", risk.samples()));
+            let without = if weight_decay == 0.0 { "" } else { ", without weight decay" };
+            about.push(format!("The {name} split beside it: its first {} samples{without}.", risk.samples()));
         }
         let risk = risk.with_identity(identity);
         Ok((NetworkSubject { about, model, risk, split: split.to_string(), slices, other }, loss))

@@ -6,6 +6,7 @@
 //! further product.
 
 use crate::basis::{Basis, Precision};
+use crate::projected::symmetric_eigen;
 use crate::vector::norm;
 use crate::{ProductError, SymmetricOperator};
 
@@ -120,6 +121,55 @@ impl ResidualSpace {
             }
         }
         best
+    }
+
+    /// The minimiser of ½ xᵀA x − bᵀx over the space with ‖x‖ ≤ `bound`, also where A is indefinite: a step downhill for b = −∇L
+    /// and the Hessian (Gould, Lucidi, Roma and Toint 1999, with the projection's eigenvalues instead of factorisations). The
+    /// decrease of the model beside it. `None` before the first product, or if an entry is not finite.
+    pub fn lowest(&self, bound: f64) -> Option<(BoundedSolution, f64)> {
+        let k = self.dim();
+        let mut projection = vec![0.0; k * k];
+        for i in 0..k {
+            projection[i * k + i] = self.alpha[i];
+            if i + 1 < k {
+                (projection[i * k + i + 1], projection[(i + 1) * k + i]) = (self.beta[i], self.beta[i]);
+            }
+        }
+        let eigen = symmetric_eigen(k, &projection)?;
+        let least = eigen.values.iter().copied().fold(f64::INFINITY, f64::min);
+        let scale = eigen.values.iter().map(|v| v.abs()).fold(0.0, f64::max);
+        // b is the first basis vector times ‖b‖.
+        let c: Vec<f64> = (0..k).map(|i| self.size * eigen.vectors[i * k]).collect();
+        let length_at = |mu: f64| {
+            let of = |(c, v): (&f64, &f64)| (c / (v + mu)).powi(2);
+            c.iter().zip(&eigen.values).map(of).sum::<f64>().sqrt()
+        };
+        let floor = (f64::EPSILON * scale).max(f64::MIN_POSITIVE);
+        let mut multiplier = 0.0;
+        if least <= floor || length_at(0.0) > bound {
+            // ‖x(μ)‖ falls with μ − (−λ_min), from infinity to at most ‖b‖ over it.
+            let base = (-least).max(0.0);
+            let (mut low, mut high) = (floor, (self.size / bound).max(2.0 * floor));
+            for _ in 0..200 {
+                let middle = (low * high).sqrt();
+                if length_at(base + middle) > bound {
+                    low = middle
+                } else {
+                    high = middle
+                }
+                if high <= low * (1.0 + 1e-12) {
+                    break;
+                }
+            }
+            multiplier = base + high;
+        }
+        let shares: Vec<f64> = c.iter().zip(&eigen.values).map(|(c, v)| c / (v + multiplier)).collect();
+        let decrease =
+            (shares.iter().zip(&c).zip(&eigen.values)).map(|((y, c), v)| y * (c - 0.5 * v * y)).sum();
+        let coordinates: Vec<f64> =
+            (0..k).map(|j| (0..k).map(|i| eigen.vectors[i * k + j] * shares[i]).sum()).collect();
+        let (length, residual) = (norm(&coordinates), self.residual(&coordinates));
+        Some((BoundedSolution { coordinates, length, residual, multiplier }, decrease))
     }
 
     /// The coordinates of A x in the space with one dimension more, for x with these coordinates.

@@ -114,3 +114,36 @@ fn the_shortest_solution_goes_along_small_eigenvalues_only_as_far_as_it_must() {
     let singular = PrescribedSpectrum::new(vec![0.0, 1.0, -2.0, 3.0], 5);
     assert!(whole_space(&singular, &b).shortest(1e-4).is_none());
 }
+
+#[test]
+fn the_lowest_point_of_a_quadratic_model_fulfils_the_conditions_of_a_trust_region() {
+    // Definite, indefinite and singular; with bounds that matter and that do not.
+    for shift in [0.5, -3.0, 0.0] {
+        let n = 12;
+        let values: Vec<f64> = (0..n).map(|i| i as f64 + shift).collect();
+        let a = PrescribedSpectrum::new(values.clone(), 5);
+        let mut b = vec![0.0; n];
+        Stream::new(3, "b", 0).fill_normal(&mut b);
+        let space = whole_space(&a, &b);
+        let in_eigenbasis = |x: &[f64]| -> Vec<f64> {
+            (0..n).map(|i| a.eigenvector(i).iter().zip(x).map(|(v, x)| v * x).sum()).collect()
+        };
+        for bound in [1e-3, 0.3, 100.0] {
+            let (found, decrease) = space.lowest(bound).unwrap();
+            let x = space.vector(&found.coordinates);
+            let (mu, length) = (found.multiplier, norm(&x));
+            // Rounding times the condition.
+            assert!(length <= bound * (1.0 + 1e-9) && (length - found.length).abs() < 1e-10 * length);
+            // (A + μI) x = b with A + μI positive semidefinite, and μ = 0 unless the bound is met.
+            let (x, c) = (in_eigenbasis(&x), in_eigenbasis(&b));
+            for ((x, v), c) in x.iter().zip(&values).zip(&c) {
+                assert!(((v + mu) * x - c).abs() < 1e-8, "{shift} {bound}: ({v} + {mu}) {x} is not {c}");
+            }
+            assert!(mu >= 0.0 && values.iter().all(|v| v + mu >= -1e-12));
+            assert!(mu == 0.0 || (length - bound).abs() < 1e-9 * bound, "{shift} {bound}: {mu} {length}");
+            let of = |((x, v), c): ((&f64, &f64), &f64)| c * x - 0.5 * v * x * x;
+            let expected: f64 = x.iter().zip(&values).zip(&c).map(of).sum();
+            assert!((decrease - expected).abs() < 1e-8 * expected.max(1.0) && decrease > 0.0);
+        }
+    }
+}

@@ -76,11 +76,11 @@ pub trait ChunkedRisk: Risk {
     /// As [`Risk::evaluate`].
     fn evaluate_chunks(&self, theta: &[f64], chunks: Range<usize>) -> Result<PartialSums, RiskError>;
 
-    /// What the contributions of all chunks to an evaluation make.
+    /// What the contributions of all chunks to an evaluation at θ make.
     ///
     /// # Errors
     /// Contributions that are not of this risk.
-    fn whole_evaluation(&self, sums: PartialSums) -> Result<Evaluation, RiskError>;
+    fn whole_evaluation(&self, theta: &[f64], sums: PartialSums) -> Result<Evaluation, RiskError>;
 
     /// The contribution of some chunks to ∇L(θ) and L(θ).
     ///
@@ -88,11 +88,16 @@ pub trait ChunkedRisk: Risk {
     /// As [`Risk::gradient`].
     fn gradient_chunks(&self, theta: &[f64], chunks: Range<usize>) -> Result<PartialSums, RiskError>;
 
-    /// What the contributions of all chunks to a gradient make.
+    /// What the contributions of all chunks to a gradient at θ make.
     ///
     /// # Errors
     /// Contributions that are not of this risk.
-    fn whole_gradient(&self, sums: PartialSums, gradient: &mut [f64]) -> Result<Evaluation, RiskError>;
+    fn whole_gradient(
+        &self,
+        theta: &[f64],
+        sums: PartialSums,
+        gradient: &mut [f64],
+    ) -> Result<Evaluation, RiskError>;
 
     /// Some chunks of the risk near one θ, for products; `keep_bytes` as in [`Risk::at`].
     ///
@@ -105,11 +110,17 @@ pub trait ChunkedRisk: Risk {
         keep_bytes: usize,
     ) -> Result<Box<dyn ChunkedPoint + 'a>, RiskError>;
 
-    /// What the contributions of all chunks to a block of products make.
+    /// What the contributions of all chunks to products with a block of vectors make.
     ///
     /// # Errors
     /// Contributions that are not of this risk.
-    fn whole_product(&self, sums: PartialSums, out: &mut [f64]) -> Result<Product, RiskError>;
+    fn whole_product(
+        &self,
+        curvature: Curvature,
+        vs: &[f64],
+        sums: PartialSums,
+        out: &mut [f64],
+    ) -> Result<Product, RiskError>;
 }
 
 /// Some chunks of a risk near one θ.

@@ -7,6 +7,8 @@
 //! the step is the shortest one. The forcing term is that of Eisenstat and Walker (1996): the model is solved only as
 //! closely as it told the truth last time.
 //!
+//! Where no critical point can be reached in that way, [`SettleOptions::downhill`] goes to a minimum instead.
+//!
 //! What it cannot do: ‖∇L‖ may have a minimum that is no zero (H g = 0, g ≠ 0: Frye et al. 2021 call such points
 //! gradient-flat), and at a kink of ReLU the gradient jumps, so that there need not be a critical point at all.
 //! [`Settling`] ends with a word for each ([`SettleEnd`]).
@@ -28,11 +30,15 @@ pub struct SettleOptions {
     pub max_dimension: usize,
     /// The first bound Δ on the length of a step; `None`: a twentieth of ‖θ‖ (of 1, if that is more).
     pub radius: Option<f64>,
+    /// Downhill to a minimum instead: every step lowers the loss, along negative curvature too (Newton's method for min L in a trust
+    /// region). For points from which no critical point is reached otherwise.
+    #[serde(default)]
+    pub downhill: bool,
 }
 
 impl Default for SettleOptions {
     fn default() -> Self {
-        Self { tolerance: 1e-10, max_products: 20_000, max_dimension: 400, radius: None }
+        Self { tolerance: 1e-10, max_products: 20_000, max_dimension: 400, radius: None, downhill: false }
     }
 }
 
@@ -131,11 +137,18 @@ pub struct Settling {
 
 /// A step needs at least this share of the decrease of ‖g‖² that the model promises.
 const SUFFICIENT: f64 = 1e-4;
+/// Decreases of the loss below this share of it are lost in its rounding errors.
+const ROUNDING: f64 = 1e-12;
 /// ‖H g‖ below this share of ‖H‖‖g‖ is zero: Newton steps against it would be longer than 1e6 gradient steps.
 const FLAT: f64 = 1e-6;
-/// A last step of more than this share of max(1, ‖θ‖) is no step of a way that has arrived, if the model was wrong by more than
-/// [`WRONG`]: Newton's method converges faster than that at any point where it converges.
+/// A way has not arrived if the model was wrong by more than [`WRONG`] at last, and the way from ten times the gradient to the
+/// gradient now is longer than [`MOVING`] times max(1, ‖θ‖), or as long as it was for the factor of ten before ([`STEADY`]). At a
+/// critical point the model is right in the end, and at a degenerate one (x⁴, x⁶) each factor of ten takes 0.46 or 0.63 of the
+/// length of the one before; where the loss falls exponentially along the way, it takes as much.
 const MOVING: f64 = 1e-3;
+const STEADY: f64 = 0.8;
+/// Ways below this share of max(1, ‖θ‖) can be rounding.
+const TINY: f64 = 1e-6;
 const WRONG: f64 = 0.1;
 /// Bounds below this share of max(1, ‖θ‖) move nothing but the last digits.
 const SHORTEST: f64 = 1e-13;
@@ -146,6 +159,14 @@ const ROUGHEST: f64 = 0.3;
 /// share.
 const WORTHWHILE: f64 = 0.05;
 const ENOUGH: usize = 100;
+
+/// What the model of a step promises to fall, and by how much.
+enum Promise {
+    /// L.
+    Loss(f64),
+    /// ‖∇L‖².
+    SquaredGradient(f64),
+}
 
 impl SettleStep {
     /// By how much the Hessian changed over the step, as the error of the model tells: g⁺ − g − H p = ∫ (H(t) − H) p dt is half
@@ -194,13 +215,32 @@ impl Settling {
         self.steps.last().map_or(f64::NAN, |s| s.gradient_norm)
     }
 
+    /// Whether the gradient fades along a way that goes on. The last step alone does not tell: it can be short because longer
+    /// ones were refused.
+    fn recedes(&self) -> bool {
+        let (Some(last), scale) = (self.steps.last(), norm(&self.theta).max(1.0)) else { return false };
+        let mut length = [0.0; 2];
+        let mut decrease = [0.0; 2];
+        for (i, w) in self.steps.windows(2).rev().enumerate() {
+            let times = w[0].gradient_norm / last.gradient_norm;
+            let decade = if i == 0 || times <= 10.0 { 0 } else { 1 };
+            if decade == 1 && times > 100.0 {
+                break;
+            }
+            length[decade] += w[1].length;
+            decrease[decade] += (w[0].gradient_norm / w[1].gradient_norm).ln();
+        }
+        let steady = length[1] > 0.0 && length[0] / decrease[0] > STEADY * length[1] / decrease[1];
+        let goes_on = length[0] > MOVING * scale || steady && length[0] > TINY * scale;
+        goes_on && last.model_error > WRONG
+    }
+
     fn judge(&mut self, options: &SettleOptions) {
         let Some(last) = self.steps.last() else { return };
         if !last.gradient_norm.is_finite() || !last.loss.is_finite() {
             self.end = Some(SettleEnd::NotFinite);
         } else if last.gradient_norm <= options.tolerance {
-            let far = last.length > MOVING * norm(&self.theta).max(1.0) && last.model_error > WRONG;
-            self.end = Some(if far { SettleEnd::Receding } else { SettleEnd::Converged });
+            self.end = Some(if self.recedes() { SettleEnd::Receding } else { SettleEnd::Converged });
         } else if self.products >= options.max_products {
             self.end = Some(SettleEnd::Budget);
         }
@@ -226,11 +266,12 @@ impl Settling {
             risk.gradient(&self.theta, &mut self.gradient)?;
         }
         let size = norm(&self.gradient);
+        let before = self.steps.last().map_or(f64::NAN, |s| s.loss);
         // A good part of the tolerance is as close as need be.
         let wanted = (self.forcing * size).max(0.3 * options.tolerance);
         let space = self.space(hessian, options, size, wanted, watch)?;
         let stretch = space.stretch().unwrap_or(0.0);
-        if stretch <= FLAT * space.norm_estimate() {
+        if !options.downhill && stretch <= FLAT * space.norm_estimate() {
             self.end = Some(SettleEnd::GradientFlat);
             return Ok(());
         }
@@ -239,12 +280,11 @@ impl Settling {
         let (mut point, mut gradient) = (self.theta.clone(), vec![0.0; self.theta.len()]);
         loop {
             watch(self.products, size)?;
-            // The shortest step that leaves what is wanted; where none within the bound does, the one that leaves least.
-            let found = match space.shortest(wanted).filter(|s| s.length <= self.radius) {
-                Some(shortest) => shortest,
-                None => space.solve(self.radius),
+            let Some((found, promised)) = self.step(&space, size, wanted, options.downhill) else {
+                self.end = Some(SettleEnd::Stalled);
+                return Ok(());
             };
-            if found.length <= shortest || found.residual >= size {
+            if found.length <= shortest {
                 self.end = Some(SettleEnd::Stalled);
                 return Ok(());
             }
@@ -254,8 +294,12 @@ impl Settling {
             let loss = risk.gradient(&point, &mut gradient)?.loss;
             self.gradients += 1;
             let after = norm(&gradient);
-            let promised = size * size - found.residual * found.residual;
-            let share = (size * size - after * after) / promised;
+            let share = match promised {
+                // Differences of the loss are rounding errors here: what is left to go by is the gradient.
+                Promise::Loss(decrease) if decrease > ROUNDING * before.abs() => (before - loss) / decrease,
+                Promise::Loss(_) => 1.0 - after / size,
+                Promise::SquaredGradient(decrease) => (size * size - after * after) / decrease,
+            };
             let taken = share >= SUFFICIENT && loss.is_finite();
             if taken {
                 let (model_error, curvature) = model_error(&space, &found, &self.gradient, &gradient);
@@ -287,6 +331,27 @@ impl Settling {
             }
             refused += 1;
         }
+    }
+
+    /// The next step and what the model promises of it; `None` where the model promises nothing.
+    fn step(
+        &self,
+        space: &ResidualSpace,
+        size: f64,
+        wanted: f64,
+        downhill: bool,
+    ) -> Option<(BoundedSolution, Promise)> {
+        if downhill {
+            let (found, decrease) = space.lowest(self.radius)?;
+            return (decrease > 0.0).then_some((found, Promise::Loss(decrease)));
+        }
+        // The shortest step that leaves what is wanted; where none within the bound does, the one that leaves least.
+        let found = match space.shortest(wanted).filter(|s| s.length <= self.radius) {
+            Some(shortest) => shortest,
+            None => space.solve(self.radius),
+        };
+        let promised = size * size - found.residual * found.residual;
+        (found.residual < size).then_some((found, Promise::SquaredGradient(promised)))
     }
 
     /// The Krylov space of one step: grown until its residual is as small as it need be, or growth is no longer worth it.
@@ -377,4 +442,42 @@ pub fn settle(
         settling.advance(risk, &hessian, options, &mut |_, _| Ok(()))?;
     }
     Ok(settling)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::FnRisk;
+
+    /// How a way ends whose steps have these ‖∇L‖ and lengths, at a θ of norm 1, with a model that is off by a third.
+    fn end(steps: &[(f64, f64)]) -> Option<SettleEnd> {
+        let risk = FnRisk::new(1, |t| t[0]).with_gradient(|_, g| g[0] = 1.0);
+        let options = SettleOptions::default();
+        let mut way = Settling::begin(&risk, &[1.0], &options).unwrap();
+        let begin = way.steps[0];
+        way.steps.extend(steps.iter().map(|&(gradient_norm, length)| SettleStep {
+            gradient_norm,
+            length,
+            model_error: 0.3,
+            ..begin
+        }));
+        way.judge(&options);
+        way.end
+    }
+
+    #[test]
+    fn a_way_that_recedes_is_told_from_one_that_arrives() {
+        assert_eq!(end(&[(1e-3, 0.1), (1e-5, 1e-4), (9e-11, 1e-6)]), Some(SettleEnd::Converged));
+        assert_eq!(end(&[(2e-10, 0.1), (9e-11, 0.1)]), Some(SettleEnd::Receding));
+        assert_eq!(
+            end(&[(4e-10, 0.1), (2e-10, 0.1), (1.1e-10, 0.1), (9e-11, 1e-5)]),
+            Some(SettleEnd::Receding)
+        );
+        assert_eq!(end(&[(2e-9, 0.1), (1.1e-10, 1e-6), (9e-11, 1e-7)]), Some(SettleEnd::Converged));
+        // Steps that are short beside θ, but as long as ever.
+        assert_eq!(end(&[(3e-9, 4e-4), (6e-10, 4e-4), (9e-11, 4e-4)]), Some(SettleEnd::Receding));
+        // x⁴: each step takes a third of x, and 0.3 of the gradient are left.
+        let quartic: Vec<_> = (0..12).map(|i| (3e-5 * 0.3_f64.powi(i), 3e-3 * 0.667_f64.powi(i))).collect();
+        assert_eq!(end(&quartic), Some(SettleEnd::Converged));
+    }
 }

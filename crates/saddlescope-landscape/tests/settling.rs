@@ -113,6 +113,41 @@ fn no_critical_point_is_made_up() {
 }
 
 #[test]
+fn downhill_leads_to_a_minimum_from_where_no_critical_point_is_reached() {
+    // ∂L/∂x = (x + 2)(x² + 0.01): |∂L/∂x| has a minimum near 0 that is no zero, and the only critical point lies at x = −2.
+    let fold = FnRisk::new(2, |t| {
+        let x = t[0];
+        x.powi(4) / 4.0 + 2.0 * x.powi(3) / 3.0 + 0.005 * x * x + 0.02 * x + 0.5 * t[1] * t[1]
+    })
+    .with_gradient(|t, g| g.copy_from_slice(&[(t[0] + 2.0) * (t[0] * t[0] + 0.01), t[1]]))
+    .with_hessian(|t, v, hv| {
+        let x = t[0];
+        hv.copy_from_slice(&[(x * x + 0.01 + 2.0 * x * (x + 2.0)) * v[0], v[1]]);
+    });
+    let to_zero = SettleOptions::default();
+    let found = settle(&fold, &[0.5, 0.3], &to_zero, &mut |_| Ok(())).unwrap();
+    assert!(matches!(found.end, Some(SettleEnd::GradientFlat | SettleEnd::Stalled)), "{:?}", found.end);
+    let down = SettleOptions { downhill: true, ..to_zero.clone() };
+    let found = settle(&fold, &[0.5, 0.3], &down, &mut |_| Ok(())).unwrap();
+    assert_eq!(found.end, Some(SettleEnd::Converged), "{:?}", found.steps.last());
+    assert!((found.theta[0] + 2.0).abs() < 1e-9 && found.theta[1].abs() < 1e-9, "{:?}", found.theta);
+    assert!(found.steps.windows(2).all(|w| w[1].loss <= w[0].loss + 1e-12), "{:?}", found.steps);
+
+    // Two wells with a saddle between: from beside the saddle one way leads to it, the other to a well.
+    let wells = FnRisk::new(2, |t| 0.25 * (t[0] * t[0] - 1.0).powi(2) + 0.5 * t[1] * t[1])
+        .with_gradient(|t, g| g.copy_from_slice(&[t[0] * (t[0] * t[0] - 1.0), t[1]]))
+        .with_hessian(|t, v, hv| hv.copy_from_slice(&[(3.0 * t[0] * t[0] - 1.0) * v[0], v[1]]));
+    let found = settle(&wells, &[0.05, 0.3], &to_zero, &mut |_| Ok(())).unwrap();
+    assert!(found.end == Some(SettleEnd::Converged) && found.theta[0].abs() < 1e-9, "{:?}", found.theta);
+    let found = settle(&wells, &[0.05, 0.3], &down, &mut |_| Ok(())).unwrap();
+    assert!(
+        found.end == Some(SettleEnd::Converged) && (found.theta[0] - 1.0).abs() < 1e-9,
+        "{:?}",
+        found.theta
+    );
+}
+
+#[test]
 fn a_gradient_that_fades_to_infinity_is_no_critical_point() {
     // Logistic loss of data that are separated: L = ln(1 + e^{−x}) has no critical point, and g falls by e with each step.
     let sigmoid = |x: f64| 1.0 / (1.0 + x.exp());

@@ -119,7 +119,7 @@ impl Risk for DistributedRisk<'_> {
         let command = |_: &mut State| Command::Evaluate { risk: self.number };
         let sums =
             self.root.together(command, theta, || self.own.evaluate_chunks(theta, self.chunks.clone()))?;
-        self.own.whole_evaluation(sums)
+        self.own.whole_evaluation(theta, sums)
     }
 
     fn gradient(&self, theta: &[f64], gradient: &mut [f64]) -> Result<Evaluation, RiskError> {
@@ -127,7 +127,7 @@ impl Risk for DistributedRisk<'_> {
         let command = |_: &mut State| Command::Gradient { risk: self.number };
         let sums =
             self.root.together(command, theta, || self.own.gradient_chunks(theta, self.chunks.clone()))?;
-        self.own.whole_gradient(sums, gradient)
+        self.own.whole_gradient(theta, sums, gradient)
     }
 
     fn at<'a>(&'a self, theta: &[f64], keep_bytes: usize) -> Result<Box<dyn Point + 'a>, RiskError> {
@@ -179,7 +179,7 @@ impl Point for DistributedPoint<'_> {
     fn product(&self, curvature: Curvature, vs: &[f64], out: &mut [f64]) -> Result<Product, RiskError> {
         let command = |_: &mut State| Command::Product { point: self.number, curvature };
         let sums = self.risk.root.together(command, vs, || self.own.product_chunks(curvature, vs))?;
-        self.risk.own.whole_product(sums, out)
+        self.risk.own.whole_product(curvature, vs, sums, out)
     }
 }
 

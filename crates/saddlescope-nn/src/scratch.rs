@@ -1,6 +1,10 @@
 //! Scratch memory of one thread, lent to operations while they run.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use crate::aligned::AlignedVec;
+use crate::kernels::{ConvGeometry, ConvShape, GeometryError};
 use crate::scalar::Scalar;
 
 /// Buffers that operations borrow and give back, so that passes do not allocate.
@@ -9,12 +13,26 @@ pub struct Scratch<T> {
     pool: Vec<AlignedVec<T>>,
     /// Buffers of the kernels.
     pub kernels: crate::kernels::Scratch<T>,
+    geometries: HashMap<ConvShape, Arc<ConvGeometry>>,
 }
 
 impl<T: Scalar> Scratch<T> {
     /// No buffers yet.
     pub fn new() -> Self {
-        Self { pool: Vec::new(), kernels: crate::kernels::Scratch::new() }
+        Self { pool: Vec::new(), kernels: crate::kernels::Scratch::new(), geometries: HashMap::new() }
+    }
+
+    /// The geometry of a convolution of this shape, worked out at its first pass.
+    ///
+    /// # Errors
+    /// Those of [`ConvGeometry::new`].
+    pub fn geometry(&mut self, shape: ConvShape) -> Result<Arc<ConvGeometry>, GeometryError> {
+        if let Some(geometry) = self.geometries.get(&shape) {
+            return Ok(geometry.clone());
+        }
+        let geometry = Arc::new(ConvGeometry::new(shape)?);
+        self.geometries.insert(shape, geometry.clone());
+        Ok(geometry)
     }
 
     /// Lends a buffer of `len` zeros. Give it back with [`Scratch::give`].

@@ -54,7 +54,7 @@ fn values(found: saddlescope::Evaluation) -> Values {
 impl NetworkRisk {
     /// `data`: a source as the command takes it; `data_name`: what the record calls it; `keep`: which parameters are analysed.
     #[new]
-    #[pyo3(signature = (model, weights, data, data_name, split, samples, normalize, loss, batch_norm, keep, dtype))]
+    #[pyo3(signature = (model, weights, data, data_name, split, samples, normalize, loss, weight_decay, batch_norm, keep, dtype))]
     fn new(
         model: &str,
         weights: Option<PathBuf>,
@@ -64,10 +64,15 @@ impl NetworkRisk {
         samples: Option<(usize, usize)>,
         normalize: Option<&str>,
         loss: Option<&str>,
+        weight_decay: f64,
         batch_norm: &str,
         keep: Option<Py<PyAny>>,
         dtype: &str,
     ) -> PyResult<Self> {
+        if !(weight_decay.is_finite() && weight_decay >= 0.0) {
+            let message = format!("weight_decay {weight_decay}; expected a number from 0 on");
+            return Err(PyValueError::new_err(message));
+        }
         let source = DataSource::parse(data).map_err(value_error)?;
         let part = match split {
             "train" => Split::Train,
@@ -132,7 +137,8 @@ impl NetworkRisk {
         let options = RiskOptions { threads: rayon_threads(), micro_batch: None, keep_bytes: 1 << 30 };
         let risk = saddlescope::NetworkRisk::new(objective, dtype, options)
             .map_err(value_error)?
-            .with_identity(identity);
+            .with_identity(identity)
+            .with_weight_decay(weight_decay);
         Ok(Self {
             risk,
             weights: saddlescope::weights_fingerprint(&network),

@@ -143,6 +143,7 @@ fn main() -> Outcome {
             max_dimension: dimension,
             tolerance: TOLERANCE,
             radius: None,
+            downhill: false,
         };
         let found = settle(&risk, &model.theta, &options, &mut |_| Ok(()))?;
         let name = format!("bounded, space of {dimension} at most");

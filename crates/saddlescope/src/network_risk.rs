@@ -25,6 +25,8 @@ pub struct NetworkRisk {
     /// SHA-256 of the operations and how they are connected.
     graph: String,
     identity: BTreeMap<String, Value>,
+    /// λ of the penalty λ/2 ‖θ‖².
+    weight_decay: f64,
 }
 
 enum Inner {
@@ -57,7 +59,7 @@ impl NetworkRisk {
             Dtype::F32 => Inner::F32(risk::Risk::new(objective, options)?),
             Dtype::F64 => Inner::F64(risk::Risk::new(objective, options)?),
         };
-        Ok(Self { inner, layout, graph, identity: BTreeMap::new() })
+        Ok(Self { inner, layout, graph, identity: BTreeMap::new(), weight_decay: 0.0 })
     }
 
     /// What each kind of operation costs in a product with the Hessian at θ along v (both of length N): calls, seconds over all
@@ -80,6 +82,31 @@ impl NetworkRisk {
     pub fn with_identity(mut self, identity: BTreeMap<String, Value>) -> Self {
         self.identity = identity;
         self
+    }
+
+    /// Adds the penalty λ/2 ‖θ‖² to the loss: what stochastic gradient descent with weight decay λ lowers. Gradients get λθ, products
+    /// with the Hessian and the Gauss–Newton matrix λv, the Fisher matrices nothing; frozen parameters count nothing.
+    #[must_use]
+    pub fn with_weight_decay(mut self, lambda: f64) -> Self {
+        self.weight_decay = lambda;
+        self
+    }
+
+    /// Adds the penalty to the loss at θ, and to that of every chunk.
+    fn penalize(&self, theta: &[f64], mut evaluation: Evaluation) -> Evaluation {
+        if self.weight_decay != 0.0 {
+            let penalty = 0.5 * self.weight_decay * squared_norm(theta);
+            evaluation.loss += penalty;
+            evaluation.chunk_losses.iter_mut().for_each(|loss| *loss += penalty);
+        }
+        evaluation
+    }
+
+    /// Adds the gradient of the penalty.
+    fn penalize_gradient(&self, theta: &[f64], gradient: &mut [f64]) {
+        if self.weight_decay != 0.0 {
+            gradient.iter_mut().zip(theta).for_each(|(g, t)| *g += self.weight_decay * t);
+        }
     }
 
     /// Number type of the engine.
@@ -107,6 +134,23 @@ impl NetworkRisk {
 fn evaluation(found: risk::Evaluation) -> Evaluation {
     let risk::Parts { losses, weights } = found.parts;
     Evaluation { loss: found.loss, correct: found.correct, chunk_losses: losses, chunk_samples: weights }
+}
+
+fn squared_norm(x: &[f64]) -> f64 {
+    x.iter().map(|x| x * x).sum()
+}
+
+/// Adds the penalty's part of a block of products.
+fn penalize_product(lambda: f64, curvature: Curvature, vs: &[f64], out: &mut [f64], product: &mut Product) {
+    if lambda == 0.0 || !matches!(curvature, Curvature::Hessian | Curvature::GaussNewton) {
+        return;
+    }
+    out.iter_mut().zip(vs).for_each(|(y, v)| *y += lambda * v);
+    let n = vs.len() / product.quotients.len().max(1);
+    for (quotients, v) in product.quotients.iter_mut().zip(vs.chunks(n.max(1))) {
+        let penalty = lambda * squared_norm(v);
+        quotients.iter_mut().for_each(|q| *q += penalty);
+    }
 }
 
 impl Risk for NetworkRisk {
@@ -146,24 +190,26 @@ impl Risk for NetworkRisk {
         check_theta(self, theta)?;
         let found = with_inner!(self, r => r.evaluate(theta));
         self.readable()?;
-        Ok(evaluation(found))
+        Ok(self.penalize(theta, evaluation(found)))
     }
 
     fn gradient(&self, theta: &[f64], gradient: &mut [f64]) -> Result<Evaluation, RiskError> {
         check_theta(self, theta)?;
         let found = with_inner!(self, r => r.gradient(theta, gradient));
         self.readable()?;
-        Ok(evaluation(found))
+        self.penalize_gradient(theta, gradient);
+        Ok(self.penalize(theta, evaluation(found)))
     }
 
     fn at<'a>(&'a self, theta: &[f64], keep_bytes: usize) -> Result<Box<dyn Point + 'a>, RiskError> {
         check_theta(self, theta)?;
+        let (dim, weight_decay) = (theta.len(), self.weight_decay);
         Ok(match &self.inner {
             Inner::F32(r) => {
-                Box::new(NetworkPoint { dim: theta.len(), inner: r.at_keeping(theta, keep_bytes) })
+                Box::new(NetworkPoint { dim, weight_decay, inner: r.at_keeping(theta, keep_bytes) })
             }
             Inner::F64(r) => {
-                Box::new(NetworkPoint { dim: theta.len(), inner: r.at_keeping(theta, keep_bytes) })
+                Box::new(NetworkPoint { dim, weight_decay, inner: r.at_keeping(theta, keep_bytes) })
             }
         })
     }
@@ -189,7 +235,8 @@ impl Risk for NetworkRisk {
             Precision::F64 => Dtype::F64,
         };
         let options = RiskOptions { threads, micro_batch: None, keep_bytes: 0 };
-        Ok(Some(Box::new(Self::new(objective, dtype, options).map_err(RiskError::failed)?)))
+        let few = Self::new(objective, dtype, options).map_err(RiskError::failed)?;
+        Ok(Some(Box::new(few.with_weight_decay(self.weight_decay))))
     }
 
     fn samples_in(&self, samples: Range<usize>) -> Result<Option<Box<dyn Risk + '_>>, RiskError> {
@@ -200,6 +247,7 @@ impl Risk for NetworkRisk {
             with_inner!(self, r => (r.objective().samples_in(samples.clone()), r.options().clone()));
         let options = RiskOptions { keep_bytes: 0, ..options };
         let part = Self::new(objective, self.dtype(), options).map_err(RiskError::failed)?;
+        let part = part.with_weight_decay(self.weight_decay);
         let of = [("samples_of_analysis".to_string(), format!("{}..{}", samples.start, samples.end).into())];
         Ok(Some(Box::new(part.with_identity(of.into()))))
     }
@@ -218,6 +266,7 @@ impl Risk for NetworkRisk {
             layout: self.layout.clone(),
             graph: self.graph.clone(),
             identity: self.identity.clone(),
+            weight_decay: self.weight_decay,
         }))
     }
 
@@ -237,12 +286,16 @@ impl Risk for NetworkRisk {
         let mut identity = self.identity.clone();
         identity.insert("dtype".into(), self.dtype().to_string().into());
         identity.insert("graph.sha256".into(), self.graph.clone().into());
+        if self.weight_decay != 0.0 {
+            identity.insert("weight_decay".into(), self.weight_decay.into());
+        }
         identity
     }
 }
 
 struct NetworkPoint<'a, T> {
     dim: usize,
+    weight_decay: f64,
     inner: RiskPoint<'a, T>,
 }
 
@@ -253,7 +306,9 @@ impl<T: saddlescope_nn::op::Element> Point for NetworkPoint<'_, T> {
 
     fn product(&self, curvature: Curvature, vs: &[f64], out: &mut [f64]) -> Result<Product, RiskError> {
         let report = self.inner.product(curvature, vs, out).map_err(RiskError::failed)?;
-        Ok(Product { quotients: report.quotients, chunk_samples: report.chunk_samples })
+        let mut product = Product { quotients: report.quotients, chunk_samples: report.chunk_samples };
+        penalize_product(self.weight_decay, curvature, vs, out, &mut product);
+        Ok(product)
     }
 }
 
@@ -293,9 +348,10 @@ impl ChunkedRisk for NetworkRisk {
         Ok(PartialSums { sums: vec![node_sums(nodes)], rows: losses })
     }
 
-    fn whole_evaluation(&self, sums: PartialSums) -> Result<Evaluation, RiskError> {
+    fn whole_evaluation(&self, theta: &[f64], sums: PartialSums) -> Result<Evaluation, RiskError> {
         let ([tally], losses) = whole(sums, [TALLY])?;
-        Ok(evaluation(with_inner!(self, r => r.evaluation(Tallies::from_sum(&tally, losses)))))
+        let found = with_inner!(self, r => r.evaluation(Tallies::from_sum(&tally, losses)));
+        Ok(self.penalize(theta, evaluation(found)))
     }
 
     fn gradient_chunks(&self, theta: &[f64], chunks: Range<usize>) -> Result<PartialSums, RiskError> {
@@ -306,10 +362,17 @@ impl ChunkedRisk for NetworkRisk {
         Ok(PartialSums { sums: vec![node_sums(nodes), node_sums(gradient)], rows: losses })
     }
 
-    fn whole_gradient(&self, sums: PartialSums, gradient: &mut [f64]) -> Result<Evaluation, RiskError> {
+    fn whole_gradient(
+        &self,
+        theta: &[f64],
+        sums: PartialSums,
+        gradient: &mut [f64],
+    ) -> Result<Evaluation, RiskError> {
         let ([tally, sum], losses) = whole(sums, [TALLY, gradient.len()])?;
         gradient.copy_from_slice(&sum);
-        Ok(evaluation(with_inner!(self, r => r.evaluation(Tallies::from_sum(&tally, losses)))))
+        self.penalize_gradient(theta, gradient);
+        let found = with_inner!(self, r => r.evaluation(Tallies::from_sum(&tally, losses)));
+        Ok(self.penalize(theta, evaluation(found)))
     }
 
     fn at_chunks<'a>(
@@ -319,14 +382,24 @@ impl ChunkedRisk for NetworkRisk {
         keep_bytes: usize,
     ) -> Result<Box<dyn ChunkedPoint + 'a>, RiskError> {
         check_theta(self, theta)?;
-        let dim = theta.len();
+        let (dim, weight_decay) = (theta.len(), self.weight_decay);
         Ok(match &self.inner {
-            Inner::F32(r) => Box::new(NetworkPoint { dim, inner: r.at_chunks(theta, chunks, keep_bytes) }),
-            Inner::F64(r) => Box::new(NetworkPoint { dim, inner: r.at_chunks(theta, chunks, keep_bytes) }),
+            Inner::F32(r) => {
+                Box::new(NetworkPoint { dim, weight_decay, inner: r.at_chunks(theta, chunks, keep_bytes) })
+            }
+            Inner::F64(r) => {
+                Box::new(NetworkPoint { dim, weight_decay, inner: r.at_chunks(theta, chunks, keep_bytes) })
+            }
         })
     }
 
-    fn whole_product(&self, sums: PartialSums, out: &mut [f64]) -> Result<Product, RiskError> {
+    fn whole_product(
+        &self,
+        curvature: Curvature,
+        vs: &[f64],
+        sums: PartialSums,
+        out: &mut [f64],
+    ) -> Result<Product, RiskError> {
         let ([sum], rows) = whole(sums, [out.len()])?;
         out.copy_from_slice(&sum);
         let block = out.len().checked_div(self.dim()).unwrap_or(0);
@@ -336,6 +409,7 @@ impl ChunkedRisk for NetworkRisk {
             product.chunk_samples.push(row[0] as usize);
             product.quotients.iter_mut().zip(&row[1..]).for_each(|(all, &q)| all.push(q));
         }
+        penalize_product(self.weight_decay, curvature, vs, out, &mut product);
         Ok(product)
     }
 }

@@ -1,8 +1,8 @@
 //! `saddlescope settle`: the critical point nearby, its weights and its spectrum.
 
 use clap::Args;
-use saddlescope::SettleOptions;
 use saddlescope::analysis::{CriticalSpectrumOptions, Selection};
+use saddlescope::{SettleEnd, SettleOptions};
 
 use crate::choices::DtypeChoice;
 use crate::failure::Failure;
@@ -30,6 +30,10 @@ pub struct Arguments {
     /// Length of the first step at most; default: a twentieth of ‖θ‖.
     #[arg(long, value_name = "R", allow_hyphen_values = true)]
     radius: Option<f64>,
+
+    /// Go downhill to a minimum instead, along negative curvature too: where no critical point is reached otherwise.
+    #[arg(long)]
+    downhill: bool,
 
     /// Every eigenvalue at the critical point for networks of at most so many parameters; the extreme ones for others.
     #[arg(long, value_name = "N", default_value_t = 10_000)]
@@ -60,6 +64,7 @@ pub fn run(mut a: Arguments) -> Result<(), Failure> {
         max_products: between("--max-products", a.max_products, 1, 100_000_000)?,
         max_dimension: between("--max-dimension", a.max_dimension, 2, 100_000)?,
         radius: a.radius.map(|r| positive("--radius", r)).transpose()?,
+        downhill: a.downhill,
     };
     let spectrum = CriticalSpectrumOptions {
         whole_up_to: between("--whole-up-to", a.whole_up_to, 0, 40_000)?,
@@ -77,6 +82,9 @@ pub fn run(mut a: Arguments) -> Result<(), Failure> {
     let analysis = a.run.carry_out(&subject, &selection)?;
     print_verdict(&analysis.results)?;
     if let Some(settle) = &analysis.results.settle {
+        if !a.downhill && matches!(settle.end, SettleEnd::GradientFlat | SettleEnd::Stalled) {
+            terminal::print("With --downhill the way leads to a minimum instead, in the same folder.")?;
+        }
         terminal::print(
             "\n  step  products     ‖∇L‖         loss           distance   model off by  refused",
         )?;

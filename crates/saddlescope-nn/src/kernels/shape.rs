@@ -1,7 +1,7 @@
 //! The numbers that describe a two-dimensional convolution.
 
 /// Shape parameters of [`ConvGeometry::new`](super::ConvGeometry::new).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ConvShape {
     /// Images.
     pub n: usize,

@@ -94,8 +94,8 @@ def _nothing(verb):
     return {**nothing, "verb": verb}, more
 
 
-def settle(risk, *, test=None, out=None, tol=1e-10, max_products=20_000, max_dimension=400, radius=None, whole_up_to=10_000, largest=3,
-           smallest=10, seed=0, memory=None, progress=None) -> Settled:
+def settle(risk, *, test=None, out=None, tol=1e-10, max_products=20_000, max_dimension=400, radius=None, downhill=False, whole_up_to=10_000,
+           largest=3, smallest=10, seed=0, memory=None, progress=None) -> Settled:
     """The critical point (∇L = 0) near the risk's θ, by Newton's method on the gradient, and its index.
 
     It does not run off along negative curvature, so that it finds saddles as well as minima.
@@ -114,6 +114,8 @@ def settle(risk, *, test=None, out=None, tol=1e-10, max_products=20_000, max_dim
         Most products for one step: vectors of its Krylov space.
     radius : float, optional
         Length of the first step at most; a twentieth of ‖θ‖ by default.
+    downhill : bool
+        Go downhill to a minimum instead, along negative curvature too: where no critical point is reached otherwise.
     whole_up_to : int
         Every eigenvalue at the critical point for risks of at most so many parameters; the extreme ones for others.
     largest, smallest : int
@@ -136,7 +138,7 @@ def settle(risk, *, test=None, out=None, tol=1e-10, max_products=20_000, max_dim
         raise ValueError("settling needs a gradient and products with the Hessian, which this risk does not offer")
     selection, more = _nothing("settle")
     selection["settle"] = {**more["settle"], "tolerance": tol, "max_products": max_products, "max_dimension": max_dimension,
-                           "radius": radius}
+                           "radius": radius, "downhill": downhill}
     selection["critical_spectrum"] = {**more["critical_spectrum"], "whole_up_to": whole_up_to, "largest": largest, "smallest": smallest}
     selection["seed"] = seed
     return _carry_out(risk, test, json.dumps(selection), memory, out, progress, Settled)

@@ -37,6 +37,8 @@ class Risk(_Risk):
         Normalisation of the inputs, as the command takes it.
     loss : str, optional
         cross-entropy, mse, bce, nll, probabilities or own; by default what suits the targets.
+    weight_decay : float, optional
+        λ of the training: the loss gets the penalty λ/2 ‖θ‖².
     batch_norm : {"eval", "train"}
         Running statistics, or those of the whole batch.
     params : str, iterable of str, or callable, optional
@@ -53,12 +55,12 @@ class Risk(_Risk):
     curvatures = ("hessian", "gauss_newton", "residual", "fisher", "output_gram")
 
     def __init__(self, model, data=None, *, weights=None, split="train", samples=None, normalize=None, loss=None,
-                 batch_norm="eval", params=None, dtype="f32"):
+                 weight_decay=0.0, batch_norm="eval", params=None, dtype="f32"):
         model = os.fspath(model)
         if samples is not None:
             samples = (0, samples) if np.isscalar(samples) else tuple(samples)
         keep = None if params is None else _predicate(params)
-        rest = (split, samples, normalize, loss, batch_norm, keep, dtype)
+        rest = (split, samples, normalize, loss, weight_decay, batch_norm, keep, dtype)
         weights = None if weights is None else os.fspath(weights)
         if isinstance(data, str) or data is None:
             if data is None and not model.startswith("digits-"):
@@ -73,8 +75,8 @@ class Risk(_Risk):
         self.theta, self.layout = self._native.theta, self._native.layout
         self.samples, self.name, self.split = self._native.samples, self._native.model, split
         self.precision, self.notes = dtype, self._native.notes
-        self._given = dict(model=model, data=data, split=split, samples=samples, normalize=normalize, loss=loss, batch_norm=batch_norm,
-                           params=params, dtype=dtype)
+        self._given = dict(model=model, data=data, split=split, samples=samples, normalize=normalize, loss=loss,
+                           weight_decay=weight_decay, batch_norm=batch_norm, params=params, dtype=dtype)
 
     def _weights(self, given):
         if not isinstance(given, (str, os.PathLike)):

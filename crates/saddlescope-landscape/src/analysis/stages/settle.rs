@@ -85,6 +85,7 @@ impl Stage for SettleStage {
             ("max_products", o.max_products.into()),
             ("max_dimension", o.max_dimension.into()),
             ("radius", o.radius.into()),
+            ("downhill", o.downhill.into()),
             ("other", keys.other.clone()),
         ])
     }

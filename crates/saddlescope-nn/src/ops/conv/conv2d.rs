@@ -1,6 +1,6 @@
 //! Convolution.
 
-use super::{FILTER, Passes, check_bias, extent, image_shape, split};
+use super::{FILTER, Passes, X, check_bias, extent, image_shape, split};
 use crate::kernels::{ConvGeometry, ConvShape, Filter};
 use crate::op::{Context, Op, OpInfo, Packed, Reads, ShapeError, Slots};
 use crate::scalar::Scalar;
@@ -34,7 +34,7 @@ impl Default for Conv2d {
 }
 
 impl Conv2d {
-    fn geometry(&self, x: &[usize], w: &[usize]) -> Result<ConvGeometry, ShapeError> {
+    fn shape(&self, x: &[usize], w: &[usize]) -> Result<ConvShape, ShapeError> {
         let (c_in, c_out, rank) = (x[x.len() - 1], w[w.len() - 1], x.len());
         if rank == 3 && (self.pad[0] != 0 || self.pad[2] != 0) {
             return Err(ShapeError::new(NAME, "a one-dimensional image has no top and bottom to pad"));
@@ -48,7 +48,7 @@ impl Conv2d {
             return Err(ShapeError::new(NAME, message));
         }
         let line = rank == 3;
-        ConvGeometry::new(ConvShape {
+        Ok(ConvShape {
             n: x[0],
             input: extent(x, 1),
             c_in,
@@ -59,14 +59,14 @@ impl Conv2d {
             dilation: if line { [1, self.dilation[1]] } else { self.dilation },
             groups: self.groups,
         })
-        .map_err(|e| ShapeError::new(NAME, e.to_string()))
     }
 
-    fn passes<T: Scalar>(&self, c: &Context<'_, T>) -> Passes {
-        match self.geometry(c.inputs[0].shape, c.inputs[1].shape) {
-            Ok(geometry) => Passes { geometry, transposed: false },
-            Err(_) => unreachable!("infer refuses these shapes"),
-        }
+    fn geometry(&self, x: &[usize], w: &[usize]) -> Result<ConvGeometry, ShapeError> {
+        ConvGeometry::new(self.shape(x, w)?).map_err(|e| ShapeError::new(NAME, e.to_string()))
+    }
+
+    fn passes<T: Scalar>(&self, c: &Context<'_, T>, scratch: &mut Scratch<T>) -> Passes {
+        Passes::new(self.shape(c.inputs[X].shape, c.inputs[FILTER].shape), false, scratch)
     }
 }
 
@@ -101,19 +101,19 @@ impl<T: Scalar> Op<T> for Conv2d {
     }
 
     fn forward(&self, c: &Context<'_, T>, y: &mut [T], scratch: &mut Scratch<T>) {
-        super::forward(&self.passes(c), c, y, scratch);
+        super::forward(&self.passes(c, scratch), c, y, scratch);
     }
 
     fn tangent(&self, c: &Context<'_, T>, dy: &mut [T], scratch: &mut Scratch<T>) {
-        super::tangent(&self.passes(c), c, dy, scratch);
+        super::tangent(&self.passes(c, scratch), c, dy, scratch);
     }
 
     fn adjoint(&self, c: &Context<'_, T>, gx: &mut Slots<'_, T>, scratch: &mut Scratch<T>) {
-        super::adjoint(&self.passes(c), c, gx, scratch);
+        super::adjoint(&self.passes(c, scratch), c, gx, scratch);
     }
 
     fn adjoint_tangent(&self, c: &Context<'_, T>, dgx: &mut Slots<'_, T>, scratch: &mut Scratch<T>) {
-        super::adjoint_tangent(&self.passes(c), c, dgx, scratch);
+        super::adjoint_tangent(&self.passes(c, scratch), c, dgx, scratch);
     }
 }
 
@@ -154,7 +154,7 @@ mod tests {
         let geometry = op.geometry(&[1, 1, 3, 1], &[1, 3, 1, 1]).unwrap();
         let filter = Filter::pack(&geometry, &[1.0, 10.0, 100.0]);
         let mut y = [0.0];
-        let passes = Passes { geometry, transposed: false };
+        let passes = Passes { geometry: geometry.into(), transposed: false };
         passes.product((&[1.0, 2.0, 3.0], &filter), None, &mut y, false, &mut Scratch::new());
         assert_eq!(y, [321.0]);
     }

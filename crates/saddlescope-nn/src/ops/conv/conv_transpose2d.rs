@@ -1,6 +1,6 @@
 //! Transposed convolution.
 
-use super::{FILTER, Passes, check_bias, extent, image_shape, split};
+use super::{FILTER, Passes, X, check_bias, extent, image_shape, split};
 use crate::kernels::{ConvGeometry, ConvShape, Filter};
 use crate::op::{Context, Op, OpInfo, Packed, Reads, ShapeError, Slots};
 use crate::scalar::Scalar;
@@ -45,8 +45,8 @@ impl ConvTranspose2d {
         full.checked_sub(self.pad[axis].checked_add(self.pad[axis + 2])?)
     }
 
-    /// Geometry of the convolution whose adjoint this is.
-    fn geometry(&self, x: &[usize], w: &[usize]) -> Result<ConvGeometry, ShapeError> {
+    /// The convolution whose adjoint this is.
+    fn shape(&self, x: &[usize], w: &[usize]) -> Result<ConvShape, ShapeError> {
         let error = |message: String| ShapeError::new(NAME, message);
         let rank = x.len();
         let line = rank == 3;
@@ -68,7 +68,7 @@ impl ConvTranspose2d {
         let ([Some(h), Some(width)], Some(c_out)) = (lengths, w[rank - 2].checked_mul(op.groups)) else {
             return Err(error(format!("the output of x {x:?} and filter {w:?} would have no size: {op:?}")));
         };
-        let geometry = ConvGeometry::new(ConvShape {
+        Ok(ConvShape {
             n: x[0],
             input: [h, width],
             c_in: c_out,
@@ -79,21 +79,22 @@ impl ConvTranspose2d {
             dilation: op.dilation,
             groups: op.groups,
         })
-        .map_err(|e| error(e.to_string()))?;
-        if geometry.output() != small {
+    }
+
+    fn geometry(&self, x: &[usize], w: &[usize]) -> Result<ConvGeometry, ShapeError> {
+        let error = |message: String| ShapeError::new(NAME, message);
+        let geometry = ConvGeometry::new(self.shape(x, w)?).map_err(|e| error(e.to_string()))?;
+        if geometry.output() != extent(x, 1) {
             return Err(error(format!(
                 "output_pad {:?} must be less than the stride {:?}",
-                op.output_pad, op.stride
+                self.output_pad, self.stride
             )));
         }
         Ok(geometry)
     }
 
-    fn passes<T: Scalar>(&self, c: &Context<'_, T>) -> Passes {
-        match self.geometry(c.inputs[0].shape, c.inputs[1].shape) {
-            Ok(geometry) => Passes { geometry, transposed: true },
-            Err(_) => unreachable!("infer refuses these shapes"),
-        }
+    fn passes<T: Scalar>(&self, c: &Context<'_, T>, scratch: &mut Scratch<T>) -> Passes {
+        Passes::new(self.shape(c.inputs[X].shape, c.inputs[FILTER].shape), true, scratch)
     }
 }
 
@@ -128,19 +129,19 @@ impl<T: Scalar> Op<T> for ConvTranspose2d {
     }
 
     fn forward(&self, c: &Context<'_, T>, y: &mut [T], scratch: &mut Scratch<T>) {
-        super::forward(&self.passes(c), c, y, scratch);
+        super::forward(&self.passes(c, scratch), c, y, scratch);
     }
 
     fn tangent(&self, c: &Context<'_, T>, dy: &mut [T], scratch: &mut Scratch<T>) {
-        super::tangent(&self.passes(c), c, dy, scratch);
+        super::tangent(&self.passes(c, scratch), c, dy, scratch);
     }
 
     fn adjoint(&self, c: &Context<'_, T>, gx: &mut Slots<'_, T>, scratch: &mut Scratch<T>) {
-        super::adjoint(&self.passes(c), c, gx, scratch);
+        super::adjoint(&self.passes(c, scratch), c, gx, scratch);
     }
 
     fn adjoint_tangent(&self, c: &Context<'_, T>, dgx: &mut Slots<'_, T>, scratch: &mut Scratch<T>) {
-        super::adjoint_tangent(&self.passes(c), c, dgx, scratch);
+        super::adjoint_tangent(&self.passes(c, scratch), c, dgx, scratch);
     }
 }
 

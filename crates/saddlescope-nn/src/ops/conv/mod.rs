@@ -10,9 +10,10 @@ pub use conv_transpose2d::ConvTranspose2d;
 pub use conv2d::Conv2d;
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use super::rows;
-use crate::kernels::{self, ConvGeometry, Filter};
+use crate::kernels::{self, ConvGeometry, ConvShape, Filter};
 use crate::op::{Context, Packed, ShapeError, Slots};
 use crate::scalar::Scalar;
 use crate::scratch::Scratch;
@@ -24,13 +25,25 @@ const BIAS: usize = 2;
 
 /// A convolution's geometry, and whether its input adjoint is meant.
 struct Passes {
-    geometry: ConvGeometry,
+    geometry: Arc<ConvGeometry>,
     transposed: bool,
 }
 
 type Image<'a, T> = &'a [T];
 
 impl Passes {
+    /// The passes of a convolution of this shape, or of its adjoint in the image (`transposed`).
+    fn new<T: Scalar>(
+        shape: Result<ConvShape, ShapeError>,
+        transposed: bool,
+        scratch: &mut Scratch<T>,
+    ) -> Self {
+        match shape.ok().and_then(|shape| scratch.geometry(shape).ok()) {
+            Some(geometry) => Self { geometry, transposed },
+            None => unreachable!("infer refuses these shapes"),
+        }
+    }
+
     /// y (+)= x₁ W₁ (+ x₂ W₂).
     fn product<T: Scalar>(
         &self,
