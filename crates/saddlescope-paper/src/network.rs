@@ -74,7 +74,7 @@ pub struct NetworkSettings {
     pub adaptive: bool,
     /// How the number of samples of the surfaces is chosen; `None`: those of the subject.
     pub slice_samples: Option<AutoSamples>,
-    /// Residual allowed for each eigenvalue, relative to |λ|.
+    /// Residual allowed for each eigenvalue, relative to |λ|; a tenth of the error over the images is allowed too.
     pub tolerance: f64,
     /// Seed of the solver's start and of the random directions.
     pub seed: u64,
@@ -147,6 +147,8 @@ pub fn network_landscape(
         largest: 1,
         smallest: 1,
         tolerance: settings.tolerance,
+        // The figures compare eigenvalues and slices within their errors over the images.
+        data_share: Some(0.1),
         ..EigenpairOptions::default()
     };
     let mut selection =
