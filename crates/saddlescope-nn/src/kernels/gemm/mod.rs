@@ -1,9 +1,9 @@
 //! Matrix multiplication with arbitrary strides, on one thread.
 //!
-//! C is computed in strips of a few rows. A block of B ([`DEPTH`] terms of the sums, [`COLUMNS`] columns) is copied into panels,
+//! C is computed in strips of a few rows. A block of B (up to [`DEPTH`] terms of the sums, [`COLUMNS`] columns) is copied into panels,
 //! which stay in the second-level cache; a strip of A is copied into the first-level cache and meets all panels. Tiles of C are
 //! summed in registers, over [`BLOCKS`] blocks before C is touched. Element (i, j) of C is the sum of its terms in their order,
-//! [`BLOCKS`] · [`DEPTH`] at a time, whatever m and n are.
+//! [`BLOCKS`] blocks at a time, whatever m and n are.
 
 mod pack;
 mod tile;
@@ -13,7 +13,7 @@ use super::simd::{Isa, Job, Simd};
 use crate::aligned::AlignedVec;
 use crate::scalar::Scalar;
 use pack::{pack, panels_len};
-use tile::{BLOCKS, Block, DEPTH, LEFT, Layout, Strip, copy_left};
+use tile::{Ahead, BLOCKS, Block, DEPTH, LEFT, Layout, Strip, copy_left};
 
 /// Products with at most this many multiplications are summed in place: copying would cost more.
 const TINY: usize = 512;
@@ -160,17 +160,18 @@ impl<T: Scalar> Job<T> for Multiply<'_, T> {
     fn run<S: Simd<T = T>>(mut self, s: S) {
         let (n, k) = (self.of.n, self.of.k);
         // Room for the panels of one block.
-        let room = panels_len::<S>(k.min(DEPTH), n.min(COLUMNS));
-        self.panels.grow(BLOCKS * room);
         let per_product = k.div_ceil(DEPTH);
+        let depth = k.div_ceil(per_product);
+        let room = panels_len::<S>(depth, n.min(COLUMNS));
+        self.panels.grow(BLOCKS * room);
         let blocks = self.of.count * per_product;
         for first_column in (0..n).step_by(COLUMNS) {
             let columns = COLUMNS.min(n - first_column);
             for group in (0..blocks).step_by(BLOCKS) {
                 let mut terms = [Terms { product: 0, start: 0, depth: 0 }; BLOCKS];
                 for (i, block) in (group..blocks.min(group + BLOCKS)).enumerate() {
-                    let start = block % per_product * DEPTH;
-                    terms[i] = Terms { product: block / per_product, start, depth: DEPTH.min(k - start) };
+                    let start = block % per_product * depth;
+                    terms[i] = Terms { product: block / per_product, start, depth: depth.min(k - start) };
                     let from = start * self.of.b_strides[0] + first_column * self.of.b_strides[1];
                     let b = &self.of.terms[terms[i].product].1[from..];
                     pack(s, b, self.of.b_strides, terms[i].depth, columns, &mut self.panels[i * room..]);
@@ -202,6 +203,16 @@ impl<T: Scalar> Multiply<'_, T> {
                 let from = &self.of.terms[t.product].0[row * a_row + t.start * a_column..];
                 layout = copy_left(from, self.of.a_strides, rows, t.depth, &mut self.left[i * LEFT..]);
             }
+            // The first strip of the next block of B reads A elsewhere.
+            let following = self.of.m - row - rows;
+            let mut ahead = [Ahead::none(); BLOCKS];
+            if following > 0 {
+                let (next, at) = (strip_rows(S::REGISTERS, following), row + rows);
+                for (ahead, t) in ahead.iter_mut().zip(&terms).filter(|(_, t)| t.depth > 0) {
+                    let from = &self.of.terms[t.product].0[at * a_row + t.start * a_column..];
+                    *ahead = Ahead::new(from, self.of.a_strides, next, t.depth);
+                }
+            }
             let mut blocks = [Block { left: &*self.left, panels: self.panels, depth: 0 }; BLOCKS];
             for (i, t) in terms.iter().enumerate() {
                 let panels = &self.panels[i * room..];
@@ -211,6 +222,7 @@ impl<T: Scalar> Multiply<'_, T> {
             let mut strip = Strip {
                 blocks,
                 layout,
+                ahead,
                 columns,
                 c: &mut self.c[row * self.c_row + first_column..],
                 c_row: self.c_row,
