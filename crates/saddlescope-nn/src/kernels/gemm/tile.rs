@@ -98,9 +98,11 @@ impl<'a, T: crate::scalar::Scalar> Ahead<'a, T> {
         if self.runs == 0 {
             return;
         }
-        if self.at < self.from.len() {
+        // The last number of the line: where runs do not begin with a line, the strip before has read the first.
+        let last = (self.at + Self::LINE).min(self.run) - 1;
+        if last < self.from.len() {
             // SAFETY: inside the slice.
-            unsafe { s.prefetch(self.from, self.at) };
+            unsafe { s.prefetch(self.from, last) };
         }
         self.at += Self::LINE;
         if self.at >= self.run {
