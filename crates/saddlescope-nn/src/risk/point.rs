@@ -106,7 +106,8 @@ impl<'a, T: Element> RiskPoint<'a, T> {
         let second = matches!(curvature, Curvature::Hessian | Curvature::Residual);
         let plans = risk.plans(if second { Pass::Hessian } else { Pass::TangentGradient });
         let keeping = (second && !self.kept.is_empty()).then(|| risk.plans(Pass::HessianKeepingPrimals));
-        let tangents = PreparedTangents::new(graph, &plans.full, vs, risk.threads(), risk.buffers.take_tangents());
+        let tangents =
+            PreparedTangents::new(graph, &plans.full, vs, risk.threads(), risk.buffers.take_tangents());
         let mut sum = Sums::new(graph, k, chunks, risk.chunks(), &risk.buffers);
         let mut quotients = vec![Vec::with_capacity(chunks.len()); k];
         let mut chunk_samples = Vec::with_capacity(chunks.len());
@@ -141,7 +142,7 @@ impl<'a, T: Element> RiskPoint<'a, T> {
                 } else {
                     state.adjoints.zero();
                 }
-                let mut micro_batches = risk.micro_batches(chunks.start + i).into_iter().peekable();
+                let mut micro_batches = risk.micro_batches(chunks.start + i).peekable();
                 while let Some((start, end)) = micro_batches.next() {
                     let kept = self.kept.get((start - chunks.start * risk.chunk) / risk.micro);
                     let plan = match (&keeping, kept) {
