@@ -328,3 +328,34 @@ impl Plan {
         self.primal.sizes.iter().zip(&self.kept).filter(|(_, kept)| **kept).map(|(n, _)| n).sum()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::{DataInput, ParameterKind};
+    use crate::ops;
+
+    #[test]
+    fn derivatives_take_the_place_of_what_nothing_else_reads() {
+        let mut g = Graph::new();
+        let x = g.data(DataInput { name: "x".into(), shape: vec![4], permutation: None });
+        let w = g.parameter("w", &[4, 4], ParameterKind::LinearWeight);
+        let of_data = g.node("of data", ops::Gelu::Exact, &[x]);
+        let a = g.node("a", ops::Linear, &[of_data, w]);
+        let alone = g.node("alone", ops::Gelu::Exact, &[a]);
+        let b = g.node("b", ops::Linear, &[alone, w]);
+        let shared = g.node("shared", ops::Gelu::Exact, &[b]);
+        let product = g.node("product", ops::Mul, &[shared, b]);
+        let c = g.node("c", ops::Linear, &[product, w]);
+        let from_output = g.node("from output", ops::Tanh, &[c]);
+        let last = g.node("last", ops::Gelu::Exact, &[from_output]);
+        let derived = |pass| {
+            let plan = Plan::compile(&g, &[last], 2, pass).unwrap();
+            let names = g.nodes().iter().zip(&plan.derived).filter(|(_, d)| **d);
+            names.map(|(n, _)| n.output).collect::<Vec<_>>()
+        };
+        // The first is a function of data, the third's input is read by the product, the last one is looked at.
+        assert_eq!(derived(Pass::HessianKeepingPrimals), [alone]);
+        assert_eq!(derived(Pass::Hessian), []);
+    }
+}

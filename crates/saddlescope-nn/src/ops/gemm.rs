@@ -61,24 +61,15 @@ fn bias_strides(shape: &[usize], m: usize, n: usize) -> Option<Strides> {
     fits.then_some(Strides { rows: if rows == 1 { 0 } else { columns }, columns: usize::from(columns != 1) })
 }
 
-/// Whether C is a row that is added to every row of Y.
-fn is_row<T: Scalar>(c: &Context<'_, T>) -> bool {
-    bias_strides(c.inputs[2].shape, c.shape[0], c.shape[1]) == Some(Strides { rows: 0, columns: 1 })
-}
-
-/// y += β C.
-fn add_bias<T: Scalar>(c: &Context<'_, T>, beta: f64, bias: &[T], y: &mut [T]) {
-    if beta == 1.0 && is_row(c) {
-        rows::add_to_each(y, bias);
-    } else {
-        let beta = T::from_f64(beta);
-        each_bias(c, |i, b| y[i] += beta * bias[b]);
-    }
+/// Whether there is a C, with β = 1, that is a row added to every row of Y.
+fn has_row<T: Scalar>(c: &Context<'_, T>, beta: f64) -> bool {
+    let is_row = |shape| bias_strides(shape, c.shape[0], c.shape[1]) == Some(Strides { rows: 0, columns: 1 });
+    beta == 1.0 && c.inputs.get(2).is_some_and(|x| is_row(x.shape))
 }
 
 /// C̄ += β times the sums of ȳ over what each element of C is added to.
 fn add_bias_adjoint<T: Scalar>(c: &Context<'_, T>, beta: f64, gy: &[T], gb: &mut [T]) {
-    if beta == 1.0 && is_row(c) {
+    if has_row(c, beta) {
         rows::add_sum(gy, gb);
     } else {
         let beta = T::from_f64(beta);
@@ -139,18 +130,29 @@ impl OpInfo for Gemm {
 
 impl<T: Scalar> Op<T> for Gemm {
     fn forward(&self, c: &Context<'_, T>, y: &mut [T], scratch: &mut Scratch<T>) {
-        bilinear::forward(&self.of(c), c, y, scratch);
+        if has_row(c, self.beta) {
+            bilinear::forward(&self.of(c), c, c.x(2), y, scratch);
+            return;
+        }
+        bilinear::forward(&self.of(c), c, &[], y, scratch);
         if c.inputs.len() > 2 {
-            add_bias(c, self.beta, c.x(2), y);
+            let (beta, bias) = (T::from_f64(self.beta), c.x(2));
+            each_bias(c, |i, b| y[i] += beta * bias[b]);
         }
     }
 
     fn tangent(&self, c: &Context<'_, T>, dy: &mut [T], scratch: &mut Scratch<T>) {
-        bilinear::tangent(&self.of(c), c, dy, scratch);
+        if has_row(c, self.beta) {
+            bilinear::tangent(&self.of(c), c, |j| c.dx(2, j).unwrap_or(&[]), dy, scratch);
+            return;
+        }
+        bilinear::tangent(&self.of(c), c, |_| &[], dy, scratch);
         if c.inputs.len() > 2 {
+            let beta = T::from_f64(self.beta);
             for j in 0..c.tangents {
                 if let Some(db) = c.dx(2, j) {
-                    add_bias(c, self.beta, db, &mut dy[j * c.len()..][..c.len()]);
+                    let dy = &mut dy[j * c.len()..][..c.len()];
+                    each_bias(c, |i, b| dy[i] += beta * db[b]);
                 }
             }
         }

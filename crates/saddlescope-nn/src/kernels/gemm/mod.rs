@@ -42,8 +42,28 @@ pub fn matmul<T: Scalar>(
     accumulate: bool,
     scratch: &mut Scratch<T>,
 ) {
-    let product = Products { m, n, k, terms: [(a, b), (&[], &[])], count: 1, a_strides, b_strides };
+    let product = Products { m, n, k, terms: [(a, b), (&[], &[])], count: 1, a_strides, b_strides, row: &[] };
     product.run(Isa::detect(), (c, c_row), alpha, accumulate, scratch);
+}
+
+/// C = α·A·B, or α (A·B + A′·B′) where there are two terms, plus a row of n numbers (or none: an empty one) on each row of C.
+/// Rows of C lie side by side.
+///
+/// # Panics
+/// As for [`matmul`], or if the row is too short.
+pub fn matmul_plus_row<T: Scalar>(
+    [m, n, k]: [usize; 3],
+    terms: &[(&[T], &[T])],
+    [a_strides, b_strides]: [[usize; 2]; 2],
+    row: &[T],
+    c: &mut [T],
+    alpha: T,
+    scratch: &mut Scratch<T>,
+) {
+    let nothing: (&[T], &[T]) = (&[], &[]);
+    let of = |i: usize| terms.get(i).copied().unwrap_or(nothing);
+    let product = Products { m, n, k, terms: [of(0), of(1)], count: terms.len(), a_strides, b_strides, row };
+    product.run(Isa::detect(), (c, n), alpha, false, scratch);
 }
 
 /// [`matmul`] of matrices whose rows and columns lie side by side, on a given code path.
@@ -56,7 +76,7 @@ pub(super) fn matmul_on<T: Scalar>(
     scratch: &mut Scratch<T>,
 ) {
     let terms: [(&[T], &[T]); 2] = [(a, b), (&[], &[])];
-    let product = Products { m, n, k, terms, count: 1, a_strides: [k, 1], b_strides: [n, 1] };
+    let product = Products { m, n, k, terms, count: 1, a_strides: [k, 1], b_strides: [n, 1], row: &[] };
     product.run(isa, (c, n), T::ONE, false, scratch);
 }
 
@@ -77,7 +97,7 @@ pub fn matmul_pair<T: Scalar>(
     accumulate: bool,
     scratch: &mut Scratch<T>,
 ) {
-    let product = Products { m, n, k, terms, count: 2, a_strides, b_strides };
+    let product = Products { m, n, k, terms, count: 2, a_strides, b_strides, row: &[] };
     product.run(Isa::detect(), (c, c_row), alpha, accumulate, scratch);
 }
 
@@ -90,6 +110,8 @@ struct Products<'a, T> {
     count: usize,
     a_strides: [usize; 2],
     b_strides: [usize; 2],
+    /// Added to every row of C; empty where there is none.
+    row: &'a [T],
 }
 
 impl<T: Scalar> Products<'_, T> {
@@ -101,10 +123,11 @@ impl<T: Scalar> Products<'_, T> {
         accumulate: bool,
         scratch: &mut Scratch<T>,
     ) {
-        let Products { m, n, k, terms, count, a_strides, b_strides } = self;
+        let Products { m, n, k, terms, count, a_strides, b_strides, row } = self;
         if m == 0 || n == 0 {
             return;
         }
+        assert!(row.is_empty() || row.len() >= n, "the row that is added is too short");
         assert!(c_row >= n, "rows of the product overlap");
         assert!(fits(c.len(), [m, n], [c_row, 1]), "product matrix too short");
         if k > 0 {
@@ -124,7 +147,11 @@ impl<T: Scalar> Products<'_, T> {
                         }
                     }
                     let c = &mut c[i * c_row + j];
-                    *c = if accumulate { *c + alpha * sum } else { alpha * sum };
+                    let mut product = alpha * sum;
+                    if !row.is_empty() {
+                        product += row[j];
+                    }
+                    *c = if accumulate { *c + product } else { product };
                 }
             }
             return;
@@ -228,7 +255,10 @@ impl<T: Scalar> Multiply<'_, T> {
                 c_row: self.c_row,
                 alpha: self.alpha,
                 accumulate: self.accumulate || later,
+                // Once.
+                row: if later || self.of.row.is_empty() { &[] } else { &self.of.row[first_column..] },
             };
+            assert!(strip.row.is_empty() || strip.row.len() >= columns, "row too short");
             assert!(fits(strip.c.len(), [rows, columns], [self.c_row, 1]));
             // SAFETY: `rows` rows of each block were copied, panels and C are long enough by the asserts.
             unsafe {
@@ -294,7 +324,10 @@ mod tests {
         let half = T::from_f64(0.5);
         let mut scratch = Scratch::new();
         let terms = [(&a[..], &b[..]), (&other[..], &b[..])];
-        let product = Products { m, n, k, terms, count: 1 + usize::from(pair), a_strides, b_strides };
+        // One case in two with a row that is added.
+        let row = numbers::<T>(if (m + n + k).is_multiple_of(2) { n } else { 0 }, 5);
+        let product =
+            Products { m, n, k, terms, count: 1 + usize::from(pair), a_strides, b_strides, row: &row };
         product.run(isa, (&mut c, c_row), half, accumulate, &mut scratch);
         for i in 0..m {
             for j in 0..n {
@@ -307,6 +340,7 @@ mod tests {
                     want += 0.5 * product;
                     magnitude += product.abs();
                 }
+                want += row.get(j).map_or(0.0, |x| x.to_f64());
                 if accumulate {
                     want += before[i * c_row + j].to_f64();
                 }
@@ -341,13 +375,8 @@ mod tests {
             let strides = ([k, 1], [n, 1]);
             let product = |m, a, c: &mut [f32], scratch: &mut Scratch<f32>| {
                 let terms: [(&[f32], &[f32]); 2] = [(a, &b), (&[], &[])];
-                Products { m, n, k, terms, count: 1, a_strides: strides.0, b_strides: strides.1 }.run(
-                    isa,
-                    (c, n),
-                    1.0,
-                    false,
-                    scratch,
-                );
+                Products { m, n, k, terms, count: 1, a_strides: strides.0, b_strides: strides.1, row: &[] }
+                    .run(isa, (c, n), 1.0, false, scratch);
             };
             product(30, &a[..], &mut all, &mut scratch);
             for i in 0..30 {

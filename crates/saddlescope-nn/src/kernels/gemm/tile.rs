@@ -139,6 +139,8 @@ pub(super) struct Strip<'a, T> {
     pub c_row: usize,
     pub alpha: T,
     pub accumulate: bool,
+    /// Added to every row of C, from the strip's first column on; empty where there is none.
+    pub row: &'a [T],
 }
 
 impl<T: crate::scalar::Scalar> Strip<'_, T> {
@@ -146,7 +148,7 @@ impl<T: crate::scalar::Scalar> Strip<'_, T> {
     ///
     /// # Safety
     /// `M` ≤ [`MAX_ROWS`] rows of every block were copied in the layout given; `panels` holds ⌈columns / (2·LANES)⌉ panels of
-    /// `depth` · 2·LANES numbers; C has `M` rows of `columns` numbers, `c_row` apart.
+    /// `depth` · 2·LANES numbers; C has `M` rows of `columns` numbers, `c_row` apart; `row` is empty or has `columns` numbers.
     #[inline(always)]
     pub unsafe fn tiles<S: Simd<T = T>, const M: usize>(&mut self, s: S) {
         let width = 2 * S::LANES;
@@ -221,11 +223,36 @@ impl<T: crate::scalar::Scalar> Strip<'_, T> {
             }
         }
         let alpha = s.splat(self.alpha);
+        let mut row = [s.zero(); R];
+        if !self.row.is_empty() {
+            for r in 0..R {
+                let count = lanes.saturating_sub(r * S::LANES).min(S::LANES);
+                // SAFETY: the caller promises that the row, if there is one, has as many columns as C.
+                unsafe {
+                    row[r] = if full {
+                        s.load(self.row, first + r * S::LANES)
+                    } else {
+                        s.load_part(self.row, first + r * S::LANES, count)
+                    };
+                }
+            }
+            for i in 0..M {
+                for r in 0..R {
+                    acc[i][r] = s.mul_add(alpha, acc[i][r], row[r]);
+                }
+            }
+        } else {
+            for i in 0..M {
+                for r in 0..R {
+                    acc[i][r] = s.mul(alpha, acc[i][r]);
+                }
+            }
+        }
         for i in 0..M {
             let at = i * self.c_row + first;
             for r in 0..R {
                 let at = at + r * S::LANES;
-                let product = s.mul(alpha, acc[i][r]);
+                let product = acc[i][r];
                 // SAFETY: the caller promises that C holds the tile's rows and `lanes` columns of it.
                 unsafe {
                     if full {
