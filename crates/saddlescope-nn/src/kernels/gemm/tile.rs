@@ -223,36 +223,20 @@ impl<T: crate::scalar::Scalar> Strip<'_, T> {
             }
         }
         let alpha = s.splat(self.alpha);
-        let mut row = [s.zero(); R];
-        if !self.row.is_empty() {
-            for r in 0..R {
-                let count = lanes.saturating_sub(r * S::LANES).min(S::LANES);
-                // SAFETY: the caller promises that the row, if there is one, has as many columns as C.
-                unsafe {
-                    row[r] = if full {
-                        s.load(self.row, first + r * S::LANES)
-                    } else {
-                        s.load_part(self.row, first + r * S::LANES, count)
-                    };
-                }
-            }
-            for i in 0..M {
-                for r in 0..R {
-                    acc[i][r] = s.mul_add(alpha, acc[i][r], row[r]);
-                }
-            }
-        } else {
-            for i in 0..M {
-                for r in 0..R {
-                    acc[i][r] = s.mul(alpha, acc[i][r]);
-                }
-            }
-        }
         for i in 0..M {
             let at = i * self.c_row + first;
             for r in 0..R {
                 let at = at + r * S::LANES;
-                let product = acc[i][r];
+                let mut product = s.mul(alpha, acc[i][r]);
+                if !self.row.is_empty() {
+                    let column = first + r * S::LANES;
+                    let count = lanes.saturating_sub(r * S::LANES).min(S::LANES);
+                    // SAFETY: the caller promises that the row, if there is one, has as many columns as C.
+                    let row = unsafe {
+                        if full { s.load(self.row, column) } else { s.load_part(self.row, column, count) }
+                    };
+                    product = s.add(product, row);
+                }
                 // SAFETY: the caller promises that C holds the tile's rows and `lanes` columns of it.
                 unsafe {
                     if full {
