@@ -3,17 +3,19 @@
 //! Only the node at the end of a chain changes: it reads the chain's input. What is in between is no longer needed, and is left
 //! out when the graph is compiled, unless something else reads it. Values keep their numbers.
 
+mod norm;
+
 use std::sync::Arc;
 
 use crate::graph::{Graph, GraphError, Node, Source, ValueId};
 use crate::op::numel;
-use crate::ops::{Gelu, GeluWith};
+use crate::ops::{Gelu, GeluWith, Silu};
 
 /// Longest chain of products that is followed.
 const DEPTH: usize = 8;
 
-/// The graph with all chains put together that are known: the Gaussian error linear unit, by error function or by tanh. `batch` is a
-/// number of samples that the graph takes, two where it may.
+/// The graph with all chains put together that are known: the Gaussian error linear unit, by error function or by tanh, x σ(x),
+/// root-mean-square normalisation, and a fully connected layer with the bias that is added to it. `batch` is a number of samples that the graph takes, two where it may.
 pub(crate) fn fused(graph: &Graph, batch: usize) -> Result<Graph, GraphError> {
     let shapes = graph.infer_shapes(batch)?;
     let mut fused = graph.clone();
@@ -23,6 +25,18 @@ pub(crate) fn fused(graph: &Graph, batch: usize) -> Result<Graph, GraphError> {
         {
             let node = &mut fused.nodes_mut()[i];
             (node.op, node.inputs) = (Arc::new(op), vec![x]);
+        }
+        if let Some(x) = silu(graph, node) {
+            let node = &mut fused.nodes_mut()[i];
+            (node.op, node.inputs) = (Arc::new(Silu), vec![x]);
+        }
+        if let Some((inputs, op)) = norm::rms_norm(graph, &shapes, node) {
+            let node = &mut fused.nodes_mut()[i];
+            (node.op, node.inputs) = (Arc::new(op), inputs);
+        }
+        if let Some((layer, bias)) = with_bias(graph, &shapes, node) {
+            let node = &mut fused.nodes_mut()[i];
+            (node.op, node.inputs) = (layer.op.clone(), [&layer.inputs[..], &[bias]].concat());
         }
     }
     Ok(fused)
@@ -36,6 +50,37 @@ fn made_by<'g>(graph: &'g Graph, value: ValueId, name: &str, inputs: usize) -> O
         }
         _ => None,
     }
+}
+
+/// How many inputs of nodes a value is.
+fn readers(graph: &Graph, value: ValueId) -> usize {
+    graph.nodes().iter().flat_map(|n| &n.inputs).filter(|v| **v == value).count()
+}
+
+/// x, if the node is x σ(x).
+fn silu(graph: &Graph, node: &Node) -> Option<ValueId> {
+    let [a, b] = node.inputs[..] else { return None };
+    if node.op.name() != "Mul" {
+        return None;
+    }
+    [(a, b), (b, a)]
+        .into_iter()
+        .find_map(|(x, gate)| (made_by(graph, gate, "Sigmoid", 1)?.inputs[0] == x).then_some(x))
+}
+
+/// The fully connected layer without a bias, and the bias, whose sum the node is. Nothing else reads the layer: it would be computed
+/// twice.
+fn with_bias<'g>(graph: &'g Graph, shapes: &[Vec<usize>], node: &Node) -> Option<(&'g Node, ValueId)> {
+    if !(node.op.name() == "Add" && node.inputs.len() == 2) {
+        return None;
+    }
+    [(0, 1), (1, 0)].into_iter().find_map(|(x, b)| {
+        let (x, bias) = (node.inputs[x], node.inputs[b]);
+        let layer = made_by(graph, x, "Linear", 2)?;
+        let fits = shapes[bias.index()] == [*shapes[x.index()].last()?]
+            && matches!(graph.source(bias), Source::Parameter(_) | Source::Buffer(_));
+        (fits && readers(graph, x) == 1).then_some((layer, bias))
+    })
 }
 
 /// The number that a value is, if it is one constant number.
@@ -174,6 +219,40 @@ mod tests {
         let expected = GeluWith { form: Gelu::Exact, half: 0.5, scale: 0.8, cubic: 0.0 };
         assert_eq!((format!("{:?}", node(z).op), &node(z).inputs[..]), (format!("{expected:?}"), &[x2][..]));
         assert_eq!(node(halved).op.name(), "Mul", "what is in between stays as it is");
+    }
+
+    #[test]
+    fn a_value_times_its_sigmoid_becomes_one_operation() {
+        let (mut g, x) = graph();
+        let other = g.node("other", ops::Abs, &[x]);
+        let gate = g.node("gate", ops::Sigmoid, &[x]);
+        let y = g.node("y", ops::Mul, &[gate, x]);
+        let z = g.node("z", ops::Mul, &[gate, other]);
+        let f = fused(&g, 2).unwrap();
+        let node = |v: ValueId| f.nodes().iter().find(|n| n.output == v).unwrap();
+        assert_eq!((node(y).op.name(), &node(y).inputs[..]), ("Swish", &[x][..]));
+        assert_eq!(node(z).op.name(), "Mul");
+    }
+
+    #[test]
+    fn a_bias_becomes_part_of_its_layer() {
+        let mut g = Graph::new();
+        let x = g.data(DataInput { name: "x".into(), shape: vec![4], permutation: None });
+        let w = g.buffer("w", &[3, 4], vec![1.0; 12]);
+        let b = g.buffer("b", &[3], vec![1.0; 3]);
+        let scalar = g.buffer("s", &[1], vec![1.0]);
+        let layers: Vec<ValueId> =
+            (0..3).map(|i| g.node(format!("layer{i}"), ops::Linear, &[x, w])).collect();
+        let y = g.node("y", ops::Add, &[b, layers[0]]);
+        let one = g.node("one", ops::Add, &[layers[1], scalar]);
+        let twice = g.node("twice", ops::Add, &[layers[2], b]);
+        let again = g.node("again", ops::Relu, &[layers[2]]);
+        g.node("sum", ops::Add, &[twice, again]);
+        let f = fused(&g, 2).unwrap();
+        let node = |v: ValueId| f.nodes().iter().find(|n| n.output == v).unwrap();
+        assert_eq!((node(y).op.name(), &node(y).inputs[..]), ("Linear", &[x, w, b][..]));
+        assert_eq!(node(one).op.name(), "Add", "not one number for every column");
+        assert_eq!(node(twice).op.name(), "Add", "the layer is read by something else too");
     }
 
     #[test]

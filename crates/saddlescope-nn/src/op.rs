@@ -236,6 +236,12 @@ pub trait OpInfo: Debug + Send + Sync {
         false
     }
 
+    /// Whether the output is a function of the only input, element by element, whose derivatives cost more than reading them:
+    /// [`Op::replace_by_derivatives`] can then be called where nothing else reads x and ȳ.
+    fn keeps_derivatives(&self) -> bool {
+        false
+    }
+
     /// What the backward passes read.
     fn reads(&self) -> Reads {
         Reads::ALL
@@ -262,6 +268,10 @@ pub trait Op<T: Scalar>: OpInfo {
 
     /// x̄ᵢ += Jᵢᵀ ȳ.
     fn adjoint(&self, c: &Context<'_, T>, gx: &mut Slots<'_, T>, scratch: &mut Scratch<T>);
+
+    /// x ← φ′(x) and ȳ ← φ″(x) ȳ, for operations that [keep derivatives](OpInfo::keeps_derivatives): all that products after the
+    /// first one at the same θ need of x and ȳ.
+    fn replace_by_derivatives(&self, _x: &mut [T], _gy: &mut [T]) {}
 
     /// x̄˙ᵢ += Jᵢᵀ ȳ˙ + (d/dε Jᵢ)ᵀ ȳ for each tangent.
     fn adjoint_tangent(&self, c: &Context<'_, T>, dgx: &mut Slots<'_, T>, scratch: &mut Scratch<T>);

@@ -62,6 +62,8 @@ pub struct Plan {
     pub(crate) active: Vec<bool>,
     /// Nodes to run, in order.
     pub(crate) order: Vec<usize>,
+    /// The first node in the order that reads a value.
+    pub(crate) first_reader: Vec<Option<usize>>,
     /// Slot of y (in the primal pool), ȳ (primal pool), ẏ and ȳ˙ (tangent pool) of each root.
     pub(crate) y: Vec<Option<usize>>,
     pub(crate) gy: Vec<Option<usize>>,
@@ -71,6 +73,8 @@ pub struct Plan {
     pub(crate) tangent: Pool,
     /// Slots of the primal pool whose contents further products need (with [`Pass::HessianKeepingPrimals`] only).
     pub(crate) kept: Vec<bool>,
+    /// Nodes whose x and ȳ are kept and read by nothing else: their place is taken by derivatives after the first product.
+    pub(crate) derived: Vec<bool>,
 }
 
 /// Gives out slots of a pool: the smallest free one that is large enough, else the largest free one enlarged.
@@ -154,6 +158,7 @@ impl Plan {
             root,
             active,
             order,
+            first_reader: vec![None; count],
             y: vec![None; count],
             gy: vec![None; count],
             dy: vec![None; count],
@@ -161,8 +166,17 @@ impl Plan {
             primal: Pool::default(),
             tangent: Pool::default(),
             kept: Vec::new(),
+            derived: vec![false; graph.nodes().len()],
         };
+        for &i in &plan.order {
+            for input in &graph.nodes()[i].inputs {
+                plan.first_reader[plan.root[input.0]].get_or_insert(i);
+            }
+        }
         plan.assign_memory(graph, outputs);
+        if pass == Pass::HessianKeepingPrimals {
+            plan.find_derived(graph, outputs);
+        }
         Ok(plan)
     }
 
@@ -269,6 +283,31 @@ impl Plan {
         self.tangent = tangent.pool;
     }
 
+    /// Finds the nodes whose x and ȳ can be replaced by derivatives.
+    fn find_derived(&mut self, graph: &Graph, outputs: &[ValueId]) {
+        // How many passes of further products read each value.
+        let mut readers = vec![0_usize; self.root.len()];
+        for &i in self.order.iter().filter(|&&i| self.active[graph.nodes()[i].output.0]) {
+            let node = &graph.nodes()[i];
+            let reads = node.op.reads();
+            for (j, input) in node.inputs.iter().enumerate() {
+                readers[self.root[input.0]] += reads.inputs as usize >> j.min(31) & 1;
+            }
+            readers[node.output.0] += usize::from(reads.output);
+        }
+        for &i in &self.order {
+            let node = &graph.nodes()[i];
+            let [input] = node.inputs[..] else { continue };
+            let (x, y) = (self.root[input.0], node.output.0);
+            let looked_at = outputs.iter().any(|v| [x, y].contains(&self.root[v.0]));
+            self.derived[i] = node.op.keeps_derivatives()
+                && matches!(graph.source(ValueId(x)), Source::Node(_))
+                && self.active[x]
+                && readers[x] == 1
+                && !looked_at;
+        }
+    }
+
     /// Samples of a micro-batch.
     pub fn batch(&self) -> usize {
         self.batch
@@ -287,5 +326,36 @@ impl Plan {
     /// Numbers that are kept between products: what keeping the primals of one micro-batch costs.
     pub fn kept_len(&self) -> usize {
         self.primal.sizes.iter().zip(&self.kept).filter(|(_, kept)| **kept).map(|(n, _)| n).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::{DataInput, ParameterKind};
+    use crate::ops;
+
+    #[test]
+    fn derivatives_take_the_place_of_what_nothing_else_reads() {
+        let mut g = Graph::new();
+        let x = g.data(DataInput { name: "x".into(), shape: vec![4], permutation: None });
+        let w = g.parameter("w", &[4, 4], ParameterKind::LinearWeight);
+        let of_data = g.node("of data", ops::Gelu::Exact, &[x]);
+        let a = g.node("a", ops::Linear, &[of_data, w]);
+        let alone = g.node("alone", ops::Gelu::Exact, &[a]);
+        let b = g.node("b", ops::Linear, &[alone, w]);
+        let shared = g.node("shared", ops::Gelu::Exact, &[b]);
+        let product = g.node("product", ops::Mul, &[shared, b]);
+        let c = g.node("c", ops::Linear, &[product, w]);
+        let from_output = g.node("from output", ops::Tanh, &[c]);
+        let last = g.node("last", ops::Gelu::Exact, &[from_output]);
+        let derived = |pass| {
+            let plan = Plan::compile(&g, &[last], 2, pass).unwrap();
+            let names = g.nodes().iter().zip(&plan.derived).filter(|(_, d)| **d);
+            names.map(|(n, _)| n.output).collect::<Vec<_>>()
+        };
+        // The first is a function of data, the third's input is read by the product, the last one is looked at.
+        assert_eq!(derived(Pass::HessianKeepingPrimals), [alone]);
+        assert_eq!(derived(Pass::Hessian), []);
     }
 }

@@ -4,7 +4,9 @@ mod common;
 
 use common::{classification, dot, noise, product, regression, relative_difference, risk, theta};
 use saddlescope_data::Dataset;
+use saddlescope_nn::graph::{DataInput, Graph, ParameterKind, ValueId};
 use saddlescope_nn::network::{LossKind, Network};
+use saddlescope_nn::ops;
 use saddlescope_nn::risk::{Curvature, RiskOptions};
 use saddlescope_nn::zoo;
 
@@ -110,6 +112,44 @@ fn residual_networks_with_every_shortcut() {
 fn densely_connected_network() {
     let network = zoo::densenet("dense", 4, &[2, 2, 1, 1]);
     check(&network, LossKind::CrossEntropy, &classification(&[3, 32, 32], 4, 10, 5), 1e-5);
+}
+
+/// A layer whose bias is an operation of its own.
+fn layer(g: &mut Graph, name: &str, x: ValueId, from: usize, to: usize) -> ValueId {
+    let weight = g.parameter(format!("{name}.weight"), &[to, from], ParameterKind::LinearWeight);
+    let bias = g.parameter(format!("{name}.bias"), &[to], ParameterKind::Bias);
+    let product = g.node(format!("{name}.product"), ops::Linear, &[x, weight]);
+    g.node(name, ops::Add, &[product, bias])
+}
+
+#[test]
+fn functions_whose_derivatives_are_kept() {
+    let mut g = Graph::new();
+    let x = g.data(DataInput { name: "x".into(), shape: vec![5], permutation: None });
+    let a = layer(&mut g, "first", x, 5, 9);
+    let a = g.node("gelu", ops::Gelu::Exact, &[a]);
+    // Read by the product too, so that the input must stay as it is.
+    let b = layer(&mut g, "second", a, 9, 8);
+    let soft = g.node("softplus", ops::Softplus, &[b]);
+    let b = g.node("times", ops::Mul, &[soft, b]);
+    // x σ(x), written out, and the root-mean-square normalisation of the sum with what goes around it.
+    let c = layer(&mut g, "third", b, 8, 8);
+    let gate = g.node("gate", ops::Sigmoid, &[c]);
+    let c = g.node("silu", ops::Mul, &[c, gate]);
+    let c = g.node("residual", ops::Add, &[c, b]);
+    let eps = g.buffer("eps", &[], vec![1e-3]);
+    let gamma = g.parameter("norm.weight", &[8], ParameterKind::Normalization);
+    let square = g.node("square", ops::Square, &[c]);
+    let mean = g.node("mean", ops::Reduce::new(ops::Reduction::Mean, &[-1], true), &[square]);
+    let sum = g.node("sum", ops::Add, &[mean, eps]);
+    let root = g.node("root", ops::Sqrt, &[sum]);
+    let inverse = g.node("inverse", ops::Reciprocal, &[root]);
+    let normal = g.node("normal", ops::Mul, &[c, inverse]);
+    let normal = g.node("norm", ops::Mul, &[gamma, normal]);
+    let output = layer(&mut g, "head", normal, 8, 3);
+    let network = Network { name: "functions".into(), graph: g, output };
+    check(&network, LossKind::CrossEntropy, &classification(&[5], 11, 3, 1), 1e-6);
+    check(&network, LossKind::SquaredError, &regression(&[5], 11, 3, 2), 1e-6);
 }
 
 #[test]

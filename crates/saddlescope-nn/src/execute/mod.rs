@@ -18,6 +18,7 @@ use workspace::fit;
 use crate::aligned::AlignedVec;
 use crate::graph::{Graph, Node, Source, ValueId};
 use crate::op::{Context, Element, Operand, Packed, Slot, numel};
+use crate::ops::unary::{adjoint_tangent_from_derivatives, tangent_from_derivatives};
 use crate::plan::Plan;
 use crate::profile::Phase;
 
@@ -70,6 +71,9 @@ pub struct Execution<'a, T> {
     /// Slices of the data inputs for this micro-batch.
     pub(crate) data: Vec<&'a [T]>,
     pub(crate) workspace: &'a mut Workspace<T>,
+    /// Whether nothing is added to adjoints of the parameters after this micro-batch: their dot products with the directions are
+    /// then computed as soon as they are complete, while they are in the cache.
+    pub(crate) last: bool,
 }
 
 fn operand_value<'a, T>(
@@ -106,8 +110,10 @@ impl<'a, T: Element> Execution<'a, T> {
         workspace.has_gy.resize(plan.root.len(), false);
         workspace.has_dgy.clear();
         workspace.has_dgy.resize(plan.root.len(), false);
+        workspace.derived.clear();
+        workspace.derived.resize(plan.derived.len(), false);
         workspace.tangents = k;
-        Self { graph, plan, prepared, tangents, data, workspace }
+        Self { graph, plan, prepared, tangents, data, workspace, last: false }
     }
 
     fn len(&self, value: usize) -> usize {
@@ -241,7 +247,11 @@ impl<'a, T: Element> Execution<'a, T> {
             let y = &self.workspace.primal[slot][..len];
             let c = Context { inputs: &inputs, shape, tangents: k, y, dy: &[], gy: &[], dgy: &[] };
             let start = self.clock();
-            op.tangent(&c, &mut dy[..k * len], &mut scratch);
+            if self.workspace.derived[index] {
+                tangent_from_derivatives(&c, &mut dy[..k * len]);
+            } else {
+                op.tangent(&c, &mut dy[..k * len], &mut scratch);
+            }
             drop(inputs);
             self.record(index, Phase::Tangent, start);
             self.workspace.tangent[tangent_slot] = dy;
@@ -337,6 +347,12 @@ impl<'a, T: Element> Execution<'a, T> {
             };
             if linear_at != Some(ValueId(out)) {
                 self.reverse_node(index, true, true, adjoints, (0, 1));
+                if self.last {
+                    self.finish_parameters(index, adjoints);
+                }
+                if self.plan.derived[index] && matches!(sweep, Sweep::Hessian { .. }) {
+                    self.replace_by_derivatives(index);
+                }
             }
         }
     }
@@ -419,7 +435,9 @@ impl<'a, T: Element> Execution<'a, T> {
             let mut slots: Vec<Option<Slot<'_, T>>> = (taken.iter_mut())
                 .map(|t| t.as_mut().map(|t| Slot::new(&mut t.buffer[t.range.clone()], t.fresh)))
                 .collect();
-            if second {
+            if second && self.workspace.derived[index] {
+                adjoint_tangent_from_derivatives(&c, &mut slots);
+            } else if second {
                 op.adjoint_tangent(&c, &mut slots, &mut scratch);
             } else {
                 op.adjoint(&c, &mut slots, &mut scratch);
@@ -462,6 +480,32 @@ impl<'a, T: Element> Execution<'a, T> {
         }
     }
 
+    /// Computes the dot products of the adjoints to which this node, the first in the order that reads the parameters, added last.
+    fn finish_parameters(&self, index: usize, adjoints: &mut ParameterAdjoints<T>) {
+        let Some(tangents) = self.tangents else { return };
+        for input in &self.graph.nodes()[index].inputs {
+            let root = self.plan.root[input.0];
+            if self.plan.first_reader[root] == Some(index)
+                && let Source::Parameter(p) = self.graph.source(ValueId(root))
+            {
+                adjoints.finish(p, &tangents.parameters[p]);
+            }
+        }
+    }
+
+    /// Replaces x and ȳ of a node, which are kept and which nothing else reads, by derivatives.
+    fn replace_by_derivatives(&mut self, index: usize) {
+        let node = &self.graph.nodes()[index];
+        let (x, out) = (self.plan.root[node.inputs[0].0], node.output.0);
+        let (Some(x_slot), Some(gy_slot)) = (self.plan.y[x], self.plan.gy[out]) else { return };
+        let len = self.len(out);
+        let mut values = take(&mut self.workspace.primal[x_slot]);
+        let gy = &mut self.workspace.primal[gy_slot][..len];
+        T::op(&*node.op).replace_by_derivatives(&mut values[..len], gy);
+        self.workspace.primal[x_slot] = values;
+        self.workspace.derived[index] = true;
+    }
+
     /// Adds the adjoint of a second occurrence of an input to that of the first.
     fn add_twin(
         &mut self,
@@ -502,5 +546,6 @@ impl<'a, T: Element> Execution<'a, T> {
             std::mem::swap(&mut self.workspace.primal[i], own);
         }
         std::mem::swap(&mut self.workspace.has_gy, &mut kept.has_gy);
+        std::mem::swap(&mut self.workspace.derived, &mut kept.derived);
     }
 }

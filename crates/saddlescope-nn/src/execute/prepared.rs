@@ -89,12 +89,23 @@ impl<T: Element> Prepared<T> {
 }
 
 impl<T: Element> PreparedTangents<T> {
-    /// Prepares a block of k directions (k × N, file order).
-    pub fn new(graph: &Graph, plan: &Plan, directions: &[f64], threads: usize) -> Self {
+    /// Prepares a block of k directions (k × N, file order), in the memory of earlier ones where it has the right size.
+    pub fn new(
+        graph: &Graph,
+        plan: &Plan,
+        directions: &[f64],
+        threads: usize,
+        mut parameters: Vec<Vec<T>>,
+    ) -> Self {
         let n = graph.parameter_count();
         let count = directions.len().checked_div(n).unwrap_or(0);
-        let mut parameters: Vec<Vec<T>> =
-            graph.parameters().iter().map(|p| vec![T::ZERO; count * numel(&p.shape)]).collect();
+        parameters.resize_with(graph.parameters().len(), Vec::new);
+        for (p, value) in graph.parameters().iter().zip(&mut parameters) {
+            let len = count * numel(&p.shape);
+            if value.len() != len {
+                *value = vec![T::ZERO; len];
+            }
+        }
         let items = graph.parameters().iter().zip(graph.parameter_ranges()).zip(&mut parameters).collect();
         each(threads, items, |((p, range), value)| {
             let len = range.len();

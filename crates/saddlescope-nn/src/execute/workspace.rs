@@ -2,10 +2,37 @@
 
 use crate::aligned::AlignedVec;
 use crate::graph::Graph;
+use crate::kernels::Isa;
+use crate::kernels::loops::{LANES, vectorised};
 use crate::op::{Element, numel};
 use crate::plan::Plan;
 use crate::profile::Profile;
 use crate::scratch::Scratch;
+
+vectorised! {
+    /// out = Σ aᵢ bᵢ in f64.
+    fn dot_product['a, T](a: &'a [T], b: &'a [T], out: &'a mut f64) {
+        let mut lanes = [0.0; LANES];
+        let (chunks, rest) = a.as_chunks::<LANES>();
+        let (other_chunks, other_rest) = b.as_chunks::<LANES>();
+        for (a, b) in chunks.iter().zip(other_chunks) {
+            for l in 0..LANES {
+                lanes[l] += a[l].to_f64() * b[l].to_f64();
+            }
+        }
+        for ((lane, &a), &b) in lanes.iter_mut().zip(rest).zip(other_rest) {
+            *lane += a.to_f64() * b.to_f64();
+        }
+        *out = lanes.iter().sum::<f64>();
+    }
+}
+
+/// Σ aᵢ bᵢ in f64.
+fn dot<T: Element>(a: &[T], b: &[T]) -> f64 {
+    let mut out = 0.0;
+    dot_product(Isa::detect(), a, b, &mut out);
+    out
+}
 
 /// Adjoints of the parameters that one thread accumulates, in the engine's order of axes.
 #[derive(Debug, Default)]
@@ -13,6 +40,8 @@ pub struct ParameterAdjoints<T> {
     pub(crate) values: Vec<AlignedVec<T>>,
     pub(super) written: Vec<bool>,
     pub(super) count: usize,
+    /// For every parameter, the dot products of its `count` adjoints with the directions, where they are known.
+    dots: Vec<Option<Vec<f64>>>,
 }
 
 impl<T: Element> ParameterAdjoints<T> {
@@ -20,8 +49,8 @@ impl<T: Element> ParameterAdjoints<T> {
     pub fn new(graph: &Graph, count: usize) -> Self {
         let values: Vec<AlignedVec<T>> =
             graph.parameters().iter().map(|p| AlignedVec::zeroed(count * numel(&p.shape))).collect();
-        let written = vec![false; values.len()];
-        Self { values, written, count }
+        let (written, dots) = (vec![false; values.len()], vec![None; values.len()]);
+        Self { values, written, count, dots }
     }
 
     /// Adjoints of every parameter.
@@ -37,6 +66,7 @@ impl<T: Element> ParameterAdjoints<T> {
     /// Starts a new sum.
     pub fn reset(&mut self) {
         self.written.fill(false);
+        self.dots.fill(None);
     }
 
     /// Starts a new sum of zeros: needed before sweeps that write only parts.
@@ -45,6 +75,29 @@ impl<T: Element> ParameterAdjoints<T> {
             value.fill(T::ZERO);
         }
         self.written.fill(true);
+        self.dots.fill(None);
+    }
+
+    /// Computes the dot products of a parameter's adjoints, to which nothing will be added, with the directions (count · len).
+    pub(super) fn finish(&mut self, parameter: usize, directions: &[T]) {
+        if self.written[parameter] {
+            let values = &self.values[parameter];
+            let len = (values.len() / self.count.max(1)).max(1);
+            let pairs = values.chunks_exact(len).zip(directions.chunks_exact(len));
+            self.dots[parameter] = Some(pairs.map(|(a, b)| dot(a, b)).collect());
+        }
+    }
+
+    /// Adds the dot products of all adjoints with the directions, parameter by parameter, to `sums`.
+    pub fn add_dots(&mut self, directions: &[Vec<T>], sums: &mut [f64]) {
+        for (p, directions) in directions.iter().enumerate() {
+            if self.dots[p].is_none() {
+                self.finish(p, directions);
+            }
+            for (sum, dot) in sums.iter_mut().zip(self.dots[p].iter().flatten()) {
+                *sum += dot;
+            }
+        }
     }
 
     /// The sums in file order, `f(parameter, values)`; parameters that nothing was added to are left out.
@@ -64,6 +117,8 @@ pub struct Workspace<T> {
     pub(super) tangent: Vec<AlignedVec<T>>,
     pub(super) has_gy: Vec<bool>,
     pub(super) has_dgy: Vec<bool>,
+    /// Nodes whose x and ȳ have been replaced by derivatives.
+    pub(super) derived: Vec<bool>,
     pub(super) scratch: Scratch<T>,
     pub(super) tangents: usize,
     /// Costs of the operations, while somebody wants to know.
@@ -75,6 +130,7 @@ pub struct Workspace<T> {
 pub struct KeptPrimals<T> {
     pub(super) primal: Vec<AlignedVec<T>>,
     pub(super) has_gy: Vec<bool>,
+    pub(super) derived: Vec<bool>,
 }
 
 impl<T: Element> KeptPrimals<T> {
@@ -85,6 +141,7 @@ impl<T: Element> KeptPrimals<T> {
                 .map(|(&n, &kept)| if kept { AlignedVec::zeroed(n) } else { AlignedVec::new() })
                 .collect(),
             has_gy: vec![false; plan.root.len()],
+            derived: vec![false; plan.derived.len()],
         }
     }
 }

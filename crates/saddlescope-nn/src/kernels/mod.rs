@@ -55,7 +55,7 @@ pub use conv::{
 };
 pub use filter::Filter;
 use gemm::matmul_on;
-pub use gemm::{matmul, matmul_pair};
+pub use gemm::{matmul, matmul_pair, matmul_plus_row};
 pub use geometry::{ConvGeometry, GeometryError};
 #[doc(hidden)]
 pub use method::Method;

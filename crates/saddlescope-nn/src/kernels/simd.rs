@@ -274,6 +274,19 @@ mod x86 {
         |y, x| _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(y, _mm512_set1_ps(0.0)), x),
         {
             #[inline(always)]
+            unsafe fn load_part(self, x: &[f32], at: usize, count: usize) -> __m512 {
+                debug_assert!(count <= 16 && at + count <= x.len());
+                // SAFETY: the caller promises at + count <= x.len(), and only these lanes are read; `self` proves that the
+                // processor has the instruction.
+                unsafe { _mm512_maskz_loadu_ps(u16::MAX.unbounded_shr(16 - count as u32), x.as_ptr().add(at)) }
+            }
+            #[inline(always)]
+            unsafe fn store_part(self, v: __m512, y: &mut [f32], at: usize, count: usize) {
+                debug_assert!(count <= 16 && at + count <= y.len());
+                // SAFETY: as for `load_part`.
+                unsafe { _mm512_mask_storeu_ps(y.as_mut_ptr().add(at), u16::MAX.unbounded_shr(16 - count as u32), v) };
+            }
+            #[inline(always)]
             unsafe fn transpose(self, from: &[f32], step: usize, to: &mut [f32], to_step: usize) {
                 debug_assert!(15 * step + 16 <= from.len() && 15 * to_step + 16 <= to.len());
                 // SAFETY: the caller promises both lengths; `self` proves that the processor has the instructions.
@@ -321,7 +334,22 @@ mod x86 {
         Avx512F64, f64, __m512d, 8, 32,
         _mm512_set1_pd, _mm512_loadu_pd, _mm512_storeu_pd, _mm512_fmadd_pd, _mm512_add_pd, _mm512_sub_pd,
         _mm512_mul_pd, _mm512_max_pd,
-        |y, x| _mm512_maskz_mov_pd(_mm512_cmp_pd_mask::<_CMP_GT_OQ>(y, _mm512_set1_pd(0.0)), x)
+        |y, x| _mm512_maskz_mov_pd(_mm512_cmp_pd_mask::<_CMP_GT_OQ>(y, _mm512_set1_pd(0.0)), x),
+        {
+            #[inline(always)]
+            unsafe fn load_part(self, x: &[f64], at: usize, count: usize) -> __m512d {
+                debug_assert!(count <= 8 && at + count <= x.len());
+                // SAFETY: the caller promises at + count <= x.len(), and only these lanes are read; `self` proves that the
+                // processor has the instruction.
+                unsafe { _mm512_maskz_loadu_pd(u8::MAX.unbounded_shr(8 - count as u32), x.as_ptr().add(at)) }
+            }
+            #[inline(always)]
+            unsafe fn store_part(self, v: __m512d, y: &mut [f64], at: usize, count: usize) {
+                debug_assert!(count <= 8 && at + count <= y.len());
+                // SAFETY: as for `load_part`.
+                unsafe { _mm512_mask_storeu_pd(y.as_mut_ptr().add(at), u8::MAX.unbounded_shr(8 - count as u32), v) };
+            }
+        }
     );
 }
 

@@ -1,35 +1,50 @@
 //! The four passes of a bilinear map y = A(x₀) · B(x₁), shared by the matrix operations.
 
 use super::contraction::Contraction;
+use super::rows;
 use crate::op::{Context, Slots};
 use crate::scalar::Scalar;
 use crate::scratch::Scratch;
 
-/// y = A B.
-pub(super) fn forward<T: Scalar>(f: &Contraction, c: &Context<'_, T>, y: &mut [T], scratch: &mut Scratch<T>) {
-    f.forward(c.x(0), c.x(1), y, false, scratch);
-}
-
-/// ẏ = Ȧ B + A Ḃ.
-pub(super) fn tangent<T: Scalar>(
+/// y = A B, plus `row` on every row of y (an empty one is none).
+pub(super) fn forward<T: Scalar>(
     f: &Contraction,
     c: &Context<'_, T>,
+    row: &[T],
+    y: &mut [T],
+    scratch: &mut Scratch<T>,
+) {
+    f.forward(&[(c.x(0), c.x(1))], row, y, scratch);
+}
+
+/// ẏ = Ȧ B + A Ḃ, plus `row(j)` on every row of tangent j (an empty one is none).
+pub(super) fn tangent<'r, T: Scalar>(
+    f: &Contraction,
+    c: &Context<'_, T>,
+    row: impl Fn(usize) -> &'r [T],
     dy: &mut [T],
     scratch: &mut Scratch<T>,
 ) {
     let len = c.len();
-    if let (Some(da), None, Some(f)) = (c.inputs[0].tangent, c.inputs[1].tangent, f.stacked(c.tangents)) {
+    if let (Some(da), None, Some(f)) = (c.inputs[0].tangent, c.inputs[1].tangent, f.stacked(c.tangents))
+        && (0..c.tangents).all(|j| row(j).is_empty())
+    {
         // All tangents in one product.
-        f.forward(da, c.x(1), dy, false, scratch);
+        f.forward(&[(da, c.x(1))], &[], dy, scratch);
         return;
     }
     for j in 0..c.tangents {
         let dy = &mut dy[j * len..(j + 1) * len];
         match (c.dx(0, j), c.dx(1, j)) {
-            (Some(da), Some(db)) => f.forward_pair([(da, c.x(1)), (c.x(0), db)], dy, scratch),
-            (Some(da), None) => f.forward(da, c.x(1), dy, false, scratch),
-            (None, Some(db)) => f.forward(c.x(0), db, dy, false, scratch),
-            (None, None) => dy.fill(T::ZERO),
+            (Some(da), Some(db)) => f.forward(&[(da, c.x(1)), (c.x(0), db)], row(j), dy, scratch),
+            (Some(da), None) => f.forward(&[(da, c.x(1))], row(j), dy, scratch),
+            (None, Some(db)) => f.forward(&[(c.x(0), db)], row(j), dy, scratch),
+            (None, None) => {
+                dy.fill(T::ZERO);
+                if !row(j).is_empty() {
+                    rows::add_to_each(dy, row(j));
+                }
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The bilinear map behind [`Linear`](super::Linear), [`MatMul`](super::MatMul) and [`Gemm`](super::Gemm): a list of
 //! products of small strided matrices, Y_b = α A_b B_b, with its adjoints in A and in B.
 
-use crate::kernels::{matmul, matmul_pair};
+use crate::kernels::{matmul, matmul_pair, matmul_plus_row};
 use crate::scalar::Scalar;
 use crate::scratch::Scratch;
 
@@ -49,28 +49,24 @@ impl Contraction {
         stackable.then(|| Self { m: self.m * times, ..self.clone() })
     }
 
-    /// y = α A B, or y += α A B.
+    /// y = α A B, or α (A B + A′ B′) where there are two terms, plus `row` on every row of y (an empty one is none).
     pub fn forward<T: Scalar>(
         &self,
-        a: &[T],
-        b: &[T],
+        terms: &[(&[T], &[T])],
+        row: &[T],
         y: &mut [T],
-        accumulate: bool,
         scratch: &mut Scratch<T>,
     ) {
-        let shape = [self.m, self.k, self.n];
+        let shape = [self.m, self.n, self.k];
+        let strides = [self.a, self.b].map(|s| [s.rows, s.columns]);
         for (i, &(at_a, at_b)) in self.batches.iter().enumerate() {
             let y = &mut y[i * self.m * self.n..][..self.m * self.n];
-            let out = Strides::row_major(self.n);
-            product(
-                shape,
-                self.alpha,
-                (&a[at_a..], self.a),
-                (&b[at_b..], self.b),
-                (y, out),
-                accumulate,
-                scratch,
-            );
+            let mut here: [(&[T], &[T]); 2] = [(&[], &[]); 2];
+            for (here, (a, b)) in here.iter_mut().zip(terms) {
+                *here = (&a[at_a..], &b[at_b..]);
+            }
+            let (terms, alpha) = (&here[..terms.len().min(2)], T::from_f64(self.alpha));
+            matmul_plus_row(shape, terms, strides, row, y, alpha, &mut scratch.kernels);
         }
     }
 
@@ -117,22 +113,6 @@ impl Contraction {
             return true;
         }
         accumulate
-    }
-
-    /// y = α (A B + A′ B′).
-    pub fn forward_pair<T: Scalar>(
-        &self,
-        [(a, b), (c, d)]: [(&[T], &[T]); 2],
-        y: &mut [T],
-        scratch: &mut Scratch<T>,
-    ) {
-        let shape = [self.m, self.k, self.n];
-        for (i, &(at_a, at_b)) in self.batches.iter().enumerate() {
-            let y = &mut y[i * self.m * self.n..][..self.m * self.n];
-            let terms = [(&a[at_a..], &b[at_b..]), (&c[at_a..], &d[at_b..])];
-            let out = Strides::row_major(self.n);
-            product_pair(shape, self.alpha, terms, [self.a, self.b], (y, out), false, scratch);
-        }
     }
 
     /// ā (+)= α (ȳ Bᵀ + ȳ′ B′ᵀ).

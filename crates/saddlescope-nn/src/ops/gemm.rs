@@ -1,7 +1,7 @@
 //! General matrix product of ONNX.
 
-use super::bilinear;
 use super::contraction::{Contraction, Strides};
+use super::{bilinear, rows};
 use crate::op::{Context, Op, OpInfo, Reads, ShapeError, Slots, numel};
 use crate::scalar::Scalar;
 use crate::scratch::Scratch;
@@ -61,6 +61,22 @@ fn bias_strides(shape: &[usize], m: usize, n: usize) -> Option<Strides> {
     fits.then_some(Strides { rows: if rows == 1 { 0 } else { columns }, columns: usize::from(columns != 1) })
 }
 
+/// Whether there is a C, with β = 1, that is a row added to every row of Y.
+fn has_row<T: Scalar>(c: &Context<'_, T>, beta: f64) -> bool {
+    let is_row = |shape| bias_strides(shape, c.shape[0], c.shape[1]) == Some(Strides { rows: 0, columns: 1 });
+    beta == 1.0 && c.inputs.get(2).is_some_and(|x| is_row(x.shape))
+}
+
+/// C̄ += β times the sums of ȳ over what each element of C is added to.
+fn add_bias_adjoint<T: Scalar>(c: &Context<'_, T>, beta: f64, gy: &[T], gb: &mut [T]) {
+    if has_row(c, beta) {
+        rows::add_sum(gy, gb);
+    } else {
+        let beta = T::from_f64(beta);
+        each_bias(c, |i, b| gb[b] += beta * gy[i]);
+    }
+}
+
 /// Visits `(element of Y, element of C)` for all elements of Y.
 fn each_bias<T: Scalar>(c: &Context<'_, T>, mut visit: impl FnMut(usize, usize)) {
     let (m, n) = (c.shape[0], c.shape[1]);
@@ -114,7 +130,11 @@ impl OpInfo for Gemm {
 
 impl<T: Scalar> Op<T> for Gemm {
     fn forward(&self, c: &Context<'_, T>, y: &mut [T], scratch: &mut Scratch<T>) {
-        bilinear::forward(&self.of(c), c, y, scratch);
+        if has_row(c, self.beta) {
+            bilinear::forward(&self.of(c), c, c.x(2), y, scratch);
+            return;
+        }
+        bilinear::forward(&self.of(c), c, &[], y, scratch);
         if c.inputs.len() > 2 {
             let (beta, bias) = (T::from_f64(self.beta), c.x(2));
             each_bias(c, |i, b| y[i] += beta * bias[b]);
@@ -122,7 +142,11 @@ impl<T: Scalar> Op<T> for Gemm {
     }
 
     fn tangent(&self, c: &Context<'_, T>, dy: &mut [T], scratch: &mut Scratch<T>) {
-        bilinear::tangent(&self.of(c), c, dy, scratch);
+        if has_row(c, self.beta) {
+            bilinear::tangent(&self.of(c), c, |j| c.dx(2, j).unwrap_or(&[]), dy, scratch);
+            return;
+        }
+        bilinear::tangent(&self.of(c), c, |_| &[], dy, scratch);
         if c.inputs.len() > 2 {
             let beta = T::from_f64(self.beta);
             for j in 0..c.tangents {
@@ -137,19 +161,17 @@ impl<T: Scalar> Op<T> for Gemm {
     fn adjoint(&self, c: &Context<'_, T>, gx: &mut Slots<'_, T>, scratch: &mut Scratch<T>) {
         bilinear::adjoint(&self.of(c), c, gx, scratch);
         if let Some(Some(slot)) = gx.get_mut(2) {
-            let (beta, gb) = (T::from_f64(self.beta), slot.add());
-            each_bias(c, |i, b| gb[b] += beta * c.gy[i]);
+            add_bias_adjoint(c, self.beta, c.gy, slot.add());
         }
     }
 
     fn adjoint_tangent(&self, c: &Context<'_, T>, dgx: &mut Slots<'_, T>, scratch: &mut Scratch<T>) {
         bilinear::adjoint_tangent(&self.of(c), c, dgx, scratch);
         if let Some(Some(slot)) = dgx.get_mut(2) {
-            let (beta, len) = (T::from_f64(self.beta), numel(c.inputs[2].shape));
+            let len = numel(c.inputs[2].shape);
             let dgb = slot.add();
             for j in 0..c.tangents {
-                let (dgb, dgy) = (&mut dgb[j * len..(j + 1) * len], c.dgy(j));
-                each_bias(c, |i, b| dgb[b] += beta * dgy[i]);
+                add_bias_adjoint(c, self.beta, c.dgy(j), &mut dgb[j * len..(j + 1) * len]);
             }
         }
     }

@@ -62,21 +62,13 @@ impl OpInfo for Linear {
 
 impl<T: Scalar> Op<T> for Linear {
     fn forward(&self, c: &Context<'_, T>, y: &mut [T], scratch: &mut Scratch<T>) {
-        bilinear::forward(&of(c), c, y, scratch);
-        if c.inputs.len() > 2 {
-            rows::add_to_each(y, c.x(2));
-        }
+        let bias = c.inputs.get(2).map_or(&[][..], |b| b.value);
+        bilinear::forward(&of(c), c, bias, y, scratch);
     }
 
     fn tangent(&self, c: &Context<'_, T>, dy: &mut [T], scratch: &mut Scratch<T>) {
-        bilinear::tangent(&of(c), c, dy, scratch);
-        if c.inputs.len() > 2 {
-            for j in 0..c.tangents {
-                if let Some(db) = c.dx(2, j) {
-                    rows::add_to_each(&mut dy[j * c.len()..][..c.len()], db);
-                }
-            }
-        }
+        let bias = |j| c.inputs.get(2).and_then(|b| b.tangent(j)).unwrap_or(&[]);
+        bilinear::tangent(&of(c), c, bias, dy, scratch);
     }
 
     fn adjoint(&self, c: &Context<'_, T>, gx: &mut Slots<'_, T>, scratch: &mut Scratch<T>) {

@@ -122,11 +122,11 @@ impl OpInfo for MatMul {
 
 impl<T: Scalar> Op<T> for MatMul {
     fn forward(&self, c: &Context<'_, T>, y: &mut [T], scratch: &mut Scratch<T>) {
-        bilinear::forward(&of(c), c, y, scratch);
+        bilinear::forward(&of(c), c, &[], y, scratch);
     }
 
     fn tangent(&self, c: &Context<'_, T>, dy: &mut [T], scratch: &mut Scratch<T>) {
-        bilinear::tangent(&of(c), c, dy, scratch);
+        bilinear::tangent(&of(c), c, |_| &[], dy, scratch);
     }
 
     fn adjoint(&self, c: &Context<'_, T>, gx: &mut Slots<'_, T>, scratch: &mut Scratch<T>) {
@@ -178,10 +178,9 @@ mod tests {
         // [[1 2] [3 4]] · [[5 6] [7 8]] = [[19 22] [43 50]].
         let mut y = [0.0_f64; 4];
         contraction(&[2, 2], &[2, 2]).forward(
-            &[1.0, 2.0, 3.0, 4.0],
-            &[5.0, 6.0, 7.0, 8.0],
+            &[(&[1.0, 2.0, 3.0, 4.0], &[5.0, 6.0, 7.0, 8.0])],
+            &[],
             &mut y,
-            false,
             &mut Scratch::new(),
         );
         assert_eq!(y, [19.0, 22.0, 43.0, 50.0]);

@@ -58,7 +58,7 @@ mod standardize_lines;
 mod strided;
 mod transpose;
 mod trilu;
-mod unary;
+pub(crate) mod unary;
 
 pub use activation::{Gelu, Mish, Sigmoid, Silu, Softplus, Softsign, Tanh};
 pub use add::{Add, Sub};

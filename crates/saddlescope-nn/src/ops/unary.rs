@@ -5,7 +5,7 @@
 //! are infinite: a branch that a `Where` does not take contributes nothing.
 
 use crate::kernels::Isa;
-use crate::kernels::loops::vectorised;
+use crate::kernels::loops::{self, vectorised};
 use crate::op::{Context, OpInfo, ShapeError, Slots};
 use crate::scalar::Scalar;
 
@@ -40,8 +40,16 @@ pub(super) fn times<T: Scalar>(factor: T, adjoint: T) -> T {
 
 /// Whether there is neither an infinity nor a NaN among the values: then 0 · x is 0 for all of them.
 fn all_finite<T: Scalar>(values: &[T]) -> bool {
-    // 0 · x is 0 for finite x and NaN for all others; the sum has no branch.
-    values.iter().fold(T::ZERO, |sum, &x| sum + T::ZERO * x) == T::ZERO
+    let mut sum = T::ZERO;
+    sum_of_zeros(Isa::detect(), values, &mut sum);
+    sum == T::ZERO
+}
+
+vectorised! {
+    /// sum = Σ 0 · xᵢ: 0 · x is 0 for finite x and NaN for all others.
+    fn sum_of_zeros['a, T](values: &'a [T], sum: &'a mut T) {
+        *sum = loops::sum([values], |[x]| T::ZERO * x);
+    }
 }
 
 /// Where derivatives are computed from.
@@ -193,6 +201,58 @@ pub(crate) fn adjoint_tangent<O: Unary, T: Scalar>(op: &O, c: &Context<'_, T>, d
     }
 }
 
+/// x ← f′(x), ȳ ← f″(x) ȳ.
+pub(crate) fn replace_by_derivatives<O: Unary, T: Scalar>(op: &O, x: &mut [T], gy: &mut [T]) {
+    let isa = Isa::detect();
+    let (mut slopes, mut bends) = ([T::ZERO; BLOCK], [T::ZERO; BLOCK]);
+    for (x, gy) in x.chunks_mut(BLOCK).zip(gy.chunks_mut(BLOCK)) {
+        let (slopes, bends) = (&mut slopes[..x.len()], &mut bends[..x.len()]);
+        both(isa, op, x, gy, slopes, bends);
+        if !(all_finite(slopes) && all_finite(bends)) {
+            for ((bend, &at), &gy) in bends.iter_mut().zip(&*x).zip(&*gy) {
+                *bend = times(op.derivatives(at).1, gy);
+            }
+        }
+        x.copy_from_slice(slopes);
+        gy.copy_from_slice(bends);
+    }
+}
+
+/// [`tangent`] with f′ in the place of x.
+pub(crate) fn tangent_from_derivatives<T: Scalar>(c: &Context<'_, T>, dy: &mut [T]) {
+    for (j, dy) in dy.chunks_exact_mut(c.len().max(1)).enumerate() {
+        match c.dx(0, j) {
+            Some(dx) => multiply(Isa::detect(), c.x(0), dx, dy, false),
+            None => dy.fill(T::ZERO),
+        }
+    }
+}
+
+/// [`adjoint_tangent`] with f′ in the place of x and f″ ȳ in the place of ȳ.
+pub(crate) fn adjoint_tangent_from_derivatives<T: Scalar>(c: &Context<'_, T>, dgx: &mut Slots<'_, T>) {
+    let Some(slot) = &mut dgx[0] else { return };
+    let (dgx, add) = slot.write();
+    let (len, isa) = (c.len(), Isa::detect());
+    for (b, (slopes, bends)) in c.x(0).chunks(BLOCK).zip(c.gy.chunks(BLOCK)).enumerate() {
+        let plain = all_finite(slopes) && all_finite(bends);
+        for j in 0..c.tangents {
+            let range = j * len + b * BLOCK..j * len + b * BLOCK + slopes.len();
+            let dx = c.inputs[0].tangent.map(|dx| &dx[range.clone()]);
+            let (dgy, dgx) = (&c.dgy[range.clone()], &mut dgx[range]);
+            match dx {
+                Some(dx) if plain => multiply_two(isa, slopes, dgy, bends, dx, dgx, add),
+                dx => {
+                    for (i, out) in dgx.iter_mut().enumerate() {
+                        let bent = dx.map_or(T::ZERO, |dx| times(dx[i], bends[i]));
+                        let g = times(slopes[i], dgy[i]) + bent;
+                        *out = if add { *out + g } else { g };
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// Implements [`OpInfo`] and [`Op`](crate::op::Op) for a [`Unary`]: type, ONNX name, FLOPs per element.
 macro_rules! unary_op {
     ($op:ty, $name:literal, $flops:literal $(, exponent: |$of:ident| $exponent:expr)?) => {
@@ -220,6 +280,11 @@ macro_rules! unary_op {
                 } else {
                     $crate::op::Reads::INPUTS
                 }
+            }
+
+            fn keeps_derivatives(&self) -> bool {
+                use $crate::ops::unary::Unary;
+                <Self as Unary>::CURVED && !<Self as Unary>::FROM_OUTPUT
             }
 
             fn flops(&self, _inputs: &[&[usize]], output: &[usize]) -> u64 {
@@ -253,6 +318,10 @@ macro_rules! unary_op {
                 _scratch: &mut $crate::scratch::Scratch<T>,
             ) {
                 $crate::ops::unary::adjoint(self, c, gx);
+            }
+
+            fn replace_by_derivatives(&self, x: &mut [T], gy: &mut [T]) {
+                $crate::ops::unary::replace_by_derivatives(self, x, gy);
             }
 
             fn adjoint_tangent(

@@ -10,30 +10,10 @@ use super::{Curvature, Risk, RiskError};
 use crate::execute::{
     Execution, KeptPrimals, ParameterAdjoints, Prepared, PreparedTangents, Sweep, Workspace,
 };
-use crate::kernels::Isa;
-use crate::kernels::loops::{LANES, vectorised};
 use crate::op::Element;
 use crate::parallel::ordered;
 use crate::plan::Pass;
 use crate::profile::{Phase, Profile};
-
-vectorised! {
-    /// out += Σ aᵢ bᵢ in f64.
-    fn add_dot['a, T](a: &'a [T], b: &'a [T], out: &'a mut f64) {
-        let mut lanes = [0.0; LANES];
-        let (chunks, rest) = a.as_chunks::<LANES>();
-        let (other_chunks, other_rest) = b.as_chunks::<LANES>();
-        for (a, b) in chunks.iter().zip(other_chunks) {
-            for l in 0..LANES {
-                lanes[l] += a[l].to_f64() * b[l].to_f64();
-            }
-        }
-        for ((lane, &a), &b) in lanes.iter_mut().zip(rest).zip(other_rest) {
-            *lane += a.to_f64() * b.to_f64();
-        }
-        *out += lanes.iter().sum::<f64>();
-    }
-}
 
 /// A risk near one θ.
 pub struct RiskPoint<'a, T> {
@@ -126,7 +106,8 @@ impl<'a, T: Element> RiskPoint<'a, T> {
         let second = matches!(curvature, Curvature::Hessian | Curvature::Residual);
         let plans = risk.plans(if second { Pass::Hessian } else { Pass::TangentGradient });
         let keeping = (second && !self.kept.is_empty()).then(|| risk.plans(Pass::HessianKeepingPrimals));
-        let tangents = PreparedTangents::new(graph, &plans.full, vs, risk.threads());
+        let tangents =
+            PreparedTangents::new(graph, &plans.full, vs, risk.threads(), risk.buffers.take_tangents());
         let mut sum = Sums::new(graph, k, chunks, risk.chunks(), &risk.buffers);
         let mut quotients = vec![Vec::with_capacity(chunks.len()); k];
         let mut chunk_samples = Vec::with_capacity(chunks.len());
@@ -161,7 +142,8 @@ impl<'a, T: Element> RiskPoint<'a, T> {
                 } else {
                     state.adjoints.zero();
                 }
-                for (start, end) in risk.micro_batches(chunks.start + i) {
+                let mut micro_batches = risk.micro_batches(chunks.start + i).peekable();
+                while let Some((start, end)) = micro_batches.next() {
                     let kept = self.kept.get((start - chunks.start * risk.chunk) / risk.micro);
                     let plan = match (&keeping, kept) {
                         (Some(p), Some(_)) => p.get(end - start),
@@ -176,6 +158,7 @@ impl<'a, T: Element> RiskPoint<'a, T> {
                         data,
                         &mut state.workspace,
                     );
+                    execution.last = micro_batches.peek().is_none();
                     if second {
                         self.second_order(&mut execution, curvature, end - start, kept, &mut state.adjoints);
                     } else {
@@ -190,14 +173,7 @@ impl<'a, T: Element> RiskPoint<'a, T> {
                 }
                 let start = Instant::now();
                 state.quotients.fill(0.0);
-                state.adjoints.for_each_written(|i, values| {
-                    let directions = &tangents.parameters[i];
-                    let len = values.len() / k.max(1);
-                    for (j, q) in state.quotients.iter_mut().enumerate() {
-                        let range = j * len..(j + 1) * len;
-                        add_dot(Isa::detect(), &values[range.clone()], &directions[range], q);
-                    }
-                });
+                state.adjoints.add_dots(&tangents.parameters, &mut state.quotients);
                 if let Some(profile) = &mut state.workspace.profile {
                     profile.record("(quotients)", Phase::Around, start, 0, 0);
                 }
@@ -224,6 +200,7 @@ impl<'a, T: Element> RiskPoint<'a, T> {
             risk.return_workspace(state.workspace);
             risk.buffers.give(state.adjoints);
         }
+        risk.buffers.give_tangents(tangents.parameters);
         if let Some(problem) = risk.unreadable() {
             return Err(RiskError::Unreadable(problem));
         }

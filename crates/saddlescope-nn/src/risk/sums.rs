@@ -41,19 +41,34 @@ pub(super) struct Sums<'a, T> {
     free: &'a Buffers<T>,
 }
 
-/// Buffers for the adjoints of one chunk, kept between products.
+/// Memory that is kept between products.
 #[derive(Debug, Default)]
-pub(super) struct Buffers<T>(Mutex<Vec<ParameterAdjoints<T>>>);
+pub(super) struct Buffers<T> {
+    /// For the adjoints of one chunk.
+    adjoints: Mutex<Vec<ParameterAdjoints<T>>>,
+    /// For the tangents of all parameters.
+    tangents: Mutex<Vec<Vec<Vec<T>>>>,
+}
 
 impl<T: Element> Buffers<T> {
     /// None yet.
     pub fn new() -> Self {
-        Self(Mutex::new(Vec::new()))
+        Self { adjoints: Mutex::new(Vec::new()), tangents: Mutex::new(Vec::new()) }
+    }
+
+    /// Memory of earlier tangents, or none.
+    pub fn take_tangents(&self) -> Vec<Vec<T>> {
+        self.tangents.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+    }
+
+    /// Takes memory of tangents back.
+    pub fn give_tangents(&self, tangents: Vec<Vec<T>>) {
+        self.tangents.lock().unwrap_or_else(PoisonError::into_inner).push(tangents);
     }
 
     /// A buffer for `count` adjoints of every parameter, with nothing written.
     pub fn take(&self, graph: &Graph, count: usize) -> ParameterAdjoints<T> {
-        let mut free = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut free = self.adjoints.lock().unwrap_or_else(PoisonError::into_inner);
         // Those of another size are of no more use.
         free.retain(|b| b.count() == count);
         match free.pop() {
@@ -70,7 +85,7 @@ impl<T: Element> Buffers<T> {
 
     /// Takes a buffer back.
     pub fn give(&self, buffer: ParameterAdjoints<T>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(buffer);
+        self.adjoints.lock().unwrap_or_else(PoisonError::into_inner).push(buffer);
     }
 }
 

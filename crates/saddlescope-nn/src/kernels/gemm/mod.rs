@@ -1,9 +1,9 @@
 //! Matrix multiplication with arbitrary strides, on one thread.
 //!
-//! C is computed in strips of a few rows. A block of B ([`DEPTH`] terms of the sums, [`COLUMNS`] columns) is copied into panels,
+//! C is computed in strips of a few rows. A block of B (up to [`DEPTH`] terms of the sums, [`COLUMNS`] columns) is copied into panels,
 //! which stay in the second-level cache; a strip of A is copied into the first-level cache and meets all panels. Tiles of C are
 //! summed in registers, over [`BLOCKS`] blocks before C is touched. Element (i, j) of C is the sum of its terms in their order,
-//! [`BLOCKS`] · [`DEPTH`] at a time, whatever m and n are.
+//! [`BLOCKS`] blocks at a time, whatever m and n are.
 
 mod pack;
 mod tile;
@@ -13,7 +13,7 @@ use super::simd::{Isa, Job, Simd};
 use crate::aligned::AlignedVec;
 use crate::scalar::Scalar;
 use pack::{pack, panels_len};
-use tile::{BLOCKS, Block, DEPTH, LEFT, Layout, Strip, copy_left};
+use tile::{Ahead, BLOCKS, Block, DEPTH, LEFT, Layout, Strip, copy_left};
 
 /// Products with at most this many multiplications are summed in place: copying would cost more.
 const TINY: usize = 512;
@@ -42,8 +42,28 @@ pub fn matmul<T: Scalar>(
     accumulate: bool,
     scratch: &mut Scratch<T>,
 ) {
-    let product = Products { m, n, k, terms: [(a, b), (&[], &[])], count: 1, a_strides, b_strides };
+    let product = Products { m, n, k, terms: [(a, b), (&[], &[])], count: 1, a_strides, b_strides, row: &[] };
     product.run(Isa::detect(), (c, c_row), alpha, accumulate, scratch);
+}
+
+/// C = α·A·B, or α (A·B + A′·B′) where there are two terms, plus a row of n numbers (or none: an empty one) on each row of C.
+/// Rows of C lie side by side.
+///
+/// # Panics
+/// As for [`matmul`], or if the row is too short.
+pub fn matmul_plus_row<T: Scalar>(
+    [m, n, k]: [usize; 3],
+    terms: &[(&[T], &[T])],
+    [a_strides, b_strides]: [[usize; 2]; 2],
+    row: &[T],
+    c: &mut [T],
+    alpha: T,
+    scratch: &mut Scratch<T>,
+) {
+    let nothing: (&[T], &[T]) = (&[], &[]);
+    let of = |i: usize| terms.get(i).copied().unwrap_or(nothing);
+    let product = Products { m, n, k, terms: [of(0), of(1)], count: terms.len(), a_strides, b_strides, row };
+    product.run(Isa::detect(), (c, n), alpha, false, scratch);
 }
 
 /// [`matmul`] of matrices whose rows and columns lie side by side, on a given code path.
@@ -56,7 +76,7 @@ pub(super) fn matmul_on<T: Scalar>(
     scratch: &mut Scratch<T>,
 ) {
     let terms: [(&[T], &[T]); 2] = [(a, b), (&[], &[])];
-    let product = Products { m, n, k, terms, count: 1, a_strides: [k, 1], b_strides: [n, 1] };
+    let product = Products { m, n, k, terms, count: 1, a_strides: [k, 1], b_strides: [n, 1], row: &[] };
     product.run(isa, (c, n), T::ONE, false, scratch);
 }
 
@@ -77,7 +97,7 @@ pub fn matmul_pair<T: Scalar>(
     accumulate: bool,
     scratch: &mut Scratch<T>,
 ) {
-    let product = Products { m, n, k, terms, count: 2, a_strides, b_strides };
+    let product = Products { m, n, k, terms, count: 2, a_strides, b_strides, row: &[] };
     product.run(Isa::detect(), (c, c_row), alpha, accumulate, scratch);
 }
 
@@ -90,6 +110,8 @@ struct Products<'a, T> {
     count: usize,
     a_strides: [usize; 2],
     b_strides: [usize; 2],
+    /// Added to every row of C; empty where there is none.
+    row: &'a [T],
 }
 
 impl<T: Scalar> Products<'_, T> {
@@ -101,10 +123,11 @@ impl<T: Scalar> Products<'_, T> {
         accumulate: bool,
         scratch: &mut Scratch<T>,
     ) {
-        let Products { m, n, k, terms, count, a_strides, b_strides } = self;
+        let Products { m, n, k, terms, count, a_strides, b_strides, row } = self;
         if m == 0 || n == 0 {
             return;
         }
+        assert!(row.is_empty() || row.len() >= n, "the row that is added is too short");
         assert!(c_row >= n, "rows of the product overlap");
         assert!(fits(c.len(), [m, n], [c_row, 1]), "product matrix too short");
         if k > 0 {
@@ -124,7 +147,11 @@ impl<T: Scalar> Products<'_, T> {
                         }
                     }
                     let c = &mut c[i * c_row + j];
-                    *c = if accumulate { *c + alpha * sum } else { alpha * sum };
+                    let mut product = alpha * sum;
+                    if !row.is_empty() {
+                        product += row[j];
+                    }
+                    *c = if accumulate { *c + product } else { product };
                 }
             }
             return;
@@ -160,17 +187,18 @@ impl<T: Scalar> Job<T> for Multiply<'_, T> {
     fn run<S: Simd<T = T>>(mut self, s: S) {
         let (n, k) = (self.of.n, self.of.k);
         // Room for the panels of one block.
-        let room = panels_len::<S>(k.min(DEPTH), n.min(COLUMNS));
-        self.panels.grow(BLOCKS * room);
         let per_product = k.div_ceil(DEPTH);
+        let depth = k.div_ceil(per_product);
+        let room = panels_len::<S>(depth, n.min(COLUMNS));
+        self.panels.grow(BLOCKS * room);
         let blocks = self.of.count * per_product;
         for first_column in (0..n).step_by(COLUMNS) {
             let columns = COLUMNS.min(n - first_column);
             for group in (0..blocks).step_by(BLOCKS) {
                 let mut terms = [Terms { product: 0, start: 0, depth: 0 }; BLOCKS];
                 for (i, block) in (group..blocks.min(group + BLOCKS)).enumerate() {
-                    let start = block % per_product * DEPTH;
-                    terms[i] = Terms { product: block / per_product, start, depth: DEPTH.min(k - start) };
+                    let start = block % per_product * depth;
+                    terms[i] = Terms { product: block / per_product, start, depth: depth.min(k - start) };
                     let from = start * self.of.b_strides[0] + first_column * self.of.b_strides[1];
                     let b = &self.of.terms[terms[i].product].1[from..];
                     pack(s, b, self.of.b_strides, terms[i].depth, columns, &mut self.panels[i * room..]);
@@ -202,6 +230,16 @@ impl<T: Scalar> Multiply<'_, T> {
                 let from = &self.of.terms[t.product].0[row * a_row + t.start * a_column..];
                 layout = copy_left(from, self.of.a_strides, rows, t.depth, &mut self.left[i * LEFT..]);
             }
+            // The first strip of the next block of B reads A elsewhere.
+            let following = self.of.m - row - rows;
+            let mut ahead = [Ahead::none(); BLOCKS];
+            if following > 0 {
+                let (next, at) = (strip_rows(S::REGISTERS, following), row + rows);
+                for (ahead, t) in ahead.iter_mut().zip(&terms).filter(|(_, t)| t.depth > 0) {
+                    let from = &self.of.terms[t.product].0[at * a_row + t.start * a_column..];
+                    *ahead = Ahead::new(from, self.of.a_strides, next, t.depth);
+                }
+            }
             let mut blocks = [Block { left: &*self.left, panels: self.panels, depth: 0 }; BLOCKS];
             for (i, t) in terms.iter().enumerate() {
                 let panels = &self.panels[i * room..];
@@ -211,12 +249,16 @@ impl<T: Scalar> Multiply<'_, T> {
             let mut strip = Strip {
                 blocks,
                 layout,
+                ahead,
                 columns,
                 c: &mut self.c[row * self.c_row + first_column..],
                 c_row: self.c_row,
                 alpha: self.alpha,
                 accumulate: self.accumulate || later,
+                // Once.
+                row: if later || self.of.row.is_empty() { &[] } else { &self.of.row[first_column..] },
             };
+            assert!(strip.row.is_empty() || strip.row.len() >= columns, "row too short");
             assert!(fits(strip.c.len(), [rows, columns], [self.c_row, 1]));
             // SAFETY: `rows` rows of each block were copied, panels and C are long enough by the asserts.
             unsafe {
@@ -282,7 +324,10 @@ mod tests {
         let half = T::from_f64(0.5);
         let mut scratch = Scratch::new();
         let terms = [(&a[..], &b[..]), (&other[..], &b[..])];
-        let product = Products { m, n, k, terms, count: 1 + usize::from(pair), a_strides, b_strides };
+        // One case in two with a row that is added.
+        let row = numbers::<T>(if (m + n + k).is_multiple_of(2) { n } else { 0 }, 5);
+        let product =
+            Products { m, n, k, terms, count: 1 + usize::from(pair), a_strides, b_strides, row: &row };
         product.run(isa, (&mut c, c_row), half, accumulate, &mut scratch);
         for i in 0..m {
             for j in 0..n {
@@ -295,6 +340,7 @@ mod tests {
                     want += 0.5 * product;
                     magnitude += product.abs();
                 }
+                want += row.get(j).map_or(0.0, |x| x.to_f64());
                 if accumulate {
                     want += before[i * c_row + j].to_f64();
                 }
@@ -329,13 +375,8 @@ mod tests {
             let strides = ([k, 1], [n, 1]);
             let product = |m, a, c: &mut [f32], scratch: &mut Scratch<f32>| {
                 let terms: [(&[f32], &[f32]); 2] = [(a, &b), (&[], &[])];
-                Products { m, n, k, terms, count: 1, a_strides: strides.0, b_strides: strides.1 }.run(
-                    isa,
-                    (c, n),
-                    1.0,
-                    false,
-                    scratch,
-                );
+                Products { m, n, k, terms, count: 1, a_strides: strides.0, b_strides: strides.1, row: &[] }
+                    .run(isa, (c, n), 1.0, false, scratch);
             };
             product(30, &a[..], &mut all, &mut scratch);
             for i in 0..30 {

@@ -20,21 +20,44 @@ pub(super) fn pack<T: Scalar, S: Simd<T = T>>(
 ) {
     let width = 2 * S::LANES;
     assert!(to.len() >= panels_len::<S>(depth, columns), "no room for the panels");
+    if strides[1] == 1 {
+        // Whole rows of the block, so that they are read from memory as they lie there.
+        let whole = columns / width * width;
+        for l in 0..depth {
+            let from = &b[l * strides[0]..][..columns];
+            for first in (0..whole).step_by(width) {
+                // SAFETY: `first + width <= whole <= columns`, the length of `from`; the panel's step l lies inside `to`, which
+                // holds all panels by the assert.
+                unsafe {
+                    for half in [0, S::LANES] {
+                        s.store(s.load(from, first + half), to, first * depth + l * width + half);
+                    }
+                }
+            }
+            if whole < columns {
+                let to = &mut to[whole * depth + l * width..][..width];
+                let count = columns - whole;
+                // SAFETY: `count` numbers follow in `from`; `to` is two vectors long.
+                unsafe {
+                    for half in [0, S::LANES] {
+                        let count = count.saturating_sub(half).min(S::LANES);
+                        let rest = if count > 0 { s.load_part(from, whole + half, count) } else { s.zero() };
+                        s.store(rest, to, half);
+                    }
+                }
+            }
+        }
+        return;
+    }
     for (p, first) in (0..columns).step_by(width).enumerate() {
         let panel = &mut to[p * width * depth..(p + 1) * width * depth];
         let count = width.min(columns - first);
-        let b = &b[first * strides[1]..];
-        if strides[1] == 1 {
-            for (l, to) in panel.chunks_exact_mut(width).enumerate() {
-                let from = &b[l * strides[0]..][..count];
-                to[..count].copy_from_slice(from);
-                to[count..].fill(T::ZERO);
-            }
-        } else {
-            columns_to_panel(s, b, strides, depth, count, panel);
-        }
+        columns_to_panel(s, &b[first * strides[1]..], strides, depth, count, panel);
     }
 }
+
+/// Vectors ahead of which a strided factor is asked for while it is copied.
+const AHEAD: usize = 3;
 
 /// One panel whose columns lie in memory one after the other (or anyhow).
 #[inline(always)]
@@ -56,6 +79,13 @@ fn columns_to_panel<T: Scalar, S: Simd<T = T>>(
                 let to = &mut panel[done * width + half * S::LANES..];
                 assert!(from.len() >= (S::LANES - 1) * column + S::LANES);
                 assert!(to.len() >= (S::LANES - 1) * width + S::LANES);
+                for j in 0..S::LANES {
+                    let next = j * column + AHEAD * S::LANES;
+                    if next < from.len() {
+                        // SAFETY: inside the slice.
+                        unsafe { s.prefetch(from, next) };
+                    }
+                }
                 // SAFETY: the asserts above.
                 unsafe { s.transpose(from, column, to, width) };
             }

@@ -2,8 +2,8 @@
 
 use super::super::simd::Simd;
 
-/// Terms of the sums in one block of A and B.
-pub(super) const DEPTH: usize = 256;
+/// Most terms of the sums in one block of A and B; a longer sum is cut into equal blocks.
+pub(super) const DEPTH: usize = 320;
 
 /// Blocks that are summed in registers before C is touched: their rows of A stay in the first-level cache together.
 pub(super) const BLOCKS: usize = 2;
@@ -58,6 +58,64 @@ pub(super) fn copy_left<T: Copy>(
     }
 }
 
+/// What the next strip will read of A: asked for line by line while this strip is summed, because it seldom is in the cache.
+#[derive(Clone, Copy)]
+pub(super) struct Ahead<'a, T> {
+    /// A from the first number on.
+    from: &'a [T],
+    /// Numbers between runs that lie side by side, and how many of them remain.
+    step: usize,
+    runs: usize,
+    /// Numbers of a run, and where in the present one.
+    run: usize,
+    at: usize,
+}
+
+impl<'a, T: crate::scalar::Scalar> Ahead<'a, T> {
+    /// Numbers of a cache line.
+    const LINE: usize = 64 / size_of::<T>();
+
+    /// `rows` × `depth` numbers of A that begin at `from[0]`, with the strides given; nothing where neither axis lies side by side.
+    #[inline(always)]
+    pub fn new(from: &'a [T], [row, column]: [usize; 2], rows: usize, depth: usize) -> Self {
+        let (step, runs, run) = match (row, column) {
+            (row, 1) => (row, rows, depth),
+            (1, column) => (column, depth, rows),
+            _ => (0, 0, 0),
+        };
+        Self { from, step, runs, run, at: 0 }
+    }
+
+    /// Nothing.
+    #[inline(always)]
+    pub fn none() -> Self {
+        Self { from: &[], step: 0, runs: 0, run: 0, at: 0 }
+    }
+
+    /// Asks for the next line, if there is one.
+    #[inline(always)]
+    fn next<S: Simd<T = T>>(&mut self, s: S) {
+        if self.runs == 0 {
+            return;
+        }
+        // The last number of the line: where runs do not begin with a line, the strip before has read the first.
+        let last = (self.at + Self::LINE).min(self.run) - 1;
+        if last < self.from.len() {
+            // SAFETY: inside the slice.
+            unsafe { s.prefetch(self.from, last) };
+        }
+        self.at += Self::LINE;
+        if self.at >= self.run {
+            self.at = 0;
+            self.runs -= 1;
+            self.from = self.from.get(self.step..).unwrap_or(&[]);
+        }
+    }
+}
+
+/// Steps of the sums between two lines that are asked for.
+const STEPS: usize = 8;
+
 /// One block of A and B that a strip sums over.
 #[derive(Clone, Copy)]
 pub(super) struct Block<'a, T> {
@@ -73,12 +131,16 @@ pub(super) struct Strip<'a, T> {
     /// The blocks, as many as there are; an unused one has no depth.
     pub blocks: [Block<'a, T>; BLOCKS],
     pub layout: Layout,
+    /// What the next strip reads of each block.
+    pub ahead: [Ahead<'a, T>; BLOCKS],
     pub columns: usize,
     /// C from the strip's first element on.
     pub c: &'a mut [T],
     pub c_row: usize,
     pub alpha: T,
     pub accumulate: bool,
+    /// Added to every row of C, from the strip's first column on; empty where there is none.
+    pub row: &'a [T],
 }
 
 impl<T: crate::scalar::Scalar> Strip<'_, T> {
@@ -86,7 +148,7 @@ impl<T: crate::scalar::Scalar> Strip<'_, T> {
     ///
     /// # Safety
     /// `M` ≤ [`MAX_ROWS`] rows of every block were copied in the layout given; `panels` holds ⌈columns / (2·LANES)⌉ panels of
-    /// `depth` · 2·LANES numbers; C has `M` rows of `columns` numbers, `c_row` apart.
+    /// `depth` · 2·LANES numbers; C has `M` rows of `columns` numbers, `c_row` apart; `row` is empty or has `columns` numbers.
     #[inline(always)]
     pub unsafe fn tiles<S: Simd<T = T>, const M: usize>(&mut self, s: S) {
         let width = 2 * S::LANES;
@@ -135,22 +197,28 @@ impl<T: crate::scalar::Scalar> Strip<'_, T> {
             }
         }
         let mut acc = [[s.zero(); R]; M];
-        for block in &self.blocks {
+        for (block, ahead) in self.blocks.iter().zip(&mut self.ahead) {
             // SAFETY: the panel and the copied rows hold `depth` steps, as the caller promises.
             unsafe {
                 let panel = s.from(block.panels, first * block.depth);
-                for l in 0..block.depth {
-                    let mut b = [s.zero(); R];
-                    for r in 0..R {
-                        b[r] = s.load(panel, l * width + r * S::LANES);
-                    }
-                    let left = s.from(block.left, l * STEP);
-                    for i in 0..M {
-                        let a = s.broadcast(left, i * ROW_STEP);
+                let mut start = 0;
+                while start < block.depth {
+                    ahead.next(s);
+                    let end = (start + STEPS).min(block.depth);
+                    for l in start..end {
+                        let mut b = [s.zero(); R];
                         for r in 0..R {
-                            acc[i][r] = s.mul_add(a, b[r], acc[i][r]);
+                            b[r] = s.load(panel, l * width + r * S::LANES);
+                        }
+                        let left = s.from(block.left, l * STEP);
+                        for i in 0..M {
+                            let a = s.broadcast(left, i * ROW_STEP);
+                            for r in 0..R {
+                                acc[i][r] = s.mul_add(a, b[r], acc[i][r]);
+                            }
                         }
                     }
+                    start = end;
                 }
             }
         }
@@ -159,7 +227,16 @@ impl<T: crate::scalar::Scalar> Strip<'_, T> {
             let at = i * self.c_row + first;
             for r in 0..R {
                 let at = at + r * S::LANES;
-                let product = s.mul(alpha, acc[i][r]);
+                let mut product = s.mul(alpha, acc[i][r]);
+                if !self.row.is_empty() {
+                    let column = first + r * S::LANES;
+                    let count = lanes.saturating_sub(r * S::LANES).min(S::LANES);
+                    // SAFETY: the caller promises that the row, if there is one, has as many columns as C.
+                    let row = unsafe {
+                        if full { s.load(self.row, column) } else { s.load_part(self.row, column, count) }
+                    };
+                    product = s.add(product, row);
+                }
                 // SAFETY: the caller promises that C holds the tile's rows and `lanes` columns of it.
                 unsafe {
                     if full {
