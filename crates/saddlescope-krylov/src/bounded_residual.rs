@@ -42,14 +42,18 @@ const CUT: f64 = 1e-12;
 const CLOSE: f64 = 1e-3;
 
 impl ResidualSpace {
-    /// The space of one dimension that b spans.
-    pub fn new(b: &[f64]) -> Self {
-        let size = norm(b);
-        let mut basis = Basis::new(b.len(), Precision::F64);
+    /// The space of one dimension that b spans, for an A of its dimension.
+    ///
+    /// # Errors
+    /// [`ProductError`] where the operator keeps vectors elsewhere, which cannot be reached.
+    pub fn new(operator: &dyn SymmetricOperator, mut b: Vec<f64>) -> Result<Self, ProductError> {
+        let size = norm(&b);
+        let mut basis = Basis::new(operator, Precision::F64)?;
         if size > 0.0 && size.is_finite() {
-            basis.push(1.0 / size, b);
+            let b = basis.load(&mut b)?;
+            basis.push(1.0 / size, &b)?;
         }
-        Self { basis, size, alpha: Vec::new(), beta: Vec::new() }
+        Ok(Self { basis, size, alpha: Vec::new(), beta: Vec::new() })
     }
 
     /// Dimension of the space that solutions are sought in: the number of products so far.
@@ -69,17 +73,18 @@ impl ResidualSpace {
         }
         let n = self.basis.rows();
         let (mut v, mut w) = (vec![0.0; n], vec![0.0; n]);
-        self.basis.column(k, &mut v);
+        self.basis.column(k, &mut v)?;
         operator.apply(&v, &mut w)?;
         let before = norm(&w);
-        let coefficients = self.basis.project_out(&mut w);
-        let left = norm(&w);
+        let mut w = self.basis.load(&mut w)?;
+        let (coefficients, left) = self.basis.project_out(&mut w)?;
+        let left = left.first().copied().unwrap_or(0.0);
         self.alpha.push(coefficients.get(k).copied().unwrap_or(0.0));
         // What is left of a vector after it lost all but rounding errors is no direction.
         let grows = left > 100.0 * f64::EPSILON * before && left.is_finite() && self.basis.len() < n;
         self.beta.push(if grows { left } else { 0.0 });
         if grows {
-            self.basis.push(1.0 / left, &w);
+            self.basis.push(1.0 / left, &w)?;
         }
         Ok(grows)
     }
@@ -232,15 +237,21 @@ impl ResidualSpace {
     }
 
     /// The vector with these coordinates.
-    pub fn vector(&self, coordinates: &[f64]) -> Vec<f64> {
+    ///
+    /// # Errors
+    /// [`ProductError`] where the vectors of the space are elsewhere and cannot be reached.
+    pub fn vector(&self, coordinates: &[f64]) -> Result<Vec<f64>, ProductError> {
         if coordinates.is_empty() {
-            return vec![0.0; self.basis.rows()];
+            return Ok(vec![0.0; self.basis.rows()]);
         }
         self.basis.combine(coordinates.len(), coordinates)
     }
 
     /// A times the vector with these coordinates, without a product.
-    pub fn image(&self, coordinates: &[f64]) -> Vec<f64> {
+    ///
+    /// # Errors
+    /// As [`ResidualSpace::vector`].
+    pub fn image(&self, coordinates: &[f64]) -> Result<Vec<f64>, ProductError> {
         let mut image = self.image_coordinates(coordinates);
         // In a space that A maps to itself the last coordinate belongs to no vector, and is zero.
         image.truncate(self.basis.len());

@@ -13,7 +13,8 @@
 //!
 //! An operator implements [`LinearOperator`] and [`SymmetricOperator`], or is built from a closure
 //! ([`FnOperator`]), a matrix ([`DenseOperator`]) or other operators ([`Shifted`], [`Scaled`], [`Sum`],
-//! [`Restricted`], [`Counted`]). Vectors are `f64` slices, blocks of vectors are stored one after the other.
+//! [`Restricted`], [`Counted`]). Vectors are `f64` slices, blocks of vectors are stored one after the other. An
+//! operator may say where the vectors of its Krylov bases are kept ([`BasisStore`]).
 //!
 //! Three things hold everywhere. Every eigenpair carries a residual from a product with that very vector, every
 //! estimate its standard error. Every product is counted. The same seed gives the same bits on any number of
@@ -45,6 +46,8 @@
 
 mod algorithm1;
 mod basis;
+mod basis_rows;
+mod basis_store;
 mod bounded_residual;
 mod density;
 mod estimate;
@@ -64,13 +67,15 @@ mod vector;
 
 pub use algorithm1::{ConditionB1, DominantDirections, algorithm1};
 pub use basis::Precision;
+pub use basis_rows::BasisRows;
+pub use basis_store::{BasisStore, Block, Sweep};
 pub use bounded_residual::{BoundedSolution, ResidualSpace};
 pub use density::{DensityError, DensityOptions, ProbeKind, Quadrature, SpectralDensity, spectral_density};
 pub use estimate::Estimate;
 pub use lanczos::{
     BasisLimit, Candidate, CannotContinue, Criterion, Eigenpair, Eigensolution, ExtremeEigen, Forecast,
     LanczosError, LanczosState, SnapshotError, SnapshotWriter, SpectrumEnd, Status, Wanted, WantedPair,
-    extreme_eigenpairs, read_snapshot, resume_extreme_eigenpairs,
+    extreme_eigenpairs, read_snapshot, read_snapshot_for, resume_extreme_eigenpairs,
 };
 pub use observer::{Observer, Progress, RitzValue};
 pub use operator::{LinearOperator, SymmetricOperator};

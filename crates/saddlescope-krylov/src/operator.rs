@@ -1,6 +1,6 @@
 //! Linear operators known only through their action.
 
-use crate::ProductError;
+use crate::{BasisRows, BasisStore, Precision, ProductError};
 
 /// A linear operator A: ℝⁿ → ℝᵐ, known only through its action on vectors.
 ///
@@ -44,6 +44,15 @@ pub trait SymmetricOperator: LinearOperator {
     fn dim(&self) -> usize {
         self.ncols()
     }
+
+    /// A place for the vectors of a Krylov basis of this operator, none yet. In the memory of this process by default; an
+    /// operator that is computed by several processes may split their rows over these. Results do not depend on it.
+    ///
+    /// # Errors
+    /// [`ProductError`] where other processes are needed and cannot be reached.
+    fn new_basis(&self, precision: Precision) -> Result<Box<dyn BasisStore>, ProductError> {
+        Ok(Box::new(BasisRows::new(self.dim(), precision)))
+    }
 }
 
 impl<T: LinearOperator + ?Sized> LinearOperator for &T {
@@ -64,4 +73,8 @@ impl<T: LinearOperator + ?Sized> LinearOperator for &T {
     }
 }
 
-impl<T: SymmetricOperator + ?Sized> SymmetricOperator for &T {}
+impl<T: SymmetricOperator + ?Sized> SymmetricOperator for &T {
+    fn new_basis(&self, precision: Precision) -> Result<Box<dyn BasisStore>, ProductError> {
+        (**self).new_basis(precision)
+    }
+}

@@ -1,6 +1,6 @@
 //! A curvature matrix at a point as a symmetric operator, for every solver of `saddlescope-krylov`.
 
-use saddlescope_krylov::{LinearOperator, ProductError, SymmetricOperator};
+use saddlescope_krylov::{BasisStore, LinearOperator, Precision, ProductError, SymmetricOperator};
 
 use crate::risk::{Curvature, Point};
 
@@ -42,4 +42,8 @@ impl LinearOperator for CurvatureOperator<'_> {
     }
 }
 
-impl SymmetricOperator for CurvatureOperator<'_> {}
+impl SymmetricOperator for CurvatureOperator<'_> {
+    fn new_basis(&self, precision: Precision) -> Result<Box<dyn BasisStore>, ProductError> {
+        Ok(self.point.new_basis(precision)?)
+    }
+}

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 pub use saddlescope_data::{Curvature, UnitAxis, UnitGroup};
-use saddlescope_krylov::{Precision, ProductError};
+use saddlescope_krylov::{BasisRows, BasisStore, Precision, ProductError};
 use serde_json::Value;
 
 use crate::layout::ParameterLayout;
@@ -213,6 +213,11 @@ pub trait Risk: Sync {
         MemoryEstimate::default()
     }
 
+    /// The most rows of a vector of a Krylov basis that one process keeps: all N, or fewer where [`Point::new_basis`] splits them.
+    fn basis_rows(&self) -> usize {
+        self.dim()
+    }
+
     /// The same loss on its first samples only and in another number type, where the engine can do that. The self-check
     /// compares derivatives there, in f64.
     ///
@@ -284,6 +289,15 @@ pub trait Point: Sync {
     /// # Errors
     /// A matrix that is not offered, cancelled, or whatever the engine reports.
     fn product(&self, curvature: Curvature, vs: &[f64], out: &mut [f64]) -> Result<Product, RiskError>;
+
+    /// A place for the vectors of a Krylov basis: the memory of this process, or of all that compute the products. Results do
+    /// not depend on it.
+    ///
+    /// # Errors
+    /// Other processes that cannot be reached.
+    fn new_basis(&self, precision: Precision) -> Result<Box<dyn BasisStore>, RiskError> {
+        Ok(Box::new(BasisRows::new(self.dim(), precision)))
+    }
 }
 
 /// Whether θ belongs to the risk.

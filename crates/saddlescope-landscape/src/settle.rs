@@ -288,7 +288,7 @@ impl Settling {
                 self.end = Some(SettleEnd::Stalled);
                 return Ok(());
             }
-            let step = space.vector(&found.coordinates);
+            let step = space.vector(&found.coordinates)?;
             point.copy_from_slice(&self.theta);
             add_scaled(&mut point, 1.0, &step);
             let loss = risk.gradient(&point, &mut gradient)?.loss;
@@ -302,7 +302,7 @@ impl Settling {
             };
             let taken = share >= SUFFICIENT && loss.is_finite();
             if taken {
-                let (model_error, curvature) = model_error(&space, &found, &self.gradient, &gradient);
+                let (model_error, curvature) = model_error(&space, &found, &self.gradient, &gradient)?;
                 self.take(
                     &point,
                     &gradient,
@@ -364,7 +364,7 @@ impl Settling {
         watch: &mut dyn FnMut(usize, f64) -> Result<(), RiskError>,
     ) -> Result<ResidualSpace, ProductError> {
         let minus: Vec<f64> = self.gradient.iter().map(|g| -g).collect();
-        let mut space = ResidualSpace::new(&minus);
+        let mut space = ResidualSpace::new(hessian, minus)?;
         let left = options.max_products.saturating_sub(self.products).max(1);
         let most = options.max_dimension.min(left);
         let (mut before, mut check) = (size, 4);
@@ -404,10 +404,15 @@ impl Settling {
 }
 
 /// ‖g⁺ − (g + H p)‖ / ‖H p‖, and ‖H p‖ / ‖p‖.
-fn model_error(space: &ResidualSpace, step: &BoundedSolution, before: &[f64], after: &[f64]) -> (f64, f64) {
-    let image = space.image(&step.coordinates);
+fn model_error(
+    space: &ResidualSpace,
+    step: &BoundedSolution,
+    before: &[f64],
+    after: &[f64],
+) -> Result<(f64, f64), ProductError> {
+    let image = space.image(&step.coordinates)?;
     let off: Vec<f64> = image.iter().zip(before).zip(after).map(|((hp, g), a)| a - g - hp).collect();
-    (norm(&off) / norm(&image), norm(&image) / step.length)
+    Ok((norm(&off) / norm(&image), norm(&image) / step.length))
 }
 
 /// Settles without a folder: all steps at once.

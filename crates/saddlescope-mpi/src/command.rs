@@ -3,10 +3,11 @@
 use bytemuck::{cast_slice, cast_slice_mut};
 use saddlescope_landscape::Curvature;
 
+use crate::basis_step::{self, BasisStep};
 use crate::communicator::{CommunicationError, Communicator, spread};
 
 /// One step that all ranks do together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Command {
     /// L(θ) of a risk; θ follows.
     Evaluate { risk: usize },
@@ -18,6 +19,8 @@ pub(crate) enum Command {
     Product { point: u64, curvature: Curvature },
     /// A point is not needed any more.
     Forget { point: u64 },
+    /// A step with a Krylov basis; what belongs to it follows.
+    Basis { basis: u64, step: BasisStep },
     /// There is nothing more to do.
     Finish,
 }
@@ -30,22 +33,33 @@ const CURVATURES: [Curvature; 5] = [
     Curvature::OutputJacobianGram,
 ];
 
+/// Words of a command.
+const WORDS: usize = 2 + basis_step::WORDS;
+
 impl Command {
-    fn words(self) -> [u64; 4] {
-        match self {
-            Self::Evaluate { risk } => [0, risk as u64, 0, 0],
-            Self::Gradient { risk } => [1, risk as u64, 0, 0],
-            Self::At { risk, point, keep_bytes } => [2, risk as u64, point, keep_bytes as u64],
+    fn words(&self) -> [u64; WORDS] {
+        let mut words = [0; WORDS];
+        let first: &[u64] = match self {
+            Self::Evaluate { risk } => &[0, *risk as u64],
+            Self::Gradient { risk } => &[1, *risk as u64],
+            Self::At { risk, point, keep_bytes } => &[2, *risk as u64, *point, *keep_bytes as u64],
             Self::Product { point, curvature } => {
-                let place = CURVATURES.iter().position(|c| *c == curvature).unwrap_or(0);
-                [3, point, place as u64, 0]
+                let place = CURVATURES.iter().position(|c| c == curvature).unwrap_or(0);
+                &[3, *point, place as u64]
             }
-            Self::Forget { point } => [4, point, 0, 0],
-            Self::Finish => [5, 0, 0, 0],
-        }
+            Self::Forget { point } => &[4, *point],
+            Self::Finish => &[5],
+            Self::Basis { basis, step } => {
+                words[2..].copy_from_slice(&step.words());
+                &[6, *basis]
+            }
+        };
+        words[..first.len()].copy_from_slice(first);
+        words
     }
 
-    fn of([kind, a, b, c]: [u64; 4]) -> Option<Self> {
+    fn of(words: [u64; WORDS]) -> Option<Self> {
+        let [kind, a, b, c, ..] = words;
         Some(match kind {
             0 => Self::Evaluate { risk: a as usize },
             1 => Self::Gradient { risk: a as usize },
@@ -53,14 +67,17 @@ impl Command {
             3 => Self::Product { point: a, curvature: *CURVATURES.get(b as usize)? },
             4 => Self::Forget { point: a },
             5 => Self::Finish,
+            6 => Self::Basis { basis: a, step: BasisStep::of(*words.last_chunk()?)? },
             _ => return None,
         })
     }
 
     /// Tells all ranks, with the vectors that belong to it; on rank 0.
-    pub fn tell(self, ranks: &dyn Communicator, values: &[f64]) -> Result<(), CommunicationError> {
-        let [kind, a, b, c] = self.words();
-        spread(ranks, cast_slice_mut(&mut [kind, a, b, c, values.len() as u64]))?;
+    pub fn tell(&self, ranks: &dyn Communicator, values: &[f64]) -> Result<(), CommunicationError> {
+        let mut words = [0; WORDS + 1];
+        words[..WORDS].copy_from_slice(&self.words());
+        words[WORDS] = values.len() as u64;
+        spread(ranks, cast_slice_mut(&mut words))?;
         if !values.is_empty() && ranks.size() > 1 {
             ranks.broadcast(&mut cast_slice(values).to_vec())?;
         }
@@ -69,18 +86,18 @@ impl Command {
 
     /// Waits for the next command and its vectors; on the other ranks.
     pub fn hear(ranks: &dyn Communicator) -> Result<(Self, Vec<f64>), CommunicationError> {
-        let mut words = [0_u64; 5];
+        let mut words = [0_u64; WORDS + 1];
         spread(ranks, cast_slice_mut(&mut words))?;
-        let [kind, a, b, c, length] = words;
-        let mut values = vec![0.0; length as usize];
+        let mut values = vec![0.0; words[WORDS] as usize];
         if !values.is_empty() {
             ranks.broadcast(cast_slice_mut(&mut values))?;
         }
-        let command = Self::of([kind, a, b, c]).ok_or_else(|| CommunicationError {
-            rank: ranks.rank(),
-            host: ranks.host().into(),
-            problem: format!("a command that is none: {words:?}"),
-        })?;
+        let command =
+            words.first_chunk().and_then(|words| Self::of(*words)).ok_or_else(|| CommunicationError {
+                rank: ranks.rank(),
+                host: ranks.host().into(),
+                problem: format!("a command that is none: {words:?}"),
+            })?;
         Ok((command, values))
     }
 }
@@ -96,12 +113,16 @@ mod tests {
             Command::Gradient { risk: 1 },
             Command::At { risk: 1, point: 7, keep_bytes: usize::MAX },
             Command::Forget { point: 3 },
+            Command::Basis {
+                basis: 4,
+                step: BasisStep::Sweep { first: 1, vectors: 2, minus: 3..4, dots: 5..6, squares: true },
+            },
             Command::Finish,
         ];
         all.extend(CURVATURES.map(|curvature| Command::Product { point: 9, curvature }));
         for command in all {
             assert_eq!(Command::of(command.words()), Some(command));
         }
-        assert_eq!(Command::of([99, 0, 0, 0]), None);
+        assert_eq!(Command::of([99; WORDS]), None);
     }
 }

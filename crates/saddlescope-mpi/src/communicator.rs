@@ -46,6 +46,33 @@ pub trait Communicator: Sync {
     }
 }
 
+/// What is lent is as good as the group itself.
+impl<C: Communicator + ?Sized> Communicator for &C {
+    fn rank(&self) -> usize {
+        (**self).rank()
+    }
+
+    fn size(&self) -> usize {
+        (**self).size()
+    }
+
+    fn host(&self) -> &str {
+        (**self).host()
+    }
+
+    fn send(&self, bytes: &[u8], to: usize) -> Result<(), CommunicationError> {
+        (**self).send(bytes, to)
+    }
+
+    fn receive(&self, bytes: &mut [u8], from: usize) -> Result<(), CommunicationError> {
+        (**self).receive(bytes, from)
+    }
+
+    fn broadcast(&self, bytes: &mut [u8]) -> Result<(), CommunicationError> {
+        (**self).broadcast(bytes)
+    }
+}
+
 impl fmt::Debug for dyn Communicator + '_ {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "rank {} of {} on {}", self.rank(), self.size(), self.host())

@@ -2,76 +2,118 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use saddlescope_krylov::Precision;
+use saddlescope_krylov::{BasisRows, BasisStore, DOT_BLOCK, Precision};
 use saddlescope_landscape::{
     ChunkedPoint, ChunkedRisk, Curvature, Evaluation, MemoryEstimate, Offers, ParameterLayout, PartialSums,
     Point, Product, Risk, RiskError, check_theta,
 };
 use serde_json::Value;
 
+use crate::basis_step::rows_of_ranks;
 use crate::command::Command;
 use crate::communicator::{CommunicationError, Communicator};
 use crate::split::chunks_of_ranks;
+use crate::split_basis::SplitBasis;
 use crate::sums::reduce;
 
 /// Rank 0 of a group whose other ranks [`serve`](crate::serve). They are told to stop when it is dropped.
-pub struct Root<'a> {
-    ranks: &'a dyn Communicator,
-    /// The number of the next point. Held from a command to its result, so that commands do not mix.
+pub struct Root {
+    lead: Arc<Lead>,
+}
+
+/// What rank 0 needs to lead the others.
+pub(crate) struct Lead {
+    ranks: Box<dyn Communicator + Send>,
+    /// The number of the next point or basis.
+    numbers: AtomicU64,
+    /// Held from a command to its result, so that commands do not mix.
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    points: u64,
-    /// After an error in communication nothing more can be agreed upon.
-    broken: bool,
+    /// Why nothing more can be agreed upon, if that is so.
+    ended: Option<&'static str>,
 }
 
-impl<'a> Root<'a> {
+impl Root {
     /// Takes the lead.
-    pub fn new(ranks: &'a dyn Communicator) -> Self {
-        Self { ranks, state: Mutex::new(State::default()) }
+    pub fn new(ranks: impl Communicator + Send + 'static) -> Self {
+        let lead = Lead { ranks: Box::new(ranks), numbers: AtomicU64::new(0), state: Mutex::default() };
+        Self { lead: Arc::new(lead) }
     }
 
     /// The risk that the other ranks serve as their `number`-th; `own` is that of rank 0.
-    pub fn risk<'b>(&'b self, number: usize, own: &'b dyn ChunkedRisk) -> DistributedRisk<'b> {
-        let chunks = chunks_of_ranks(own.chunks(), self.ranks.size()).swap_remove(0);
-        DistributedRisk { root: self, number, own, chunks }
+    pub fn risk<'a>(&self, number: usize, own: &'a dyn ChunkedRisk) -> DistributedRisk<'a> {
+        let chunks = chunks_of_ranks(own.chunks(), self.lead.size()).swap_remove(0);
+        DistributedRisk { lead: self.lead.clone(), number, own, chunks }
+    }
+}
+
+impl Drop for Root {
+    fn drop(&mut self) {
+        self.lead.forget(&Command::Finish);
+        self.lead.lock().ended.get_or_insert("the other ranks have finished");
+    }
+}
+
+impl Lead {
+    /// Number of ranks.
+    pub fn size(&self) -> usize {
+        self.ranks.size()
+    }
+
+    /// A number that nothing else has.
+    pub fn next(&self) -> u64 {
+        self.numbers.fetch_add(1, Ordering::Relaxed)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells everybody what to do with `values`, does the own part, and collects the sums.
+    /// Tells everybody what to do with `values`, and does what belongs to it here.
+    pub fn command<R>(
+        &self,
+        command: &Command,
+        values: &[f64],
+        work: impl FnOnce(&dyn Communicator) -> Result<R, CommunicationError>,
+    ) -> Result<R, RiskError> {
+        let mut state = self.lock();
+        if let Some(ended) = state.ended {
+            return Err(RiskError::failed(ended));
+        }
+        let done = command.tell(&*self.ranks, values).and_then(|()| work(&*self.ranks));
+        done.map_err(|e| {
+            state.ended = Some("the other ranks cannot be reached any more");
+            RiskError::failed(e)
+        })
+    }
+
+    /// Tells everybody something without an answer. If they cannot be told, the next command says so.
+    pub fn forget(&self, command: &Command) {
+        let _ = self.command(command, &[], |_| Ok(()));
+    }
+
+    /// As [`Lead::command`], where all ranks contribute sums.
     fn together(
         &self,
-        command: impl FnOnce(&mut State) -> Command,
+        command: &Command,
         values: &[f64],
         own: impl FnOnce() -> Result<PartialSums, RiskError>,
     ) -> Result<PartialSums, RiskError> {
-        let mut state = self.lock();
-        if state.broken {
-            return Err(RiskError::failed("the other ranks cannot be reached any more"));
-        }
-        let command = command(&mut state);
         let mut error = None;
-        let collected = (|| {
-            command.tell(self.ranks, values)?;
+        let collected = self.command(command, values, |ranks| {
             // Rank 0's own error stays what it is.
             let own = own().map_err(|e| {
                 let text = e.to_string();
                 error = Some(e);
                 text
             });
-            reduce(self.ranks, own)
-        })();
-        let collected = collected.map_err(|e: CommunicationError| {
-            state.broken = true;
-            RiskError::failed(e)
+            reduce(ranks, own)
         })?;
         match (error, collected) {
             (Some(error), _) => Err(error),
@@ -82,23 +124,20 @@ impl<'a> Root<'a> {
     }
 }
 
-impl Drop for Root<'_> {
-    fn drop(&mut self) {
-        let state = self.lock();
-        if !state.broken {
-            // If the others cannot be told they are gone, which whoever started them notices.
-            let _ = Command::Finish.tell(self.ranks, &[]);
-        }
-    }
-}
-
 /// A risk whose chunks are split over ranks; on rank 0. Results have the bits of the risk itself.
 pub struct DistributedRisk<'a> {
-    root: &'a Root<'a>,
+    lead: Arc<Lead>,
     number: usize,
     own: &'a dyn ChunkedRisk,
     /// Those of rank 0.
     chunks: Range<usize>,
+}
+
+impl DistributedRisk<'_> {
+    /// A basis of one block of rows, or one rank, leaves nothing to split.
+    fn splits_bases(&self) -> bool {
+        self.lead.size() > 1 && self.dim() > DOT_BLOCK
+    }
 }
 
 impl Risk for DistributedRisk<'_> {
@@ -116,30 +155,26 @@ impl Risk for DistributedRisk<'_> {
 
     fn evaluate(&self, theta: &[f64]) -> Result<Evaluation, RiskError> {
         check_theta(self, theta)?;
-        let command = |_: &mut State| Command::Evaluate { risk: self.number };
+        let command = Command::Evaluate { risk: self.number };
         let sums =
-            self.root.together(command, theta, || self.own.evaluate_chunks(theta, self.chunks.clone()))?;
+            self.lead.together(&command, theta, || self.own.evaluate_chunks(theta, self.chunks.clone()))?;
         self.own.whole_evaluation(theta, sums)
     }
 
     fn gradient(&self, theta: &[f64], gradient: &mut [f64]) -> Result<Evaluation, RiskError> {
         check_theta(self, theta)?;
-        let command = |_: &mut State| Command::Gradient { risk: self.number };
+        let command = Command::Gradient { risk: self.number };
         let sums =
-            self.root.together(command, theta, || self.own.gradient_chunks(theta, self.chunks.clone()))?;
+            self.lead.together(&command, theta, || self.own.gradient_chunks(theta, self.chunks.clone()))?;
         self.own.whole_gradient(theta, sums, gradient)
     }
 
     fn at<'a>(&'a self, theta: &[f64], keep_bytes: usize) -> Result<Box<dyn Point + 'a>, RiskError> {
         check_theta(self, theta)?;
-        let mut number = 0;
+        let number = self.lead.next();
         let mut own = None;
-        let command = |state: &mut State| {
-            number = state.points;
-            state.points += 1;
-            Command::At { risk: self.number, point: number, keep_bytes }
-        };
-        self.root.together(command, theta, || {
+        let command = Command::At { risk: self.number, point: number, keep_bytes };
+        self.lead.together(&command, theta, || {
             own = Some(self.own.at_chunks(theta, self.chunks.clone(), keep_bytes)?);
             Ok(PartialSums::default())
         })?;
@@ -149,6 +184,12 @@ impl Risk for DistributedRisk<'_> {
 
     fn memory(&self, tangents: usize) -> MemoryEstimate {
         self.own.memory(tangents)
+    }
+
+    fn basis_rows(&self) -> usize {
+        let n = self.dim();
+        let most = || rows_of_ranks(n, self.lead.size()).iter().map(Range::len).max();
+        if self.splits_bases() { most().unwrap_or(n) } else { n }
     }
 
     fn first_samples(
@@ -177,19 +218,23 @@ impl Point for DistributedPoint<'_> {
     }
 
     fn product(&self, curvature: Curvature, vs: &[f64], out: &mut [f64]) -> Result<Product, RiskError> {
-        let command = |_: &mut State| Command::Product { point: self.number, curvature };
-        let sums = self.risk.root.together(command, vs, || self.own.product_chunks(curvature, vs))?;
+        let command = Command::Product { point: self.number, curvature };
+        let sums = self.risk.lead.together(&command, vs, || self.own.product_chunks(curvature, vs))?;
         self.risk.own.whole_product(curvature, vs, sums, out)
+    }
+
+    fn new_basis(&self, precision: Precision) -> Result<Box<dyn BasisStore>, RiskError> {
+        let n = self.dim();
+        Ok(if self.risk.splits_bases() {
+            Box::new(SplitBasis::new(&self.risk.lead, n, precision)?)
+        } else {
+            Box::new(BasisRows::new(n, precision))
+        })
     }
 }
 
 impl Drop for DistributedPoint<'_> {
     fn drop(&mut self) {
-        let mut state = self.risk.root.lock();
-        let forget = Command::Forget { point: self.number };
-        if !state.broken && forget.tell(self.risk.root.ranks, &[]).is_err() {
-            // The next command says so.
-            state.broken = true;
-        }
+        self.risk.lead.forget(&Command::Forget { point: self.number });
     }
 }

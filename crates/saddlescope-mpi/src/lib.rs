@@ -21,6 +21,8 @@
 //! ```
 
 mod agreement;
+mod basis_part;
+mod basis_step;
 mod command;
 mod communicator;
 mod distributed;
@@ -28,6 +30,7 @@ mod local;
 #[cfg(feature = "mpi")]
 mod session;
 mod split;
+mod split_basis;
 mod sums;
 mod worker;
 

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use saddlescope_landscape::{ChunkedPoint, ChunkedRisk, PartialSums, RiskError};
 
+use crate::basis_part::BasisParts;
 use crate::command::Command;
 use crate::communicator::{CommunicationError, Communicator};
 use crate::split::chunks_of_ranks;
@@ -17,6 +18,7 @@ use crate::sums::reduce;
 /// If the other ranks cannot be reached.
 pub fn serve(ranks: &dyn Communicator, risks: &[&dyn ChunkedRisk]) -> Result<(), CommunicationError> {
     let mut worker = Worker { ranks, risks, points: BTreeMap::new() };
+    let mut bases = BasisParts::default();
     loop {
         let (command, values) = Command::hear(ranks)?;
         match command {
@@ -24,6 +26,7 @@ pub fn serve(ranks: &dyn Communicator, risks: &[&dyn ChunkedRisk]) -> Result<(),
             Command::Forget { point } => {
                 worker.points.remove(&point);
             }
+            Command::Basis { basis, step } => bases.step(ranks, basis, step, &values)?,
             _ => {
                 let own = worker.own(command, &values);
                 reduce(ranks, own.map_err(|e| format!("rank {} on {}: {e}", ranks.rank(), ranks.host())))?;
@@ -58,7 +61,7 @@ impl<'a> Worker<'a> {
                 Some(point) => point.product_chunks(curvature, values),
                 None => Err(RiskError::failed("a product at a point that is not known")),
             },
-            Command::Forget { .. } | Command::Finish => Ok(PartialSums::default()),
+            Command::Forget { .. } | Command::Basis { .. } | Command::Finish => Ok(PartialSums::default()),
         }
     }
 

@@ -50,7 +50,7 @@ fn newton_mr(risk: &dyn Risk, start: &[f64], most: usize) -> Outcome {
         let point = risk.at(&theta, 1 << 30)?;
         let hessian = CurvatureOperator::hessian(&*point);
         let minus: Vec<f64> = g.iter().map(|g| -g).collect();
-        let mut space = ResidualSpace::new(&minus);
+        let mut space = ResidualSpace::new(&hessian, minus)?;
         let mut check = 4;
         while space.dim() < 400 && space.extend(&hessian)? {
             if space.dim() == check {
@@ -61,7 +61,7 @@ fn newton_mr(risk: &dyn Risk, start: &[f64], most: usize) -> Outcome {
             }
         }
         products += space.dim();
-        let p = space.vector(&space.solve(f64::INFINITY).coordinates);
+        let p = space.vector(&space.solve(f64::INFINITY).coordinates)?;
         let (mut hp, mut t) = (vec![0.0; p.len()], 1.0);
         hessian.apply(&p, &mut hp)?;
         let slope = dot(&hp, &g);

@@ -97,8 +97,8 @@ pub fn spectral_density(
     }
     for first in (0..options.probes).step_by(options.block_size) {
         let mut group: Vec<Recurrence> = (first..options.probes.min(first + options.block_size))
-            .map(|i| Recurrence::start(cols, options.first_probe + i, options))
-            .collect();
+            .map(|i| Recurrence::start(operator, options.first_probe + i, options))
+            .collect::<Result<_, _>>()?;
         for _ in 0..options.steps {
             let products = match advance(operator, &mut group, options) {
                 Ok(products) => products,
@@ -151,45 +151,53 @@ struct Recurrence {
 }
 
 impl Recurrence {
-    fn start(n: usize, index: usize, options: &DensityOptions) -> Self {
-        let mut z = vec![0.0; n];
+    fn start(
+        operator: &dyn SymmetricOperator,
+        index: usize,
+        options: &DensityOptions,
+    ) -> Result<Self, ProductError> {
+        let mut z = vec![0.0; operator.dim()];
         let mut stream = Stream::new(options.seed, "density", index as u64);
         match options.kind {
             ProbeKind::Rademacher => stream.fill_rademacher(&mut z),
             ProbeKind::Sphere => stream.fill_normal(&mut z),
         }
-        let mut basis = Basis::new(n, options.precision);
-        basis.push(1.0 / vector::norm(&z), &z);
-        Self { basis, alpha: Vec::new(), beta: Vec::new(), norm: 0.0, complete: false, finite: true }
+        let size = vector::norm(&z);
+        let mut basis = Basis::new(operator, options.precision)?;
+        let z = basis.load(&mut z)?;
+        basis.push(1.0 / size, &z)?;
+        Ok(Self { basis, alpha: Vec::new(), beta: Vec::new(), norm: 0.0, complete: false, finite: true })
     }
 
     /// Takes the image w of the last basis vector.
-    fn take(&mut self, w: &mut [f64], reorthogonalise: bool) {
+    fn take(&mut self, w: &mut [f64], reorthogonalise: bool) -> Result<(), ProductError> {
         // The recurrence couples to the vector before alone.
         let mut coupling = vec![0.0; self.basis.len() - 1];
         if let (Some(last), Some(&beta)) = (coupling.last_mut(), self.beta.last()) {
             *last = beta;
         }
-        let Some(removed) = self.basis.project_out_images(1, &coupling, w) else {
+        let mut w = self.basis.load(w)?;
+        let Some(removed) = self.basis.project_out_images(1, &coupling, &mut w)? else {
             self.finite = false;
-            return;
+            return Ok(());
         };
         self.norm = removed.norms.iter().fold(self.norm, |a, &b| a.max(b));
         self.alpha.push(removed.coefficients.last().copied().unwrap_or(0.0));
-        let beta = vector::norm(w);
+        let beta = removed.left.first().copied().unwrap_or(0.0);
         // The remainder of an invariant space is rounding; see the eigensolver for the factor.
         let factor = if self.basis.precision() == Precision::F64 { 512.0 } else { 64.0 };
         if self.alpha.len() >= self.basis.rows()
             || beta <= factor * self.basis.precision().epsilon() * self.norm
         {
             self.complete = true;
-            return;
+            return Ok(());
         }
         self.beta.push(beta);
-        self.basis.push(1.0 / beta, w);
+        self.basis.push(1.0 / beta, &w)?;
         if !reorthogonalise && self.basis.len() > 2 {
-            self.basis.drop_first();
+            self.basis.drop_first()?;
         }
+        Ok(())
     }
 
     fn quadrature(&self) -> Option<Quadrature> {
@@ -218,7 +226,7 @@ fn advance(
     let n = operator.ncols();
     let mut xs = vec![0.0; active.len() * n];
     for (r, x) in active.iter().zip(xs.chunks_exact_mut(n)) {
-        r.basis.column(r.basis.len() - 1, x);
+        r.basis.column(r.basis.len() - 1, x)?;
     }
     if active.is_empty() {
         return Ok(0);
@@ -226,7 +234,7 @@ fn advance(
     let mut ws = vec![0.0; xs.len()];
     operator.apply_block(&xs, &mut ws)?;
     for (r, w) in active.iter_mut().zip(ws.chunks_exact_mut(n)) {
-        r.take(w, options.reorthogonalise);
+        r.take(w, options.reorthogonalise)?;
     }
     Ok(active.len())
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::trail::SpectrumEnd;
-use crate::{LanczosState, vector};
+use crate::{LanczosState, ProductError, vector};
 
 /// A wanted pair as it stands.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -61,16 +61,19 @@ pub struct Candidate<'a> {
 
 impl Candidate<'_> {
     /// The Ritz vector, of norm 1. It is made on demand: that reads the whole basis once.
-    pub fn vector(&self) -> Vec<f64> {
+    ///
+    /// # Errors
+    /// [`ProductError`] where the rows of the basis are elsewhere and cannot be reached.
+    pub fn vector(&self) -> Result<Vec<f64>, ProductError> {
         ritz_vector(self.state, self.coordinates)
     }
 }
 
 /// The unit vector with these coordinates in the expanded basis.
-pub(crate) fn ritz_vector(state: &LanczosState, coordinates: &[f64]) -> Vec<f64> {
-    let mut v = state.basis.combine(coordinates.len(), coordinates);
+pub(crate) fn ritz_vector(state: &LanczosState, coordinates: &[f64]) -> Result<Vec<f64>, ProductError> {
+    let mut v = state.basis.combine(coordinates.len(), coordinates)?;
     let norm = vector::norm(&v);
     vector::scale(1.0 / norm, &mut v);
     vector::fix_sign(&mut v);
-    v
+    Ok(v)
 }

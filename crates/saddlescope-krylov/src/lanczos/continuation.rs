@@ -1,12 +1,10 @@
 //! Whether a solve with other options may go on from a state, to the bits of a solve made at once.
 
-use serde::{Deserialize, Serialize};
-
 use super::LanczosState;
 use crate::{ExtremeEigen, Precision, Wanted};
 
 /// The options that a state was made with, as far as its path may depend on them.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Made {
     /// Pairs at the upper end, at the lower end, of largest magnitude.
     pub wanted: [usize; 3],

@@ -103,7 +103,7 @@ impl Solver<'_> {
             if left <= self.options.wanted_in(self.n).count() {
                 return Ok(None);
             }
-            let v = ritz_vector(&self.state, &ritz[i].coordinates);
+            let v = ritz_vector(&self.state, &ritz[i].coordinates)?;
             let mut image = vec![0.0; self.n];
             match self.operator.apply(&v, &mut image) {
                 Ok(()) => {}

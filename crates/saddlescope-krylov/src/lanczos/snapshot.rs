@@ -2,7 +2,8 @@
 //!
 //! A snapshot is a log of records, each with its SHA-256: basis vectors as they appear, then the small rest of the
 //! state. Writing after every product therefore costs one vector, not the whole basis; only a restart writes all
-//! vectors anew. A log whose end is torn off is good up to its last complete record.
+//! vectors anew. A log whose end is torn off is good up to its last complete record. Vectors are written and read one at a
+//! time, so that those that are kept elsewhere ([`BasisStore`](crate::BasisStore)) never are all in this process.
 //!
 //! ```
 //! use saddlescope_krylov::{LanczosState, SnapshotWriter, read_snapshot};
@@ -25,23 +26,22 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 
 use sha2::{Digest, Sha256};
 
-use super::LanczosState;
-use super::continuation::Made;
 use super::state::Head;
-use super::trail::Trail;
-use crate::Precision;
-use crate::basis::{Basis, Columns};
+use super::{LanczosState, read_snapshot};
+use crate::{Precision, ProductError};
 
 /// First bytes of a snapshot; the last one is the version of the format.
-const MAGIC: &[u8; 8] = b"SSKRYLV\x02";
-const RECORD_COLUMN: u8 = 1;
-const RECORD_HEAD: u8 = 2;
-/// Bytes of a record besides its content: kind, length, checksum.
-const CHECKSUM: usize = 32;
+pub(super) const MAGIC: &[u8; 8] = b"SSKRYLV\x02";
+pub(super) const RECORD_COLUMN: u8 = 1;
+pub(super) const RECORD_HEAD: u8 = 2;
+/// Bytes of a checksum.
+pub(super) const CHECKSUM: usize = 32;
+/// Bytes that are read or written at a time.
+pub(super) const PIECE: usize = 1 << 20;
 
 /// Why a snapshot could not be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +62,17 @@ pub enum SnapshotError {
         /// Where reading stopped.
         offset: usize,
     },
+    /// The state is that of an operator of another dimension.
+    #[error("the snapshot is of an operator of dimension {found}, expected {expected}")]
+    Dimension {
+        /// The dimension in the snapshot.
+        found: usize,
+        /// That of the operator.
+        expected: usize,
+    },
+    /// Vectors of the basis are kept elsewhere and cannot be reached.
+    #[error("snapshot: {0}")]
+    Basis(#[from] ProductError),
 }
 
 impl From<io::Error> for SnapshotError {
@@ -87,7 +98,7 @@ impl<W: Write> SnapshotWriter<W> {
     /// Appends what has changed since the last call.
     ///
     /// # Errors
-    /// [`SnapshotError::Io`]; the log is then good up to the call before.
+    /// [`SnapshotError::Io`] and [`SnapshotError::Basis`]; the log is then good up to the call before.
     pub fn write(&mut self, state: &LanczosState) -> Result<(), SnapshotError> {
         if self.written.is_none() {
             self.out.write_all(MAGIC)?;
@@ -98,13 +109,10 @@ impl<W: Write> SnapshotWriter<W> {
         };
         // Nothing is in the log for certain until the whole call has succeeded.
         self.written = Some((usize::MAX, 0));
+        let mut column = vec![0.0; if start < state.basis.len() { state.dim() } else { 0 }];
         for i in start..state.basis.len() {
-            let mut content = (i as u64).to_le_bytes().to_vec();
-            match &state.basis.columns {
-                Columns::F32(c) => c[i].iter().for_each(|x| content.extend(x.to_le_bytes())),
-                Columns::F64(c) => c[i].iter().for_each(|x| content.extend(x.to_le_bytes())),
-            }
-            write_record(&mut self.out, RECORD_COLUMN, &content)?;
+            state.basis.column(i, &mut column)?;
+            write_column(&mut self.out, i, state.precision(), &column)?;
         }
         write_record(&mut self.out, RECORD_HEAD, &encode_head(state))?;
         self.out.flush()?;
@@ -120,11 +128,13 @@ impl<W: Write> SnapshotWriter<W> {
 
 impl LanczosState {
     /// The whole state as bytes, with checksums.
-    pub fn to_bytes(&self) -> Vec<u8> {
+    ///
+    /// # Errors
+    /// [`SnapshotError::Basis`].
+    pub fn to_bytes(&self) -> Result<Vec<u8>, SnapshotError> {
         let mut writer = SnapshotWriter::new(Vec::new());
-        // Writing to memory cannot fail.
-        let _ = writer.write(self);
-        writer.into_inner()
+        writer.write(self)?;
+        Ok(writer.into_inner())
     }
 
     /// The state that [`LanczosState::to_bytes`] or a [`SnapshotWriter`] wrote.
@@ -145,50 +155,28 @@ fn write_record(out: &mut impl Write, kind: u8, content: &[u8]) -> io::Result<()
     out.write_all(&checksum)
 }
 
-/// Reads a snapshot: the last complete state in it.
-///
-/// # Errors
-/// [`SnapshotError`] when the bytes are no snapshot or hold no complete state.
-pub fn read_snapshot(mut input: impl Read) -> Result<LanczosState, SnapshotError> {
-    let mut bytes = Vec::new();
-    input.read_to_end(&mut bytes)?;
-    if !bytes.starts_with(MAGIC) {
-        return Err(SnapshotError::Magic { found: bytes[..bytes.len().min(MAGIC.len())].to_vec() });
-    }
-    let mut offset = MAGIC.len();
-    let mut columns: Vec<&[u8]> = Vec::new();
-    // The state of the last head whose vectors were all there. It is built at once: later records may replace
-    // vectors it needs.
-    let mut last: Option<(Vec<&[u8]>, &[u8])> = None;
-    while let Some((kind, content, next)) = next_record(&bytes, offset) {
-        match kind {
-            RECORD_COLUMN => {
-                let (index, data) = content.split_at(content.len().min(8));
-                let index = index.try_into().map_or(usize::MAX, |b| u64::from_le_bytes(b) as usize);
-                if index > columns.len() {
-                    break;
-                }
-                columns.truncate(index);
-                columns.push(data);
-            }
-            RECORD_HEAD => last = Some((columns.clone(), content)),
-            _ => break,
+/// A column as a record, without a second copy of it in memory.
+fn write_column(out: &mut impl Write, index: usize, precision: Precision, column: &[f64]) -> io::Result<()> {
+    let length = ((8 + column.len() * precision.bytes()) as u64).to_le_bytes();
+    let mut sum = Sha256::new();
+    let mut put = |bytes: &[u8]| {
+        sum.update(bytes);
+        out.write_all(bytes)
+    };
+    put(&[RECORD_COLUMN])?;
+    put(&length)?;
+    put(&(index as u64).to_le_bytes())?;
+    let mut piece = Vec::with_capacity(PIECE);
+    for part in column.chunks(PIECE / 8) {
+        piece.clear();
+        match precision {
+            // Exact: the numbers come from an f32.
+            Precision::F32 => part.iter().for_each(|x| piece.extend((*x as f32).to_le_bytes())),
+            Precision::F64 => part.iter().for_each(|x| piece.extend(x.to_le_bytes())),
         }
-        offset = next;
+        put(&piece)?;
     }
-    last.and_then(|(columns, head)| decode(&columns, head)).ok_or(SnapshotError::NoState { offset })
-}
-
-fn next_record(bytes: &[u8], offset: usize) -> Option<(u8, &[u8], usize)> {
-    let kind = *bytes.get(offset)?;
-    let length = bytes.get(offset + 1..offset + 9)?;
-    let size = usize::try_from(u64::from_le_bytes(length.try_into().ok()?)).ok()?;
-    let start = offset + 9;
-    let end = start.checked_add(size)?;
-    let content = bytes.get(start..end)?;
-    let checksum = bytes.get(end..end.checked_add(CHECKSUM)?)?;
-    let expected = Sha256::new().chain_update([kind]).chain_update(length).chain_update(content).finalize();
-    (expected[..] == *checksum).then_some((kind, content, end + CHECKSUM))
+    out.write_all(&sum.finalize())
 }
 
 fn encode_head(state: &LanczosState) -> Vec<u8> {
@@ -237,88 +225,4 @@ fn rest_words(h: &Head) -> Vec<u64> {
     }
     words.extend(h.trail.words());
     words
-}
-
-type ByRank = [Vec<(usize, f64)>; 2];
-type Rest = (Made, ByRank, ByRank, Trail);
-
-fn read_rest(words: &mut impl Iterator<Item = u64>) -> Option<Rest> {
-    let mut wanted = [0; 3];
-    for count in &mut wanted {
-        *count = usize::try_from(words.next()?).ok()?;
-    }
-    let made = Made {
-        wanted,
-        tolerance: f64::from_bits(words.next()?),
-        floor: f64::from_bits(words.next()?),
-        max_vectors: usize::try_from(words.next()?).ok()?,
-        check_interval: usize::try_from(words.next()?).ok()?,
-        start: words.next()?,
-    };
-    let (mut granted, mut probed) = (ByRank::default(), ByRank::default());
-    for side in granted.iter_mut().chain(&mut probed) {
-        for _ in 0..words.next()? {
-            side.push((usize::try_from(words.next()?).ok()?, f64::from_bits(words.next()?)));
-        }
-    }
-    let trail = Trail::read(words)?;
-    words.next().is_none().then_some((made, granted, probed, trail))
-}
-
-/// `None` when the parts do not fit together, which the checksums make unlikely but not impossible.
-fn decode(columns: &[&[u8]], head: &[u8]) -> Option<LanczosState> {
-    let words: Vec<[u8; 8]> = head.chunks_exact(8).filter_map(|c| c.try_into().ok()).collect();
-    let integer = |i: usize| words.get(i).map(|w| u64::from_le_bytes(*w));
-    let size = |i: usize| integer(i).and_then(|x| usize::try_from(x).ok());
-    let (n, vectors) = (size(0)?, size(2)?);
-    let (expanded, locked) = (size(5)?, size(12)?);
-    let pending = vectors.checked_sub(expanded)?;
-    let mut floats = words.get(13..)?.iter().map(|w| f64::from_le_bytes(*w));
-    let (norm, tighten) = (floats.next()?, floats.next()?);
-    let rest: Vec<f64> = floats.collect();
-    let (end_h, end_b) = (
-        locked.checked_add(expanded.checked_mul(expanded)?)?,
-        locked.checked_add(expanded.checked_mul(vectors)?)?,
-    );
-    if locked > expanded || rest.len() < end_b || columns.len() < vectors {
-        return None;
-    }
-    let (made, granted, probed, trail) = read_rest(&mut rest[end_b..].iter().map(|x| x.to_bits()))?;
-    debug_assert_eq!(end_b - end_h, pending * expanded);
-    let precision = if size(1)? == 4 { Precision::F32 } else { Precision::F64 };
-    let mut basis = Basis::new(n, precision);
-    for column in &columns[..vectors] {
-        if column.len() != n.checked_mul(precision.bytes())? {
-            return None;
-        }
-        match &mut basis.columns {
-            Columns::F32(c) => {
-                c.push(column.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
-            }
-            Columns::F64(c) => c.push(
-                column.chunks_exact(8).filter_map(|b| b.try_into().ok().map(f64::from_le_bytes)).collect(),
-            ),
-        }
-    }
-    let head = Head {
-        seed: integer(3)?,
-        block_size: size(4)?,
-        expanded,
-        locked: rest[..locked].to_vec(),
-        h: rest[locked..end_h].to_vec(),
-        b: rest[end_h..end_b].to_vec(),
-        products: size(6)?,
-        restarts: size(7)?,
-        drawn: integer(8)?,
-        invariant: size(9)?,
-        norm,
-        tighten,
-        shortfalls: size(10)?,
-        random_start: integer(11)? != 0,
-        made,
-        granted,
-        probed,
-        trail,
-    };
-    Some(LanczosState { basis, head })
 }

@@ -79,7 +79,7 @@ pub(crate) fn solve_shifted(
 ) -> Result<Eigensolution, LanczosError> {
     let n = check_shape(operator)?;
     options.validate(n)?;
-    let state = LanczosState::start(n, options);
+    let state = LanczosState::start(operator, options)?;
     Solver { operator, options, n, shift, state, last: Vec::new(), checks: 0, work: Work::default() }
         .run(observer)
 }
@@ -145,7 +145,7 @@ impl Solver<'_> {
             return Ok(Some(Status::MaxMatvecs));
         }
         let next = pending.min(self.n - self.state.basis_len());
-        if self.state.basis_len() + next > self.options.max_vectors(self.n) && !self.restart(wanted) {
+        if self.state.basis_len() + next > self.options.max_vectors(self.n) && !self.restart(wanted)? {
             return Ok(Some(Status::NonFinite));
         }
         match self.state.expand(self.operator, &mut self.work) {
@@ -227,8 +227,8 @@ impl Solver<'_> {
     }
 
     /// Compresses the basis to the wanted pairs and some more. False when the projected matrix is not finite.
-    fn restart(&mut self, wanted: Wanted) -> bool {
-        let Some(ritz) = self.state.ritz() else { return false };
+    fn restart(&mut self, wanted: Wanted) -> Result<bool, ProductError> {
+        let Some(ritz) = self.state.ritz() else { return Ok(false) };
         let (max, block) = (self.options.max_vectors(self.n), self.options.block_size);
         // Two fifths of the room left are refilled at once: more slows the growth of new directions, less throws
         // away what has been learnt about the neighbours of the wanted values.
@@ -244,8 +244,8 @@ impl Solver<'_> {
                 (ritz[i].clone(), ritz[i].locked.is_some() || lock)
             })
             .collect();
-        self.state.restart(&kept);
-        true
+        self.state.restart(&kept)?;
+        Ok(true)
     }
 }
 

@@ -1,7 +1,5 @@
 //! The Krylov space so far: everything a solve needs to go on.
 
-use serde::{Deserialize, Serialize};
-
 use super::continuation::Made;
 use super::ritz::Ritz;
 use super::trail::{SpectrumEnd, Trail};
@@ -9,14 +7,16 @@ use crate::basis::Basis;
 use crate::projected::symmetric_eigen;
 use crate::rng::Stream;
 use crate::vector;
-use crate::{ExtremeEigen, Precision, ProductError, Quadrature, RitzValue, SymmetricOperator};
+use crate::{
+    BasisRows, Block, ExtremeEigen, Precision, ProductError, Quadrature, RitzValue, SymmetricOperator,
+};
 
 /// State of a thick-restart Lanczos solve after some product.
 ///
 /// It satisfies A Q = Q H + P B up to rounding, where Q are the expanded basis vectors, P the pending ones (not yet
 /// multiplied), H the projected operator and B the coupling. Saved and loaded it continues to the same bits; see
 /// [`SnapshotWriter`](crate::SnapshotWriter).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct LanczosState {
     /// Expanded vectors, then pending ones.
     pub(crate) basis: Basis,
@@ -24,7 +24,7 @@ pub struct LanczosState {
 }
 
 /// Everything but the vectors.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Head {
     pub seed: u64,
     pub block_size: usize,
@@ -126,13 +126,17 @@ impl LanczosState {
         self.basis.precision()
     }
 
-    /// Column i of the basis, as double precision.
-    pub fn basis_vector(&self, i: usize) -> Option<Vec<f64>> {
-        (i < self.basis.len()).then(|| {
-            let mut v = vec![0.0; self.dim()];
-            self.basis.column(i, &mut v);
-            v
-        })
+    /// Column i of the basis, as double precision; `None` where there are not so many.
+    ///
+    /// # Errors
+    /// [`ProductError`] where its rows are elsewhere and cannot be reached.
+    pub fn basis_vector(&self, i: usize) -> Result<Option<Vec<f64>>, ProductError> {
+        if i >= self.basis.len() {
+            return Ok(None);
+        }
+        let mut v = vec![0.0; self.dim()];
+        self.basis.column(i, &mut v)?;
+        Ok(Some(v))
     }
 
     /// The expanded columns m and H = QᵀAQ (m × m, row by row).
@@ -160,10 +164,16 @@ impl LanczosState {
         breakdown_factor(self.precision()) * self.precision().epsilon() * self.head.norm
     }
 
-    /// The first block: given or random vectors, orthonormal.
-    pub(crate) fn start(n: usize, options: &ExtremeEigen) -> Self {
-        let mut state = Self {
-            basis: Basis::new(n, options.precision),
+    /// A state of nothing, to stand where one was taken away.
+    pub(crate) fn nothing(options: &ExtremeEigen) -> Self {
+        let store = Box::new(BasisRows::new(0, options.precision));
+        Self::without_vectors(Basis::of(0, options.precision, store), options)
+    }
+
+    fn without_vectors(basis: Basis, options: &ExtremeEigen) -> Self {
+        let n = basis.rows();
+        Self {
+            basis,
             head: Head {
                 seed: options.seed,
                 block_size: options.block_size,
@@ -184,7 +194,16 @@ impl LanczosState {
                 probed: [Vec::new(), Vec::new()],
                 trail: Trail::default(),
             },
-        };
+        }
+    }
+
+    /// The first block: given or random vectors, orthonormal.
+    pub(crate) fn start(
+        operator: &dyn SymmetricOperator,
+        options: &ExtremeEigen,
+    ) -> Result<Self, ProductError> {
+        let mut state = Self::without_vectors(Basis::new(operator, options.precision)?, options);
+        let n = state.dim();
         for column in 0..options.block_size.min(n) {
             let mut w = vec![0.0; n];
             for start in options.start.iter().skip(column).step_by(options.block_size) {
@@ -195,11 +214,11 @@ impl LanczosState {
                 let noise = state.draw();
                 vector::axpy(START_NOISE * size / vector::norm(&noise), &noise, &mut w);
             }
-            if size == 0.0 || !state.push_orthonormal(&mut w, 1e-8 * size) {
-                state.push_fresh();
+            if size == 0.0 || !state.push_orthonormal(&mut w, 1e-8 * size)? {
+                state.push_fresh()?;
             }
         }
-        state
+        Ok(state)
     }
 
     fn draw(&mut self) -> Vec<f64> {
@@ -209,35 +228,36 @@ impl LanczosState {
         w
     }
 
-    fn push_orthonormal(&mut self, w: &mut [f64], smallest: f64) -> bool {
-        self.basis.project_out(w);
-        let norm = vector::norm(w);
+    fn push_orthonormal(&mut self, w: &mut [f64], smallest: f64) -> Result<bool, ProductError> {
+        let mut w = self.basis.load(w)?;
+        let (_, left) = self.basis.project_out(&mut w)?;
+        let norm = left.first().copied().unwrap_or(0.0);
         let usable = norm.is_finite() && norm > smallest;
         if usable {
-            self.basis.push(1.0 / norm, w);
+            self.basis.push(1.0 / norm, &w)?;
         }
-        usable
+        Ok(usable)
     }
 
     /// Adds a random vector orthogonal to the basis. False when the basis already spans the space.
-    fn push_fresh(&mut self) -> bool {
+    fn push_fresh(&mut self) -> Result<bool, ProductError> {
         // A random vector keeps √((n − k)/n) of its norm; three tries make an accident impossible.
         for _ in 0..3 {
             if self.basis.len() >= self.dim() {
-                return false;
+                return Ok(false);
             }
             let mut w = self.draw();
             let size = vector::norm(&w);
-            if self.push_orthonormal(&mut w, 1e-6 * size) {
-                return true;
+            if self.push_orthonormal(&mut w, 1e-6 * size)? {
+                return Ok(true);
             }
         }
-        false
+        Ok(false)
     }
 
     /// One step: multiplies the pending block, orthogonalises the images and makes them the next pending block.
     /// False when the operator returned values that are not finite; the state is then unchanged but for the count.
-    /// When it fails, the state is unchanged.
+    /// When the operator fails, the state is unchanged.
     pub(crate) fn expand(
         &mut self,
         operator: &dyn SymmetricOperator,
@@ -248,12 +268,15 @@ impl LanczosState {
         work.ws.resize(p * n, 0.0);
         let ws = &mut work.ws[..];
         for (j, x) in work.xs.chunks_exact_mut(n).enumerate() {
-            self.basis.column(m + j, x);
+            self.basis.column(m + j, x)?;
         }
         operator.apply_block(&work.xs, ws)?;
         self.head.products += p;
         let k = m + p;
-        let Some(removed) = self.basis.project_out_images(p, &self.head.b, ws) else { return Ok(false) };
+        let mut images = self.basis.load(ws)?;
+        let Some(removed) = self.basis.project_out_images(p, &self.head.b, &mut images)? else {
+            return Ok(false);
+        };
         let (c, norms) = (removed.coefficients, removed.norms);
         self.head.norm = norms.iter().fold(self.head.norm, |a, &b| a.max(b));
 
@@ -274,7 +297,7 @@ impl LanczosState {
         self.head.expanded = k;
 
         let breakdown = self.breakdown();
-        let next = self.orthonormalise_block(ws, &norms, &removed.left, breakdown);
+        let next = self.orthonormalise_block(&mut images, &norms, &removed.left, breakdown)?;
         self.head.b = vec![0.0; next.len() * k];
         for (i, row) in next.iter().enumerate() {
             self.head.b[i * k + m..(i + 1) * k].copy_from_slice(row);
@@ -290,33 +313,33 @@ impl LanczosState {
     /// invariant, and a fresh random block is appended with zero rows.
     fn orthonormalise_block(
         &mut self,
-        ws: &mut [f64],
+        ws: &mut Block<'_>,
         norms: &[f64],
         left: &[f64],
         breakdown: f64,
-    ) -> Vec<Vec<f64>> {
+    ) -> Result<Vec<Vec<f64>>, ProductError> {
         let (n, p) = (self.dim(), norms.len());
         let k = self.head.expanded;
         let mut r: Vec<Vec<f64>> = Vec::with_capacity(p);
         for j in 0..p {
-            let w = &mut ws[j * n..(j + 1) * n];
+            let mut w = ws.vector(j, n);
             let (before, mut norm) = (left[j], left[j]);
+            let remaining = |left: Vec<f64>| left.first().copied().unwrap_or(0.0);
             if !r.is_empty() {
                 // Only the vectors appended in this call; then everything, because what little is left of a
                 // nearly dependent column has lost its orthogonality to the rest.
-                let c = self.basis.project_out(w);
+                let (c, left) = self.basis.project_out(&mut w)?;
                 for (i, row) in r.iter_mut().enumerate() {
                     row[j] = c[k + i];
                 }
-                norm = vector::norm(w);
+                norm = remaining(left);
             }
             if norm < 1e-2 * before || norm < 1e-6 * norms[j] {
-                self.basis.project_out(w);
-                norm = vector::norm(w);
+                norm = remaining(self.basis.project_out(&mut w)?.1);
             }
             let room = self.basis.len() < n;
             if room && norm > breakdown {
-                self.basis.push(1.0 / norm, w);
+                self.basis.push(1.0 / norm, &w)?;
                 let mut row = vec![0.0; p];
                 row[j] = norm;
                 r.push(row);
@@ -324,11 +347,11 @@ impl LanczosState {
         }
         if r.is_empty() {
             // Invariant: whatever is left of the space has to be entered at random.
-            while r.len() < self.head.block_size && self.push_fresh() {
+            while r.len() < self.head.block_size && self.push_fresh()? {
                 r.push(vec![0.0; p]);
             }
         }
-        r
+        Ok(r)
     }
 
     /// All Ritz pairs, ascending. `None` when H is not finite.
@@ -413,7 +436,7 @@ impl LanczosState {
     }
 
     /// Compresses the basis to the given Ritz pairs; those marked are locked from now on.
-    pub(crate) fn restart(&mut self, kept: &[(Ritz, bool)]) {
+    pub(crate) fn restart(&mut self, kept: &[(Ritz, bool)]) -> Result<(), ProductError> {
         let m = self.head.expanded;
         let mut order: Vec<(&Ritz, bool)> = kept.iter().map(|(r, lock)| (r, *lock)).collect();
         // Stable: locked first (old ones before new ones), then by value.
@@ -431,11 +454,12 @@ impl LanczosState {
                 b[i * k + j] = vector::dot_chunk(&self.head.b[i * m..(i + 1) * m], &r.coordinates);
             }
         }
-        self.basis.rotate(m, &rotation);
+        self.basis.rotate(m, &rotation)?;
         self.head.locked = order.iter().filter(|(_, l)| *l).map(|(r, _)| r.estimate).collect();
         self.head.h = h;
         self.head.b = b;
         self.head.expanded = k;
         self.head.restarts += 1;
+        Ok(())
     }
 }

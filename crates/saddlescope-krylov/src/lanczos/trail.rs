@@ -21,7 +21,7 @@ const FOLLOWED: usize = 8;
 const MOST_ENTRIES: usize = 128;
 
 /// Residual estimates at past tests of convergence.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Trail {
     /// Products at the latest test.
     pub latest: usize,
@@ -31,7 +31,7 @@ pub(crate) struct Trail {
     pub entries: Vec<Entry>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Entry {
     pub products: usize,
     /// Estimates of the outermost pairs at the upper and at the lower end.

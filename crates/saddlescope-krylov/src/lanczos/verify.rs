@@ -74,7 +74,7 @@ impl Solver<'_> {
         let block = (CHECK_BYTES / (16 * n.max(1))).clamp(1, CHECK_BLOCK);
         for group in wanted_indices(ritz, wanted).chunks(block) {
             let s: Vec<f64> = group.iter().flat_map(|&i| ritz[i].coordinates.iter().copied()).collect();
-            let mut vs = self.state.basis.combine(m, &s);
+            let mut vs = self.state.basis.combine(m, &s)?;
             for v in vs.chunks_exact_mut(n) {
                 let norm = vector::norm(v);
                 vector::scale(1.0 / norm, v);
@@ -147,8 +147,7 @@ impl Solver<'_> {
     }
 
     pub(super) fn take(&mut self, pairs: Vec<Eigenpair>, status: Status) -> Eigensolution {
-        let empty = LanczosState::start(0, self.options);
-        let state = std::mem::replace(&mut self.state, empty);
+        let state = std::mem::replace(&mut self.state, LanczosState::nothing(self.options));
         let (n_largest, n_smallest) = match self.options.wanted {
             Wanted::Ends { largest, smallest } => (largest, smallest),
             Wanted::LargestMagnitude(_) => (0, 0),

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::{LinearOperator, ProductError, SymmetricOperator};
+use crate::{BasisStore, LinearOperator, Precision, ProductError, SymmetricOperator};
 
 /// A, counting how often it was applied: a block of k vectors counts as k products. Products that fail do not count.
 #[derive(Debug)]
@@ -59,4 +59,8 @@ impl<A: LinearOperator> LinearOperator for Counted<A> {
     }
 }
 
-impl<A: SymmetricOperator> SymmetricOperator for Counted<A> {}
+impl<A: SymmetricOperator> SymmetricOperator for Counted<A> {
+    fn new_basis(&self, precision: Precision) -> Result<Box<dyn BasisStore>, ProductError> {
+        self.inner.new_basis(precision)
+    }
+}

@@ -1,6 +1,6 @@
 //! cA.
 
-use crate::{LinearOperator, ProductError, SymmetricOperator};
+use crate::{BasisStore, LinearOperator, Precision, ProductError, SymmetricOperator};
 
 /// The operator cA.
 #[derive(Clone, Debug)]
@@ -43,4 +43,8 @@ impl<A: LinearOperator> LinearOperator for Scaled<A> {
     }
 }
 
-impl<A: SymmetricOperator> SymmetricOperator for Scaled<A> {}
+impl<A: SymmetricOperator> SymmetricOperator for Scaled<A> {
+    fn new_basis(&self, precision: Precision) -> Result<Box<dyn BasisStore>, ProductError> {
+        self.inner.new_basis(precision)
+    }
+}

@@ -1,6 +1,6 @@
 //! A + σI.
 
-use crate::{LinearOperator, ProductError, SymmetricOperator};
+use crate::{BasisStore, LinearOperator, Precision, ProductError, SymmetricOperator};
 
 /// The square operator A + σI.
 #[derive(Clone, Debug)]
@@ -57,4 +57,8 @@ impl<A: LinearOperator> LinearOperator for Shifted<A> {
     }
 }
 
-impl<A: SymmetricOperator> SymmetricOperator for Shifted<A> {}
+impl<A: SymmetricOperator> SymmetricOperator for Shifted<A> {
+    fn new_basis(&self, precision: Precision) -> Result<Box<dyn BasisStore>, ProductError> {
+        self.inner.new_basis(precision)
+    }
+}

@@ -1,7 +1,7 @@
 //! A + B.
 
 use super::OperatorError;
-use crate::{LinearOperator, ProductError, SymmetricOperator};
+use crate::{BasisStore, LinearOperator, Precision, ProductError, SymmetricOperator};
 
 /// The operator A + B.
 #[derive(Clone, Debug)]
@@ -60,4 +60,8 @@ impl<A: LinearOperator, B: LinearOperator> LinearOperator for Sum<A, B> {
     }
 }
 
-impl<A: SymmetricOperator, B: SymmetricOperator> SymmetricOperator for Sum<A, B> {}
+impl<A: SymmetricOperator, B: SymmetricOperator> SymmetricOperator for Sum<A, B> {
+    fn new_basis(&self, precision: Precision) -> Result<Box<dyn BasisStore>, ProductError> {
+        self.first.new_basis(precision)
+    }
+}

@@ -4,7 +4,7 @@ use super::hutchinson::fill_probe;
 use super::{Probes, TraceError, TraceEstimate, TraceOptions, cancelled, empty_trace, made};
 use crate::basis::{Basis, Precision};
 use crate::rng::Stream;
-use crate::{Estimate, Observer, Status, SymmetricOperator, vector};
+use crate::{Estimate, Observer, ProductError, Status, SymmetricOperator, vector};
 
 /// tr A = tr(QᵀAQ) + tr((I − QQᵀ)A(I − QQᵀ)), Q an orthonormal basis of A times a third of the budget in random
 /// vectors. The first part is exact, the second is estimated with the last third.
@@ -28,7 +28,7 @@ pub fn hutch_plus_plus(
     let mut run = Run { operator, n, products: 0, finite: true };
     let mut status = None;
 
-    let mut basis = Basis::new(n, Precision::F64);
+    let mut basis = Basis::new(operator, Precision::F64)?;
     let mut drawn = 0;
     while drawn < sketch && status.is_none() {
         let size = options.block_size.min(sketch - drawn);
@@ -41,7 +41,7 @@ pub fn hutch_plus_plus(
             status = Some(Status::Cancelled);
             break;
         };
-        images.chunks_exact_mut(n).for_each(|y| orthonormalise_into(&mut basis, y));
+        images.chunks_exact_mut(n).try_for_each(|y| orthonormalise_into(&mut basis, y))?;
         status = run.check(observer, STAGE, options.max_products, unknown);
     }
     let mut exact = 0.0;
@@ -50,7 +50,7 @@ pub fn hutch_plus_plus(
         let size = options.block_size.min(basis.len() - done);
         let mut qs = vec![0.0; size * n];
         for (i, q) in qs.chunks_exact_mut(n).enumerate() {
-            basis.column(done + i, q);
+            basis.column(done + i, q)?;
         }
         let Some(images) = run.multiply(&qs)? else {
             status = Some(Status::Cancelled);
@@ -70,7 +70,9 @@ pub fn hutch_plus_plus(
         for (i, z) in zs.chunks_exact_mut(n).enumerate() {
             fill_probe(Probes::Rademacher, options.seed, values.len() + i, z);
         }
-        basis.project_out(&mut zs);
+        let mut block = basis.load(&mut zs)?;
+        basis.project_out(&mut block)?;
+        basis.fetch(&mut block)?;
         let Some(images) = run.multiply(&zs)? else {
             status = Some(Status::Cancelled);
             break;
@@ -130,12 +132,14 @@ impl Run<'_> {
 }
 
 /// Adds what of y is not yet in the basis; nothing if that is rounding.
-fn orthonormalise_into(basis: &mut Basis, y: &mut [f64]) {
+fn orthonormalise_into(basis: &mut Basis, y: &mut [f64]) -> Result<(), ProductError> {
     let before = vector::norm(y);
-    basis.project_out(y);
-    let norm = vector::norm(y);
+    let mut y = basis.load(y)?;
+    let (_, left) = basis.project_out(&mut y)?;
+    let norm = left.first().copied().unwrap_or(0.0);
     // Not a number compares false: nothing is added.
     if norm > 1e-13 * before && norm.is_finite() {
-        basis.push(1.0 / norm, y);
+        basis.push(1.0 / norm, &y)?;
     }
+    Ok(())
 }

@@ -12,7 +12,7 @@ use super::hutch_plus_plus::Run;
 use super::{TraceError, TraceEstimate, TraceOptions, empty_trace};
 use crate::basis::{Basis, Precision};
 use crate::rng::Stream;
-use crate::{Estimate, Observer, Status, SymmetricOperator, vector};
+use crate::{Estimate, Observer, ProductError, Status, SymmetricOperator, vector};
 
 /// tr A by XTrace, two products per probe.
 ///
@@ -32,8 +32,13 @@ pub fn xtrace(
     }
     let probes = (options.max_products / 2).min(n);
     let mut run = Run { operator, n, products: 0, finite: true };
-    let mut x =
-        XTrace { n, basis: Basis::new(n, Precision::F64), omegas: Vec::new(), r: Vec::new(), h: Vec::new() };
+    let mut x = XTrace {
+        n,
+        basis: Basis::new(operator, Precision::F64)?,
+        omegas: Vec::new(),
+        r: Vec::new(),
+        h: Vec::new(),
+    };
     let mut status = None;
     let mut values = Vec::new();
     while x.probes() < probes && status.is_none() {
@@ -42,7 +47,7 @@ pub fn xtrace(
             status = Some(Status::Cancelled);
             break;
         }
-        match if run.finite { x.estimates() } else { None } {
+        match if run.finite { x.estimates()? } else { None } {
             Some(v) => values = v,
             None => {
                 status = Some(Status::NonFinite);
@@ -105,10 +110,11 @@ impl XTrace {
         let known = self.basis.len();
         for y in images.chunks_exact_mut(n) {
             let before = vector::norm(y);
-            let mut column = self.basis.project_out(y);
-            let norm = vector::norm(y);
+            let mut y = self.basis.load(y)?;
+            let (mut column, left) = self.basis.project_out(&mut y)?;
+            let norm = left.first().copied().unwrap_or(0.0);
             if norm > 1e-13 * before {
-                self.basis.push(1.0 / norm, y);
+                self.basis.push(1.0 / norm, &y)?;
                 column.push(norm);
             }
             self.r.push(column);
@@ -119,28 +125,30 @@ impl XTrace {
         }
         let mut qs = vec![0.0; fresh * n];
         for (i, q) in qs.chunks_exact_mut(n).enumerate() {
-            self.basis.column(known + i, q);
+            self.basis.column(known + i, q)?;
         }
-        let Some(images) = run.multiply(&qs)? else { return Ok(false) };
-        let c = self.basis.coefficients(&images);
+        let Some(mut images) = run.multiply(&qs)? else { return Ok(false) };
+        let mut images = self.basis.load(&mut images)?;
+        let c = self.basis.coefficients(&mut images)?;
         self.h.extend(c.chunks_exact(self.basis.len()).map(<[f64]>::to_vec));
         Ok(true)
     }
 
     /// The estimate of every probe. `None` when a matrix is not finite.
-    fn estimates(&self) -> Option<Vec<f64>> {
+    fn estimates(&mut self) -> Result<Option<Vec<f64>>, ProductError> {
         let (rank, m) = (self.basis.len(), self.probes());
         if rank == 0 {
             // A maps every probe to zero.
-            return Some(vec![0.0; m]);
+            return Ok(Some(vec![0.0; m]));
         }
         let h = DMatrix::from_fn(rank, rank, |i, j| if i < j { self.h[j][i] } else { self.h[i][j] });
         let r = DMatrix::from_fn(rank, m, |i, j| self.r[j].get(i).copied().unwrap_or(0.0));
         if !h.iter().chain(r.iter()).all(|x| x.is_finite()) {
-            return None;
+            return Ok(None);
         }
-        let leave_out = leave_one_out(&r)?;
-        let w = DMatrix::from_vec(rank, m, self.basis.coefficients(&self.omegas));
+        let Some(leave_out) = leave_one_out(&r) else { return Ok(None) };
+        let mut omegas = self.basis.load(&mut self.omegas)?;
+        let w = DMatrix::from_vec(rank, m, self.basis.coefficients(&mut omegas)?);
         let trace_h = h.trace();
         let estimates = (0..m)
             .map(|i| {
@@ -163,7 +171,7 @@ impl XTrace {
                 }
             })
             .collect();
-        Some(estimates)
+        Ok(Some(estimates))
     }
 }
 

@@ -9,7 +9,7 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use saddlescope_krylov::{LinearOperator, ProductError, SymmetricOperator};
+use saddlescope_krylov::{BasisStore, LinearOperator, Precision, ProductError, SymmetricOperator};
 
 use super::checksum;
 use super::store::FolderError;
@@ -130,7 +130,11 @@ impl LinearOperator for Journal<'_> {
     }
 }
 
-impl SymmetricOperator for Journal<'_> {}
+impl SymmetricOperator for Journal<'_> {
+    fn new_basis(&self, precision: Precision) -> Result<Box<dyn BasisStore>, ProductError> {
+        self.inner.new_basis(precision)
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -20,11 +20,11 @@ const KEEP: usize = 1 << 30;
 /// A share for each use, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryPlan {
-    /// What the basis of any one solve may take.
+    /// What the basis of any one solve may take, in all processes together.
     pub basis: usize,
     /// What primal values kept between products may take. Results do not depend on it.
     pub keep: usize,
-    /// Everything together, at most.
+    /// Everything together in this process, at most.
     pub total: usize,
 }
 
@@ -49,27 +49,30 @@ impl MemoryPlan {
             || selection.sharpness.is_some();
         // The same for every command in a folder: results depend on it. A density has up to four bases of n + 1 vectors.
         let whole = VECTORS.min(4 * (n + 1)) * n * precision.bytes();
-        let taken = if solves { whole } else { 0 };
+        // What this process holds of a basis.
+        let rows = subject.risk().basis_rows().min(n) as u128;
+        let share =
+            |basis: usize| if solves { (basis as u128 * rows / n.max(1) as u128) as usize } else { 0 };
         let primals = subject.risk().memory(1).keep;
         let Some(limit) = limit else {
             let keep = KEEP.min(primals);
-            return Ok(Self { basis: whole, keep, total: fixed + taken + keep });
+            return Ok(Self { basis: whole, keep, total: fixed + share(whole) + keep });
         };
         let least = if solves { least_basis(n, selection, precision) } else { 0 };
         let basis = whole.min(limit / 3).max(least);
-        let needed = fixed + if solves { basis } else { 0 };
-        if needed > limit {
-            // Where the third does not fit beside the rest, the least that works may.
-            if fixed + least > limit || basis == least {
-                return Err(AnalysisError::Memory {
-                    needed_mib: (fixed + least).div_ceil(1 << 20),
-                    allowed_mib: limit >> 20,
-                });
-            }
-            return Ok(Self { basis: least, keep: 0, total: fixed + least });
+        let keep = |total: usize| limit.saturating_sub(total).min(primals);
+        if fixed + if solves { basis } else { 0 } <= limit {
+            let total = fixed + share(basis);
+            return Ok(Self { basis, keep: keep(total), total: total + keep(total) });
         }
-        let keep = (limit - needed).min(primals);
-        Ok(Self { basis, keep, total: needed + keep })
+        // Where the third does not fit beside the rest, the least that works may. One process decides: results are not to
+        // depend on how many there are. Where it could not do it at all, several may.
+        let total = fixed + share(least);
+        if total > limit {
+            let needed_mib = total.div_ceil(1 << 20);
+            return Err(AnalysisError::Memory { needed_mib, allowed_mib: limit >> 20 });
+        }
+        Ok(Self { basis: least, keep: 0, total })
     }
 
     /// The limit of a solver's basis.

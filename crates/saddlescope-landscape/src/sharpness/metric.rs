@@ -1,7 +1,7 @@
 //! Curvature in the metric of filter normalisation, in that of the Fisher matrix, and relative to the weights of a layer.
 
 use nalgebra::DMatrix;
-use saddlescope_krylov::{LinearOperator, ProductError, Stream, SymmetricOperator};
+use saddlescope_krylov::{BasisStore, LinearOperator, Precision, ProductError, Stream, SymmetricOperator};
 
 use super::NotDefined;
 use saddlescope_data::ParameterKind;
@@ -46,7 +46,11 @@ impl LinearOperator for RescaledHessian<'_> {
     }
 }
 
-impl SymmetricOperator for RescaledHessian<'_> {}
+impl SymmetricOperator for RescaledHessian<'_> {
+    fn new_basis(&self, precision: Precision) -> Result<Box<dyn BasisStore>, ProductError> {
+        Ok(self.point.new_basis(precision)?)
+    }
+}
 
 /// A quadratic form with its parts over chunks of samples.
 #[derive(Clone, Debug, PartialEq)]

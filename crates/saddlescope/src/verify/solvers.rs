@@ -81,9 +81,9 @@ pub(super) fn check(run: &mut Run<'_>) {
     );
     run.check("solvers", "indefinite systems", "the residual by a product", (1e-10, "of ‖b‖"), || {
         let b = numbers(N, [37, 11, 101], 64.0);
-        let mut space = ResidualSpace::new(&b);
+        let mut space = ResidualSpace::new(&a, b.clone())?;
         while space.extend(&a)? {}
-        let x = space.vector(&space.solve(f64::INFINITY).coordinates);
+        let x = space.vector(&space.solve(f64::INFINITY).coordinates)?;
         let mut r = vec![0.0; N];
         a.apply(&x, &mut r)?;
         r.iter_mut().zip(&b).for_each(|(r, b)| *r -= b);

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use saddlescope_data::weights::{TensorData, TensorMap};
 use saddlescope_krylov::{
     Candidate, Eigenpair, ExtremeEigen, LanczosState, Observer, Precision, ProductError, Progress,
-    SnapshotWriter, SpectrumEnd, Status, SymmetricOperator, Wanted, algorithm1, extreme_eigenpairs,
-    read_snapshot, resume_extreme_eigenpairs,
+    SnapshotError, SnapshotWriter, SpectrumEnd, Status, SymmetricOperator, Wanted, algorithm1,
+    extreme_eigenpairs, read_snapshot_for, resume_extreme_eigenpairs,
 };
 
 use super::super::error::AnalysisError;
@@ -137,7 +137,7 @@ impl Stage for EigenpairsStage {
         let (pairs, ends, status, products, condition) = match self.options.method {
             EigenMethod::Lanczos => {
                 // The space of an earlier solve is gone on with where that gives the bits of a solve made at once.
-                let state = File::open(&log).ok().and_then(|f| read_snapshot(f).ok());
+                let state = kept_space(&operator, &log)?;
                 let solution = match state.filter(|s| s.continues(&solve).is_ok()) {
                     Some(state) => resume_extreme_eigenpairs(&operator, &solve, state, &mut watch)?,
                     None => extreme_eigenpairs(&operator, &solve, &mut watch)?,
@@ -220,6 +220,19 @@ impl Stage for EigenpairsStage {
             .collect::<Result<_, _>>()?;
         found.eigenpairs = Some(Eigenpairs { result, vectors });
         Ok(())
+    }
+}
+
+/// The Krylov space that an earlier solve has left; `None` where there is none, or none that can be read.
+fn kept_space(
+    operator: &dyn SymmetricOperator,
+    log: &std::path::Path,
+) -> Result<Option<LanczosState>, ProductError> {
+    let Ok(file) = File::open(log) else { return Ok(None) };
+    match read_snapshot_for(operator, file) {
+        Ok(state) => Ok(Some(state)),
+        Err(SnapshotError::Basis(error)) => Err(error),
+        Err(_) => Ok(None),
     }
 }
 
@@ -331,7 +344,7 @@ impl Observer for Watch<'_, '_> {
         if pair.residual_estimate > ROUGH * pair.value.abs() {
             return Ok(None);
         }
-        let v = candidate.vector();
+        let v = candidate.vector()?;
         let mut out = vec![0.0; v.len()];
         let product = self.env.product(Curvature::Hessian, &v, &mut out)?;
         let quotients = product.quotients.first();
