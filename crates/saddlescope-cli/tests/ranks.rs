@@ -213,3 +213,70 @@ fn what_only_rank_0_can_notice_ends_all_ranks() {
         text(&output.stderr)
     );
 }
+
+/// A network of 42,282 parameters, six blocks of rows, and extreme eigenpairs of it, to a tolerance that takes a while.
+const EIGENPAIRS: [&str; 11] = [
+    "eigs",
+    "--model",
+    "mlp:1x8x8-256-96-10:tanh",
+    "--data",
+    "digits",
+    "--samples",
+    "0..64",
+    "--largest",
+    "4",
+    "--tolerance",
+    "1e-5",
+];
+
+/// How many MiB of memory the plan says.
+fn planned_memory(output: &Output) -> usize {
+    let said = text(&output.stderr);
+    let line = said.lines().find(|line| line.contains("MiB of memory")).unwrap_or_else(|| panic!("{said}"));
+    line.split_whitespace().rev().nth(3).unwrap().parse().unwrap_or_else(|_| panic!("{line}"))
+}
+
+#[test]
+fn a_split_krylov_basis_leaves_the_folder_of_one_process_also_after_a_stop() {
+    let dir = tempfile::tempdir().unwrap();
+    let weights = dir.path().join("w.safetensors");
+    let weights = weights.to_str().unwrap();
+    succeed(&["train", "--model", EIGENPAIRS[2], "--data", "digits", "--epochs", "1", "--out", weights]);
+    let arguments = [EIGENPAIRS.as_slice(), &["--weights", weights]].concat();
+    let expected = dir.path().join("alone");
+    let one = run(1, &with_out(&arguments, &expected));
+    assert!(one.status.success(), "{}", text(&one.stderr));
+    for ranks in [2, 3, 4] {
+        let out = dir.path().join(ranks.to_string());
+        let output = run(ranks, &with_out(&arguments, &out));
+        assert!(output.status.success(), "{ranks} ranks: {}", text(&output.stderr));
+        assert_same(&out, &expected);
+        // 128 vectors of f32: three, two and two of six blocks of 8,192 rows are left to a rank.
+        let rows = if ranks == 2 { 3 * 8192 } else { 2 * 8192 };
+        let saved = (128 * 4 * (42_282 - rows)) >> 20;
+        let found = planned_memory(&one) - planned_memory(&output);
+        assert!(found.abs_diff(saved) <= 1, "{ranks} ranks: {found} MiB less, expected {saved}");
+    }
+    // Stopped once some vectors are saved, and gone on with by other numbers of ranks.
+    for (before, after) in [(3, 2), (2, 1), (1, 4)] {
+        let out = dir.path().join(format!("{before}-{after}"));
+        let mut command = start(before, &with_out(&arguments, &out));
+        command.env("SADDLESCOPE_TEST", &out);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let saved = || kept(&out, "krylov-space", "lanczos").iter().any(|f| long(f, 8 * 4 * 42_282));
+        assert!(common::wait_for(&mut child, saved), "it has ended before it could be stopped");
+        for pid in processes(&child, &out).values() {
+            Command::new("kill").args(["-TERM", &pid.to_string()]).status().unwrap();
+        }
+        let output = ended(child);
+        assert!(!output.status.success(), "it was not stopped: {}", text(&output.stderr));
+        let output = run(after, &with_out(&arguments, &out));
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        assert_same(&out, &expected);
+    }
+}
+
+/// Whether a file has more than so many bytes.
+fn long(path: &Path, bytes: u64) -> bool {
+    std::fs::metadata(path).is_ok_and(|m| m.len() > bytes)
+}

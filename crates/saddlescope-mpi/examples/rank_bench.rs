@@ -1,4 +1,4 @@
-//! What a Hessian-vector product costs on several ranks, and what its messages do.
+//! What a Hessian-vector product and a step of Lanczos cost on several ranks, and what their messages do.
 //!
 //! ```text
 //! cargo build --release -p saddlescope-mpi --features mpi --example rank_bench
@@ -11,7 +11,10 @@ use std::time::Instant;
 
 use saddlescope::data::{DataSource, Split};
 use saddlescope::nn::{Dtype, risk::RiskOptions};
-use saddlescope::{ChunkedRisk, Curvature, NetworkRisk, Risk, model};
+use saddlescope::{ChunkedRisk, Curvature, NetworkRisk, Point, Risk, model};
+use saddlescope_krylov::{
+    BasisStore, ExtremeEigen, LinearOperator, Precision, ProductError, SymmetricOperator, extreme_eigenpairs,
+};
 use saddlescope_mpi::{Communicator, MpiSession, Root, serve};
 
 /// Repetitions; the least time counts.
@@ -25,6 +28,56 @@ fn least(mut work: impl FnMut() -> Result<(), Box<dyn Error>>) -> Result<f64, Bo
         least = least.min(start.elapsed().as_secs_f64());
     }
     Ok(least)
+}
+
+/// A matrix that costs nothing, whose Krylov basis is kept where that of the Hessian would be.
+struct Cheap<'a>(&'a dyn Point);
+
+impl LinearOperator for Cheap<'_> {
+    fn nrows(&self) -> usize {
+        self.0.dim()
+    }
+
+    fn ncols(&self) -> usize {
+        self.0.dim()
+    }
+
+    fn apply(&self, x: &[f64], y: &mut [f64]) -> Result<(), ProductError> {
+        y.iter_mut().zip(x).enumerate().for_each(|(i, (y, x))| *y = (i % 1009) as f64 * x);
+        Ok(())
+    }
+}
+
+impl SymmetricOperator for Cheap<'_> {
+    fn new_basis(&self, precision: Precision) -> Result<Box<dyn BasisStore>, ProductError> {
+        Ok(self.0.new_basis(precision)?)
+    }
+}
+
+/// Seconds of a step of Lanczos beside the product, with 64 vectors on average: the second half of so many to 96.
+fn lanczos_step(point: &dyn Point) -> Result<f64, Box<dyn Error>> {
+    let a = Cheap(point);
+    let seconds = |products: usize| -> Result<f64, Box<dyn Error>> {
+        let options = ExtremeEigen {
+            max_products: products,
+            tolerance: 0.0,
+            absolute_tolerance: Some(0.0),
+            precision: Precision::F32,
+            ..ExtremeEigen::ends(1, 1)
+        };
+        let start = Instant::now();
+        let found = extreme_eigenpairs(&a, &options, &mut ())?;
+        assert_eq!(found.products, products, "{}", found.status);
+        Ok(start.elapsed().as_secs_f64())
+    };
+    let (mut x, mut y) = (vec![1.0; point.dim()], vec![0.0; point.dim()]);
+    let own = least(|| {
+        a.apply(&x, &mut y)?;
+        std::mem::swap(&mut x, &mut y);
+        x.iter_mut().for_each(|x| *x = x.signum());
+        Ok(())
+    })?;
+    Ok((seconds(98)? - seconds(34)?) / 64.0 - own)
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -75,13 +128,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut out = vec![0.0; vs.len()];
     let product = least(|| Ok(point.product(Curvature::Hessian, &vs, &mut out).map(|_| ())?))?;
     let evaluation = least(|| Ok(risk.evaluate(&model.theta).map(|_| ())?))?;
+    let step = lanczos_step(&*point)?;
     // Nothing but the sum's place in the output shows that all ranks have the same.
     let sum: f64 = out.iter().sum();
     writeln!(
         std::io::stdout(),
-        "{} ranks, {threads} threads each, {} chunks: a product of {vectors} {product:.4} s, an evaluation {evaluation:.4} s; {n} f64 to all {:.2} ms, to one {:.2} ms; sum {:016x}",
+        "{} ranks, {threads} threads each, {} chunks: a product of {vectors} {product:.4} s, an evaluation {evaluation:.4} s, a step of Lanczos over 64 vectors {:.1} ms; {n} f64 to all {:.2} ms, to one {:.2} ms; sum {:016x}",
         ranks.size(),
         own.chunks(),
+        1e3 * step,
         1e3 * to_all,
         1e3 * to_one,
         sum.to_bits()

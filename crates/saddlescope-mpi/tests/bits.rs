@@ -4,7 +4,7 @@
 use saddlescope::data::{DataSource, Split};
 use saddlescope::nn::{Dtype, risk::RiskOptions, zoo};
 use saddlescope::{ChunkedRisk, Curvature, NetworkRisk, Product, Risk, RiskError};
-use saddlescope_mpi::{Communicator, LocalRanks, Root, serve};
+use saddlescope_mpi::{Communicator, LocalRank, LocalRanks, Root, serve};
 
 /// A network of the zoo on so many of the embedded digits, and a θ.
 fn risk(name: &str, samples: usize, threads: usize, dtype: Dtype) -> (NetworkRisk, Vec<f64>) {
@@ -63,10 +63,10 @@ fn on_ranks<R: Send>(
     risk: impl Fn(usize) -> (NetworkRisk, Vec<f64>) + Sync,
     work: impl Fn(&dyn Risk, &[f64]) -> R + Sync,
 ) -> R {
-    let work = |rank: &dyn Communicator| {
+    let work = |rank: LocalRank| {
         let (own, theta) = risk(rank.rank());
         if rank.rank() > 0 {
-            serve(rank, &[&own as &dyn ChunkedRisk]).unwrap();
+            serve(&rank, &[&own as &dyn ChunkedRisk]).unwrap();
             return None;
         }
         let root = Root::new(rank);
@@ -75,7 +75,7 @@ fn on_ranks<R: Send>(
     std::thread::scope(|scope| {
         let work = &work;
         let handles: Vec<_> =
-            LocalRanks::new(size).into_iter().map(|rank| scope.spawn(move || work(&rank))).collect();
+            LocalRanks::new(size).into_iter().map(|rank| scope.spawn(move || work(rank))).collect();
         handles.into_iter().filter_map(|handle| handle.join().unwrap()).next().unwrap()
     })
 }

@@ -22,8 +22,9 @@ impl State {
     }
 
     /// The whole state as bytes, with checksums.
-    fn to_bytes<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        PyBytes::new(py, &self.0.to_bytes())
+    fn to_bytes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let bytes = self.0.to_bytes().map_err(value_error)?;
+        Ok(PyBytes::new(py, &bytes))
     }
 
     /// The dimension of the space.
@@ -55,7 +56,7 @@ impl State {
 
     fn __reduce__(slf: &Bound<'_, Self>) -> PyResult<(Py<PyAny>, (Py<PyBytes>,))> {
         let rebuild = slf.get_type().getattr("from_bytes")?.unbind();
-        Ok((rebuild, (slf.get().to_bytes(slf.py()).unbind(),)))
+        Ok((rebuild, (slf.get().to_bytes(slf.py())?.unbind(),)))
     }
 }
 
