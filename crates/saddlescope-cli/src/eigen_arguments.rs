@@ -29,6 +29,10 @@ pub struct EigenArguments {
     /// Eigenvalue method: lanczos (both ends from one Krylov space) or algorithm1 (the paper's: one pair at each end).
     #[arg(long, value_enum, default_value_t = Method::Lanczos)]
     method: Method,
+
+    /// Most vectors of a Krylov basis; last digits depend on it [default: 128, or what a third of --memory holds].
+    #[arg(long, value_name = "K")]
+    basis_vectors: Option<usize>,
 }
 
 impl EigenArguments {
@@ -53,6 +57,9 @@ impl EigenArguments {
             max_products: between("--max-products", self.max_products, 1, 10_000_000)?,
             method: self.method.into(),
             start: None,
+            basis_vectors: (self.basis_vectors)
+                .map(|vectors| between("--basis-vectors", vectors, 4, 100_000))
+                .transpose()?,
         })
     }
 }

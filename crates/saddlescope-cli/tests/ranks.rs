@@ -225,7 +225,7 @@ const EIGENPAIRS: [&str; 11] = [
     "0..64",
     "--largest",
     "4",
-    "--tolerance",
+    "--tol",
     "1e-5",
 ];
 

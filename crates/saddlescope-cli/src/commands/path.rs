@@ -74,6 +74,7 @@ pub fn run(a: Arguments) -> Result<(), Failure> {
     };
     let eigenpairs = EigenpairOptions {
         start: None,
+        basis_vectors: None,
         largest: 1,
         smallest: 1,
         tolerance: positive("--tol", a.tol)?,

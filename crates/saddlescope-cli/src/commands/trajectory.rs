@@ -114,6 +114,7 @@ pub fn run(a: Arguments) -> Result<(), Failure> {
         seed: a.run.seed,
         eigenpairs: EigenpairOptions {
             start: None,
+            basis_vectors: None,
             largest: 1,
             smallest: 1,
             tolerance: positive("--tol", a.tol)?,

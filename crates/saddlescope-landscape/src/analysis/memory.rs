@@ -48,7 +48,8 @@ impl MemoryPlan {
             || selection.critical_spectrum.is_some()
             || selection.sharpness.is_some();
         // The same for every command in a folder: results depend on it. A density has up to four bases of n + 1 vectors.
-        let whole = VECTORS.min(4 * (n + 1)) * n * precision.bytes();
+        let asked = selection.eigenpairs.as_ref().and_then(|o| o.basis_vectors).map(|vectors| vectors.min(n));
+        let whole = asked.unwrap_or(VECTORS.min(4 * (n + 1))).saturating_mul(n * precision.bytes());
         // What this process holds of a basis.
         let rows = subject.risk().basis_rows().min(n) as u128;
         let share =
@@ -59,15 +60,18 @@ impl MemoryPlan {
             return Ok(Self { basis: whole, keep, total: fixed + share(whole) + keep });
         };
         let least = if solves { least_basis(n, selection, precision) } else { 0 };
-        let basis = whole.min(limit / 3).max(least);
+        let basis = if asked.is_some() { whole } else { whole.min(limit / 3).max(least) };
         let keep = |total: usize| limit.saturating_sub(total).min(primals);
-        if fixed + if solves { basis } else { 0 } <= limit {
-            let total = fixed + share(basis);
+        // Where nobody has asked for vectors, one process decides how many there are: results are not to depend on how many
+        // processes there are.
+        let total = fixed + share(basis);
+        let decisive = if asked.is_some() { total } else { fixed + if solves { basis } else { 0 } };
+        if decisive <= limit {
             return Ok(Self { basis, keep: keep(total), total: total + keep(total) });
         }
-        // Where the third does not fit beside the rest, the least that works may. One process decides: results are not to
-        // depend on how many there are. Where it could not do it at all, several may.
-        let total = fixed + share(least);
+        // Where the third does not fit beside the rest, the least that works may; where one process could not do that either,
+        // several may.
+        let total = if asked.is_some() { total } else { fixed + share(least) };
         if total > limit {
             let needed_mib = total.div_ceil(1 << 20);
             return Err(AnalysisError::Memory { needed_mib, allowed_mib: limit >> 20 });

@@ -38,6 +38,9 @@ pub struct EigenpairOptions {
     /// Where the solve starts; `None`: at a random vector.
     #[serde(default)]
     pub start: Option<StartVectors>,
+    /// Most vectors of a Krylov basis, of all solves of the run; `None`: 128, or as many as a third of the memory allowed holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub basis_vectors: Option<usize>,
 }
 
 /// Vectors at which a solve starts: the eigenvectors on fewer samples, say. The record keeps their fingerprint.
@@ -69,6 +72,7 @@ impl Default for EigenpairOptions {
             max_products: 500,
             method: EigenMethod::Lanczos,
             start: None,
+            basis_vectors: None,
         }
     }
 }
