@@ -298,11 +298,12 @@ fn stopped(risk: &dyn Risk, options: &ExtremeEigen, stop_at: usize) -> Vec<u8> {
 #[test]
 fn a_stopped_solve_goes_on_with_any_number_of_ranks() {
     for (precision, block_size, stop_at) in
-        [(Precision::F32, 1, 7), (Precision::F64, 1, 20), (Precision::F64, 2, 22)]
+        [(Precision::F32, 1, 7), (Precision::F64, 1, 14), (Precision::F64, 2, 14)]
     {
-        let options = options(precision, block_size);
+        let tolerance = if precision == Precision::F32 { 1e-4 } else { 1e-9 };
+        let options = ExtremeEigen { tolerance, ..options(precision, block_size) };
         let whole = solve(&Diagonals::new(), &options);
-        assert!(whole.products > stop_at + 3, "{}", whole.products);
+        assert!(whole.products > stop_at + 3 && whole.restarts > 0, "{}", whole.products);
         let log = stopped(&Diagonals::new(), &options, stop_at);
         for (before, after) in [(2, 1), (3, 4), (1, 3), (4, 2)] {
             // What is written does not tell from how many ranks it comes.
