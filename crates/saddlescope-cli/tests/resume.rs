@@ -8,7 +8,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Command;
 
-use common::{assert_same, contents, kept, refused, results, start, succeed, wait_for};
+use common::{assert_same, assert_same_but_memory, kept, refused, results, start, succeed, wait_for};
 
 /// A small analysis with every stage in it.
 const ANALYZE: [&str; 21] = [
@@ -92,15 +92,7 @@ fn killed_at_every_stage_and_started_again_it_comes_to_the_same_bytes() {
     let place = one.iter().position(|a| *a == "--threads").unwrap() + 1;
     one[place] = "1";
     succeed(&one);
-    let without_bytes = |dir: &Path| {
-        let mut found = contents(dir);
-        let name = Path::new("results.json");
-        let text = String::from_utf8(found.remove(name).unwrap()).unwrap();
-        let kept: Vec<&str> = text.lines().filter(|l| !l.trim_start().starts_with("\"bytes\":")).collect();
-        found.insert(name.into(), kept.join("\n").into_bytes());
-        found
-    };
-    assert!(without_bytes(&undisturbed) == without_bytes(&other), "1 and 2 threads differ");
+    assert_same_but_memory(&undisturbed, &other);
 }
 
 #[test]
