@@ -130,7 +130,7 @@ fn the_lowest_point_of_a_quadratic_model_fulfils_the_conditions_of_a_trust_regio
         };
         for bound in [1e-3, 0.3, 100.0] {
             let (found, decrease) = space.lowest(bound).unwrap();
-            let x = space.vector(&found.coordinates);
+            let x = space.vector(&found.coordinates).unwrap();
             let (mu, length) = (found.multiplier, norm(&x));
             // Rounding times the condition.
             assert!(length <= bound * (1.0 + 1e-9) && (length - found.length).abs() < 1e-10 * length);

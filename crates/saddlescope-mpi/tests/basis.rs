@@ -84,7 +84,7 @@ impl ChunkedRisk for Diagonals {
         not_offered("a loss")
     }
 
-    fn whole_evaluation(&self, _: PartialSums) -> Result<Evaluation, RiskError> {
+    fn whole_evaluation(&self, _: &[f64], _: PartialSums) -> Result<Evaluation, RiskError> {
         not_offered("a loss")
     }
 
@@ -92,7 +92,7 @@ impl ChunkedRisk for Diagonals {
         not_offered("a gradient")
     }
 
-    fn whole_gradient(&self, _: PartialSums, _: &mut [f64]) -> Result<Evaluation, RiskError> {
+    fn whole_gradient(&self, _: &[f64], _: PartialSums, _: &mut [f64]) -> Result<Evaluation, RiskError> {
         not_offered("a gradient")
     }
 
@@ -105,7 +105,13 @@ impl ChunkedRisk for Diagonals {
         Ok(Box::new(Part(chunks)))
     }
 
-    fn whole_product(&self, sums: PartialSums, out: &mut [f64]) -> Result<Product, RiskError> {
+    fn whole_product(
+        &self,
+        _: Curvature,
+        _: &[f64],
+        sums: PartialSums,
+        out: &mut [f64],
+    ) -> Result<Product, RiskError> {
         let (sums, _) = sums.finish();
         out.copy_from_slice(&sums[0]);
         Ok(Product::default())
@@ -134,7 +140,7 @@ impl Point for Whole<'_> {
     }
 
     fn product(&self, curvature: Curvature, vs: &[f64], out: &mut [f64]) -> Result<Product, RiskError> {
-        self.0.whole_product(Part(0..CHUNKS).product_chunks(curvature, vs)?, out)
+        self.0.whole_product(curvature, vs, Part(0..CHUNKS).product_chunks(curvature, vs)?, out)
     }
 }
 
