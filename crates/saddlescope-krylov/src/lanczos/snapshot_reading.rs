@@ -49,6 +49,9 @@ struct Found {
     columns: Vec<u64>,
 }
 
+/// Where the numbers of each vector begin, and the length of its record.
+type Columns = Vec<(u64, u64)>;
+
 /// Looks through all records, the vectors of which are not kept.
 fn scan(input: &mut (impl Read + Seek)) -> Result<Found, SnapshotError> {
     let mut magic = Vec::new();
@@ -57,10 +60,9 @@ fn scan(input: &mut (impl Read + Seek)) -> Result<Found, SnapshotError> {
         return Err(SnapshotError::Magic { found: magic });
     }
     let mut offset = MAGIC.len() as u64;
-    // Beginning of the numbers and length of the record.
-    let mut columns: Vec<(u64, u64)> = Vec::new();
+    let mut columns: Columns = Vec::new();
     // The last head whose vectors were all there, with these: later records may replace vectors it needs.
-    let mut last: Option<(Vec<(u64, u64)>, Vec<u8>)> = None;
+    let mut last: Option<(Columns, Vec<u8>)> = None;
     while let Some(record) = next_record(input, offset)? {
         match record.kind {
             RECORD_COLUMN => {
