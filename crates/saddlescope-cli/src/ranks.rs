@@ -139,8 +139,12 @@ fn risks(subject: &NetworkSubject) -> Vec<&dyn ChunkedRisk> {
 
 /// Everything that the results depend on, by name.
 fn fingerprints(subject: &Subject<'_>) -> Outcome {
+    let identity = match subject.identity() {
+        Ok(identity) => identity,
+        Err(error) => return Outcome::Failed(1, error.to_string()),
+    };
     let mut found: std::collections::BTreeMap<String, String> =
-        subject.identity().into_iter().map(|(name, value)| (name, value.to_string())).collect();
+        identity.into_iter().map(|(name, value)| (name, value.to_string())).collect();
     let others = [("slices", subject.slices), ("other", subject.other.map(|split| split.risk))];
     for (name, risk) in others {
         let identity = risk.map(|risk| (risk.samples(), risk.identity()));

@@ -2,12 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use saddlescope_krylov::Precision;
+use saddlescope_krylov::{Precision, Stream};
 use serde_json::Value;
 
 use crate::layout::ParameterLayout;
 use crate::risk::{Curvature, Evaluation, Offers, Point, Product, Risk, RiskError, check_theta};
+use crate::weights_hash::WeightsHash;
 
 type Loss<'a> = Box<dyn Fn(&[f64]) -> Result<Evaluation, RiskError> + Sync + 'a>;
 type Gradient<'a> = Box<dyn Fn(&[f64], &mut [f64]) -> Result<(), RiskError> + Sync + 'a>;
@@ -44,6 +48,8 @@ pub struct FnRisk<'a> {
     gradient: Option<Gradient<'a>>,
     products: Option<Products<'a>>,
     identity: BTreeMap<String, Value>,
+    /// The fingerprint that was last computed, and the hash of its θ.
+    fingerprint: Mutex<Option<(String, String)>>,
 }
 
 impl<'a> FnRisk<'a> {
@@ -98,6 +104,7 @@ impl<'a> FnRisk<'a> {
             gradient: None,
             products: None,
             identity: BTreeMap::new(),
+            fingerprint: Mutex::new(None),
         }
     }
 
@@ -185,19 +192,66 @@ impl<'a> FnRisk<'a> {
         self
     }
 
-    /// Declares that repeated calls may differ in their last bits.
+    /// Declares that repeated calls may differ in their last bits. Without [`FnRisk::with_identity`] a folder with results of
+    /// this risk then cannot be continued by another process.
     #[must_use]
     pub fn not_repeatable(mut self) -> Self {
         self.offers.repeatable = false;
         self
     }
 
-    /// Something that results depend on, for the record of a folder: a version, a fingerprint of the data.
+    /// Something that results depend on, for the record of a folder: a version, a fingerprint of the data. A folder with results
+    /// of another identity is refused.
+    ///
+    /// Without any identity, the risk is told from others by what it computes at θ (loss, gradient, and a product of one vector
+    /// with each matrix that it offers), which costs as much once a run. An edit that changes none of these, because it matters
+    /// only away from θ, is then not noticed. With an identity nothing is computed, and it is up to you to change it whenever the
+    /// closures change.
     #[must_use]
     pub fn with_identity(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.identity.insert(name.into(), value.into());
         self
     }
+}
+
+impl FnRisk<'_> {
+    /// A hash of what the closures compute at θ: loss, gradient, and a product with each matrix.
+    fn computed_at(&self, theta: &[f64]) -> Result<String, RiskError> {
+        // One NaN is as good as another.
+        let canonical =
+            |values: &mut [f64]| values.iter_mut().filter(|x| x.is_nan()).for_each(|x| *x = f64::NAN);
+        let mut hash = WeightsHash::new(&self.layout);
+        let mut add = |name: &str, values: &mut [f64]| {
+            canonical(values);
+            hash.name(name);
+            hash.values(values);
+        };
+        let mut found = self.evaluate(theta)?;
+        add("loss", &mut [found.loss]);
+        add("parts", &mut found.chunk_losses);
+        let mut out = vec![0.0; theta.len()];
+        if let Some(gradient) = &self.gradient {
+            gradient(theta, &mut out)?;
+            add("gradient", &mut out);
+        }
+        let mut v = vec![0.0; theta.len()];
+        Stream::new(0, "fingerprint", 0).fill_normal(&mut v);
+        let point = self.at(theta, 0)?;
+        for &curvature in &self.offers.curvatures {
+            out.fill(0.0);
+            point.product(curvature, &v, &mut out)?;
+            add(&format!("{curvature:?}"), &mut out);
+        }
+        Ok(hash.finish())
+    }
+}
+
+/// What no other process and no other risk has.
+fn unique() -> String {
+    static RISKS: AtomicU64 = AtomicU64::new(0);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let number = RISKS.fetch_add(1, Ordering::Relaxed);
+    format!("process {} at {} ns, risk {number}", std::process::id(), now.as_nanos())
 }
 
 impl Risk for FnRisk<'_> {
@@ -254,6 +308,24 @@ impl Risk for FnRisk<'_> {
 
     fn identity(&self) -> BTreeMap<String, Value> {
         self.identity.clone()
+    }
+
+    fn fingerprint(&self, theta: &[f64]) -> Result<Option<String>, RiskError> {
+        if !self.identity.is_empty() {
+            return Ok(None);
+        }
+        let mut hash = WeightsHash::new(&self.layout);
+        hash.values(theta);
+        let at = hash.finish();
+        let mut last = self.fingerprint.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, fingerprint)) =
+            last.as_ref().filter(|(theta, _)| *theta == at || !self.offers.repeatable)
+        {
+            return Ok(Some(fingerprint.clone()));
+        }
+        let fingerprint = if self.offers.repeatable { self.computed_at(theta)? } else { unique() };
+        *last = Some((at, fingerprint.clone()));
+        Ok(Some(fingerprint))
     }
 }
 

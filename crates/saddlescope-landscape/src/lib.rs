@@ -43,6 +43,7 @@ mod settle;
 pub mod sharpness;
 mod slice;
 mod surface;
+mod weights_hash;
 
 pub use adaptive::adaptive_points;
 pub use axis::{Axis, AxisError, LONGEST_AXIS};

@@ -277,6 +277,16 @@ pub trait Risk: Sync {
     fn identity(&self) -> BTreeMap<String, Value> {
         BTreeMap::new()
     }
+
+    /// What tells this risk at θ from another of the same identity, where the identity alone cannot: it becomes part of the identity
+    /// that a folder with results remembers.
+    ///
+    /// # Errors
+    /// As [`Risk::evaluate`].
+    fn fingerprint(&self, theta: &[f64]) -> Result<Option<String>, RiskError> {
+        let _ = theta;
+        Ok(None)
+    }
 }
 
 /// A risk near one θ; owns whatever products there can share.

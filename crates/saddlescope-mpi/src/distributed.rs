@@ -204,6 +204,10 @@ impl Risk for DistributedRisk<'_> {
     fn identity(&self) -> BTreeMap<String, Value> {
         self.own.identity()
     }
+
+    fn fingerprint(&self, theta: &[f64]) -> Result<Option<String>, RiskError> {
+        self.own.fingerprint(theta)
+    }
 }
 
 struct DistributedPoint<'a> {

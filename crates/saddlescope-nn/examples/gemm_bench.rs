@@ -9,7 +9,7 @@
 
 use std::time::Instant;
 
-use saddlescope_nn::kernels::{Scratch, matmul};
+use saddlescope_nn::bench::{Scratch, matmul};
 
 /// Best rate of a product of 2·m·n·k operations.
 fn rate(flops: f64, mut f: impl FnMut()) -> f64 {

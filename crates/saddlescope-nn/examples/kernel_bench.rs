@@ -6,11 +6,11 @@
 #![allow(clippy::print_stdout)]
 
 use saddlescope_nn::Scalar;
-use saddlescope_nn::kernels::simd::{Element, Job, Simd};
-use saddlescope_nn::kernels::{
+use saddlescope_nn::bench::{
     ConvGeometry, ConvShape, Filter, Isa, Method, Scratch, filter_adjoint_on, forward, forward_pair,
     input_adjoint, input_adjoint_pair,
 };
+use saddlescope_nn::bench::{Element, Job, Simd};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 

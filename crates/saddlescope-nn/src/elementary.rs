@@ -10,7 +10,7 @@ macro_rules! exponential {
      range: $least:literal to $most:literal, tanh_one: $one:literal, r_terms: $($term:expr),+) => {
         /// The functions for one type. Cody and Waite print one digit of ln 2 more than f32 resolves.
         #[allow(clippy::excessive_precision)]
-        pub mod $module {
+        pub(crate) mod $module {
             /// n and r with x = n ln 2 + r, |r| ≤ ½ ln 2.
             #[inline(always)]
             fn reduce(x: $t) -> ($int, $t) {
@@ -38,7 +38,7 @@ macro_rules! exponential {
 
             /// eˣ.
             #[inline(always)]
-            pub fn exp(x: $t) -> $t {
+            pub(crate) fn exp(x: $t) -> $t {
                 // Outside these bounds the result is 0 or ∞. Comparisons are such that NaN stays.
                 let x = if x < $least { $least } else { x };
                 let x = if x > $most { $most } else { x };
@@ -50,7 +50,7 @@ macro_rules! exponential {
 
             /// tanh x = t / (t + 2) with t = e^(2|x|) − 1.
             #[inline(always)]
-            pub fn tanh(x: $t) -> $t {
+            pub(crate) fn tanh(x: $t) -> $t {
                 let a = x.abs();
                 // From here on the result rounds to 1.
                 let a = if a > $one { $one } else { a };
@@ -77,7 +77,7 @@ exponential!(double, f64, i64, 52, 1023, magic: 6_755_399_441_055_744.0,
 /// erf x. Up to |x| = 1 it is x plus x times a polynomial in x², beyond it is 1 − exp(−q(|x|)) with a polynomial q ≈ −ln erfc; both
 /// are least-squares fits with weights that even out the error (below 1.3e-9 before rounding).
 #[inline(always)]
-pub fn erf_f32(x: f32) -> f32 {
+pub(crate) fn erf_f32(x: f32) -> f32 {
     let a = x.abs();
     let z = x * x;
     let mut near = 7.853_861e-5_f32;

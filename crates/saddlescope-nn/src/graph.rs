@@ -1,7 +1,7 @@
 //! A network as a static graph of operations: values, nodes, named parameters and buffers.
 //!
-//! The graph does not know the micro-batch size: shapes are inferred when it is compiled into a
-//! [`Plan`](crate::plan::Plan). Data inputs have the sample axis first; parameters and buffers have none.
+//! The graph does not know the micro-batch size: shapes are inferred ([`Graph::infer_shapes`]) for each size that is needed.
+//! Data inputs have the sample axis first; parameters and buffers have none.
 
 use std::collections::BTreeSet;
 use std::ops::Range;

@@ -1,8 +1,9 @@
 //! Neural networks as static graphs, differentiated twice on the CPU: exact products with the Hessian, the Gauss–Newton
 //! matrix and the Fisher matrices of a loss over a data set.
 //!
-//! A Hessian-vector product is forward-over-reverse: the tangent of the gradient along v. [`network`] binds a network to
-//! data, [`risk`] evaluates, [`zoo`] has networks by name, [`train`] trains them.
+//! A Hessian-vector product is forward-over-reverse: the tangent of the gradient along v. [`risk`] computes it, [`network`] binds
+//! a network to data and a loss, [`zoo`] has networks by name, and [`train`] trains them. A network of your own is a
+//! [`graph`] of [`ops`].
 //!
 //! ```
 //! use saddlescope_data::{Split, digits};
@@ -22,39 +23,43 @@
 //! assert!(hv.iter().all(|x| x.is_finite()));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
-//!
-//! The modules that are not listed here (operations, plans, kernels) are for the crates of this workspace and may change at
-//! any time.
 
-#[doc(hidden)]
-pub mod aligned;
+#![warn(unreachable_pub)]
+
+mod aligned;
 mod dtype;
 mod elementary;
-#[doc(hidden)]
-pub mod execute;
+mod execute;
+mod forward;
 mod fuse;
 pub mod graph;
-#[doc(hidden)]
-pub mod kernels;
+mod kernels;
 pub mod network;
-#[doc(hidden)]
 pub mod op;
-#[doc(hidden)]
 pub mod ops;
-#[doc(hidden)]
-pub mod parallel;
-#[doc(hidden)]
-pub mod plan;
+mod parallel;
+mod plan;
 pub mod profile;
 pub mod risk;
-pub mod scalar;
-#[doc(hidden)]
-pub mod scratch;
-#[doc(hidden)]
-pub mod testkit;
+mod scalar;
+mod scratch;
+#[cfg(test)]
+mod testkit;
 pub mod train;
 pub mod tree;
 pub mod units;
 pub mod zoo;
 
+pub use forward::{Computed, forward};
+pub use kernels::{Isa, conformance};
 pub use scalar::{Dtype, Scalar};
+
+/// The kernels that the benchmarks in `examples/` time.
+#[doc(hidden)]
+pub mod bench {
+    pub use crate::kernels::simd::{Element, Job, Simd};
+    pub use crate::kernels::{
+        ConvGeometry, ConvShape, Filter, Isa, Method, Scratch, filter_adjoint_on, forward, forward_pair,
+        input_adjoint, input_adjoint_pair, matmul,
+    };
+}

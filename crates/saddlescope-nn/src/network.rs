@@ -11,6 +11,7 @@ use crate::ops::loss::{
     BinaryCrossEntropyWithLogits, CrossEntropy, CrossEntropyOfProbabilities, NegativeLogLikelihood,
     SoftCrossEntropy, SquaredError,
 };
+use crate::plan::{Pass, Plan};
 use crate::risk::{Numbers, Objective};
 use saddlescope_data::weights::{ExpectedTensor, TensorData, TensorMap, WeightsError};
 use saddlescope_data::{Dataset, Targets};
@@ -51,7 +52,7 @@ pub enum LossKind {
 }
 
 impl LossKind {
-    /// Reads the command line's names.
+    /// The loss of this name, one of [`LossKind::NAMES`] or a longer form of it.
     pub fn parse(text: &str) -> Option<Self> {
         Some(match text {
             "cross-entropy" => Self::CrossEntropy,
@@ -225,6 +226,14 @@ impl Network {
             }
         }
         theta
+    }
+
+    /// Numbers that one thread holds during a block product with `directions` vectors, per sample, without parameters and data.
+    ///
+    /// # Errors
+    /// Shapes that do not fit.
+    pub fn workspace_len(&self, directions: usize) -> Result<usize, GraphError> {
+        Ok(Plan::compile(&self.graph, &[self.output], 1, Pass::Hessian)?.workspace_len(directions))
     }
 
     /// Whether some normalisation can use the statistics of the batch instead of running ones.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// Runs `work(i, state)` for i in 0..count on up to `threads` threads, each with a state of its own, and
 /// `absorb(i, state)` after each, strictly in the order of i and never two at a time.
-pub fn ordered<S: Send>(
+pub(crate) fn ordered<S: Send>(
     threads: usize,
     count: usize,
     mut make_state: impl FnMut() -> S,
@@ -63,7 +63,7 @@ pub fn ordered<S: Send>(
 }
 
 /// Calls `work` on every item, on up to `threads` threads, in no particular order.
-pub fn each<I: Send>(threads: usize, items: Vec<I>, work: impl Fn(I) + Sync) {
+pub(crate) fn each<I: Send>(threads: usize, items: Vec<I>, work: impl Fn(I) + Sync) {
     let threads = threads.clamp(1, items.len().max(1));
     if threads == 1 {
         items.into_iter().for_each(work);

@@ -5,7 +5,7 @@ use crate::op::{Reads, numel};
 
 /// What a pass computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Pass {
+pub(crate) enum Pass {
     /// y only: activations are freed as soon as possible.
     Forward,
     /// y and the gradient.
@@ -20,7 +20,7 @@ pub enum Pass {
 
 impl Pass {
     /// All passes.
-    pub const ALL: [Pass; 5] =
+    pub(crate) const ALL: [Pass; 5] =
         [Pass::Forward, Pass::Gradient, Pass::TangentGradient, Pass::Hessian, Pass::HessianKeepingPrimals];
 
     fn backward(self) -> bool {
@@ -28,7 +28,7 @@ impl Pass {
     }
 
     /// Whether tangents are carried.
-    pub fn tangents(self) -> bool {
+    pub(crate) fn tangents(self) -> bool {
         matches!(self, Pass::TangentGradient | Pass::Hessian | Pass::HessianKeepingPrimals)
     }
 
@@ -52,7 +52,7 @@ impl Pool {
 
 /// A graph compiled for one micro-batch size and one kind of pass.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub(crate) struct Plan {
     pub(crate) batch: usize,
     pub(crate) pass: Pass,
     pub(crate) shapes: Vec<Vec<usize>>,
@@ -122,7 +122,12 @@ struct Lifetime {
 impl Plan {
     /// Compiles `graph` for micro-batches of `batch` samples. `outputs` are the values that must still be there when
     /// the forward pass is done (losses, logits, and values the caller wants to look at).
-    pub fn compile(graph: &Graph, outputs: &[ValueId], batch: usize, pass: Pass) -> Result<Plan, GraphError> {
+    pub(crate) fn compile(
+        graph: &Graph,
+        outputs: &[ValueId],
+        batch: usize,
+        pass: Pass,
+    ) -> Result<Plan, GraphError> {
         let shapes = graph.infer_shapes(batch)?;
         let count = graph.value_count();
         let mut root: Vec<usize> = (0..count).collect();
@@ -309,22 +314,22 @@ impl Plan {
     }
 
     /// Samples of a micro-batch.
-    pub fn batch(&self) -> usize {
+    pub(crate) fn batch(&self) -> usize {
         self.batch
     }
 
     /// Shape of a value.
-    pub fn shape(&self, value: ValueId) -> &[usize] {
+    pub(crate) fn shape(&self, value: ValueId) -> &[usize] {
         &self.shapes[value.0]
     }
 
     /// Numbers that a workspace holds for `tangents` tangents, without parameters and data.
-    pub fn workspace_len(&self, tangents: usize) -> usize {
+    pub(crate) fn workspace_len(&self, tangents: usize) -> usize {
         self.primal.total() + self.tangent.total() * tangents
     }
 
     /// Numbers that are kept between products: what keeping the primals of one micro-batch costs.
-    pub fn kept_len(&self) -> usize {
+    pub(crate) fn kept_len(&self) -> usize {
         self.primal.sizes.iter().zip(&self.kept).filter(|(_, kept)| **kept).map(|(n, _)| n).sum()
     }
 }

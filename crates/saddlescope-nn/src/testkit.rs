@@ -7,7 +7,7 @@ use crate::op::{AnyOp, Context, Element, Operand, Packed, Reads, Slot, numel};
 use crate::scratch::Scratch;
 
 /// What to check an operation on.
-pub struct OpCheck<'a> {
+pub(crate) struct OpCheck<'a> {
     /// The operation.
     pub op: &'a dyn AnyOp,
     /// Shapes of the inputs.
@@ -26,7 +26,7 @@ pub struct OpCheck<'a> {
 
 impl<'a> OpCheck<'a> {
     /// A check with random values in which every input is differentiated.
-    pub fn new(op: &'a dyn AnyOp, shapes: &[&[usize]]) -> Self {
+    pub(crate) fn new(op: &'a dyn AnyOp, shapes: &[&[usize]]) -> Self {
         Self {
             op,
             shapes: shapes.iter().map(|s| s.to_vec()).collect(),
@@ -39,19 +39,19 @@ impl<'a> OpCheck<'a> {
     }
 
     /// The same check with given values of input `i`.
-    pub fn values(mut self, i: usize, values: Vec<f64>) -> Self {
+    pub(crate) fn values(mut self, i: usize, values: Vec<f64>) -> Self {
         self.values[i] = Some(values);
         self
     }
 
     /// The same check with input `i` not differentiated.
-    pub fn constant(mut self, i: usize) -> Self {
+    pub(crate) fn constant(mut self, i: usize) -> Self {
         self.differentiable[i] = false;
         self
     }
 
     /// Runs the check; the error says which pass of which input differs, where and by how much.
-    pub fn run(&self) -> Result<(), String> {
+    pub(crate) fn run(&self) -> Result<(), String> {
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(7);
         let values: Vec<Vec<f64>> = (self.shapes.iter().zip(&self.values))
             .map(|(shape, given)| given.clone().unwrap_or_else(|| random(&mut rng, numel(shape))))
@@ -163,7 +163,7 @@ impl<'a> OpCheck<'a> {
 }
 
 /// Checks an operation on random inputs, all differentiated. See [`OpCheck`].
-pub fn check_op(op: &dyn AnyOp, shapes: &[&[usize]]) -> Result<(), String> {
+pub(crate) fn check_op(op: &dyn AnyOp, shapes: &[&[usize]]) -> Result<(), String> {
     OpCheck::new(op, shapes).run()
 }
 

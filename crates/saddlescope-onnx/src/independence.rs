@@ -2,10 +2,8 @@
 
 use super::error::OnnxError;
 use saddlescope_data::Dataset;
-use saddlescope_nn::execute::{Execution, Prepared, Workspace};
 use saddlescope_nn::graph::{Graph, ValueId};
 use saddlescope_nn::op::numel;
-use saddlescope_nn::plan::{Pass, Plan};
 use saddlescope_nn::risk::Numbers;
 
 /// How far the same sample may come out apart, relative to the largest output: rounding of f64 through a deep network, far
@@ -90,26 +88,16 @@ fn forward(
     data: &Dataset,
     samples: std::ops::Range<usize>,
 ) -> Result<Vec<Tensor>, OnnxError> {
-    let invalid = |e: saddlescope_nn::graph::GraphError| OnnxError::Invalid(e.to_string());
-    let plan = Plan::compile(graph, wanted, samples.len(), Pass::Forward).map_err(invalid)?;
-    let mut bound: Vec<Vec<f64>> = Vec::new();
+    let mut numbers = Vec::new();
     for input in graph.data_inputs() {
         let len = numel(&input.shape);
         let (start, end) = (samples.start * len, samples.end * len);
         let Some(values) = data.input(&input.name).filter(|t| end <= t.values.len()) else {
             return Err(OnnxError::Invalid(format!("the data for `{}` are too short", input.name)));
         };
-        let values = values.values.part(start..end);
-        let mut engine = vec![0.0; values.len()];
-        Numbers::F32(values)
-            .bind(0, &input.shape, input.permutation.as_deref(), &mut engine)
-            .map_err(|e| OnnxError::Invalid(e.to_string()))?;
-        bound.push(engine);
+        numbers.push(Numbers::F32(values.values.part(start..end)));
     }
-    let prepared = Prepared::<f64>::new(graph, &plan, theta, 1);
-    let mut workspace = Workspace::default();
-    let data = bound.iter().map(Vec::as_slice).collect();
-    let mut execution = Execution::new(graph, &plan, &prepared, None, data, &mut workspace);
-    execution.forward();
-    Ok(wanted.iter().map(|&v| (plan.shape(v).to_vec(), execution.value(v).to_vec())).collect())
+    let computed = saddlescope_nn::forward::<f64>(graph, wanted, theta, &numbers, samples.len());
+    let computed = computed.map_err(|e| OnnxError::Invalid(e.to_string()))?;
+    Ok(computed.into_iter().map(|c| (c.shape, c.elements)).collect())
 }

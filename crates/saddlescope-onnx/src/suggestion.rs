@@ -4,7 +4,6 @@
 use saddlescope_data::{Dataset, Targets};
 use saddlescope_nn::network::LossKind;
 use saddlescope_nn::op::numel;
-use saddlescope_nn::plan::{Pass, Plan};
 
 use super::error::OnnxError;
 use super::{Ending, OnnxModel};
@@ -50,8 +49,7 @@ impl OnnxModel {
     /// Whether there is one number a sample.
     fn has_one_output(&self) -> bool {
         let output = self.network.output;
-        let plan = Plan::compile(&self.network.graph, &[output], 1, Pass::Forward);
-        plan.is_ok_and(|plan| numel(plan.shape(output)) == 1)
+        self.network.graph.infer_shapes(1).is_ok_and(|shapes| numel(&shapes[output.index()]) == 1)
     }
 
     /// The loss that suits the model's ending and the data's targets.

@@ -1,6 +1,6 @@
 //! `verify` passes on this machine, and fails where a kernel is wrong.
 
-use saddlescope::nn::kernels::Isa;
+use saddlescope::nn::Isa;
 use saddlescope::verify::{verify, verify_kernels};
 
 #[test]

@@ -28,7 +28,8 @@ pub struct Arguments {
 /// Writes the weights.
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let subject = arguments.subject.subject(false)?;
-    let (identity, theta) = (subject.subject().identity(), &subject.model.theta);
+    let identity = subject.subject().identity().map_err(|e| failure(e.into()))?;
+    let theta = &subject.model.theta;
     let (theta, result) = escaped_weights(&arguments.analysis, &identity, theta).map_err(failure)?;
     let tensors =
         subject.model.network.to_tensors(&theta).map_err(|e| Failure::Failed(anyhow::Error::new(e)))?;

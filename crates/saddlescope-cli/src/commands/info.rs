@@ -7,7 +7,6 @@ use saddlescope::data::{DataSource, Split};
 use saddlescope::model;
 use saddlescope::nn::graph::{Graph, ParameterKind, Source};
 use saddlescope::nn::network::Network;
-use saddlescope::nn::plan::{Pass, Plan};
 use saddlescope::onnx::{Ending, ImportOptions, OnnxModel};
 
 use crate::failure::Failure;
@@ -191,12 +190,12 @@ fn print_layers(network: &Network) -> Result<(), Failure> {
         ]);
     }
     table("layers (shapes for one sample)", rows, 3)?;
-    let plan = Plan::compile(graph, &[network.output], 1, Pass::Hessian).map_err(bad)?;
+    let workspace = network.workspace_len(1).map_err(bad)?;
     terminal::print(format!(
         "\nforward pass {:.1} MFLOP a sample; a Hessian-vector product about eight times as much; {:.1} MiB of activations a \
          sample and thread in f32",
         total as f64 / 1e6,
-        plan.workspace_len(1) as f64 * 4.0 / f64::from(1 << 20)
+        workspace as f64 * 4.0 / f64::from(1 << 20)
     ))?;
     Ok(())
 }

@@ -138,7 +138,7 @@ fn resolve(
 /// Says it where the eigenvectors are of other samples than the slices.
 fn note_other_samples(folder: &Path, subject: &NetworkSubject) -> Result<(), Failure> {
     let of = Folder::identity(folder).map_err(|e| failure(e.into()))?;
-    let here = subject.subject().identity();
+    let here = subject.subject().identity().map_err(|e| failure(e.into()))?;
     let different: Vec<&str> = ["data", "data.sha256", "samples", "split", "loss"]
         .into_iter()
         .filter(|k| of.get(*k) != here.get(*k))

@@ -13,10 +13,11 @@ use super::requests::{DirectionRequest, GivenDirection};
 use super::results::Results;
 use super::selection::Selection;
 use super::store::FolderError;
-use super::subject::{Subject, hex};
+use super::subject::Subject;
 use super::verdict::number;
 use crate::direction::{Direction, Origin, Unfiltered, filter_normalize};
 use crate::layout::ParameterLayout;
+use crate::weights_hash::hex;
 
 /// A direction ready for use, with its name for axes (markup) and in plain words.
 pub struct NamedDirection {

@@ -31,6 +31,7 @@ mod subject;
 mod vectors;
 mod verdict;
 
+pub use crate::weights_hash::WeightsHash;
 pub use differences::{from_center, samples_of, smallest_sentence};
 pub use directions::read_results;
 pub use error::AnalysisError;
@@ -55,7 +56,8 @@ pub use stages::escape::{escaped_weights, moved};
 pub use stages::reach::radius;
 pub use stages::self_check::{ALLOWED as DERIVATIVE_TOLERANCE, Difference, product_against_difference};
 pub use store::{Dependencies, Folder, FolderError, Record, Spent, State};
-pub use subject::{Split, Subject, WeightsHash};
+pub(crate) use subject::identity_at;
+pub use subject::{Split, Subject};
 pub use verdict::{CRITICAL_SHARE, number, or_unknown, short, with_error};
 
 pub(crate) use rows::{ROWS, evaluate_rows};

@@ -32,10 +32,10 @@ use super::stages::slice_samples::SliceSamplesStage;
 use super::stages::slices::{HESSIAN, RANDOM, slice_stages};
 use super::stages::split::SplitStage;
 use super::store::{Dependencies, Folder, FolderError};
-use super::subject::Subject;
+use super::subject::{Subject, identity_at};
 use super::{figures, files, page, settled, sharpness_result, verdict};
 use crate::projection::{PlaneHessian, saddle_probability_closed_form};
-use crate::risk::{Curvature, Offers, Risk, check_theta};
+use crate::risk::{Curvature, Offers, Risk, RiskError, check_theta};
 
 /// Bytes that the analysis may use, if limited.
 pub type MemoryLimit = Option<usize>;
@@ -175,9 +175,9 @@ pub(crate) fn plan(
     out: &Path,
 ) -> Result<Vec<PlannedStage>, AnalysisError> {
     let ((asked, _), plan) = planned(subject, selection, memory)?;
-    let folder = Folder::open(out, &subject.identity())?;
-    let env = Env::new(subject, &asked, &plan, &folder);
-    let (stages, keys) = stages(&asked, &env);
+    let folder = Folder::open(out, &subject.identity()?)?;
+    let env = Env::new(subject, &asked, &plan, &folder)?;
+    let (stages, keys) = stages(&asked, &env)?;
     stages.iter().map(|s| s.plan(&env, &keys)).collect()
 }
 
@@ -194,7 +194,7 @@ pub(crate) fn memory_of(
 }
 
 fn open(subject: &Subject<'_>, out: &Path, monitor: &mut dyn Monitor) -> Result<Folder, AnalysisError> {
-    let folder = Folder::open(out, &subject.identity())?;
+    let folder = Folder::open(out, &subject.identity()?)?;
     if folder.resumed() {
         monitor.note("going on with the results in that folder");
     }
@@ -288,18 +288,18 @@ fn offered(selection: &Selection, offers: &Offers) -> (Selection, Vec<String>) {
 }
 
 /// All stages of a selection, in order.
-fn stages(selection: &Selection, env: &Env<'_>) -> (Vec<Box<dyn AnyStage>>, Keys) {
+fn stages(selection: &Selection, env: &Env<'_>) -> Result<(Vec<Box<dyn AnyStage>>, Keys), RiskError> {
     let basis = env.plan.basis;
-    let identity = |risk: &dyn Risk, name: &str| -> Value {
-        let mut of: Dependencies = risk.identity();
+    let identity = |risk: &dyn Risk, name: &str| -> Result<Value, RiskError> {
+        let mut of: Dependencies = identity_at(risk, env.subject.theta())?;
         of.insert("samples".into(), risk.samples().into());
         of.insert("split".into(), name.into());
-        serde_json::to_value(of).unwrap_or_default()
+        Ok(serde_json::to_value(of).unwrap_or_default())
     };
     let split = env.subject.slice_split();
     let mut keys = Keys {
-        slices: identity(split.risk, split.name),
-        other: env.subject.other.map_or(Value::Null, |s| identity(s.risk, s.name)),
+        slices: identity(split.risk, split.name)?,
+        other: env.subject.other.map_or(Ok(Value::Null), |s| identity(s.risk, s.name))?,
         ..Keys::default()
     };
     let mut stages: Vec<Box<dyn AnyStage>> = vec![Box::new(SelfCheckStage), Box::new(PointStage)];
@@ -311,7 +311,7 @@ fn stages(selection: &Selection, env: &Env<'_>) -> (Vec<Box<dyn AnyStage>>, Keys
     if let Some(auto) = selection.slice_samples.clone() {
         // Nothing else before it is known on which samples.
         stages.push(Box::new(SliceSamplesStage::new(auto, selection)));
-        return (stages, keys);
+        return Ok((stages, keys));
     }
     if selection.probe_count() > 0 {
         stages.push(Box::new(ProbesStage { wanted: selection.probe_count() }));
@@ -349,7 +349,7 @@ fn stages(selection: &Selection, env: &Env<'_>) -> (Vec<Box<dyn AnyStage>>, Keys
         }
     }
     stages.extend(slice_stages(selection, env));
-    (stages, keys)
+    Ok((stages, keys))
 }
 
 /// Runs what `asked` asks for and reads what `all` adds to it. Returns what was found, the results, and the selection that
@@ -364,9 +364,9 @@ fn run_stages(
 ) -> Result<(Found, Results, Selection), AnalysisError> {
     let offers = subject.risk().offers();
     let (all, _) = offered(all, &offers);
-    let env = Env::new(subject, &all, plan, folder);
-    let (wanted, wanted_keys) = stages(asked, &env);
-    let (stages, keys) = stages(&all, &env);
+    let env = Env::new(subject, &all, plan, folder)?;
+    let (wanted, wanted_keys) = stages(asked, &env)?;
+    let (stages, keys) = stages(&all, &env)?;
     let mine: Vec<_> = wanted.iter().map(|s| s.slot(&env, &wanted_keys).file("msgpack")).collect();
 
     let mut found = Found::default();
@@ -512,7 +512,7 @@ fn results(
         not_offered,
         left_out: found.left_out.clone(),
         stages,
-        provenance: provenance(subject, selection),
+        provenance: provenance(subject, selection)?,
     })
 }
 
@@ -595,13 +595,13 @@ fn surface_result(named: &NamedSurface) -> SurfaceResult {
 }
 
 /// Everything needed to run it again.
-fn provenance(subject: &Subject<'_>, selection: &Selection) -> BTreeMap<String, Value> {
-    let mut map = subject.identity();
+fn provenance(subject: &Subject<'_>, selection: &Selection) -> Result<BTreeMap<String, Value>, RiskError> {
+    let mut map = subject.identity()?;
     if let Ok(Value::Object(options)) = serde_json::to_value(selection) {
         map.extend(options.into_iter().map(|(k, v)| (format!("option.{k}"), v)));
     }
     map.insert("saddlescope".into(), env!("CARGO_PKG_VERSION").into());
     map.extend(subject.provenance.clone());
     map.insert("slice_samples".into(), subject.slice_split().risk.samples().into());
-    map
+    Ok(map)
 }

@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::requests::SliceRequest;
-use super::subject::hex;
 use crate::settle::SettleOptions;
 use crate::sharpness::SharpnessOptions;
+use crate::weights_hash::hex;
 use saddlescope_figure::floats;
 
 /// How the extreme eigenpairs are found.

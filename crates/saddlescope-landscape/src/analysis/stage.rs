@@ -1,7 +1,7 @@
 //! What a stage is, and how it is run: read where the folder has its result, continued or computed where it has not.
 
 use std::cell::{Cell, OnceCell};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -114,19 +114,19 @@ impl<'a> Env<'a> {
         selection: &'a Selection,
         plan: &'a MemoryPlan,
         folder: &'a Folder,
-    ) -> Self {
-        Self {
+    ) -> Result<Self, RiskError> {
+        Ok(Self {
             subject,
             selection,
             plan,
             folder,
-            identity: key(&subject.identity()),
+            identity: key(&subject.identity()?),
             point: OnceCell::new(),
             slice_point: OnceCell::new(),
             slice_gradient: OnceCell::new(),
             products: Cell::new(0),
             evaluations: Cell::new(0),
-        }
+        })
     }
 
     /// The risk near θ; set up when it is first needed.
@@ -183,6 +183,9 @@ fn once<T>(cell: &OnceCell<T>, make: impl FnOnce() -> Result<T, RiskError>) -> R
     let made = make()?;
     Ok(cell.get_or_init(|| made))
 }
+
+/// How often a stage keeps what it has, so that a kill loses no more than that.
+pub(crate) const KEEP_EVERY: Duration = Duration::from_secs(2);
 
 /// Where a stage stands while it is computed.
 pub(crate) struct At<'e, 'a> {

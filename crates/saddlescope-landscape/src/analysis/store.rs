@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::subject::hex;
+use crate::weights_hash::hex;
 
 /// What something depends on, by name.
 pub type Dependencies = BTreeMap<String, Value>;

@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
-use crate::layout::ParameterLayout;
-use crate::risk::Risk;
+use crate::risk::{Risk, RiskError};
+use crate::weights_hash::WeightsHash;
 
 /// A named set of samples with the risk on it.
 #[derive(Clone, Copy)]
@@ -70,8 +69,11 @@ impl<'a> Subject<'a> {
     }
 
     /// Everything about θ and the risk of `main` that results depend on.
-    pub fn identity(&self) -> BTreeMap<String, Value> {
-        let mut identity = self.main.risk.identity();
+    ///
+    /// # Errors
+    /// As [`Risk::fingerprint`].
+    pub fn identity(&self) -> Result<BTreeMap<String, Value>, RiskError> {
+        let mut identity = identity_at(self.main.risk, &self.theta)?;
         let mut put = |name: &str, value: Value| {
             identity.insert(name.into(), value);
         };
@@ -81,41 +83,15 @@ impl<'a> Subject<'a> {
         put("samples", self.main.risk.samples().into());
         put("split", self.main.name.into());
         put("engine", env!("CARGO_PKG_VERSION").into());
-        identity
+        Ok(identity)
     }
 }
 
-/// SHA-256 over names and shapes of the tensors of θ, then over values.
-pub struct WeightsHash(Sha256);
-
-impl WeightsHash {
-    /// Begins with names and shapes.
-    pub fn new(layout: &ParameterLayout) -> Self {
-        let mut hash = Sha256::new();
-        for block in &layout.blocks {
-            hash.update(block.name.as_bytes());
-            hash.update(format!("{:?}", block.shape).as_bytes());
-        }
-        Self(hash)
+/// The identity of a risk, with its fingerprint at θ where it has one.
+pub(crate) fn identity_at(risk: &dyn Risk, theta: &[f64]) -> Result<BTreeMap<String, Value>, RiskError> {
+    let mut identity = risk.identity();
+    if let Some(fingerprint) = risk.fingerprint(theta)? {
+        identity.insert("fingerprint".into(), fingerprint.into());
     }
-
-    /// Adds values.
-    pub fn values(&mut self, values: &[f64]) {
-        values.iter().for_each(|value| self.0.update(value.to_le_bytes()));
-    }
-
-    /// Adds the name of something that belongs to the weights without being a parameter.
-    pub fn name(&mut self, name: &str) {
-        self.0.update(name.as_bytes());
-    }
-
-    /// The hash in hexadecimal digits.
-    pub fn finish(self) -> String {
-        hex(&self.0.finalize())
-    }
-}
-
-/// Bytes in hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
+    Ok(identity)
 }

@@ -59,4 +59,8 @@ impl Risk for Anew<'_> {
         identity.insert("statistics".into(), "computed anew".into());
         identity
     }
+
+    fn fingerprint(&self, theta: &[f64]) -> Result<Option<String>, RiskError> {
+        self.risk.fingerprint(theta)
+    }
 }

@@ -262,9 +262,11 @@ pub(crate) fn weights_provenance(members: &[Member<'_>]) -> BTreeMap<String, Val
         let name = &m.weights.name;
         map.insert(format!("weights.{name}"), m.weights.origin.clone().into());
         map.insert(format!("weights.{name}.sha256"), m.weights.sha256.clone().into());
-        for (key, value) in risk_identity(m.losses.main.risk) {
+        let risk = m.losses.main.risk;
+        for (key, value) in risk.identity() {
             map.insert(format!("{}.{key}", m.losses.model), value);
         }
+        map.insert(format!("{}.samples", m.losses.model), risk.samples().into());
     }
     map
 }
@@ -447,7 +449,7 @@ pub(crate) fn plane_surface(
     let losses = members[0].losses;
     let split = losses.slices.unwrap_or(losses.main.risk);
     let risk = Anew { statistics: losses.main.risk, risk: split };
-    let mut of = risk_identity(&risk);
+    let mut of = risk_identity(&risk, center)?;
     of.insert("statistics.samples".into(), losses.main.risk.samples().into());
     let mut hash = crate::analysis::WeightsHash::new(losses.main.risk.layout());
     hash.values(center);

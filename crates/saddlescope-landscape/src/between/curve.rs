@@ -120,19 +120,19 @@ pub(crate) fn part(
     b: &Weights,
     options: &CurveOptions,
     seed: u64,
-) -> Part {
-    let mut of = risk_identity(losses.main.risk);
+) -> Result<Part, RiskError> {
+    let mut of = risk_identity(losses.main.risk, &a.theta)?;
     of.insert("a.sha256".into(), a.sha256.clone().into());
     of.insert("b.sha256".into(), b.sha256.clone().into());
     of.insert("options".into(), serde_json::to_value(options).unwrap_or_default());
     of.insert("seed".into(), seed.into());
-    Part {
+    Ok(Part {
         name: format!("bend-{}-{}", a.name, b.name),
         title: format!("curve from {} to {}: training", a.name, b.name),
         of,
         // A gradient takes about three evaluations.
         forecast: Forecast { products: 0, evaluations: 3 * options.steps },
-    }
+    })
 }
 
 /// The bend C of the curve (1−t)² A + 2t(1−t) C + t² B that lowers the mean of the loss over t, found by Adam (Kingma & Ba 2015) on
@@ -155,7 +155,7 @@ pub(crate) fn trained_curve(
     }
     let n = a.theta.len();
     let risk = Anew { statistics: losses.main.risk, risk: losses.main.risk };
-    let part = part(losses, a, b, options, seed);
+    let part = part(losses, a, b, options, seed)?;
     let found = desk.part(&part, |work, kept: Option<Training>| {
         let mut state = kept.unwrap_or_else(|| Training {
             step: 0,

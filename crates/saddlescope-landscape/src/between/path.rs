@@ -18,6 +18,7 @@ use crate::analysis::{
     AnalysisError, Dependencies, EigenpairOptions, Fate, Forecast, MemoryLimit, Monitor, PlannedStage,
     Selection, Spent,
 };
+use crate::risk::RiskError;
 
 /// What is computed between two weights.
 #[derive(Clone, Debug, PartialEq)]
@@ -277,7 +278,7 @@ fn aligned(
     let Some(groups) = risk.unit_groups().filter(|g| !g.is_empty()) else {
         return Ok(Err("the alignment: it is not known which units of this model can change places".into()));
     };
-    let mut of = risk_identity(risk);
+    let mut of = risk_identity(risk, &a.theta)?;
     of.insert("ends.sha256".into(), vec![a.sha256.clone(), b.sha256.clone()].into());
     let part = Part {
         name: format!("alignment-{}-{}", a.name, b.name),
@@ -306,10 +307,11 @@ fn aligned(
 }
 
 /// What a way depends on.
-fn dependencies(losses: &ModelLosses<'_>, plan: &Plan<'_>, points: usize) -> Dependencies {
+fn dependencies(losses: &ModelLosses<'_>, plan: &Plan<'_>, points: usize) -> Result<Dependencies, RiskError> {
     let mut of = Dependencies::new();
+    let [start, _] = plan.curve.ends();
     for split in losses.splits() {
-        for (key, value) in risk_identity(split.risk) {
+        for (key, value) in risk_identity(split.risk, &start.theta)? {
             of.insert(format!("{}.{key}", split.name), value);
         }
     }
@@ -317,16 +319,16 @@ fn dependencies(losses: &ModelLosses<'_>, plan: &Plan<'_>, points: usize) -> Dep
     of.insert("curve".into(), plan.curve.fingerprint().into());
     of.insert("points".into(), points.into());
     of.insert("statistics".into(), serde_json::to_value(plan.statistics).unwrap_or_default());
-    of
+    Ok(of)
 }
 
-fn way_part(losses: &ModelLosses<'_>, plan: &Plan<'_>, points: usize) -> Part {
+fn way_part(losses: &ModelLosses<'_>, plan: &Plan<'_>, points: usize) -> Result<Part, RiskError> {
     let [a, b] = plan.curve.ends().map(|w| w.name.clone());
     let each = losses.splits().len() + usize::from(plan.statistics == Statistics::Anew);
     Part {
         name: format!("{}-{a}-{b}{}", plan.name, plan.statistics.ending()),
         title: format!("{} from {a} to {b}", plan.name),
-        of: dependencies(losses, plan, points),
+        of: dependencies(losses, plan, points)?,
         forecast: Forecast { products: 0, evaluations: each * points },
     }
 }
@@ -340,7 +342,7 @@ fn way(
 ) -> Result<Way, AnalysisError> {
     let splits = losses.splits();
     let t: Vec<f64> = (0..points).map(|i| i as f64 / (points - 1) as f64).collect();
-    let part = way_part(losses, plan, points);
+    let part = way_part(losses, plan, points)?;
     let found: Vec<Vec<Values>> = desk.part(&part, |work, kept: Option<Vec<Vec<Values>>>| {
         let mut found = kept.unwrap_or_default();
         work.monitor.begin(&part.title, Some(points as u64));
@@ -487,7 +489,7 @@ fn show(
     let out = desk.folder.dir().to_path_buf();
     let mut stages = Vec::new();
     for plan in plans {
-        stages.push(desk.planned(&way_part(losses, plan, options.points))?);
+        stages.push(desk.planned(&way_part(losses, plan, options.points)?)?);
     }
     if options.eigenpairs.is_some() {
         let mut of_ends = Vec::new();
@@ -519,7 +521,7 @@ fn show(
         });
     }
     if let Some(curve) = options.curve.as_ref().filter(|_| losses.main.risk.offers().gradient) {
-        let part = super::curve::part(losses, a, b, curve, options.seed);
+        let part = super::curve::part(losses, a, b, curve, options.seed)?;
         stages.push(desk.planned(&part)?);
         let each = losses.splits().len() + usize::from(normalised);
         stages.push(PlannedStage {

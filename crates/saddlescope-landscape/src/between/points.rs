@@ -9,10 +9,10 @@ use super::desk::{Desk, Inner, Part};
 use super::weights::{Bound, ModelLosses, TrainingPosition, Weights};
 use crate::analysis::{
     Analysis, AnalysisError, Dependencies, EigenpairResult, Estimate, Fate, Forecast, MeasureResult,
-    MemoryLimit, PlannedStage, Selection, Spent, Split, analyze, compute, kept_selection, memory_of, plan_of,
-    weighted_std_error,
+    MemoryLimit, PlannedStage, Selection, Spent, Split, analyze, compute, identity_at, kept_selection,
+    memory_of, plan_of, weighted_std_error,
 };
-use crate::risk::{Evaluation, Risk};
+use crate::risk::{Evaluation, Risk, RiskError};
 
 /// A number with its standard error over the data; `None` where it is not known.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -208,21 +208,21 @@ impl PointJob<'_> {
 
     /// Its loss chunk by chunk.
     pub fn values(&self, desk: &mut Desk<'_>) -> Result<Values, AnalysisError> {
-        desk.part(&self.values_part(), |work, _| {
+        desk.part(&self.values_part()?, |work, _| {
             let risk = Bound::new(self.split.risk, &self.weights.buffers)?;
             Ok(work.evaluate(risk.risk(), &self.weights.theta)?.into())
         })
     }
 
-    fn values_part(&self) -> Part {
-        let mut of = risk_identity(self.split.risk);
+    fn values_part(&self) -> Result<Part, RiskError> {
+        let mut of = risk_identity(self.split.risk, &self.weights.theta)?;
         of.insert("weights.sha256".into(), self.weights.sha256.clone().into());
-        Part {
+        Ok(Part {
             name: format!("values-{}-{}", self.weights.name, self.split.name),
             title: format!("{}: loss", self.name()),
             of,
             forecast: Forecast { products: 0, evaluations: 1 },
-        }
+        })
     }
 
     /// Everything about it in numbers.
@@ -257,9 +257,9 @@ impl PointJob<'_> {
     }
 }
 
-/// What results on a risk depend on besides θ.
-pub(crate) fn risk_identity(risk: &dyn Risk) -> Dependencies {
-    let mut of = risk.identity();
+/// What results on a risk depend on besides the points; `theta` is one of these.
+pub(crate) fn risk_identity(risk: &dyn Risk, theta: &[f64]) -> Result<Dependencies, RiskError> {
+    let mut of = identity_at(risk, theta)?;
     of.insert("samples".into(), risk.samples().into());
-    of
+    Ok(of)
 }

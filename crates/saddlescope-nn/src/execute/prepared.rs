@@ -7,7 +7,7 @@ use crate::parallel::each;
 use crate::plan::Plan;
 
 /// Parameters and buffers in the engine's order of axes, with what the operations prepared of them.
-pub struct Prepared<T> {
+pub(crate) struct Prepared<T> {
     pub(crate) parameters: Vec<Vec<T>>,
     pub(crate) buffers: Vec<Vec<T>>,
     /// Per node and input.
@@ -15,7 +15,7 @@ pub struct Prepared<T> {
 }
 
 /// k tangents of the parameters, with what the operations prepared of them.
-pub struct PreparedTangents<T> {
+pub(crate) struct PreparedTangents<T> {
     pub(crate) count: usize,
     /// Per parameter, k · len.
     pub(crate) parameters: Vec<Vec<T>>,
@@ -62,7 +62,7 @@ fn pack_all<T: Element, V: Fn(Source, &mut dyn FnMut(&[T])) + Sync>(
 
 impl<T: Element> Prepared<T> {
     /// Prepares θ (file order, as it lies in `graph.parameters()`) for products.
-    pub fn new(graph: &Graph, plan: &Plan, theta: &[f64], threads: usize) -> Self {
+    pub(crate) fn new(graph: &Graph, plan: &Plan, theta: &[f64], threads: usize) -> Self {
         let parameters: Vec<Vec<T>> = (graph.parameters().iter().zip(graph.parameter_ranges()))
             .map(|(p, range)| {
                 let mut value = vec![T::ZERO; range.len()];
@@ -90,7 +90,7 @@ impl<T: Element> Prepared<T> {
 
 impl<T: Element> PreparedTangents<T> {
     /// Prepares a block of k directions (k × N, file order), in the memory of earlier ones where it has the right size.
-    pub fn new(
+    pub(crate) fn new(
         graph: &Graph,
         plan: &Plan,
         directions: &[f64],

@@ -36,7 +36,7 @@ fn dot<T: Element>(a: &[T], b: &[T]) -> f64 {
 
 /// Adjoints of the parameters that one thread accumulates, in the engine's order of axes.
 #[derive(Debug, Default)]
-pub struct ParameterAdjoints<T> {
+pub(crate) struct ParameterAdjoints<T> {
     pub(crate) values: Vec<AlignedVec<T>>,
     pub(super) written: Vec<bool>,
     pub(super) count: usize,
@@ -46,7 +46,7 @@ pub struct ParameterAdjoints<T> {
 
 impl<T: Element> ParameterAdjoints<T> {
     /// Buffers for `count` adjoints of every parameter.
-    pub fn new(graph: &Graph, count: usize) -> Self {
+    pub(crate) fn new(graph: &Graph, count: usize) -> Self {
         let values: Vec<AlignedVec<T>> =
             graph.parameters().iter().map(|p| AlignedVec::zeroed(count * numel(&p.shape))).collect();
         let (written, dots) = (vec![false; values.len()], vec![None; values.len()]);
@@ -64,13 +64,13 @@ impl<T: Element> ParameterAdjoints<T> {
     }
 
     /// Starts a new sum.
-    pub fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.written.fill(false);
         self.dots.fill(None);
     }
 
     /// Starts a new sum of zeros: needed before sweeps that write only parts.
-    pub fn zero(&mut self) {
+    pub(crate) fn zero(&mut self) {
         for value in &mut self.values {
             value.fill(T::ZERO);
         }
@@ -89,7 +89,7 @@ impl<T: Element> ParameterAdjoints<T> {
     }
 
     /// Adds the dot products of all adjoints with the directions, parameter by parameter, to `sums`.
-    pub fn add_dots(&mut self, directions: &[Vec<T>], sums: &mut [f64]) {
+    pub(crate) fn add_dots(&mut self, directions: &[Vec<T>], sums: &mut [f64]) {
         for (p, directions) in directions.iter().enumerate() {
             if self.dots[p].is_none() {
                 self.finish(p, directions);
@@ -101,7 +101,7 @@ impl<T: Element> ParameterAdjoints<T> {
     }
 
     /// The sums in file order, `f(parameter, values)`; parameters that nothing was added to are left out.
-    pub fn for_each_written(&self, mut f: impl FnMut(usize, &[T])) {
+    pub(crate) fn for_each_written(&self, mut f: impl FnMut(usize, &[T])) {
         for (i, value) in self.values.iter().enumerate() {
             if self.written[i] {
                 f(i, value);
@@ -112,7 +112,7 @@ impl<T: Element> ParameterAdjoints<T> {
 
 /// Memory of one thread for one plan.
 #[derive(Debug, Default)]
-pub struct Workspace<T> {
+pub(crate) struct Workspace<T> {
     pub(super) primal: Vec<AlignedVec<T>>,
     pub(super) tangent: Vec<AlignedVec<T>>,
     pub(super) has_gy: Vec<bool>,
@@ -127,7 +127,7 @@ pub struct Workspace<T> {
 
 /// Those primal values y and ȳ of one micro-batch that products read, kept between products at the same θ.
 #[derive(Debug, Default)]
-pub struct KeptPrimals<T> {
+pub(crate) struct KeptPrimals<T> {
     pub(super) primal: Vec<AlignedVec<T>>,
     pub(super) has_gy: Vec<bool>,
     pub(super) derived: Vec<bool>,
@@ -135,7 +135,7 @@ pub struct KeptPrimals<T> {
 
 impl<T: Element> KeptPrimals<T> {
     /// Memory for the primals of one micro-batch.
-    pub fn for_plan(plan: &Plan) -> Self {
+    pub(crate) fn for_plan(plan: &Plan) -> Self {
         Self {
             primal: (plan.primal.sizes.iter().zip(&plan.kept))
                 .map(|(&n, &kept)| if kept { AlignedVec::zeroed(n) } else { AlignedVec::new() })

@@ -39,7 +39,7 @@ macro_rules! by_channels {
 ///
 /// # Panics
 /// If lengths disagree; shapes are checked by the caller.
-pub fn forward<T: Scalar>(
+pub(crate) fn forward<T: Scalar>(
     x: &[T],
     scale: &[T],
     shift: &[T],
@@ -101,7 +101,7 @@ impl<T: Scalar> Forward<'_, T> {
 
 /// Directions of [`tangent`]; `None` means zero.
 #[derive(Clone, Copy, Debug)]
-pub struct AffineTangent<'a, T> {
+pub(crate) struct AffineTangent<'a, T> {
     /// ẋ, rows × c.
     pub x: Option<&'a [T]>,
     /// ṡ, c.
@@ -116,7 +116,7 @@ pub struct AffineTangent<'a, T> {
 ///
 /// # Panics
 /// If lengths disagree; shapes are checked by the caller.
-pub fn tangent<T: Scalar>(
+pub(crate) fn tangent<T: Scalar>(
     mask: Option<&[T]>,
     x: &[T],
     scale: &[T],
@@ -188,7 +188,7 @@ impl<T: Scalar> Tangent<'_, T> {
 
 /// Array a pass writes to, or adds to.
 #[derive(Debug)]
-pub struct Target<'a, T> {
+pub(crate) struct Target<'a, T> {
     /// rows × c.
     pub values: &'a mut [T],
     /// Add to the values instead of replacing them.
@@ -214,7 +214,7 @@ impl<T: Scalar> Target<'_, T> {
 ///
 /// # Panics
 /// If lengths disagree; shapes are checked by the caller.
-pub fn adjoint<T: Scalar>(
+pub(crate) fn adjoint<T: Scalar>(
     mask: Option<&[T]>,
     x: &[T],
     scale: &[T],
@@ -296,7 +296,7 @@ impl<T: Scalar> Adjoint<'_, T> {
 ///
 /// # Panics
 /// If lengths disagree; shapes are checked by the caller.
-pub fn adjoint_tangent<T: Scalar>(
+pub(crate) fn adjoint_tangent<T: Scalar>(
     mask: Option<&[T]>,
     x: &[T],
     dx: Option<&[T]>,

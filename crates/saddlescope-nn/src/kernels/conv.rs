@@ -77,7 +77,7 @@ pub fn input_adjoint_pair<T: Scalar>(
 ///
 /// # Panics
 /// As [`forward`].
-pub fn filter_adjoint<T: Scalar>(
+pub(crate) fn filter_adjoint<T: Scalar>(
     g: &ConvGeometry,
     x: &[T],
     gy: &[T],
@@ -92,7 +92,7 @@ pub fn filter_adjoint<T: Scalar>(
 ///
 /// # Panics
 /// As [`forward`].
-pub fn filter_adjoint_pair<T: Scalar>(
+pub(crate) fn filter_adjoint_pair<T: Scalar>(
     g: &ConvGeometry,
     x1: &[T],
     gy1: &[T],
@@ -160,7 +160,6 @@ fn run_correlation<T: Scalar>(
 }
 
 /// Both filter adjoints on a given code path, for tests and benchmarks.
-#[doc(hidden)]
 pub fn filter_adjoint_on<T: Scalar>(
     isa: Isa,
     method: Option<Method>,

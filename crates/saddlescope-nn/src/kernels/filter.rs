@@ -37,7 +37,6 @@ impl<T: Scalar> Filter<T> {
     ///
     /// # Panics
     /// As [`Filter::pack`].
-    #[doc(hidden)]
     #[must_use]
     pub fn pack_for(isa: Isa, method: Option<Method>, g: &ConvGeometry, hwio: &[T]) -> Self {
         assert_eq!(hwio.len(), g.filter_len(), "filter length");
@@ -145,13 +144,20 @@ impl<T: Scalar> PackedFilter<T> {
 
     /// Weights of `r` vectors of output channels from vector `v` of a group.
     #[inline(always)]
-    pub fn block<S: Simd<T = T>>(&self, phase: usize, group: usize, v: usize, r: usize, k: usize) -> &[T] {
+    pub(super) fn block<S: Simd<T = T>>(
+        &self,
+        phase: usize,
+        group: usize,
+        v: usize,
+        r: usize,
+        k: usize,
+    ) -> &[T] {
         let start = self.starts[phase] + group * self.strides[phase] + v * k * S::LANES;
         &self.data[start..start + r * k * S::LANES]
     }
 
     /// Depthwise weights of a phase.
-    pub fn phase(&self, phase: usize, len: usize) -> &[T] {
+    pub(super) fn phase(&self, phase: usize, len: usize) -> &[T] {
         &self.data[self.starts[phase]..][..len]
     }
 }

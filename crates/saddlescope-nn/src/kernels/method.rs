@@ -1,7 +1,6 @@
 //! The algorithms that a pass of a convolution can be computed with.
 
 /// Algorithm of a pass.
-#[doc(hidden)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
     /// Sums of products as written.

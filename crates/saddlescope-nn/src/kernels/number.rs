@@ -242,4 +242,4 @@ pub trait Simd: Copy + sealed::Vector {
 }
 
 /// Largest number of lanes of any path.
-pub const MAX_LANES: usize = 16;
+pub(crate) const MAX_LANES: usize = 16;

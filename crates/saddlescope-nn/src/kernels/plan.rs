@@ -56,7 +56,7 @@ struct AxisPhase {
 }
 
 impl Correlation {
-    pub fn forward(g: &ConvShape, [ho, wo]: [usize; 2]) -> Self {
+    pub(super) fn forward(g: &ConvShape, [ho, wo]: [usize; 2]) -> Self {
         let axis = |count: usize, k: usize, dilation: usize, pad: usize| {
             let taps = (0..k).map(|t| (t, (t * dilation) as isize - pad as isize)).collect();
             vec![AxisPhase { residue: 0, count, taps }]
@@ -72,7 +72,7 @@ impl Correlation {
         )
     }
 
-    pub fn adjoint(g: &ConvShape, [ho, wo]: [usize; 2]) -> Self {
+    pub(super) fn adjoint(g: &ConvShape, [ho, wo]: [usize; 2]) -> Self {
         let axis = |extent: usize, k: usize, stride: usize, dilation: usize, pad: usize| {
             // Output pixel `stride·i + residue` receives source pixel `i + (residue + pad − t·dilation)/stride`.
             (0..stride.min(extent))
@@ -155,12 +155,12 @@ impl Correlation {
     }
 
     /// Whether the source can be read in place.
-    pub fn in_place(&self) -> bool {
+    pub(super) fn in_place(&self) -> bool {
         self.padded == [self.src[0], self.src[1]] && self.top == 0 && self.left == 0
     }
 
     /// Numbers in one padded source image.
-    pub fn padded_len(&self) -> usize {
+    pub(super) fn padded_len(&self) -> usize {
         self.padded[0] * self.padded[1] * self.src[2]
     }
 }

@@ -6,12 +6,13 @@
 //! to call; only memory access without bounds checks is `unsafe`. It is checked by `debug_assert!` (on in tests), and
 //! always checked on the portable path.
 
+pub(crate) use super::number::Scalar;
 use super::number::sealed;
-pub use super::number::{Element, Isa, Job, MAX_LANES, Scalar, Simd};
+pub use super::number::{Element, Isa, Job, Simd};
 
 /// Plain arrays of `N` numbers with bounds-checked access.
 #[derive(Clone, Copy)]
-pub struct Portable<T, const N: usize>(std::marker::PhantomData<T>);
+pub(crate) struct Portable<T, const N: usize>(std::marker::PhantomData<T>);
 
 impl<T: Scalar, const N: usize> Portable<T, N> {
     pub(crate) fn only() -> Self {
@@ -88,7 +89,7 @@ mod x86 {
 
     /// One number, fused multiplication and addition.
     #[derive(Clone, Copy)]
-    pub struct Fused1<T>(std::marker::PhantomData<T>);
+    pub(super) struct Fused1<T>(std::marker::PhantomData<T>);
 
     macro_rules! fused_tail {
         ($t:ident) => {
@@ -162,13 +163,13 @@ mod x86 {
          |$y:ident, $x:ident| $select:expr $(, { $($more:tt)* })?) => {
             $(#[$doc])*
             #[derive(Clone, Copy)]
-            pub struct $name(());
+            pub(super) struct $name(());
 
             impl $name {
                 /// # Safety
                 /// The processor has the instructions.
                 #[inline(always)]
-                pub unsafe fn new() -> Self {
+                pub(super) unsafe fn new() -> Self {
                     $name(())
                 }
             }

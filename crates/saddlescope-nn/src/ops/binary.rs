@@ -221,7 +221,7 @@ fn zeros<T: Scalar>(c: &Context<'_, T>, scratch: &mut Scratch<T>) -> crate::alig
     scratch.take_zeroed(absent.map(|x| numel(x.shape)).max().unwrap_or(0))
 }
 
-pub(crate) fn forward<O: Binary, T: Scalar>(op: &O, c: &Context<'_, T>, y: &mut [T]) {
+pub(crate) fn forward<O: Binary, T: Scalar>(op: &O, c: &Context<'_, T>, y: &mut [T], _: &mut Scratch<T>) {
     let Some(runs) = runs(c) else { return };
     let x = [c.x(0), c.x(1)];
     let mut rows = y.chunks_exact_mut(runs.len);
@@ -258,7 +258,12 @@ fn target<'s, T: Scalar>(slot: &'s mut Slot<'_, T>, repeated: bool) -> (&'s mut 
     if repeated { (slot.add(), true) } else { slot.write() }
 }
 
-pub(crate) fn adjoint<O: Binary, T: Scalar>(op: &O, c: &Context<'_, T>, gx: &mut Slots<'_, T>) {
+pub(crate) fn adjoint<O: Binary, T: Scalar>(
+    op: &O,
+    c: &Context<'_, T>,
+    gx: &mut Slots<'_, T>,
+    _: &mut Scratch<T>,
+) {
     let x = [c.x(0), c.x(1)];
     for (which, slot) in gx.iter_mut().enumerate() {
         let Some(slot) = slot else { continue };
@@ -321,43 +326,7 @@ macro_rules! binary_op {
             }
         }
 
-        impl<T: $crate::scalar::Scalar> $crate::op::Op<T> for $op {
-            fn forward(
-                &self,
-                c: &$crate::op::Context<'_, T>,
-                y: &mut [T],
-                _scratch: &mut $crate::scratch::Scratch<T>,
-            ) {
-                $crate::ops::binary::forward(self, c, y);
-            }
-
-            fn tangent(
-                &self,
-                c: &$crate::op::Context<'_, T>,
-                dy: &mut [T],
-                scratch: &mut $crate::scratch::Scratch<T>,
-            ) {
-                $crate::ops::binary::tangent(self, c, dy, scratch);
-            }
-
-            fn adjoint(
-                &self,
-                c: &$crate::op::Context<'_, T>,
-                gx: &mut $crate::op::Slots<'_, T>,
-                _scratch: &mut $crate::scratch::Scratch<T>,
-            ) {
-                $crate::ops::binary::adjoint(self, c, gx);
-            }
-
-            fn adjoint_tangent(
-                &self,
-                c: &$crate::op::Context<'_, T>,
-                dgx: &mut $crate::op::Slots<'_, T>,
-                scratch: &mut $crate::scratch::Scratch<T>,
-            ) {
-                $crate::ops::binary::adjoint_tangent(self, c, dgx, scratch);
-            }
-        }
+        $crate::op::passes_from!($op, crate::ops::binary);
     };
 }
 pub(crate) use binary_op;

@@ -63,7 +63,7 @@ pub(crate) struct Runs<const M: usize> {
 
 impl<const M: usize> Runs<M> {
     /// The loops over `out`; `None` if it has no elements.
-    pub fn new(out: &[usize], inputs: [&[usize]; M]) -> Option<Self> {
+    pub(super) fn new(out: &[usize], inputs: [&[usize]; M]) -> Option<Self> {
         let strides = inputs.map(|shape| broadcast_strides(shape, out));
         let mut outer = nest(out, std::array::from_fn(|m| strides[m].as_slice()))?;
         let inner = outer.pop().unwrap_or(Axis { len: 1, steps: [0; M] });

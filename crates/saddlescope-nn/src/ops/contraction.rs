@@ -14,12 +14,12 @@ pub(super) struct Strides {
 
 impl Strides {
     /// A row-major matrix with `columns` columns.
-    pub fn row_major(columns: usize) -> Self {
+    pub(super) fn row_major(columns: usize) -> Self {
         Self { rows: columns, columns: 1 }
     }
 
     /// The transpose.
-    pub fn transposed(self) -> Self {
+    pub(super) fn transposed(self) -> Self {
         Self { rows: self.columns, columns: self.rows }
     }
 }
@@ -39,18 +39,18 @@ pub(super) struct Contraction {
 
 impl Contraction {
     /// One product.
-    pub fn single(m: usize, k: usize, n: usize, a: Strides, b: Strides) -> Self {
+    pub(super) fn single(m: usize, k: usize, n: usize, a: Strides, b: Strides) -> Self {
         Self { m, k, n, a, b, alpha: 1.0, batches: vec![(0, 0)] }
     }
 
     /// The same for `times` matrices A stacked on each other, if that is one product (A row-major, one batch).
-    pub fn stacked(&self, times: usize) -> Option<Self> {
+    pub(super) fn stacked(&self, times: usize) -> Option<Self> {
         let stackable = self.batches == [(0, 0)] && self.a == Strides::row_major(self.k);
         stackable.then(|| Self { m: self.m * times, ..self.clone() })
     }
 
     /// y = α A B, or α (A B + A′ B′) where there are two terms, plus `row` on every row of y (an empty one is none).
-    pub fn forward<T: Scalar>(
+    pub(super) fn forward<T: Scalar>(
         &self,
         terms: &[(&[T], &[T])],
         row: &[T],
@@ -71,7 +71,7 @@ impl Contraction {
     }
 
     /// ā = α ȳ Bᵀ, or ā += α ȳ Bᵀ. Where batches share a matrix A, their contributions add up.
-    pub fn adjoint_a<T: Scalar>(
+    pub(super) fn adjoint_a<T: Scalar>(
         &self,
         gy: &[T],
         b: &[T],
@@ -89,7 +89,7 @@ impl Contraction {
     }
 
     /// b̄ = α Aᵀ ȳ, or b̄ += α Aᵀ ȳ. Where batches share a matrix B, their contributions add up.
-    pub fn adjoint_b<T: Scalar>(
+    pub(super) fn adjoint_b<T: Scalar>(
         &self,
         gy: &[T],
         a: &[T],
@@ -116,7 +116,7 @@ impl Contraction {
     }
 
     /// ā (+)= α (ȳ Bᵀ + ȳ′ B′ᵀ).
-    pub fn adjoint_a_pair<T: Scalar>(
+    pub(super) fn adjoint_a_pair<T: Scalar>(
         &self,
         [(gy, b), (gz, d)]: [(&[T], &[T]); 2],
         ga: &mut [T],
@@ -134,7 +134,7 @@ impl Contraction {
     }
 
     /// b̄ (+)= α (Aᵀ ȳ + A′ᵀ ȳ′).
-    pub fn adjoint_b_pair<T: Scalar>(
+    pub(super) fn adjoint_b_pair<T: Scalar>(
         &self,
         [(gy, a), (gz, c)]: [(&[T], &[T]); 2],
         gb: &mut [T],
@@ -152,7 +152,7 @@ impl Contraction {
     }
 
     /// Floating-point operations.
-    pub fn flops(&self) -> u64 {
+    pub(super) fn flops(&self) -> u64 {
         [self.batches.len(), self.m, self.k, self.n].iter().fold(2, |f: u64, &n| f.saturating_mul(n as u64))
     }
 }

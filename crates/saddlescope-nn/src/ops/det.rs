@@ -5,7 +5,7 @@ use crate::scalar::Scalar;
 use crate::scratch::Scratch;
 
 /// The largest matrices taken: the derivative of the cofactors costs O(n⁶).
-pub const MAX_SIDE: usize = 12;
+pub(super) const MAX_SIDE: usize = 12;
 
 /// The determinant of the last two axes (ONNX `Det`). Its derivatives are polynomials of the entries, computed as such, so that
 /// singular matrices are no obstacle.

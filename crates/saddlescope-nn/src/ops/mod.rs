@@ -1,7 +1,7 @@
 //! The operations, one small file each.
 //!
 //! Each file has the operation's shape rule, forward, tangent, adjoint and adjoint's tangent, and a test that checks
-//! all four against finite differences in f64 (see [`crate::testkit`]).
+//! all four against finite differences in f64 (`testkit.rs`).
 //!
 //! Conventions at kinks are PyTorch's: ReLU′(0) = 0, and a maximum gives its adjoint to the first place where it is
 //! attained.
@@ -33,7 +33,7 @@ mod gemm;
 mod global_average_pool;
 mod kinked;
 mod linear;
-pub mod loss;
+pub(crate) mod loss;
 mod matmul;
 mod movement;
 mod mul;

@@ -6,6 +6,7 @@
 use super::strided::{View, copy};
 use crate::op::{Context, OpInfo, Slot, Slots, numel};
 use crate::scalar::Scalar;
+use crate::scratch::Scratch;
 
 /// One strided copy from the input to the output.
 #[derive(Clone, Debug)]
@@ -53,11 +54,11 @@ impl Moves {
     }
 }
 
-pub(crate) fn forward<T: Scalar>(op: &impl Movement, c: &Context<'_, T>, y: &mut [T]) {
+pub(crate) fn forward<T: Scalar>(op: &impl Movement, c: &Context<'_, T>, y: &mut [T], _: &mut Scratch<T>) {
     op.moves(c.inputs[0].shape, c.shape).apply(c.x(0), y, true);
 }
 
-pub(crate) fn tangent<T: Scalar>(op: &impl Movement, c: &Context<'_, T>, dy: &mut [T]) {
+pub(crate) fn tangent<T: Scalar>(op: &impl Movement, c: &Context<'_, T>, dy: &mut [T], _: &mut Scratch<T>) {
     let moves = op.moves(c.inputs[0].shape, c.shape);
     for (j, dy) in dy.chunks_exact_mut(c.len().max(1)).enumerate() {
         match c.dx(0, j) {
@@ -67,13 +68,23 @@ pub(crate) fn tangent<T: Scalar>(op: &impl Movement, c: &Context<'_, T>, dy: &mu
     }
 }
 
-pub(crate) fn adjoint<T: Scalar>(op: &impl Movement, c: &Context<'_, T>, gx: &mut Slots<'_, T>) {
+pub(crate) fn adjoint<T: Scalar>(
+    op: &impl Movement,
+    c: &Context<'_, T>,
+    gx: &mut Slots<'_, T>,
+    _: &mut Scratch<T>,
+) {
     if let Some(slot) = &mut gx[0] {
         op.moves(c.inputs[0].shape, c.shape).transposed(c.gy, slot);
     }
 }
 
-pub(crate) fn adjoint_tangent<T: Scalar>(op: &impl Movement, c: &Context<'_, T>, dgx: &mut Slots<'_, T>) {
+pub(crate) fn adjoint_tangent<T: Scalar>(
+    op: &impl Movement,
+    c: &Context<'_, T>,
+    dgx: &mut Slots<'_, T>,
+    _: &mut Scratch<T>,
+) {
     if let Some(slot) = &mut dgx[0] {
         let moves = op.moves(c.inputs[0].shape, c.shape);
         for j in 0..c.tangents {
@@ -86,43 +97,7 @@ pub(crate) fn adjoint_tangent<T: Scalar>(op: &impl Movement, c: &Context<'_, T>,
 /// Implements [`Op`](crate::op::Op) for a [`Movement`].
 macro_rules! movement_op {
     ($op:ty) => {
-        impl<T: $crate::scalar::Scalar> $crate::op::Op<T> for $op {
-            fn forward(
-                &self,
-                c: &$crate::op::Context<'_, T>,
-                y: &mut [T],
-                _scratch: &mut $crate::scratch::Scratch<T>,
-            ) {
-                $crate::ops::movement::forward(self, c, y);
-            }
-
-            fn tangent(
-                &self,
-                c: &$crate::op::Context<'_, T>,
-                dy: &mut [T],
-                _scratch: &mut $crate::scratch::Scratch<T>,
-            ) {
-                $crate::ops::movement::tangent(self, c, dy);
-            }
-
-            fn adjoint(
-                &self,
-                c: &$crate::op::Context<'_, T>,
-                gx: &mut $crate::op::Slots<'_, T>,
-                _scratch: &mut $crate::scratch::Scratch<T>,
-            ) {
-                $crate::ops::movement::adjoint(self, c, gx);
-            }
-
-            fn adjoint_tangent(
-                &self,
-                c: &$crate::op::Context<'_, T>,
-                dgx: &mut $crate::op::Slots<'_, T>,
-                _scratch: &mut $crate::scratch::Scratch<T>,
-            ) {
-                $crate::ops::movement::adjoint_tangent(self, c, dgx);
-            }
-        }
+        $crate::op::passes_from!($op, crate::ops::movement);
     };
 }
 pub(crate) use movement_op;

@@ -15,12 +15,12 @@ pub(crate) struct Reduced {
 
 impl Reduced {
     /// Reduction of `axes`, which remain with length 1 if `keep`.
-    pub fn new(axes: &[i64], keep: bool) -> Self {
+    pub(super) fn new(axes: &[i64], keep: bool) -> Self {
         Self { axes: axes.to_vec(), keep }
     }
 
     /// Shape of the result.
-    pub fn infer(&self, op: &'static str, inputs: &[&[usize]]) -> Result<Vec<usize>, ShapeError> {
+    pub(super) fn infer(&self, op: &'static str, inputs: &[&[usize]]) -> Result<Vec<usize>, ShapeError> {
         let x = single(op, inputs)?;
         let reduced = resolve_axes(op, &self.axes, x.len())?;
         if reduced.first() == Some(&true) && !self.includes_first() {
@@ -34,12 +34,12 @@ impl Reduced {
     }
 
     /// Whether the first axis, of samples if the input has any, is reduced.
-    pub fn includes_first(&self) -> bool {
+    pub(super) fn includes_first(&self) -> bool {
         self.axes.contains(&0)
     }
 
     /// Shape of the result with the reduced axes kept; `infer` has accepted `x`.
-    pub fn kept(&self, x: &[usize]) -> Vec<usize> {
+    pub(super) fn kept(&self, x: &[usize]) -> Vec<usize> {
         let mut shape = x.to_vec();
         for &axis in &self.axes {
             shape[accepted_axis(axis, x.len())] = 1;
@@ -48,12 +48,12 @@ impl Reduced {
     }
 
     /// Number of elements that make one result.
-    pub fn count(&self, x: &[usize]) -> usize {
+    pub(super) fn count(&self, x: &[usize]) -> usize {
         self.axes.iter().map(|&axis| x[accepted_axis(axis, x.len())]).product()
     }
 
     /// Whether a result would have nothing to choose from.
-    pub fn is_void(&self, x: &[usize]) -> bool {
+    pub(super) fn is_void(&self, x: &[usize]) -> bool {
         self.count(x) == 0 && numel(&self.kept(x)) > 0
     }
 }

@@ -181,7 +181,13 @@ impl Standardize {
     }
 
     /// y = γ x̂ + β.
-    pub fn forward<T: Scalar>(&self, x: &[T], p: Affine<'_, T>, y: &mut [T], scratch: &mut Scratch<T>) {
+    pub(super) fn forward<T: Scalar>(
+        &self,
+        x: &[T],
+        p: Affine<'_, T>,
+        y: &mut [T],
+        scratch: &mut Scratch<T>,
+    ) {
         let (c, block) = (self.channels(), self.block());
         if block == 0 {
             return;
@@ -210,7 +216,7 @@ impl Standardize {
     }
 
     /// ẏ of one tangent.
-    pub fn tangent<T: Scalar>(
+    pub(super) fn tangent<T: Scalar>(
         &self,
         x: &[T],
         dx: Option<&[T]>,
@@ -269,7 +275,7 @@ impl Standardize {
     }
 
     /// x̄, γ̄ and β̄.
-    pub fn adjoint<T: Scalar>(
+    pub(super) fn adjoint<T: Scalar>(
         &self,
         x: &[T],
         p: Affine<'_, T>,
@@ -324,7 +330,7 @@ impl Standardize {
     }
 
     /// x̄˙, γ̄˙ and β̄˙ of one tangent.
-    pub fn adjoint_tangent<T: Scalar>(
+    pub(super) fn adjoint_tangent<T: Scalar>(
         &self,
         x: &[T],
         dx: Option<&[T]>,

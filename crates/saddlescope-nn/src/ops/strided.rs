@@ -25,7 +25,7 @@ pub(crate) struct View {
 
 impl View {
     /// The view of a whole row-major array.
-    pub fn whole(shape: &[usize]) -> Self {
+    pub(super) fn whole(shape: &[usize]) -> Self {
         Self { offset: 0, strides: row_major(shape) }
     }
 }

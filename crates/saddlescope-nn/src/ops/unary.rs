@@ -8,6 +8,7 @@ use crate::kernels::Isa;
 use crate::kernels::loops::{self, vectorised};
 use crate::op::{Context, OpInfo, ShapeError, Slots};
 use crate::scalar::Scalar;
+use crate::scratch::Scratch;
 
 /// Elements whose derivatives are computed before they are used.
 const BLOCK: usize = 1024;
@@ -117,11 +118,11 @@ vectorised! {
     }
 }
 
-pub(crate) fn forward<O: Unary, T: Scalar>(op: &O, c: &Context<'_, T>, y: &mut [T]) {
+pub(crate) fn forward<O: Unary, T: Scalar>(op: &O, c: &Context<'_, T>, y: &mut [T], _: &mut Scratch<T>) {
     values(Isa::detect(), op, c.x(0), y);
 }
 
-pub(crate) fn tangent<O: Unary, T: Scalar>(op: &O, c: &Context<'_, T>, dy: &mut [T]) {
+pub(crate) fn tangent<O: Unary, T: Scalar>(op: &O, c: &Context<'_, T>, dy: &mut [T], _: &mut Scratch<T>) {
     let Some(dx) = c.inputs[0].tangent else {
         dy.fill(T::ZERO);
         return;
@@ -138,7 +139,12 @@ pub(crate) fn tangent<O: Unary, T: Scalar>(op: &O, c: &Context<'_, T>, dy: &mut 
     }
 }
 
-pub(crate) fn adjoint<O: Unary, T: Scalar>(op: &O, c: &Context<'_, T>, gx: &mut Slots<'_, T>) {
+pub(crate) fn adjoint<O: Unary, T: Scalar>(
+    op: &O,
+    c: &Context<'_, T>,
+    gx: &mut Slots<'_, T>,
+    _: &mut Scratch<T>,
+) {
     let Some(slot) = &mut gx[0] else { return };
     let (gx, add) = slot.write();
     let isa = Isa::detect();
@@ -159,7 +165,12 @@ pub(crate) fn adjoint<O: Unary, T: Scalar>(op: &O, c: &Context<'_, T>, gx: &mut 
     }
 }
 
-pub(crate) fn adjoint_tangent<O: Unary, T: Scalar>(op: &O, c: &Context<'_, T>, dgx: &mut Slots<'_, T>) {
+pub(crate) fn adjoint_tangent<O: Unary, T: Scalar>(
+    op: &O,
+    c: &Context<'_, T>,
+    dgx: &mut Slots<'_, T>,
+    _: &mut Scratch<T>,
+) {
     let Some(slot) = &mut dgx[0] else { return };
     let (dgx, add) = slot.write();
     let (len, isa) = (c.len(), Isa::detect());
@@ -292,47 +303,11 @@ macro_rules! unary_op {
             }
         }
 
-        impl<T: $crate::scalar::Scalar> $crate::op::Op<T> for $op {
-            fn forward(
-                &self,
-                c: &$crate::op::Context<'_, T>,
-                y: &mut [T],
-                _scratch: &mut $crate::scratch::Scratch<T>,
-            ) {
-                $crate::ops::unary::forward(self, c, y);
-            }
-
-            fn tangent(
-                &self,
-                c: &$crate::op::Context<'_, T>,
-                dy: &mut [T],
-                _scratch: &mut $crate::scratch::Scratch<T>,
-            ) {
-                $crate::ops::unary::tangent(self, c, dy);
-            }
-
-            fn adjoint(
-                &self,
-                c: &$crate::op::Context<'_, T>,
-                gx: &mut $crate::op::Slots<'_, T>,
-                _scratch: &mut $crate::scratch::Scratch<T>,
-            ) {
-                $crate::ops::unary::adjoint(self, c, gx);
-            }
-
+        $crate::op::passes_from!($op, crate::ops::unary,
             fn replace_by_derivatives(&self, x: &mut [T], gy: &mut [T]) {
                 $crate::ops::unary::replace_by_derivatives(self, x, gy);
             }
-
-            fn adjoint_tangent(
-                &self,
-                c: &$crate::op::Context<'_, T>,
-                dgx: &mut $crate::op::Slots<'_, T>,
-                _scratch: &mut $crate::scratch::Scratch<T>,
-            ) {
-                $crate::ops::unary::adjoint_tangent(self, c, dgx);
-            }
-        }
+        );
     };
 }
 pub(crate) use unary_op;

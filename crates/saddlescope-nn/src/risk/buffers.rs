@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::{Arc, Mutex};
 
-use super::{Buffers, Risk, RiskError};
+use super::empirical::Risk;
+use super::error::RiskError;
+use super::sums::Buffers;
 use crate::execute::{Execution, Prepared};
 use crate::op::Element;
 use crate::parallel::ordered;

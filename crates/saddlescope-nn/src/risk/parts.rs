@@ -1,6 +1,6 @@
 //! The losses of the parts of the data that are independent of each other: what errors over the data follow from.
 
-use super::Objective;
+use super::objective::Objective;
 
 /// L(θ) as a weighted mean Σ wᵢ ℓᵢ / Σ wᵢ over independent parts of the data.
 ///
@@ -24,7 +24,7 @@ impl Parts {
 
     /// One part a sample, from the summed loss of each.
     pub(super) fn samples(mut losses: Vec<f64>, objective: &Objective) -> Self {
-        if let Some(weights) = labelled_positions(objective) {
+        if let Some(weights) = objective.labelled_positions() {
             for (loss, weight) in losses.iter_mut().zip(&weights) {
                 // A sample without labels has no loss and does not count.
                 *loss /= (*weight).max(1) as f64;
@@ -54,16 +54,4 @@ impl Parts {
         }
         Self { losses, weights }
     }
-}
-
-/// The number of labelled positions of each sample, where the loss is the mean over those and not over samples.
-pub(super) fn labelled_positions(objective: &Objective) -> Option<Vec<usize>> {
-    let labels = objective.labels.as_ref()?;
-    let positions = labels.len() / objective.samples.max(1);
-    if positions == 0 || objective.normalizer == objective.samples as f64 {
-        return None;
-    }
-    let weights: Vec<usize> =
-        labels.chunks_exact(positions).map(|sample| sample.iter().filter(|&&l| l >= 0).count()).collect();
-    (weights.iter().sum::<usize>() as f64 == objective.normalizer).then_some(weights)
 }

@@ -4,9 +4,12 @@ use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use super::NodeSums;
+use saddlescope_data::Curvature;
+
+use super::empirical::Risk;
+use super::error::RiskError;
 use super::sums::Sums;
-use super::{Curvature, Risk, RiskError};
+use super::tally::NodeSums;
 use crate::execute::{
     Execution, KeptPrimals, ParameterAdjoints, Prepared, PreparedTangents, Sweep, Workspace,
 };
@@ -33,6 +36,29 @@ pub struct ProductReport {
     pub quotients: Vec<Vec<f64>>,
     /// Number of samples of each chunk.
     pub chunk_samples: Vec<usize>,
+}
+
+impl<T: Element> Risk<T> {
+    /// The risk near θ, ready for products, keeping primal values as the options say.
+    pub fn at(&self, theta: &[f64]) -> RiskPoint<'_, T> {
+        self.at_keeping(theta, self.options.keep_bytes)
+    }
+
+    /// The risk near θ, ready for products; primal values kept between them may take `keep_bytes`.
+    pub fn at_keeping(&self, theta: &[f64], keep_bytes: usize) -> RiskPoint<'_, T> {
+        self.at_chunks(theta, 0..self.chunks(), keep_bytes)
+    }
+
+    /// The part that a range of chunks has in [`Risk::at_keeping`], for [`RiskPoint::product_chunks`].
+    pub fn at_chunks(&self, theta: &[f64], chunks: Range<usize>, keep_bytes: usize) -> RiskPoint<'_, T> {
+        let plan = &self.plans(Pass::Hessian).full;
+        let keep_plan = &self.plans(Pass::HessianKeepingPrimals).full;
+        let each = keep_plan.kept_len() * size_of::<T>();
+        let samples = (chunks.end * self.chunk).min(self.objective.samples);
+        let batches = samples.saturating_sub(chunks.start * self.chunk).div_ceil(self.micro);
+        let keep = (keep_bytes / each.max(1)).min(batches);
+        RiskPoint::new(self, Prepared::new(&self.objective.graph, plan, theta, self.threads()), chunks, keep)
+    }
 }
 
 impl<'a, T: Element> RiskPoint<'a, T> {

@@ -52,22 +52,22 @@ pub(super) struct Buffers<T> {
 
 impl<T: Element> Buffers<T> {
     /// None yet.
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { adjoints: Mutex::new(Vec::new()), tangents: Mutex::new(Vec::new()) }
     }
 
     /// Memory of earlier tangents, or none.
-    pub fn take_tangents(&self) -> Vec<Vec<T>> {
+    pub(super) fn take_tangents(&self) -> Vec<Vec<T>> {
         self.tangents.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
     }
 
     /// Takes memory of tangents back.
-    pub fn give_tangents(&self, tangents: Vec<Vec<T>>) {
+    pub(super) fn give_tangents(&self, tangents: Vec<Vec<T>>) {
         self.tangents.lock().unwrap_or_else(PoisonError::into_inner).push(tangents);
     }
 
     /// A buffer for `count` adjoints of every parameter, with nothing written.
-    pub fn take(&self, graph: &Graph, count: usize) -> ParameterAdjoints<T> {
+    pub(super) fn take(&self, graph: &Graph, count: usize) -> ParameterAdjoints<T> {
         let mut free = self.adjoints.lock().unwrap_or_else(PoisonError::into_inner);
         // Those of another size are of no more use.
         free.retain(|b| b.count() == count);
@@ -84,14 +84,14 @@ impl<T: Element> Buffers<T> {
     }
 
     /// Takes a buffer back.
-    pub fn give(&self, buffer: ParameterAdjoints<T>) {
+    pub(super) fn give(&self, buffer: ParameterAdjoints<T>) {
         self.adjoints.lock().unwrap_or_else(PoisonError::into_inner).push(buffer);
     }
 }
 
 impl<'a, T: Element> Sums<'a, T> {
     /// The sum over the chunks `range` of `chunks` in all, of `count` adjoints of every parameter.
-    pub fn new(
+    pub(super) fn new(
         graph: &'a Graph,
         count: usize,
         range: &Range<usize>,
@@ -112,7 +112,7 @@ impl<'a, T: Element> Sums<'a, T> {
     }
 
     /// Takes the next chunk.
-    pub fn push(&mut self, chunk: ParameterAdjoints<T>) {
+    pub(super) fn push(&mut self, chunk: ParameterAdjoints<T>) {
         self.waiting.push(chunk);
         if self.waiting.len() == self.group {
             let group = std::mem::take(&mut self.waiting);
@@ -127,7 +127,7 @@ impl<'a, T: Element> Sums<'a, T> {
     }
 
     /// Writes the sum in file order, one vector of N after the other, into `out`. The range is that of all chunks.
-    pub fn write(self, threads: usize, out: &mut [f64]) {
+    pub(super) fn write(self, threads: usize, out: &mut [f64]) {
         let (graph, free) = (self.graph, self.free);
         let open: Vec<Node<T>> = self.into_open().into_iter().map(|node| node.sum).collect();
         write_sum(graph, &open, threads, out);
@@ -135,7 +135,7 @@ impl<'a, T: Element> Sums<'a, T> {
     }
 
     /// The sums of the whole nodes that the range consists of, each in file order, one vector of N after the other.
-    pub fn nodes(self, threads: usize) -> Vec<tree::Node<Vec<f64>>> {
+    pub(super) fn nodes(self, threads: usize) -> Vec<tree::Node<Vec<f64>>> {
         let (graph, free, len) = (self.graph, self.free, self.count * self.graph.parameter_count());
         (self.into_open().into_iter())
             .map(|node| {

@@ -14,7 +14,7 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    pub fn add(self, right: Tally) -> Tally {
+    pub(super) fn add(self, right: Tally) -> Tally {
         Tally {
             loss: self.loss + right.loss,
             correct: self.correct + right.correct,

@@ -39,7 +39,7 @@ pub(crate) fn layers(graph: &Graph) -> Vec<Layer> {
 
 impl Statistics {
     /// Those of one part of `samples` samples, after its forward pass.
-    pub fn of_part<T: Element>(
+    pub(crate) fn of_part<T: Element>(
         layers: &[Layer],
         graph: &Graph,
         execution: &Execution<'_, T>,
@@ -56,7 +56,7 @@ impl Statistics {
     }
 
     /// Adds those of the next part.
-    pub fn add(&mut self, part: &Self) {
+    pub(crate) fn add(&mut self, part: &Self) {
         if self.layers.is_empty() {
             self.layers.clone_from(&part.layers);
         } else {
@@ -68,7 +68,7 @@ impl Statistics {
     }
 
     /// running ← mean over the parts.
-    pub fn replace(&self, layers: &[Layer], graph: &mut Graph) {
+    pub(crate) fn replace(&self, layers: &[Layer], graph: &mut Graph) {
         for (layer, [mean, variance]) in layers.iter().zip(&self.layers) {
             for (buffer, sums) in [(layer.mean, mean), (layer.variance, variance)] {
                 for (running, sum) in graph.buffers_mut()[buffer].values.iter_mut().zip(sums) {
@@ -79,7 +79,7 @@ impl Statistics {
     }
 
     /// running ← 0.9 running + 0.1 mean over the parts, rounded to f32 as files hold it.
-    pub fn update(&self, layers: &[Layer], graph: &mut Graph) {
+    pub(crate) fn update(&self, layers: &[Layer], graph: &mut Graph) {
         for (layer, [mean, variance]) in layers.iter().zip(&self.layers) {
             for (buffer, sums) in [(layer.mean, mean), (layer.variance, variance)] {
                 for (running, sum) in graph.buffers_mut()[buffer].values.iter_mut().zip(sums) {

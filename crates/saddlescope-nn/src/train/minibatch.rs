@@ -7,7 +7,7 @@ use super::batch_statistics::{Layer, Statistics};
 use crate::execute::{Execution, ParameterAdjoints, Prepared, Sweep, Workspace, for_each_permuted, permute};
 use crate::graph::GraphError;
 use crate::op::numel;
-use crate::ops::loss::is_right;
+use crate::ops::loss::count_right;
 use crate::parallel::ordered;
 use crate::plan::{Pass, Plan};
 use crate::risk::Objective;
@@ -25,7 +25,7 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    pub fn add(&mut self, other: &Self) {
+    pub(super) fn add(&mut self, other: &Self) {
         self.loss += other.loss;
         self.weight += other.weight;
         self.correct += other.correct;
@@ -64,7 +64,7 @@ pub(super) struct MiniBatches {
 }
 
 impl MiniBatches {
-    pub fn new(
+    pub(super) fn new(
         objective: Objective,
         layers: Vec<Layer>,
         parts: usize,
@@ -111,7 +111,7 @@ impl MiniBatches {
     }
 
     /// Mean loss and gradient (file order, f64) over the listed samples at θ, and the statistics of the normalisations.
-    pub fn gradient(
+    pub(super) fn gradient(
         &mut self,
         theta: &[f64],
         indices: &[usize],
@@ -194,13 +194,8 @@ impl MiniBatches {
             let positions = labels.len() / objective.samples;
             let labels = indices.iter().flat_map(|i| &labels[i * positions..(i + 1) * positions]);
             let outputs = execution.value(objective.output);
-            let classes = outputs.len() / (indices.len() * positions).max(1);
-            for (row, &label) in outputs.chunks_exact(classes.max(1)).zip(labels) {
-                if let Ok(label) = usize::try_from(label) {
-                    memory.tally.counted += 1;
-                    memory.tally.correct += u64::from(is_right(row, label));
-                }
-            }
+            (memory.tally.correct, memory.tally.counted) =
+                count_right(outputs, indices.len() * positions, labels);
         }
         memory.statistics = Statistics::of_part(&self.layers, graph, &execution, indices.len());
         memory.adjoints.reset();

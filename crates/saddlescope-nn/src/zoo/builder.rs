@@ -14,7 +14,7 @@ const BATCH_NORM_EPS: f64 = 1e-5;
 
 impl Builder {
     /// `nn.Conv2d(c_in, c_out, size, stride, padding, bias=False)` named `name`, on `[b, h, w, c_in]`.
-    pub fn conv(
+    pub(super) fn conv(
         &mut self,
         name: &str,
         x: ValueId,
@@ -31,7 +31,7 @@ impl Builder {
 
     /// `nn.BatchNorm2d(channels)` named `name` in evaluation mode, followed by the sum with `residual` and by a ReLU
     /// where asked for.
-    pub fn batch_norm(
+    pub(super) fn batch_norm(
         &mut self,
         name: &str,
         x: ValueId,
@@ -50,7 +50,7 @@ impl Builder {
     }
 
     /// `nn.Linear(features[0], features[1])` named `name`.
-    pub fn linear(&mut self, name: &str, x: ValueId, features: [usize; 2]) -> ValueId {
+    pub(super) fn linear(&mut self, name: &str, x: ValueId, features: [usize; 2]) -> ValueId {
         let weight = self.graph.parameter(
             format!("{name}.weight"),
             &[features[1], features[0]],

@@ -14,10 +14,8 @@ use crate::graph::Node;
 use crate::interpret::{self, Environment, failed};
 use crate::model::Model;
 use crate::value::Value;
-use saddlescope_nn::execute::{Execution, Prepared, Workspace};
 use saddlescope_nn::graph::{Graph, ValueId};
-use saddlescope_nn::op::{Element, numel};
-use saddlescope_nn::plan::{Pass, Plan};
+use saddlescope_nn::op::Element;
 
 /// Outputs of a model for these inputs, in the order in which they are declared. Floats of 64 bits are computed in
 /// `f64`, all others in `f32`. `through_engine` counts the nodes that the engine computed.
@@ -114,19 +112,11 @@ fn forward<T: Element>(
     theta: &[f64],
     budget: &Budget,
 ) -> Result<Computed, OpError> {
-    let plan = Plan::compile(graph, wanted, 1, Pass::Forward).map_err(|e| OpError::new(e.to_string()))?;
+    let shapes = graph.infer_shapes(1).map_err(|e| OpError::new(e.to_string()))?;
     for value in graph.nodes().iter().map(|n| n.output) {
-        budget.take(plan.shape(value))?;
+        budget.take(&shapes[value.index()])?;
     }
-    let prepared = Prepared::<T>::new(graph, &plan, theta, 1);
-    let mut workspace = Workspace::default();
-    let mut execution = Execution::new(graph, &plan, &prepared, None, vec![], &mut workspace);
-    execution.forward();
-    Ok(wanted
-        .iter()
-        .map(|&v| {
-            debug_assert_eq!(execution.value(v).len(), numel(plan.shape(v)));
-            (plan.shape(v).to_vec(), execution.value(v).iter().map(|x| x.to_f64()).collect())
-        })
-        .collect())
+    let computed = saddlescope_nn::forward::<T>(graph, wanted, theta, &[], 1);
+    let computed = computed.map_err(|e| OpError::new(e.to_string()))?;
+    Ok(computed.into_iter().map(|c| (c.shape, c.elements)).collect())
 }

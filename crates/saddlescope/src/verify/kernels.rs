@@ -1,8 +1,8 @@
 //! Convolutions and matrix products on every code path of this processor against plain sums in f64.
 
 use saddlescope_nn::Dtype;
-use saddlescope_nn::kernels::Isa;
-use saddlescope_nn::kernels::conformance::{ALLOWED, convolution_error, matrix_product_error};
+use saddlescope_nn::Isa;
+use saddlescope_nn::conformance::{ALLOWED, convolution_error, matrix_product_error};
 
 use super::{Fault, Run};
 

@@ -14,7 +14,7 @@ mod solvers;
 use std::time::Instant;
 
 use saddlescope_figure::floats;
-use saddlescope_nn::kernels::Isa;
+use saddlescope_nn::Isa;
 use serde::Serialize;
 
 /// One comparison.
@@ -92,8 +92,7 @@ impl Verification {
     }
 }
 
-#[doc(hidden)]
-pub use saddlescope_nn::kernels::conformance::Fault;
+pub use saddlescope_nn::conformance::Fault;
 
 /// Makes every comparison; `shown` sees each as it is ready.
 pub fn verify(shown: &mut dyn FnMut(&Check)) -> Verification {
@@ -105,8 +104,7 @@ pub fn verify(shown: &mut dyn FnMut(&Check)) -> Verification {
     })
 }
 
-/// The part of [`verify`] on kernels, with kernels that a test has broken.
-#[doc(hidden)]
+/// The part of [`verify`] on kernels, with `fault` applied to their output: shows that a broken kernel is found.
 pub fn verify_kernels(fault: Fault<'_>, shown: &mut dyn FnMut(&Check)) -> Verification {
     report(shown, |run| kernels::check(run, fault))
 }

@@ -1,12 +1,14 @@
 //! Cuts: the loss along one direction, on the samples of slices and on the other samples.
 
+use std::time::Instant;
+
 use super::super::error::AnalysisError;
 use super::super::found::Found;
 use super::super::found::{Cut, CutLosses, Prediction};
 use super::super::plan::Forecast;
 use super::super::requests::DirectionRequest;
 use super::super::selection::RandomDirectionOptions;
-use super::super::stage::{At, Env, Keys, Stage};
+use super::super::stage::{At, Env, KEEP_EVERY, Keys, Stage};
 use super::super::store::{Dependencies, Slot};
 use super::lines::{Reach, curvature, direction_dependencies, have_eigenpairs, uses_eigenpairs};
 use crate::numeric::dot;
@@ -40,17 +42,22 @@ struct Measured<'a> {
 }
 
 impl<'a> Measured<'a> {
-    /// `loss` is that at θ, as it is known already.
-    fn new(env: &Env<'_>, risk: &'a dyn Risk, loss: f64) -> Result<Self, AnalysisError> {
+    /// Goes on from the points that are kept, if any are; `loss` is that at θ, as it is known already.
+    fn new(
+        env: &Env<'_>,
+        risk: &'a dyn Risk,
+        loss: f64,
+        kept: Option<CutLosses>,
+    ) -> Result<Self, AnalysisError> {
         let center = env.evaluate(risk, env.subject.theta())?;
         let errors = has_parts(&center).then(PointErrors::default);
-        let losses = CutLosses {
+        let losses = kept.unwrap_or_else(|| CutLosses {
             samples: risk.samples(),
             center: loss,
             center_std_error: loss_std_error(&center),
             loss: Vec::new(),
             errors,
-        };
+        });
         Ok(Self { risk, center, losses })
     }
 
@@ -117,27 +124,53 @@ impl Stage for CutStage {
         have_eigenpairs(&self.direction, found)
     }
 
-    fn compute(&self, at: &mut At<'_, '_>, _: Option<Cut>) -> Result<Cut, AnalysisError> {
+    fn compute(&self, at: &mut At<'_, '_>, kept: Option<Cut>) -> Result<Cut, AnalysisError> {
         let env = at.env;
         let direction =
             self.direction[0].resolve(env.subject, at.found.eigenpairs.as_ref(), env.selection)?;
-        let curvature = curvature(at, &direction)?;
-        let axis = self.reach.axis(at, &direction)?;
-        let gradient = &at.found.point()?.gradient;
+        let alphas = match &kept {
+            Some(cut) => cut.alpha.clone(),
+            None => self.reach.axis(at, &direction)?.values(),
+        };
         let vector = direction.direction.vector();
-        let slope = if gradient.is_empty() { f64::NAN } else { dot(vector, gradient) };
-        let prediction = prediction(env, vector, Prediction { slope, curvature })?;
-        at.monitor.begin(&self.title(), Some(axis.count() as u64));
+        let (curvature, slope, prediction) = match &kept {
+            Some(cut) => (cut.curvature, cut.slope, cut.prediction),
+            None => {
+                let curvature = curvature(at, &direction)?;
+                let gradient = &at.found.point()?.gradient;
+                let slope = if gradient.is_empty() { f64::NAN } else { dot(vector, gradient) };
+                (curvature, slope, prediction(env, vector, Prediction { slope, curvature })?)
+            }
+        };
+        let (measured, others) = kept.map_or((None, None), |cut| (Some(cut.measured), cut.other));
+        at.monitor.begin(&self.title(), Some(alphas.len() as u64));
+        let words = direction.words;
         let line = Line::new(env.subject.theta().to_vec(), direction.direction)?;
         let center = at.found.point()?;
         let (slices, other) = (env.subject.slice_split().risk, env.subject.other);
-        let mut measured = Measured::new(env, slices, center.slices.0)?;
+        let mut measured = Measured::new(env, slices, center.slices.0, measured)?;
         let mut others = match (other, center.other) {
-            (Some(split), Some((loss, _))) => Some(Measured::new(env, split.risk, loss)?),
+            (Some(split), Some((loss, _))) => Some(Measured::new(env, split.risk, loss, others)?),
             _ => None,
         };
+        let cut = |measured: &Measured<'_>, others: Option<&Measured<'_>>| Cut {
+            name: self.name.clone(),
+            direction: words.clone(),
+            curvature,
+            slope,
+            prediction,
+            alpha: alphas.clone(),
+            measured: measured.losses.clone(),
+            other: others.map(|m| m.losses.clone()),
+        };
         let mut moved = vec![0.0; env.subject.theta().len()];
-        for (i, alpha) in axis.values().into_iter().enumerate() {
+        let mut kept_at = Instant::now();
+        for (i, &alpha) in alphas.iter().enumerate().skip(measured.losses.loss.len()) {
+            let cancelled = at.monitor.cancelled();
+            if cancelled || kept_at.elapsed() >= KEEP_EVERY {
+                at.keep(&cut(&measured, others.as_ref()))?;
+                kept_at = Instant::now();
+            }
             at.check()?;
             line.point(alpha, &mut moved);
             for measured in [Some(&mut measured), others.as_mut()].into_iter().flatten() {
@@ -146,16 +179,7 @@ impl Stage for CutStage {
             at.monitor.advance(i as u64 + 1, "");
         }
         at.monitor.end("");
-        Ok(Cut {
-            name: self.name.clone(),
-            direction: direction.words,
-            curvature,
-            slope,
-            prediction,
-            alpha: axis.values(),
-            measured: measured.losses,
-            other: others.map(|m| m.losses),
-        })
+        Ok(cut(&measured, others.as_ref()))
     }
 
     fn file(&self, output: Cut, _slot: &Slot, found: &mut Found) -> Result<(), AnalysisError> {

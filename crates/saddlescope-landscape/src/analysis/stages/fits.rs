@@ -1,20 +1,17 @@
 //! The trace from least-squares curvatures of the loss along the probes (function values only).
 
 use std::ops::ControlFlow;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::super::error::AnalysisError;
 use super::super::found::Found;
 use super::super::plan::Forecast;
 use super::super::selection::FitOptions;
-use super::super::stage::{At, Env, Keys, Stage, of};
+use super::super::stage::{At, Env, KEEP_EVERY, Keys, Stage, of};
 use super::super::store::{Dependencies, Slot};
 use crate::curvature_fit::{
     CurvatureFit, CurvatureFitOptions, FitInterval, INTERVAL_LINES, continue_fit_trace,
 };
-
-/// How often the probes fitted so far are kept.
-const KEEP_EVERY: Duration = Duration::from_secs(2);
 
 /// The stage of the fits; more probes go on where fewer were fitted.
 pub(crate) struct FitsStage {

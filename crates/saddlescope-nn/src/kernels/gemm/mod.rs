@@ -51,7 +51,7 @@ pub fn matmul<T: Scalar>(
 ///
 /// # Panics
 /// As for [`matmul`], or if the row is too short.
-pub fn matmul_plus_row<T: Scalar>(
+pub(crate) fn matmul_plus_row<T: Scalar>(
     [m, n, k]: [usize; 3],
     terms: &[(&[T], &[T])],
     [a_strides, b_strides]: [[usize; 2]; 2],
@@ -84,7 +84,7 @@ pub(super) fn matmul_on<T: Scalar>(
 ///
 /// # Panics
 /// As for [`matmul`].
-pub fn matmul_pair<T: Scalar>(
+pub(crate) fn matmul_pair<T: Scalar>(
     m: usize,
     n: usize,
     k: usize,

@@ -77,7 +77,7 @@ impl<'a, T: crate::scalar::Scalar> Ahead<'a, T> {
 
     /// `rows` × `depth` numbers of A that begin at `from[0]`, with the strides given; nothing where neither axis lies side by side.
     #[inline(always)]
-    pub fn new(from: &'a [T], [row, column]: [usize; 2], rows: usize, depth: usize) -> Self {
+    pub(super) fn new(from: &'a [T], [row, column]: [usize; 2], rows: usize, depth: usize) -> Self {
         let (step, runs, run) = match (row, column) {
             (row, 1) => (row, rows, depth),
             (1, column) => (column, depth, rows),
@@ -88,7 +88,7 @@ impl<'a, T: crate::scalar::Scalar> Ahead<'a, T> {
 
     /// Nothing.
     #[inline(always)]
-    pub fn none() -> Self {
+    pub(super) fn none() -> Self {
         Self { from: &[], step: 0, runs: 0, run: 0, at: 0 }
     }
 
@@ -150,7 +150,7 @@ impl<T: crate::scalar::Scalar> Strip<'_, T> {
     /// `M` ≤ [`MAX_ROWS`] rows of every block were copied in the layout given; `panels` holds ⌈columns / (2·LANES)⌉ panels of
     /// `depth` · 2·LANES numbers; C has `M` rows of `columns` numbers, `c_row` apart; `row` is empty or has `columns` numbers.
     #[inline(always)]
-    pub unsafe fn tiles<S: Simd<T = T>, const M: usize>(&mut self, s: S) {
+    pub(super) unsafe fn tiles<S: Simd<T = T>, const M: usize>(&mut self, s: S) {
         let width = 2 * S::LANES;
         let mut first = 0;
         while first < self.columns {

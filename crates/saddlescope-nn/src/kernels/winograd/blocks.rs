@@ -30,13 +30,13 @@ pub(super) struct Blocks {
 }
 
 impl Blocks {
-    pub fn new(pass: &Correlation, size: usize, images: usize, target: usize) -> Self {
+    pub(super) fn new(pass: &Correlation, size: usize, images: usize, target: usize) -> Self {
         let (rows, cols) = (pass.out[0].div_ceil(size), pass.out[1].div_ceil(size));
         Blocks { rows, cols, images, target, image: 0, row: 0, col: 0 }
     }
 
     /// Puts the segments of the next block into `segments`; returns its number of tiles, 0 at the end.
-    pub fn next(&mut self, segments: &mut Vec<Segment>) -> usize {
+    pub(super) fn next(&mut self, segments: &mut Vec<Segment>) -> usize {
         segments.clear();
         let mut tiles = 0;
         while tiles < self.target && self.image < self.images {

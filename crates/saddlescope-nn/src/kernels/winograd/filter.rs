@@ -18,7 +18,12 @@ pub(in crate::kernels) struct WinogradFilter<T> {
 
 impl<T: Scalar> WinogradFilter<T> {
     /// `weight(tap, source channel, output channel)`; taps in the order of the pass; tiles of `size`² outputs.
-    pub fn new(isa: Isa, pass: &Correlation, size: usize, weight: impl Fn(usize, usize, usize) -> T) -> Self {
+    pub(crate) fn new(
+        isa: Isa,
+        pass: &Correlation,
+        size: usize,
+        weight: impl Fn(usize, usize, usize) -> T,
+    ) -> Self {
         let lanes = T::lanes(isa);
         let (c_in, c_out) = (pass.src[2], pass.out[2]);
         let mut data = AlignedVec::zeroed(positions(size) * c_in * c_out);
@@ -40,7 +45,7 @@ impl<T: Scalar> WinogradFilter<T> {
 
     /// Rows of `r` vectors of output channels from vector `v`, at one position.
     #[inline(always)]
-    pub fn block<S: Simd<T = T>>(&self, v: usize, r: usize, position: usize) -> &[T] {
+    pub(crate) fn block<S: Simd<T = T>>(&self, v: usize, r: usize, position: usize) -> &[T] {
         let start = (v * positions(self.size) + position * r) * S::LANES * self.c_in;
         &self.data[start..start + r * S::LANES * self.c_in]
     }

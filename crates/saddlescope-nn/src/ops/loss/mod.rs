@@ -11,7 +11,7 @@ mod negative_log_likelihood;
 mod soft_cross_entropy;
 mod squared_error;
 
-pub use accuracy::is_right;
+pub(crate) use accuracy::count_right;
 pub use binary_cross_entropy::BinaryCrossEntropyWithLogits;
 pub use cross_entropy::CrossEntropy;
 pub use negative_log_likelihood::{CrossEntropyOfProbabilities, NegativeLogLikelihood};
@@ -24,7 +24,7 @@ use crate::scalar::Scalar;
 use crate::scratch::Scratch;
 
 /// Class labels with this value are left out of the loss, as in PyTorch.
-pub const IGNORED_LABEL: i64 = -100;
+pub(crate) const IGNORED_LABEL: i64 = -100;
 
 /// A loss as a function of one sample's output f (`n` numbers, rows of `width`) and target.
 trait SampleLoss {
@@ -78,7 +78,7 @@ fn each_sample<'a, T: Scalar>(
     }
 }
 
-fn forward<T: Scalar, L: SampleLoss>(loss: &L, c: &Context<'_, T>, y: &mut [T]) {
+fn forward<T: Scalar, L: SampleLoss>(loss: &L, c: &Context<'_, T>, y: &mut [T], _: &mut Scratch<T>) {
     let (_, width) = lengths(c.inputs[0].shape);
     each_sample(c, |s, f, t, _| y[s] = loss.value(f, t, width));
 }
@@ -171,43 +171,7 @@ macro_rules! loss_op {
             }
         }
 
-        impl<T: crate::scalar::Scalar> crate::op::Op<T> for $loss {
-            fn forward(
-                &self,
-                c: &crate::op::Context<'_, T>,
-                y: &mut [T],
-                _: &mut crate::scratch::Scratch<T>,
-            ) {
-                super::forward(self, c, y);
-            }
-
-            fn tangent(
-                &self,
-                c: &crate::op::Context<'_, T>,
-                dy: &mut [T],
-                scratch: &mut crate::scratch::Scratch<T>,
-            ) {
-                super::tangent(self, c, dy, scratch);
-            }
-
-            fn adjoint(
-                &self,
-                c: &crate::op::Context<'_, T>,
-                gx: &mut crate::op::Slots<'_, T>,
-                scratch: &mut crate::scratch::Scratch<T>,
-            ) {
-                super::adjoint(self, c, gx, scratch);
-            }
-
-            fn adjoint_tangent(
-                &self,
-                c: &crate::op::Context<'_, T>,
-                dgx: &mut crate::op::Slots<'_, T>,
-                scratch: &mut crate::scratch::Scratch<T>,
-            ) {
-                super::adjoint_tangent(self, c, dgx, scratch);
-            }
-        }
+        $crate::op::passes_from!($loss, crate::ops::loss);
     };
 }
 use loss_op;

@@ -71,6 +71,10 @@ fn gamma_only<T>(p: Affine<'_, T>) -> Affine<'_, T> {
 
 const READS: Reads = Reads { inputs: 0b11, output: false };
 
+fn forward<T: Scalar, N: Normalization>(op: &N, c: &Context<'_, T>, y: &mut [T], scratch: &mut Scratch<T>) {
+    map(op, c).forward(c.x(0), parameters(c), y, scratch);
+}
+
 fn tangent<T: Scalar, N: Normalization>(op: &N, c: &Context<'_, T>, dy: &mut [T], scratch: &mut Scratch<T>) {
     let map = map(op, c);
     for (j, dy) in dy.chunks_exact_mut(c.len().max(1)).enumerate() {
@@ -126,43 +130,7 @@ macro_rules! normalization_op {
             }
         }
 
-        impl<T: crate::scalar::Scalar> crate::op::Op<T> for $op {
-            fn forward(
-                &self,
-                c: &crate::op::Context<'_, T>,
-                y: &mut [T],
-                scratch: &mut crate::scratch::Scratch<T>,
-            ) {
-                super::map(self, c).forward(c.x(0), super::parameters(c), y, scratch);
-            }
-
-            fn tangent(
-                &self,
-                c: &crate::op::Context<'_, T>,
-                dy: &mut [T],
-                scratch: &mut crate::scratch::Scratch<T>,
-            ) {
-                super::tangent(self, c, dy, scratch);
-            }
-
-            fn adjoint(
-                &self,
-                c: &crate::op::Context<'_, T>,
-                gx: &mut crate::op::Slots<'_, T>,
-                scratch: &mut crate::scratch::Scratch<T>,
-            ) {
-                super::adjoint(self, c, gx, scratch);
-            }
-
-            fn adjoint_tangent(
-                &self,
-                c: &crate::op::Context<'_, T>,
-                dgx: &mut crate::op::Slots<'_, T>,
-                scratch: &mut crate::scratch::Scratch<T>,
-            ) {
-                super::adjoint_tangent(self, c, dgx, scratch);
-            }
-        }
+        $crate::op::passes_from!($op, crate::ops::normalization);
     };
 }
 use normalization_op;

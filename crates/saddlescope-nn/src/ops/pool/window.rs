@@ -26,7 +26,7 @@ pub(super) struct Windows {
 
 impl Window {
     /// The windows on `[n, h, w, c]`, or `[n, l, c]` (the second entry of each pair counts), and the output's shape.
-    pub fn on(self, name: &'static str, x: &[usize]) -> Result<(Windows, Vec<usize>), ShapeError> {
+    pub(super) fn on(self, name: &'static str, x: &[usize]) -> Result<(Windows, Vec<usize>), ShapeError> {
         let error = |message: String| Err(ShapeError::new(name, message));
         let (mut window, input) = (
             self,
@@ -89,12 +89,12 @@ impl Window {
 
 impl Windows {
     /// Numbers of one image.
-    pub fn image_len(&self) -> usize {
+    pub(super) fn image_len(&self) -> usize {
         self.input[0] * self.input[1] * self.channels
     }
 
     /// Numbers of one output image.
-    pub fn output_len(&self) -> usize {
+    pub(super) fn output_len(&self) -> usize {
         self.output[0] * self.output[1] * self.channels
     }
 
@@ -122,7 +122,7 @@ impl Windows {
     }
 
     /// Number of taps of the window (i, j), inside the image or inside its padding too.
-    pub fn count(&self, i: usize, j: usize, with_padding: bool) -> usize {
+    pub(super) fn count(&self, i: usize, j: usize, with_padding: bool) -> usize {
         let along = |axis: usize, o: usize| {
             if !with_padding {
                 return self.taps(axis, o).len();
@@ -135,7 +135,7 @@ impl Windows {
 
     /// Visits all windows of one image: `visit(i, j, offset of the output, offsets of the inputs)`, offsets of
     /// a pixel's first channel.
-    pub fn each(&self, mut visit: impl FnMut(usize, usize, usize, &mut dyn Iterator<Item = usize>)) {
+    pub(super) fn each(&self, mut visit: impl FnMut(usize, usize, usize, &mut dyn Iterator<Item = usize>)) {
         let (width, c) = (self.input[1], self.channels);
         for i in 0..self.output[0] {
             for j in 0..self.output[1] {
