@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use saddlescope::analysis::{Cost, Fate, Monitor, PlannedStage};
+use saddlescope::figure::minus_in_numbers;
 
 use crate::{interrupt, terminal};
 
@@ -60,7 +61,8 @@ impl Progress {
         let (whole, done) = (self.whole(), self.finished + share.min(1.0) * current);
         let left = (whole - done).max(0.0);
         bar.set_position(if whole > 0.0 { (LENGTH as f64 * done / whole) as u64 } else { 0 });
-        bar.set_message(format!("{} left  {} {note}", duration(left), self.stage));
+        let message = format!("{} left  {} {note}", duration(left), self.stage);
+        bar.set_message(minus_in_numbers(&message));
     }
 }
 

@@ -4,6 +4,8 @@ use anyhow::Context;
 use std::fmt::Display;
 use std::io::Write;
 
+use saddlescope::figure::minus_in_numbers;
+
 use crate::ranks;
 
 /// A result line, on standard output; of several ranks only the first prints.
@@ -11,7 +13,7 @@ pub fn print(text: impl Display) -> anyhow::Result<()> {
     if ranks::quiet() {
         return Ok(());
     }
-    writeln!(std::io::stdout(), "{text}").context("standard output")
+    writeln!(std::io::stdout(), "{}", minus_in_numbers(&text.to_string())).context("standard output")
 }
 
 /// A remark on how the work goes, on standard error; of several ranks only the first makes it.
@@ -19,7 +21,7 @@ pub fn note(text: impl Display) -> anyhow::Result<()> {
     if ranks::quiet() {
         return Ok(());
     }
-    writeln!(std::io::stderr(), "{text}").context("standard error")
+    writeln!(std::io::stderr(), "{}", minus_in_numbers(&text.to_string())).context("standard error")
 }
 
 /// The last words before the end, on standard error. What another rank than the first has to say, the first says too.

@@ -28,6 +28,7 @@ pub(crate) mod hatching;
 mod heat;
 mod legend;
 pub mod markup;
+mod minus;
 mod npz;
 pub mod page;
 mod png;
@@ -49,6 +50,7 @@ pub use data::{
 };
 pub use error::FigureError;
 pub use export::{surface_to_obj, surface_to_vtp, write_obj, write_vtp};
+pub use minus::{minus, minus_in_numbers};
 pub use npz::{NamedArray, arrays_to_npz, npz_arrays};
 pub use png::render_png;
 pub use render::render_svg;

@@ -1,6 +1,7 @@
 //! From numbers to positions along an axis, and the ticks that name them.
 
 use super::data::Scale;
+use crate::minus::minus;
 
 /// A scale with its two ends, both finite and different.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -262,11 +263,6 @@ fn sym_log_ticks(map: &Mapping, linear: f64, target: usize) -> Ticks {
         }
     }
     Ticks { ticks, exponent: 0 }
-}
-
-/// The typographic minus sign in place of the hyphen.
-pub(crate) fn minus(text: &str) -> String {
-    text.replace('-', "−")
 }
 
 /// A number in at most four significant digits, `1.234`, `−16.4`, `5008`, `$1.2\times 10^{-5}$`.

@@ -31,6 +31,7 @@ mod direction;
 mod evaluation;
 mod fn_risk;
 mod layout;
+mod number_text;
 mod numeric;
 mod plane;
 pub mod presentation;

@@ -2,6 +2,7 @@
 
 use crate::Threading;
 use crate::curvature_operator::CurvatureOperator;
+use crate::number_text::scientific;
 use crate::numeric::norm;
 use crate::projection::{
     EnsembleError, EnsembleOptions, Fraction, PlaneEnsemble, PlaneShape, saddle_probability_closed_form,
@@ -234,8 +235,9 @@ pub fn classify(
     let mut reasons = Vec::new();
     if !critical {
         reasons.push(format!(
-            "‖∇L‖ = {gradient_norm:.3e} exceeds {gradient_tolerance:.1e}: not a critical point; what follows is said of the \
-             local quadratic"
+            "‖∇L‖ = {} exceeds {}: not a critical point; what follows is said of the local quadratic",
+            scientific(gradient_norm, 3),
+            scientific(gradient_tolerance, 1)
         ));
     }
     let kind = match (smallest, largest) {
@@ -296,7 +298,7 @@ impl From<&Eigenpair> for ExtremeCurvature {
 
 impl fmt::Display for ExtremeCurvature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:.6e} ± {:.1e}", self.value, self.residual)
+        write!(f, "{} ± {}", scientific(self.value, 6), scientific(self.residual, 1))
     }
 }
 

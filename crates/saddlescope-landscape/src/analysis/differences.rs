@@ -1,7 +1,7 @@
 //! Differences from the loss at θ in words: with their errors, and no more than these allow.
 
 use super::results::MinimumResult;
-use super::verdict::{number, plural, short};
+use crate::number_text::{number, plural, short};
 use crate::sampling_error::LossDifference;
 
 /// How a loss compares with that at the centre: what stands behind "is".

@@ -14,9 +14,9 @@ use super::results::Results;
 use super::selection::Selection;
 use super::store::FolderError;
 use super::subject::Subject;
-use super::verdict::number;
 use crate::direction::{Direction, Origin, Unfiltered, filter_normalize};
 use crate::layout::ParameterLayout;
+use crate::number_text::number;
 use crate::weights_hash::hex;
 
 /// A direction ready for use, with its name for axes (markup) and in plain words.
@@ -159,7 +159,7 @@ fn directions_of(tensors: &TensorMap) -> String {
 fn eigen_label(end: SpectrumEnd, value: f64, converged: bool) -> String {
     let end = if end == SpectrumEnd::Largest { "max" } else { "min" };
     let mark = if converged { "" } else { ", not converged" };
-    format!("$\\lambda_{{{end}}}$ = {}{mark}", number(value).replace('-', "−"))
+    format!("$\\lambda_{{{end}}}$ = {}{mark}", number(value))
 }
 
 /// The direction of an eigenvector that this run has found: number `index` (from 1) at one end.

@@ -10,7 +10,7 @@ use super::results::{Results, largest, smallest};
 use super::settled;
 use super::sharpness_result;
 use super::store::Folder;
-use super::verdict::{number, plural, short};
+use crate::number_text::{number, plural, short};
 use crate::presentation::{heat_map, range_and_scale};
 use saddlescope_figure::{
     Axis, ColorRole, Eigenvalue, Figure, FigureWidth, Grid, HeatMap, Levels, LineStyle, Lines, PanelKind,

@@ -31,6 +31,7 @@ mod subject;
 mod vectors;
 mod verdict;
 
+pub use crate::number_text::{fixed, number, or_unknown, scientific, short, with_error};
 pub use crate::weights_hash::WeightsHash;
 pub use differences::{from_center, samples_of, smallest_sentence};
 pub use directions::read_results;
@@ -58,7 +59,7 @@ pub use stages::self_check::{ALLOWED as DERIVATIVE_TOLERANCE, Difference, produc
 pub use store::{Dependencies, Folder, FolderError, Record, Spent, State};
 pub(crate) use subject::identity_at;
 pub use subject::{Split, Subject};
-pub use verdict::{CRITICAL_SHARE, number, or_unknown, short, with_error};
+pub use verdict::CRITICAL_SHARE;
 
 pub(crate) use rows::{ROWS, evaluate_rows};
 pub(crate) use run::{kept_selection, memory_of, plan as plan_of};

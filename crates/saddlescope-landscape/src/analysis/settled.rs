@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::found::Found;
 use super::results::PartEigenvalue;
-use super::verdict::{number, short};
+use crate::number_text::{number, short};
 use crate::reading::CriticalKind;
 use crate::settle::{SettleEnd, SettleStep};
 

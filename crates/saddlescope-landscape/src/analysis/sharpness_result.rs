@@ -5,7 +5,7 @@ use saddlescope_figure::{Axis, ColorRole, Figure, LineStyle, Lines, Reference, S
 use serde::{Deserialize, Serialize};
 
 use super::found::Found;
-use super::verdict::{number, or_unknown, short};
+use crate::number_text::{number, or_unknown, short};
 use crate::sharpness::{Measure, MeasureKind};
 
 /// One measure with what it is.

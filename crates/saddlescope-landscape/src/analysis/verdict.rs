@@ -7,6 +7,7 @@ use super::results::{
     Criticality, EigenResult, EigenpairResult, EscapeResult, HessianSigns, PlanesResult, TraceResult,
     largest, smallest,
 };
+use crate::number_text::{number, plural, short};
 use crate::numeric::dot;
 use crate::reading::{CriticalKind, ExtremeCurvature, classify};
 
@@ -209,46 +210,10 @@ fn critical_sentence(found: &Findings<'_>) -> Option<String> {
     Some(text)
 }
 
-/// An estimate with its standard error, or with the word that none is known.
-pub fn with_error(e: &Estimate) -> String {
-    match e.known_error() {
-        Some(error) => format!("{} ± {}", number(e.value), short(error)),
-        None => format!("{} (error unknown: {})", number(e.value), plural(e.samples, "sample")),
-    }
-}
-
-/// A number that may not be known.
-pub fn or_unknown(x: Option<f64>) -> String {
-    x.map_or("unknown".into(), short)
-}
-
-/// A number of things: `1 sample`, `2 samples`.
-pub fn plural(count: usize, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
-}
-
 fn capitalised(text: &str) -> String {
     let mut chars = text.chars();
     match chars.next() {
         Some(first) => first.to_uppercase().chain(chars).collect(),
         None => String::new(),
     }
-}
-
-/// A number with five significant digits.
-pub fn number(x: f64) -> String {
-    if x == 0.0 || !x.is_finite() {
-        return format!("{x}");
-    }
-    let digits = 4 - x.abs().log10().floor() as i32;
-    if (0..=9).contains(&digits) { format!("{x:.*}", digits as usize) } else { format!("{x:.4e}") }
-}
-
-/// A small number with two significant digits.
-pub fn short(x: f64) -> String {
-    if x == 0.0 || !x.is_finite() {
-        return format!("{x}");
-    }
-    let digits = 1 - x.abs().log10().floor() as i32;
-    if (0..=4).contains(&digits) { format!("{x:.*}", digits as usize) } else { format!("{x:.1e}") }
 }

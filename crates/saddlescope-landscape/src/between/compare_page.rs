@@ -8,7 +8,9 @@ use saddlescope_figure::{ColorRole, Figure, LineStyle, Series, Surface3d, read_j
 use super::compare::{CompareResults, Compared, PairResult, PlaneResult};
 use super::points::{Measured, PointResult, SideResult};
 use super::write::{provenance_rows, save_figures, save_report, save_results};
-use crate::analysis::{AnalysisError, EigenpairResult, Estimate, MeasureResult, NamedSurface, number, short};
+use crate::analysis::{
+    AnalysisError, EigenpairResult, Estimate, MeasureResult, NamedSurface, fixed, number, short,
+};
 use crate::presentation::{heat_map, range_and_scale, surface_grid};
 
 /// A number with its error, or without one where that is not known.
@@ -132,12 +134,11 @@ fn pairs_table(pairs: &[PairResult]) -> Table {
     let mut table = Table::new("Every two of them", &columns);
     for p in pairs {
         let cosines = |o: &Option<super::subspace::Overlap>| {
-            o.as_ref().map_or("-".into(), |o| {
-                o.cosines.iter().map(|c| format!("{c:.3}")).collect::<Vec<_>>().join(", ")
-            })
+            o.as_ref()
+                .map_or("-".into(), |o| o.cosines.iter().map(|&c| fixed(c, 3)).collect::<Vec<_>>().join(", "))
         };
         let mut cells =
-            vec![format!("{}, {}", p.names[0], p.names[1]), number(p.distance), format!("{:.4}", p.cosine)];
+            vec![format!("{}, {}", p.names[0], p.names[1]), number(p.distance), fixed(p.cosine, 4)];
         cells.extend(splits.iter().map(|s| p.loss_differences.get(s).map_or("-".into(), measured)));
         cells.extend([cosines(&p.largest), cosines(&p.smallest)]);
         cells.push(p.largest.as_ref().map_or("-".into(), |o| short(o.mean_square)));

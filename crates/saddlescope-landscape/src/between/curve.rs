@@ -8,6 +8,7 @@ use super::desk::{Desk, Part};
 use super::points::risk_identity;
 use super::weights::{ModelLosses, Weights};
 use crate::analysis::{AnalysisError, Forecast, WeightsHash};
+use crate::number_text::fixed;
 use crate::numeric::norm;
 use crate::risk::{Risk, RiskError};
 
@@ -186,7 +187,7 @@ pub(crate) fn trained_curve(
             }
             adam(&mut state, &gradient, weight, rate, step);
             state.step += 1;
-            work.monitor.advance(state.step as u64, &format!("loss {loss:.4} at t = {t:.2}"));
+            work.monitor.advance(state.step as u64, &format!("loss {} at t = {t:.2}", fixed(loss, 4)));
             if state.step.is_multiple_of(KEEP_EVERY) {
                 work.keep(&state)?;
             }

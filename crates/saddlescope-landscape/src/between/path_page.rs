@@ -9,7 +9,7 @@ use super::compare_page::{measured, points_table};
 use super::path::{PathResults, Statistics, Way, WaySide};
 use super::points::Measured;
 use super::write::{provenance_rows, save_figures, save_report, save_results};
-use crate::analysis::{AnalysisError, number, or_unknown};
+use crate::analysis::{AnalysisError, fixed, number, or_unknown};
 
 /// A way in words.
 fn words(way: &Way) -> String {
@@ -181,9 +181,9 @@ fn report(results: &PathResults, figures: Vec<Figure>) -> Report {
     let mut about = Section::new("What was analysed");
     about.paragraphs.clone_from(&results.about);
     let distance = format!(
-        "The two weights are {} apart; seen from the origin, the cosine of the angle between them is {:.4}.",
+        "The two weights are {} apart; seen from the origin, the cosine of the angle between them is {}.",
         number(results.distance),
-        results.cosine
+        fixed(results.cosine, 4)
     );
     let mut way = Section::new("The way")
         .paragraph(distance)

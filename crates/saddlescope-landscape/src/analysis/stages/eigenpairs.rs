@@ -23,6 +23,7 @@ use super::super::stage::{At, Env, Keys, Stage, of};
 use super::super::store::{Dependencies, FolderError, Slot};
 use super::super::vectors;
 use crate::curvature_operator::CurvatureOperator;
+use crate::number_text::{fixed, scientific};
 use crate::risk::Curvature;
 
 const LOG: &str = "lanczos";
@@ -266,8 +267,9 @@ pub fn weighted_std_error(values: &[f64], weights: &[usize]) -> Option<f64> {
 
 /// Every wanted pair with its residual, what is forecast, and the pair that costs most.
 fn line(progress: &Progress<'_>) -> String {
-    let pairs: Vec<String> =
-        (progress.wanted.iter()).map(|p| format!("{:.4} ± {:.0e}", p.value, p.residual_estimate)).collect();
+    let pairs: Vec<String> = (progress.wanted.iter())
+        .map(|p| format!("{} ± {}", fixed(p.value, 4), scientific(p.residual_estimate, 0)))
+        .collect();
     let mut text = format!("λ {}; {}", pairs.join(", "), progress.forecast);
     if let Some(slow) = progress.slowest().filter(|p| p.rank > 0) {
         let end = match slow.end {

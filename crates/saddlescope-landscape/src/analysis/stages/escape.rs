@@ -10,8 +10,10 @@ use super::super::results::{EscapeResult, smallest};
 use super::super::stage::{At, Env, Keys, Stage, of};
 use super::super::store::{Dependencies, Folder, Slot, differences};
 use super::super::vectors;
+use crate::number_text::fixed;
 use crate::risk::{Evaluation, Risk};
 use crate::sampling_error::paired_difference;
+use saddlescope_figure::minus;
 
 /// Factor between steps of the search, and how many there are on each side.
 const FACTOR: f64 = 1.5;
@@ -83,7 +85,7 @@ impl Stage for EscapeStage {
             move_to(theta, step, vector, &mut point);
             let loss = env.evaluate(risk, &point)?.loss;
             tried.push([step, loss]);
-            monitor.advance(tried.len() as u64, &format!("step {step:+.3e}, loss {loss:.6}"));
+            monitor.advance(tried.len() as u64, &minus(&format!("step {step:+.3e}, loss {loss:.6}")));
             Ok(loss)
         };
         // Smallest step: where the quadratic model gains 1e-4 of the loss.
@@ -145,7 +147,7 @@ impl Stage for EscapeStage {
             other_change_std_error,
             tried,
         };
-        monitor.end(&format!("loss {:.6} → {:.6}", result.loss[0], result.loss[1]));
+        monitor.end(&format!("loss {} → {}", fixed(result.loss[0], 6), fixed(result.loss[1], 6)));
         Ok(result)
     }
 

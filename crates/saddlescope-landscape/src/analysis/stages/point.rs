@@ -8,6 +8,7 @@ use super::super::plan::Forecast;
 use super::super::stage::{At, Env, Keys, Stage, of};
 use super::super::store::{Dependencies, Slot};
 use super::super::vectors;
+use crate::number_text::fixed;
 use crate::numeric::norm;
 use crate::risk::Risk;
 use crate::sampling_error::loss_std_error;
@@ -69,7 +70,7 @@ impl Stage for PointStage {
             tensors.insert("gradient", vec![gradient.len()], TensorData::F64(gradient.clone()))?;
             vectors::save(at.slot, tensors)?;
         }
-        at.monitor.end(&format!("loss {:.6}", here.loss));
+        at.monitor.end(&format!("loss {}", fixed(here.loss, 6)));
         Ok(PointValues {
             loss: here.loss,
             accuracy: here.accuracy(),

@@ -12,6 +12,7 @@ use super::super::results::{LayerTrace, PlanesResult, TraceResult};
 use super::super::stage::{At, Env, Keys, Stage, of};
 use super::super::store::{Dependencies, Slot};
 use crate::layout::ParameterLayout;
+use crate::number_text::fixed;
 use crate::numeric::dot;
 use crate::projection::{Fraction, PlaneHessian, PlaneShape};
 use crate::risk::Curvature;
@@ -95,7 +96,7 @@ impl Stage for ProbesStage {
                 probes.mixed.push(dot(z, hz));
             }
             at.keep(&probes)?;
-            let note = format!("tr H ≈ {:.4}", mean(&probes.quadratic));
+            let note = format!("tr H ≈ {}", fixed(mean(&probes.quadratic), 4));
             at.monitor.advance(probes.quadratic.len() as u64, &note);
         }
         at.monitor.end("");

@@ -11,6 +11,7 @@ use super::super::results::SelfCheck;
 use super::super::stage::{At, Env, Keys, Stage, of};
 use super::super::store::{Dependencies, Slot};
 use super::escape::moved;
+use crate::number_text::scientific;
 use crate::numeric::{dot, norm};
 use crate::risk::{Curvature, Risk, RiskError};
 
@@ -163,8 +164,8 @@ impl Stage for SelfCheckStage {
             let allowed = 1e3 * offers.precision.epsilon();
             if products.asymmetry > allowed {
                 check.warnings.push(format!(
-                    "products are symmetric only to {:.1e}; eigenvalues below that share of ‖H‖ are not to be trusted",
-                    products.asymmetry
+                    "products are symmetric only to {}; eigenvalues below that share of ‖H‖ are not to be trusted",
+                    scientific(products.asymmetry, 1)
                 ));
             }
             if offers.gradient {
@@ -211,8 +212,10 @@ fn derivative(at: &At<'_, '_>, v: &[f64], check: &mut SelfCheck) -> Result<(), A
         let kept = product_against_difference(few, theta, &relative, Curvature::Hessian)?;
         if kept.error.is_nan() || kept.error > ALLOWED {
             let text = format!(
-                "the product differs from a finite difference of gradients by {:.1e} (allowed {ALLOWED:.0e}), also where zeros stay zero ({:.1e})",
-                found.error, kept.error
+                "the product differs from a finite difference of gradients by {} (allowed {}), also where zeros stay zero ({})",
+                scientific(found.error, 1),
+                scientific(ALLOWED, 0),
+                scientific(kept.error, 1)
             );
             if in_f64 {
                 return Err(failed(text));
@@ -221,15 +224,17 @@ fn derivative(at: &At<'_, '_>, v: &[f64], check: &mut SelfCheck) -> Result<(), A
             check.warnings.push(format!("{text}; in f32 this need not mean that products are wrong"));
         } else {
             check.warnings.push(format!(
-                "the gradient jumps at this very point ({:.1e} away from the product along a random direction, {:.1e} along one that leaves zeros alone): units sit exactly at their kink, and the Hessian holds only on their side of it",
-                found.error, kept.error
+                "the gradient jumps at this very point ({} away from the product along a random direction, {} along one that leaves zeros alone): units sit exactly at their kink, and the Hessian holds only on their side of it",
+                scientific(found.error, 1),
+                scientific(kept.error, 1)
             ));
             found = kept;
         }
     }
     if let Some(error) = check.rounding_error.filter(|e| e.is_nan() || *e > ALLOWED_ROUNDING) {
         check.warnings.push(format!(
-            "a product in f32 differs from the same in f64 by {error:.1e}: use f64 for eigenvalues below that share of ‖H‖"
+            "a product in f32 differs from the same in f64 by {}: use f64 for eigenvalues below that share of ‖H‖",
+            scientific(error, 1)
         ));
     }
     check.finite_difference_error = Some(found.error);
@@ -246,18 +251,21 @@ impl SelfCheck {
         let mut parts = Vec::new();
         if let Some(error) = self.finite_difference_error {
             let smooth = self.smooth_step.map_or(String::new(), |h| {
-                format!("; along it the gradient is smooth up to a step of {h:.0e}")
+                format!("; along it the gradient is smooth up to a step of {}", scientific(h, 0))
             });
             parts.push(format!(
-                "along a random direction the product is within {error:.1e} of a central difference of gradients ({}, {} samples; allowed {:.0e}){smooth}",
-                self.finite_difference_precision, self.finite_difference_samples, self.finite_difference_allowed,
+                "along a random direction the product is within {} of a central difference of gradients ({}, {} samples; allowed {}){smooth}",
+                scientific(error, 1),
+                self.finite_difference_precision,
+                self.finite_difference_samples,
+                scientific(self.finite_difference_allowed, 0),
             ));
         }
         if let Some(error) = self.rounding_error {
-            parts.push(format!("a product in f32 is within {error:.1e} of the same in f64"));
+            parts.push(format!("a product in f32 is within {} of the same in f64", scientific(error, 1)));
         }
         if let Some(asymmetry) = self.asymmetry {
-            parts.push(format!("asymmetry {asymmetry:.1e}"));
+            parts.push(format!("asymmetry {}", scientific(asymmetry, 1)));
         }
         parts.push(match self.repeatable {
             true => "repeated evaluations gave the same bits".into(),

@@ -10,8 +10,8 @@ use super::super::journal::Journal;
 use super::super::plan::Forecast;
 use super::super::stage::{At, Env, Keys, Stage, of};
 use super::super::store::{Dependencies, Slot};
-use super::super::verdict::short;
 use crate::curvature_operator::CurvatureOperator;
+use crate::number_text::short;
 use crate::risk::{Evaluation, RiskError};
 use crate::settle::{SettleOptions, Settling};
 
