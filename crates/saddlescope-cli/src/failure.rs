@@ -2,7 +2,7 @@
 
 use saddlescope_mpi::{Disagreement, Outcome};
 
-use crate::{ranks, terminal};
+use crate::terminal;
 
 /// Why a verb did not finish.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ impl Failure {
         let (message, code) = match self {
             Self::Served => return 0,
             Self::Usage(usage) => {
-                if !ranks::quiet() {
+                if !terminal::silent() {
                     // Nothing is left to do when standard error itself cannot be written.
                     let _ = usage.print();
                 }

@@ -15,6 +15,7 @@ mod ranks;
 mod run;
 mod several;
 mod subject;
+mod subject_values;
 mod terminal;
 
 use clap::Parser;

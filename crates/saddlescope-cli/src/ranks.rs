@@ -36,11 +36,6 @@ fn ranks() -> Option<&'static dyn Communicator> {
     RANKS.get().copied().filter(|ranks| ranks.size() > 1)
 }
 
-/// Whether this is a rank that only computes.
-pub fn quiet() -> bool {
-    ranks().is_some_and(|ranks| ranks.rank() > 0)
-}
-
 impl Session {
     /// Begins. A command that was not started by `mpirun` or the like does not touch MPI.
     #[cfg(feature = "mpi")]
@@ -53,6 +48,9 @@ impl Session {
             .map_err(|e| Failure::Failed(anyhow::Error::new(e).context("MPI")))?;
         let rank = session.rank();
         RANKS.get_or_init(|| rank);
+        if rank.size() > 1 && rank.rank() > 0 {
+            crate::terminal::silence();
+        }
         // A rank that panics would leave the others waiting.
         let report = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {

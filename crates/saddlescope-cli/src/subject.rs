@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use anyhow::Context;
 use clap::Args;
@@ -19,58 +18,7 @@ use wildmatch::WildMatchPattern;
 
 use crate::choices::{BatchNorm, DtypeChoice, SplitChoice};
 use crate::failure::Failure;
-
-/// How many samples surfaces and cuts are made of.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum SliceSamples {
-    /// So many.
-    Count(usize),
-    /// So many that differences near the centre are known to this share of their range.
-    Auto(f64),
-}
-
-impl FromStr for SliceSamples {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let auto = match text.split_once(':') {
-            Some(("auto", share)) => share.parse().ok(),
-            None if text == "auto" => Some(0.05),
-            _ => None,
-        };
-        if let Some(share) = auto.filter(|s: &f64| *s > 0.0 && *s < 1.0) {
-            return Ok(Self::Auto(share));
-        }
-        match text.parse() {
-            Ok(count) if count > 0 => Ok(Self::Count(count)),
-            _ => Err(
-                "expected a number of samples from 1 on, auto, or auto:SHARE with a share between 0 and 1"
-                    .into(),
-            ),
-        }
-    }
-}
-
-/// An axis that counts the samples of an input.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BatchAxis {
-    /// Name of the input; empty for all.
-    pub input: String,
-    /// The axis, from 0.
-    pub axis: usize,
-}
-
-impl FromStr for BatchAxis {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        // Names may hold `=`; axes do not.
-        let (input, axis) = text.rsplit_once('=').unwrap_or(("", text));
-        let axis =
-            axis.parse().map_err(|_| "expected AXIS or INPUT=AXIS with an axis from 0, such as x=1")?;
-        Ok(Self { input: input.into(), axis })
-    }
-}
+use crate::subject_values::{BatchAxis, SliceSamples};
 
 /// Options that every verb on a network has.
 #[derive(Debug, Clone, Args)]
@@ -510,27 +458,5 @@ mod tests {
         assert!(fits("linear.bias", "linear.bias"));
         assert!(!fits("linear", "linear.bias"));
         assert!(!fits("a*a", "a"));
-    }
-
-    #[test]
-    fn batch_axes() {
-        use super::BatchAxis;
-        let parse = |text: &str| text.parse::<BatchAxis>().map(|b| (b.input, b.axis));
-        assert_eq!(parse("1"), Ok((String::new(), 1)));
-        assert_eq!(parse("a=b=2"), Ok(("a=b".into(), 2)));
-        assert!(parse("x").is_err() && parse("x=-1").is_err() && parse("").is_err());
-    }
-
-    #[test]
-    fn numbers_of_samples() {
-        use super::SliceSamples::{self, Auto, Count};
-        let parse = |text: &str| text.parse::<SliceSamples>();
-        assert_eq!(
-            (parse("17"), parse("auto"), parse("auto:0.01")),
-            (Ok(Count(17)), Ok(Auto(0.05)), Ok(Auto(0.01)))
-        );
-        for wrong in ["0", "-1", "auto:0", "auto:1", "auto:x", "all", ""] {
-            assert!(parse(wrong).is_err(), "{wrong}");
-        }
     }
 }

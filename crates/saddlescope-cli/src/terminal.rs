@@ -3,14 +3,27 @@
 use anyhow::Context;
 use std::fmt::Display;
 use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use saddlescope::figure::minus_in_numbers;
 
-use crate::ranks;
+/// Whether this is a rank that only computes, so that nothing is printed here.
+static SILENT: AtomicBool = AtomicBool::new(false);
+
+/// Prints nothing from now on.
+#[cfg(feature = "mpi")]
+pub fn silence() {
+    SILENT.store(true, Ordering::Relaxed);
+}
+
+/// Whether nothing is printed.
+pub fn silent() -> bool {
+    SILENT.load(Ordering::Relaxed)
+}
 
 /// A result line, on standard output; of several ranks only the first prints.
 pub fn print(text: impl Display) -> anyhow::Result<()> {
-    if ranks::quiet() {
+    if silent() {
         return Ok(());
     }
     writeln!(std::io::stdout(), "{}", minus_in_numbers(&text.to_string())).context("standard output")
@@ -18,7 +31,7 @@ pub fn print(text: impl Display) -> anyhow::Result<()> {
 
 /// A remark on how the work goes, on standard error; of several ranks only the first makes it.
 pub fn note(text: impl Display) -> anyhow::Result<()> {
-    if ranks::quiet() {
+    if silent() {
         return Ok(());
     }
     writeln!(std::io::stderr(), "{}", minus_in_numbers(&text.to_string())).context("standard error")
@@ -26,7 +39,7 @@ pub fn note(text: impl Display) -> anyhow::Result<()> {
 
 /// The last words before the end, on standard error. What another rank than the first has to say, the first says too.
 pub fn error(text: impl Display) {
-    if !ranks::quiet() {
+    if !silent() {
         error_of_rank(text);
     }
 }

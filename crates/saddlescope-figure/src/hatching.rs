@@ -1,7 +1,16 @@
 //! Hatching over the cells of a heat map: thin diagonals, closer together where cells are small.
 
 use super::data::HeatMap;
-use super::heat::borders;
+
+/// The borders of the cells around the axis values: midway between neighbours, half a step beyond the ends.
+pub(crate) fn borders(axis: &[f64]) -> Vec<f64> {
+    let n = axis.len();
+    let mut borders = Vec::with_capacity(n + 1);
+    borders.push(axis[0] - 0.5 * (axis[1] - axis[0]));
+    borders.extend(axis.windows(2).map(|w| w[0] + 0.5 * (w[1] - w[0])));
+    borders.push(axis[n - 1] + 0.5 * (axis[n - 1] - axis[n - 2]));
+    borders
+}
 
 /// Diagonals drawn across a map, at most.
 const DIAGONALS: usize = 40;

@@ -7,7 +7,7 @@ use super::color;
 use super::contour;
 use super::data::{Grid, HeatMap, LineStyle, Palette, Scale, Series};
 use super::frame::{Area, Frame, INK, LABEL_SIZE, TICK_SIZE, power};
-use super::hatching;
+use super::hatching::{self, borders};
 use super::legend;
 use super::scale::{Mapping, number};
 use super::svg::{Anchor, Stroke, Svg, num};
@@ -18,16 +18,6 @@ const BAR: f64 = 7.0;
 /// The scale of a grid's values.
 pub(crate) fn z_map(grid: &Grid, scale: Scale, range: Option<[f64; 2]>) -> Mapping {
     Mapping::fit(scale, range, grid.z.iter().copied(), 0.0)
-}
-
-/// The borders of the cells around the axis values: midway between neighbours, half a step beyond the ends.
-pub(crate) fn borders(axis: &[f64]) -> Vec<f64> {
-    let n = axis.len();
-    let mut borders = Vec::with_capacity(n + 1);
-    borders.push(axis[0] - 0.5 * (axis[1] - axis[0]));
-    borders.extend(axis.windows(2).map(|w| w[0] + 0.5 * (w[1] - w[0])));
-    borders.push(axis[n - 1] + 0.5 * (axis[n - 1] - axis[n - 2]));
-    borders
 }
 
 /// The text at the cross of a grid: value and coordinates of the smallest value.

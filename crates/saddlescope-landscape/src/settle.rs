@@ -36,6 +36,17 @@ pub struct SettleOptions {
     pub downhill: bool,
 }
 
+/// Bytes that the Krylov space of one step may take.
+const SPACE: usize = 2 << 30;
+
+impl SettleOptions {
+    /// The options with a space that memory can hold for N parameters, 20 vectors at least.
+    pub(crate) fn bounded(&self, n: usize) -> Self {
+        let room = (SPACE / (8 * n.max(1))).max(20);
+        Self { max_dimension: self.max_dimension.min(room), ..self.clone() }
+    }
+}
+
 impl Default for SettleOptions {
     fn default() -> Self {
         Self { tolerance: 1e-10, max_products: 20_000, max_dimension: 400, radius: None, downhill: false }

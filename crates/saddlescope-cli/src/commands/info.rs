@@ -10,7 +10,8 @@ use saddlescope::nn::network::Network;
 use saddlescope::onnx::{Ending, ImportOptions, OnnxModel};
 
 use crate::failure::Failure;
-use crate::subject::{BatchAxis, SubjectArguments};
+use crate::subject::SubjectArguments;
+use crate::subject_values::BatchAxis;
 use crate::terminal;
 
 /// Arguments as given.

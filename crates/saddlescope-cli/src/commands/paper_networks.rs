@@ -12,7 +12,8 @@ use crate::failure::Failure;
 use crate::grid::Grid;
 use crate::progress::Progress;
 use crate::run::{between, failure};
-use crate::subject::{SliceSamples, SubjectArguments};
+use crate::subject::SubjectArguments;
+use crate::subject_values::SliceSamples;
 use crate::terminal;
 
 /// Options of Figures 5 to 7.

@@ -9,10 +9,10 @@ use super::error::AnalysisError;
 use super::found::Eigenpairs;
 use saddlescope_krylov::SpectrumEnd;
 
+use super::folder_error::FolderError;
 use super::requests::{DirectionRequest, GivenDirection};
 use super::results::Results;
 use super::selection::Selection;
-use super::store::FolderError;
 use super::subject::Subject;
 use crate::direction::{Direction, Origin, Unfiltered, filter_normalize};
 use crate::layout::ParameterLayout;

@@ -4,7 +4,7 @@ use crate::risk::RiskError;
 use saddlescope_data::weights::WeightsError;
 use saddlescope_krylov::{DensityError, LanczosError, ProductError, SnapshotError};
 
-use super::store::FolderError;
+use super::folder_error::FolderError;
 use crate::curvature_fit::CurvatureFitError;
 use crate::direction::DirectionError;
 use crate::plane::PlaneError;

@@ -15,11 +15,12 @@ use std::path::Path;
 use saddlescope_data::weights::{TensorData, TensorMap};
 
 use super::error::AnalysisError;
+use super::folder_error::FolderError;
 use super::found::{Analysis, Found, Probes};
 use super::requests::DirectionRequest;
 use super::results::Results;
 use super::selection::Selection;
-use super::store::{Folder, FolderError};
+use super::store::Folder;
 use super::subject::Subject;
 use crate::presentation::{surface_grid, turned};
 use saddlescope_figure::{NamedArray, arrays_to_npz, write_atomic, write_obj, write_vtp};

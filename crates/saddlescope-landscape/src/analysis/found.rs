@@ -4,14 +4,15 @@ use saddlescope_figure::{Grid, floats};
 use serde::{Deserialize, Serialize};
 
 use super::error::AnalysisError;
-use super::results::{EigenResult, EigenpairResult, EscapeResult, Results, SelfCheck, SplitResult};
+use super::results::{
+    CriticalSpectrum, EigenResult, EigenpairResult, EscapeResult, Prediction, RescaledResult, Results,
+    SelfCheck, SplitResult,
+};
 use super::selection::SliceChoice;
-use super::settled::CriticalSpectrum;
-use super::sharpness_result::RescaledResult;
-use super::stages::settle::Settled;
 use crate::curvature_fit::CurvatureFit;
 use crate::presentation::{accuracy_grid, not_distinguishable, surface_grid};
 use crate::sampling_error::{LossDifference, PointErrors};
+use crate::settle::Settling;
 use crate::sharpness::Measures;
 use crate::surface::{Surface, smallest};
 use saddlescope_krylov::SpectrumEnd;
@@ -250,13 +251,15 @@ impl CutLosses {
     }
 }
 
-/// The quadratic model of the loss along a direction, L + slope · α + ½ curvature · α².
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Prediction {
-    /// ∇Lᵀv.
-    #[serde(with = "floats::scalar")]
-    pub slope: f64,
-    /// vᵀHv.
-    #[serde(with = "floats::scalar")]
-    pub curvature: f64,
+/// What is known of the settled point. Its θ is in a file of its own.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Settled {
+    /// The way there.
+    pub way: Settling,
+    /// Share of correct predictions before and after.
+    pub accuracy: Option<[f64; 2]>,
+    /// Loss on the other samples before and after.
+    pub other_loss: Option<[f64; 2]>,
+    /// ‖θ‖ at the start.
+    pub size: f64,
 }

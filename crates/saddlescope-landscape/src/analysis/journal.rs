@@ -12,7 +12,7 @@ use std::sync::{Mutex, PoisonError};
 use saddlescope_krylov::{BasisStore, LinearOperator, Precision, ProductError, SymmetricOperator};
 
 use super::checksum;
-use super::store::FolderError;
+use super::folder_error::FolderError;
 
 /// An operator whose products are kept.
 pub struct Journal<'a> {

@@ -5,8 +5,6 @@ use saddlescope_krylov::{BasisLimit, ExtremeEigen, Precision, Wanted};
 
 use super::error::AnalysisError;
 use super::selection::Selection;
-use super::stages::lines::line_count;
-use super::stages::settle::bounded;
 use super::subject::Subject;
 use crate::risk::Risk;
 
@@ -33,15 +31,18 @@ impl MemoryPlan {
     ///
     /// The basis' share depends on the limit but not on the number of threads, and so do the results.
     ///
+    /// `lines`: how many lines the samples of slices are chosen by.
+    ///
     /// # Errors
     /// A limit below what the run needs.
-    pub fn new(
+    pub(crate) fn new(
         subject: &Subject<'_>,
         selection: &Selection,
+        lines: usize,
         limit: Option<usize>,
     ) -> Result<Self, AnalysisError> {
         let n = subject.theta().len();
-        let fixed = fixed(subject, selection);
+        let fixed = fixed(subject, selection, lines);
         let precision = subject.risk().offers().precision;
         let solves = selection.pairs() > 0
             || selection.density.is_some()
@@ -99,7 +100,7 @@ fn least_basis(n: usize, selection: &Selection, precision: Precision) -> usize {
 }
 
 /// What is needed whatever else is: program, data, workspaces of all threads, vectors in flight.
-fn fixed(subject: &Subject<'_>, selection: &Selection) -> usize {
+fn fixed(subject: &Subject<'_>, selection: &Selection, lines: usize) -> usize {
     let n = subject.theta().len();
     let pairs = selection.pairs();
     // Vectors multiplied at a time.
@@ -112,14 +113,14 @@ fn fixed(subject: &Subject<'_>, selection: &Selection) -> usize {
     bytes += subject.slices.map_or(0, |r| engine(r, usize::from(cuts)) + 8 * n * 3 * usize::from(cuts));
     if selection.slice_samples.is_some() {
         // The samples of a round, at most all, and the directions of all lines.
-        bytes += engine(subject.risk(), usize::from(cuts)) + 8 * n * (2 + line_count(selection));
+        bytes += engine(subject.risk(), usize::from(cuts)) + 8 * n * (2 + lines);
     }
     bytes += subject.other.map_or(0, |s| engine(s.risk, 0));
     // θ in its places, the gradient, a block of vectors with its products, eigenvectors with their copies on the way to
     // the disk.
     bytes += 8 * n * (10 + 2 * tangents + 3 * pairs);
     // The Krylov space of a step, and the dense Hessian with what its eigenvalues need.
-    bytes += selection.settle.as_ref().map_or(0, |o| 8 * n * bounded(o, n).max_dimension);
+    bytes += selection.settle.as_ref().map_or(0, |o| 8 * n * o.bounded(n).max_dimension);
     let whole = selection.critical_spectrum.as_ref().is_some_and(|o| n <= o.whole_up_to);
     bytes + if whole { 16 * n * n } else { 0 }
 }

@@ -3,11 +3,12 @@
 use super::directions::read_results;
 use super::error::AnalysisError;
 use super::figures;
+use super::folder_error::FolderError;
 use super::found::Analysis;
 use super::results::{HessianSigns, Results};
 use super::settled;
 use super::sharpness_result;
-use super::store::{Folder, FolderError};
+use super::store::Folder;
 use super::verdict::random_slice_sentence;
 use crate::number_text::{number, or_unknown, short, with_error};
 use saddlescope_figure::page::{Align, Report, Section, Table, write_html};

@@ -8,8 +8,9 @@ use std::path::Path;
 
 use super::checksum;
 use super::error::AnalysisError;
+use super::folder_error::FolderError;
 use super::monitor::Monitor;
-use super::store::{FolderError, Slot};
+use super::store::Slot;
 use crate::axis::Axis;
 use crate::evaluation::Threading;
 use crate::plane::Plane;

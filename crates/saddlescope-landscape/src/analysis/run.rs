@@ -3,39 +3,22 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use saddlescope_figure::write_atomic;
-use saddlescope_krylov::Estimate;
-use serde_json::Value;
-
-use super::differences::smallest_sentence;
 use super::error::AnalysisError;
-use super::found::{Analysis, Cut, CutLosses, Found, NamedSurface};
+use super::found::{Analysis, Found};
 use super::memory::MemoryPlan;
 use super::monitor::Monitor;
+use super::order::{offered, stages};
 use super::plan::PlannedStage;
-use super::results::{Cost, CutMinimum, CutResult, MinimumResult, Results, SCHEMA, SurfaceResult};
+use super::remembered::{earlier_selection, save_selection};
+use super::results::{Cost, Results};
 use super::selection::Selection;
-use super::stage::{AnyStage, Env, Keys};
-use super::stages::critical_spectrum::CriticalSpectrumStage;
-use super::stages::density::{self, DensityStage};
-use super::stages::eigenpairs::EigenpairsStage;
-use super::stages::escape::EscapeStage;
-use super::stages::filtered_planes::FilteredPlanesStage;
-use super::stages::fits::FitsStage;
-use super::stages::point::PointStage;
-use super::stages::probes::{self, ProbesStage};
-use super::stages::rescaling::RescalingStage;
-use super::stages::self_check::SelfCheckStage;
-use super::stages::settle::SettleStage;
-use super::stages::sharpness::SharpnessStage;
-use super::stages::slice_samples::SliceSamplesStage;
-use super::stages::slices::{HESSIAN, RANDOM, slice_stages};
-use super::stages::split::SplitStage;
-use super::store::{Dependencies, Folder, FolderError};
-use super::subject::{Subject, identity_at};
-use super::{figures, files, page, settled, sharpness_result, verdict};
-use crate::projection::{PlaneHessian, saddle_probability_closed_form};
-use crate::risk::{Curvature, Offers, Risk, RiskError, check_theta};
+use super::stage::Env;
+use super::stages::lines::line_count;
+use super::store::Folder;
+use super::subject::Subject;
+use super::summary::results;
+use super::{figures, files, page};
+use crate::risk::{Risk, check_theta};
 
 /// Bytes that the analysis may use, if limited.
 pub type MemoryLimit = Option<usize>;
@@ -209,7 +192,7 @@ fn planned(
 ) -> Result<((Selection, Vec<String>), MemoryPlan), AnalysisError> {
     check_theta(subject.risk(), subject.theta())?;
     let asked = offered(selection, &subject.risk().offers());
-    let plan = MemoryPlan::new(subject, &asked.0, memory)?;
+    let plan = MemoryPlan::new(subject, &asked.0, line_count(&asked.0), memory)?;
     Ok((asked, plan))
 }
 
@@ -221,135 +204,6 @@ fn finish(found: Found, results: Results) -> Analysis {
         eigenvectors: found.eigenpairs.map_or_else(Vec::new, |e| e.vectors),
         settled: found.settled.map(|s| s.way.theta),
     }
-}
-
-const SELECTION: &str = "selection.json";
-
-fn earlier_selection(folder: &Folder) -> Result<Option<Selection>, AnalysisError> {
-    selection_in(folder.dir())
-}
-
-/// A selection with the eigenpairs of the one that a folder remembers where those will do.
-///
-/// # Errors
-/// A file that cannot be read.
-pub(crate) fn kept_selection(dir: &Path, selection: &Selection) -> Result<Selection, AnalysisError> {
-    let earlier = selection_in(dir)?;
-    Ok(earlier.map_or_else(|| selection.clone(), |e| selection.with_kept_eigenpairs(&e)))
-}
-
-fn selection_in(dir: &Path) -> Result<Option<Selection>, AnalysisError> {
-    let path = dir.join(SELECTION);
-    match std::fs::read(&path) {
-        // A selection of another version of the program is of no use, and nothing is lost without it.
-        Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(reason) => Err(FolderError::Io { path, reason }.into()),
-    }
-}
-
-fn save_selection(folder: &Folder, selection: &Selection) -> Result<(), AnalysisError> {
-    let path = folder.dir().join(SELECTION);
-    let json = serde_json::to_vec_pretty(selection)
-        .map_err(|e| FolderError::Damaged { path: path.clone(), problem: e.to_string() })?;
-    write_atomic(&path, &json)?;
-    Ok(())
-}
-
-/// The selection without what the risk does not offer, and what was left out.
-fn offered(selection: &Selection, offers: &Offers) -> (Selection, Vec<String>) {
-    let mut left = selection.clone();
-    let mut out = Vec::new();
-    if !offers.product(Curvature::Hessian) {
-        let asked = left.eigenpairs.take().is_some()
-            | left.probes.take().is_some()
-            | left.density.take().is_some()
-            | left.filtered_planes.take().is_some();
-        left.fits = None;
-        if asked {
-            out.push("products with the Hessian, and so eigenpairs, trace and density".into());
-        }
-    }
-    let parts = offers.product(Curvature::GaussNewton) && offers.product(Curvature::Residual);
-    if !parts && left.split.take().is_some() && left.eigenpairs.is_some() {
-        out.push("products with the Gauss–Newton matrix, and so the split H = G + R".into());
-    }
-    let can_settle = offers.product(Curvature::Hessian) && offers.gradient;
-    if !can_settle && left.settle.take().is_some() {
-        out.push("gradients and products with the Hessian, and so a critical point nearby".into());
-    }
-    if !offers.gradient {
-        out.push("a gradient, and so whether the point is critical".into());
-    }
-    if !offers.chunks && left.eigenpairs.is_some() {
-        out.push("the parts of groups of samples, and so errors over the data".into());
-    }
-    (left, out)
-}
-
-/// All stages of a selection, in order.
-fn stages(selection: &Selection, env: &Env<'_>) -> Result<(Vec<Box<dyn AnyStage>>, Keys), RiskError> {
-    let basis = env.plan.basis;
-    let identity = |risk: &dyn Risk, name: &str| -> Result<Value, RiskError> {
-        let mut of: Dependencies = identity_at(risk, env.subject.theta())?;
-        of.insert("samples".into(), risk.samples().into());
-        of.insert("split".into(), name.into());
-        Ok(serde_json::to_value(of).unwrap_or_default())
-    };
-    let split = env.subject.slice_split();
-    let mut keys = Keys {
-        slices: identity(split.risk, split.name)?,
-        other: env.subject.other.map_or(Ok(Value::Null), |s| identity(s.risk, s.name))?,
-        ..Keys::default()
-    };
-    let mut stages: Vec<Box<dyn AnyStage>> = vec![Box::new(SelfCheckStage), Box::new(PointStage)];
-    if let Some(options) = selection.eigenpairs.clone().filter(|_| selection.pairs() > 0) {
-        let stage = EigenpairsStage { options, basis };
-        keys.eigenpairs = Some(AnyStage::slot(&stage, env, &keys).key().into());
-        stages.push(Box::new(stage));
-    }
-    if let Some(auto) = selection.slice_samples.clone() {
-        // Nothing else before it is known on which samples.
-        stages.push(Box::new(SliceSamplesStage::new(auto, selection)));
-        return Ok((stages, keys));
-    }
-    if selection.probe_count() > 0 {
-        stages.push(Box::new(ProbesStage { wanted: selection.probe_count() }));
-        if let Some(options) = selection.fits.clone() {
-            stages.push(Box::new(FitsStage { options, probes: selection.probe_count() }));
-        }
-    }
-    if let Some(options) = selection.density.clone().filter(|d| d.probes > 0) {
-        stages.push(Box::new(DensityStage { options, basis }));
-    }
-    if let Some(options) = selection.split.clone().filter(|_| keys.eigenpairs.is_some()) {
-        stages.push(Box::new(SplitStage { options, basis }));
-    }
-    if let Some(wanted) = selection.filtered_planes.filter(|n| *n > 0) {
-        let keep_biases = selection.random.keep_biases;
-        stages.push(Box::new(FilteredPlanesStage { wanted, keep_biases }));
-    }
-    if selection.escape && keys.eigenpairs.is_some() {
-        keys.escape = Some(AnyStage::slot(&EscapeStage, env, &keys).key().into());
-        stages.push(Box::new(EscapeStage));
-    }
-    if let Some(options) = selection.sharpness.clone() {
-        let probes = selection.probe_count();
-        stages.push(Box::new(SharpnessStage { options: options.clone(), probes }));
-        if let Some(factor) = selection.rescaling {
-            stages.push(Box::new(RescalingStage { options, factor }));
-        }
-    }
-    if let Some(options) = selection.settle.clone() {
-        let stage = SettleStage { options };
-        keys.settle = Some(AnyStage::slot(&stage, env, &keys).key().into());
-        stages.push(Box::new(stage));
-        if let Some(options) = selection.critical_spectrum.clone() {
-            stages.push(Box::new(CriticalSpectrumStage { options, basis }));
-        }
-    }
-    stages.extend(slice_stages(selection, env));
-    Ok((stages, keys))
 }
 
 /// Runs what `asked` asks for and reads what `all` adds to it. Returns what was found, the results, and the selection that
@@ -417,191 +271,4 @@ fn cost_of(plans: &[PlannedStage], found: &Found, bytes: usize) -> Cost {
         seconds: products as f64 * product_seconds + evaluations as f64 * evaluation_seconds,
         bytes,
     }
-}
-
-fn results(
-    subject: &Subject<'_>,
-    selection: &Selection,
-    found: &Found,
-    cost: Cost,
-    stages: BTreeMap<String, String>,
-    not_offered: Vec<String>,
-) -> Result<Results, AnalysisError> {
-    let n = subject.theta().len();
-    let point = found.point()?;
-    let check = found.self_check.as_ref().map(|c| c.check.clone()).unwrap_or_default();
-    let eigenpairs = found.eigenpairs.as_ref();
-    let (curvatures, warning) = found
-        .fits
-        .as_ref()
-        .map_or((Vec::new(), None), |f| (f.per_probe.clone(), f.warning.as_ref().map(ToString::to_string)));
-    let trace = found.probes.as_ref().map(|m| probes::trace(m, &curvatures, warning));
-    let planes = found.probes.as_ref().map(probes::planes);
-    let density = found.density.as_ref().and_then(|d| density::curve(d, eigenpairs, n));
-    let probability = match &density {
-        Some(d) if planes.is_some() => Some(density::saddle_probability(eigenpairs, d, n, selection.seed)?),
-        _ => None,
-    };
-    let filtered = found.filtered_planes.as_ref().map(|planes| {
-        let planes: Vec<PlaneHessian> = planes.iter().map(|&[a, b, c]| PlaneHessian { a, b, c }).collect();
-        probes::count(&planes)
-    });
-    let eigen = eigenpairs.map(|e| e.result.clone());
-    let signs = eigen.as_ref().and_then(|e| verdict::signs(&e.pairs));
-    let theta = (subject.theta(), subject.risk().offers().precision.epsilon());
-    let criticality = eigenpairs
-        .and_then(|e| verdict::criticality(point.loss, theta, &point.gradient, e, found.escape.as_ref()));
-    let surfaces: Vec<SurfaceResult> = found.surfaces.iter().map(surface_result).collect();
-    let settle = selection.settle.as_ref().and_then(|o| settled::result(found, o.tolerance));
-    let mut sentences = verdict::sentences(&verdict::Findings {
-        eigen: eigen.as_ref(),
-        signs,
-        loss: point.loss,
-        gradient_norm: point.gradient_norm,
-        criticality: criticality.as_ref(),
-        trace: trace.as_ref(),
-        planes: planes.as_ref().map(|p| (p, probability.map(|p| p.value))),
-    });
-    sentences.extend(planes_in_words(found, &surfaces));
-    sentences.extend(settle.iter().flat_map(settled::SettleResult::sentences));
-    Ok(Results {
-        schema: SCHEMA,
-        verb: selection.verb.clone(),
-        model: subject.model.clone(),
-        loss: point.loss,
-        accuracy: point.accuracy,
-        other_loss: point.other.map(|(loss, _)| loss),
-        other_accuracy: point.other.and_then(|(_, accuracy)| accuracy),
-        loss_std_error: point.std_error,
-        other_loss_std_error: point.other_std_error,
-        gradient_norm: point.gradient_norm,
-        parameters: n,
-        samples: subject.risk().samples(),
-        slice_samples: subject.slice_split().risk.samples(),
-        slice_choice: selection.slice_choice.clone(),
-        other_samples: subject.other.map(|s| s.risk.samples()),
-        splits: [Some(subject.main), subject.other].into_iter().flatten().map(|s| s.name.into()).collect(),
-        hessian_signs: signs,
-        kind: verdict::kind(signs, criticality.as_ref()),
-        criticality,
-        about: subject.about.clone(),
-        verdict: sentences,
-        status: eigen.as_ref().map(|e| e.status),
-        matvecs: eigen.as_ref().map_or(0, |e| e.products),
-        eigenpairs: eigen.as_ref().map_or(Vec::new(), |e| e.pairs.clone()),
-        eigen,
-        mean_curvature: trace.as_ref().map(|t| t.hutchinson.scaled(1.0 / n as f64)),
-        saddle_probability_closed_form: trace
-            .as_ref()
-            .map(|t| saddle_probability_closed_form(t.hutchinson.value, t.trace_of_square.value)),
-        frobenius_norm: trace.as_ref().map(|t| root(&t.trace_of_square)),
-        trace,
-        layers: found.probes.as_ref().map_or(Vec::new(), |m| probes::layers(m, subject.risk().layout())),
-        random_planes: planes,
-        filtered_planes: filtered,
-        saddle_probability: probability,
-        density,
-        split: found.split.clone(),
-        cuts: found.cuts.iter().map(cut_result).collect(),
-        surfaces,
-        escape: found.escape.clone(),
-        sharpness: selection.sharpness.as_ref().and_then(|o| sharpness_result::result(found, o)),
-        settle,
-        self_check: check,
-        cost,
-        not_offered,
-        left_out: found.left_out.clone(),
-        stages,
-        provenance: provenance(subject, selection)?,
-    })
-}
-
-/// What the planes that are always drawn show of smaller losses, with errors.
-fn planes_in_words(found: &Found, surfaces: &[SurfaceResult]) -> Vec<String> {
-    let place = |heading: &str| match heading {
-        HESSIAN => Some("In the plane of the Hessian directions"),
-        RANDOM => Some("In the random plane"),
-        _ => None,
-    };
-    (found.surfaces.iter().zip(surfaces))
-        .filter(|(named, _)| !named.zoom)
-        .filter_map(|(named, s)| {
-            Some(smallest_sentence(place(&named.heading)?, s.minimum.as_ref()?, s.samples, &s.split))
-        })
-        .collect()
-}
-
-/// √ of an estimate; its error to first order.
-fn root(e: &Estimate) -> Estimate {
-    let value = e.value.max(0.0).sqrt();
-    let std_error = e.std_error / (2.0 * value.max(f64::MIN_POSITIVE));
-    Estimate { value, std_error, samples: e.samples }
-}
-
-fn cut_minimum(cut: &Cut, losses: &CutLosses) -> Option<CutMinimum> {
-    let i = losses.smallest()?;
-    let d = losses.difference(i);
-    Some(CutMinimum {
-        alpha: cut.alpha.get(i).copied().unwrap_or(f64::NAN),
-        loss: losses.loss[i],
-        difference: d.value,
-        difference_std_error: d.std_error,
-        distinguishable: d.significant(),
-    })
-}
-
-fn cut_result(cut: &Cut) -> CutResult {
-    CutResult {
-        name: cut.name.clone(),
-        direction: cut.direction.clone(),
-        curvature: cut.curvature,
-        slope: cut.slope,
-        prediction: cut.prediction,
-        range: [cut.alpha.first(), cut.alpha.last()].map(|a| a.copied().unwrap_or(f64::NAN)),
-        points: cut.alpha.len(),
-        samples: cut.measured.samples,
-        center_loss: cut.measured.center,
-        center_std_error: cut.measured.center_std_error,
-        minimum: cut_minimum(cut, &cut.measured),
-        other_samples: cut.other.as_ref().map(|o| o.samples),
-        other_minimum: cut.other.as_ref().and_then(|o| cut_minimum(cut, o)),
-    }
-}
-
-fn surface_result(named: &NamedSurface) -> SurfaceResult {
-    let s = &named.surface;
-    let (rows, columns) = (s.a.count(), s.b.count());
-    let minimum = s.minimum().map(|m| MinimumResult {
-        alpha: m.alpha,
-        beta: m.beta,
-        loss: m.loss,
-        difference: m.difference.value,
-        difference_std_error: m.difference.std_error,
-        distinguishable: m.difference.significant(),
-    });
-    SurfaceResult {
-        name: named.name.clone(),
-        directions: named.directions.clone(),
-        split: named.split.clone(),
-        shape: [rows, columns],
-        evaluated: s.evaluated_points(),
-        ranges: [[s.a.lo(), s.a.hi()], [s.b.lo(), s.b.hi()]],
-        minimum,
-        samples: named.samples,
-        center_loss: s.center,
-        center_std_error: s.center_std_error,
-        not_finite: s.loss.iter().filter(|x| !x.is_finite()).count(),
-    }
-}
-
-/// Everything needed to run it again.
-fn provenance(subject: &Subject<'_>, selection: &Selection) -> Result<BTreeMap<String, Value>, RiskError> {
-    let mut map = subject.identity()?;
-    if let Ok(Value::Object(options)) = serde_json::to_value(selection) {
-        map.extend(options.into_iter().map(|(k, v)| (format!("option.{k}"), v)));
-    }
-    map.insert("saddlescope".into(), env!("CARGO_PKG_VERSION").into());
-    map.extend(subject.provenance.clone());
-    map.insert("slice_samples".into(), subject.slice_split().risk.samples().into());
-    Ok(map)
 }

@@ -8,12 +8,13 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::error::AnalysisError;
+use super::folder_error::FolderError;
 use super::found::Found;
 use super::memory::MemoryPlan;
 use super::monitor::Monitor;
 use super::plan::{Fate, Forecast, PlannedStage};
 use super::selection::Selection;
-use super::store::{Dependencies, Folder, FolderError, Slot, Spent, State, key};
+use super::store::{Dependencies, Folder, Slot, Spent, State, key};
 use super::subject::Subject;
 use crate::risk::{Curvature, Evaluation, Point, Product, Risk, RiskError};
 

@@ -6,7 +6,8 @@ use saddlescope_data::weights::{TensorData, TensorMap};
 use sha2::{Digest, Sha256};
 
 use super::error::AnalysisError;
-use super::store::{FolderError, Slot};
+use super::folder_error::FolderError;
+use super::store::Slot;
 
 const ENDING: &str = "safetensors";
 const CHECKSUM: &str = "sha256";

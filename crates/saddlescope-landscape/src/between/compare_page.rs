@@ -5,7 +5,7 @@ use std::path::Path;
 use saddlescope_figure::page::{Align, Report, Section, Table};
 use saddlescope_figure::{ColorRole, Figure, LineStyle, Series, Surface3d, read_json};
 
-use super::compare::{CompareResults, Compared, PairResult, PlaneResult};
+use super::compare_results::{CompareResults, Compared, PairResult, PlacedPoint, PlaneResult};
 use super::points::{Measured, PointResult, SideResult};
 use super::write::{provenance_rows, save_figures, save_report, save_results};
 use crate::analysis::{
@@ -224,7 +224,7 @@ pub(crate) fn verdict(points: &[PointResult], pairs: &[PairResult], one_model: b
 }
 
 /// Points in a plane, as labelled marks.
-pub(crate) fn marks(points: &[super::compare::PlacedPoint]) -> Vec<Series> {
+pub(crate) fn marks(points: &[PlacedPoint]) -> Vec<Series> {
     points
         .iter()
         .map(|p| {

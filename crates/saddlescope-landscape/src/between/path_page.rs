@@ -6,7 +6,7 @@ use saddlescope_figure::page::{Align, Report, Section, Table};
 use saddlescope_figure::{Axis, ColorRole, Figure, LineStyle, Lines, Reference, Series};
 
 use super::compare_page::{measured, points_table};
-use super::path::{PathResults, Statistics, Way, WaySide};
+use super::path_results::{PathResults, Statistics, Way, WaySide};
 use super::points::Measured;
 use super::write::{provenance_rows, save_figures, save_report, save_results};
 use crate::analysis::{AnalysisError, fixed, number, or_unknown};

@@ -5,10 +5,10 @@ use std::path::Path;
 use saddlescope_figure::page::{Align, Report, Section, Table};
 use saddlescope_figure::{Axis, ColorRole, Figure, LineStyle, Lines, Reference, Series};
 
-use super::compare::PlaneResult;
 use super::compare_page::{measured, percent};
+use super::compare_results::PlaneResult;
 use super::points::SideResult;
-use super::trajectory::TrajectoryResults;
+use super::trajectory_results::TrajectoryResults;
 use super::write::{provenance_rows, save_figures, save_report, save_results};
 use crate::analysis::{AnalysisError, number, short};
 use crate::presentation::{heat_map, range_and_scale, surface_grid};

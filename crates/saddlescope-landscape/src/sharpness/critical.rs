@@ -1,6 +1,6 @@
 //! Critical sharpness (Kalra et al. 2026): the curvature that a gradient step feels, from a few losses.
 
-use super::NotDefined;
+use super::measure::NotDefined;
 use crate::numeric::dot;
 use crate::risk::{Risk, RiskError};
 

@@ -3,7 +3,7 @@
 use nalgebra::DMatrix;
 use saddlescope_krylov::{BasisStore, LinearOperator, Precision, ProductError, Stream, SymmetricOperator};
 
-use super::NotDefined;
+use super::measure::NotDefined;
 use saddlescope_data::ParameterKind;
 
 use crate::layout::{ParameterBlock, ParameterLayout};

@@ -4,9 +4,10 @@ use std::time::Instant;
 
 use super::super::error::AnalysisError;
 use super::super::found::Found;
-use super::super::found::{Cut, CutLosses, Prediction};
+use super::super::found::{Cut, CutLosses};
 use super::super::plan::Forecast;
 use super::super::requests::DirectionRequest;
+use super::super::results::Prediction;
 use super::super::selection::RandomDirectionOptions;
 use super::super::stage::{At, Env, KEEP_EVERY, Keys, Stage};
 use super::super::store::{Dependencies, Slot};

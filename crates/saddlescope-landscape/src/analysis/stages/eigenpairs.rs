@@ -13,6 +13,7 @@ use saddlescope_krylov::{
 };
 
 use super::super::error::AnalysisError;
+use super::super::folder_error::FolderError;
 use super::super::found::{Eigenpairs, Found};
 use super::super::journal::Journal;
 use super::super::monitor::Monitor;
@@ -20,7 +21,7 @@ use super::super::plan::Forecast;
 use super::super::results::{EigenResult, EigenpairResult};
 use super::super::selection::{EigenMethod, EigenpairOptions};
 use super::super::stage::{At, Env, Keys, Stage, of};
-use super::super::store::{Dependencies, FolderError, Slot};
+use super::super::store::{Dependencies, Slot};
 use super::super::vectors;
 use crate::curvature_operator::CurvatureOperator;
 use crate::number_text::{fixed, scientific};

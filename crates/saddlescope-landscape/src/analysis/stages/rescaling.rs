@@ -5,7 +5,7 @@ use saddlescope_krylov::Stream;
 use super::super::error::AnalysisError;
 use super::super::found::Found;
 use super::super::plan::Forecast;
-use super::super::sharpness_result::RescaledResult;
+use super::super::results::RescaledResult;
 use super::super::stage::{At, Env, Keys, Stage, of};
 use super::super::store::{Dependencies, Slot};
 use crate::risk::RiskError;

@@ -2,10 +2,9 @@
 
 use saddlescope_data::weights::{TensorData, TensorMap};
 use saddlescope_krylov::Precision;
-use serde::{Deserialize, Serialize};
 
 use super::super::error::AnalysisError;
-use super::super::found::Found;
+use super::super::found::{Found, Settled};
 use super::super::journal::Journal;
 use super::super::plan::Forecast;
 use super::super::stage::{At, Env, Keys, Stage, of};
@@ -19,19 +18,6 @@ use crate::settle::{SettleOptions, Settling};
 pub(crate) struct SettleStage {
     /// How far, and at what cost.
     pub options: SettleOptions,
-}
-
-/// What is known of the settled point. Its θ is in a file of its own.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Settled {
-    /// The way there.
-    pub way: Settling,
-    /// Share of correct predictions before and after.
-    pub accuracy: Option<[f64; 2]>,
-    /// Loss on the other samples before and after.
-    pub other_loss: Option<[f64; 2]>,
-    /// ‖θ‖ at the start.
-    pub size: f64,
 }
 
 const THETA: &str = "theta";
@@ -56,15 +42,6 @@ fn load_theta(slot: &Slot, way: &mut Settling) -> Result<(), AnalysisError> {
         problem: "no tensor `theta`; expected the point after the last step".into(),
     })?;
     Ok(())
-}
-
-/// Bytes that the Krylov space of one step may take.
-const SPACE: usize = 2 << 30;
-
-/// The options with a space that memory can hold, 20 vectors at least.
-pub(crate) fn bounded(options: &SettleOptions, n: usize) -> SettleOptions {
-    let room = (SPACE / (8 * n.max(1))).max(20);
-    SettleOptions { max_dimension: options.max_dimension.min(room), ..options.clone() }
 }
 
 impl Stage for SettleStage {
@@ -119,7 +96,7 @@ impl Stage for SettleStage {
                 Settled { way, accuracy: None, other_loss: None, size: crate::numeric::norm(start) }
             }
         };
-        let options = bounded(&self.options, start.len());
+        let options = self.options.bounded(start.len());
         while settled.way.end.is_none() {
             let way = &mut settled.way;
             let number = way.steps.len();

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::super::directions::NamedDirection;
 use super::super::error::AnalysisError;
+use super::super::folder_error::FolderError;
 use super::super::found::Found;
 use super::super::found::NamedSurface;
 use super::super::plan::Forecast;
@@ -11,7 +12,7 @@ use super::super::requests::DirectionRequest;
 use super::super::rows::{Contents, ROWS, RowLog, evaluate_rows, fingerprint};
 use super::super::selection::RandomDirectionOptions;
 use super::super::stage::{At, Env, Keys, Stage};
-use super::super::store::{Dependencies, FolderError, Slot};
+use super::super::store::{Dependencies, Slot};
 use super::super::subject::Split;
 use super::cuts::KEPT;
 use super::lines::{Reach, curvature, direction_dependencies, have_eigenpairs};

@@ -1,0 +1,81 @@
+//! Values of options about model and data, read from text.
+
+use std::str::FromStr;
+
+/// How many samples surfaces and cuts are made of.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum SliceSamples {
+    /// So many.
+    Count(usize),
+    /// So many that differences near the centre are known to this share of their range.
+    Auto(f64),
+}
+
+impl FromStr for SliceSamples {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let auto = match text.split_once(':') {
+            Some(("auto", share)) => share.parse().ok(),
+            None if text == "auto" => Some(0.05),
+            _ => None,
+        };
+        if let Some(share) = auto.filter(|s: &f64| *s > 0.0 && *s < 1.0) {
+            return Ok(Self::Auto(share));
+        }
+        match text.parse() {
+            Ok(count) if count > 0 => Ok(Self::Count(count)),
+            _ => Err(
+                "expected a number of samples from 1 on, auto, or auto:SHARE with a share between 0 and 1"
+                    .into(),
+            ),
+        }
+    }
+}
+
+/// An axis that counts the samples of an input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BatchAxis {
+    /// Name of the input; empty for all.
+    pub input: String,
+    /// The axis, from 0.
+    pub axis: usize,
+}
+
+impl FromStr for BatchAxis {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        // Names may hold `=`; axes do not.
+        let (input, axis) = text.rsplit_once('=').unwrap_or(("", text));
+        let axis =
+            axis.parse().map_err(|_| "expected AXIS or INPUT=AXIS with an axis from 0, such as x=1")?;
+        Ok(Self { input: input.into(), axis })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batch_axes() {
+        let parse = |text: &str| text.parse::<BatchAxis>().map(|b| (b.input, b.axis));
+        assert_eq!(parse("1"), Ok((String::new(), 1)));
+        assert_eq!(parse("a=b=2"), Ok(("a=b".into(), 2)));
+        assert!(parse("x").is_err() && parse("x=-1").is_err() && parse("").is_err());
+    }
+
+    #[test]
+    fn numbers_of_samples() {
+        use SliceSamples::{Auto, Count};
+        let parse = |text: &str| text.parse::<SliceSamples>();
+        assert_eq!(
+            (parse("17"), parse("auto"), parse("auto:0.01")),
+            (Ok(Count(17)), Ok(Auto(0.05)), Ok(Auto(0.01)))
+        );
+        for wrong in ["0", "-1", "auto:0", "auto:1", "auto:x", "all", ""] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Estimates from probes: trace, random planes, spectral density.
+
+use saddlescope_figure::floats;
+use saddlescope_krylov::Estimate;
+use serde::{Deserialize, Serialize};
+
+/// Two estimates of the trace on the same vectors.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TraceResult {
+    /// ⟨zᵀHz⟩ over Gaussian probes (2.22).
+    pub hutchinson: Estimate,
+    /// Least-squares curvature of one-dimensional slices along the same vectors (function values only).
+    pub curvature_fit: Option<Estimate>,
+    /// What was noticed about the fits.
+    pub curvature_fit_warning: Option<String>,
+    /// ‖Hz‖² averaged: tr H² = ‖H‖²_F.
+    pub trace_of_square: Estimate,
+    /// Running means after each probe: Hutchinson.
+    #[serde(with = "floats")]
+    pub running_hutchinson: Vec<f64>,
+    /// Their standard errors (null for the first).
+    #[serde(with = "floats")]
+    pub running_hutchinson_error: Vec<f64>,
+    /// Running means after each probe: curvature fits.
+    #[serde(with = "floats")]
+    pub running_fit: Vec<f64>,
+}
+
+/// Share of the trace that lies in one tensor.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LayerTrace {
+    /// Name of the tensor.
+    pub name: String,
+    /// Number of parameters.
+    pub parameters: usize,
+    /// Trace of the diagonal block of H.
+    pub trace: Estimate,
+}
+
+/// What random planes show.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlanesResult {
+    /// κ₋ and κ₊ of each plane, for unit coordinates along the directions as drawn.
+    #[serde(with = "floats::pairs")]
+    pub curvatures: Vec<[f64; 2]>,
+    /// How many look like a minimum, a saddle, a maximum (exactly flat ones count as none).
+    pub minima: usize,
+    /// Saddles.
+    pub saddles: usize,
+    /// Maxima.
+    pub maxima: usize,
+    /// Mean of κ₋ over the planes.
+    pub kappa_minus: Estimate,
+    /// Mean of κ₊ over the planes.
+    pub kappa_plus: Estimate,
+    /// 95 % interval (Wilson) of the probability that such a plane shows a saddle.
+    #[serde(with = "floats::pair")]
+    pub saddle_interval: [f64; 2],
+}
+
+/// The spectral density.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DensityResult {
+    /// Places λ.
+    #[serde(with = "floats")]
+    pub at: Vec<f64>,
+    /// Density (mean over probes), per unit of λ, integrating to 1.
+    #[serde(with = "floats")]
+    pub density: Vec<f64>,
+    /// Its standard error over probes; null with one probe.
+    #[serde(with = "floats")]
+    pub std_error: Vec<f64>,
+    /// Width of the smoothing Gaussian.
+    #[serde(with = "floats::scalar")]
+    pub width: f64,
+    /// Nodes of the quadrature, all probes together, and their weights (summing to 1).
+    #[serde(with = "floats")]
+    pub nodes: Vec<f64>,
+    /// Weights of the nodes.
+    #[serde(with = "floats")]
+    pub weights: Vec<f64>,
+    /// Estimated number of negative eigenvalues.
+    pub index: Estimate,
+    /// Estimated number of eigenvalues below −ε‖H‖ that are clearly negative, with that ε‖H‖.
+    pub clearly_negative: Estimate,
+    /// The threshold ε‖H‖.
+    #[serde(with = "floats::scalar")]
+    pub threshold: f64,
+    /// Operator products used.
+    pub products: usize,
+}
