@@ -26,6 +26,7 @@ mod basis_step;
 mod command;
 mod communicator;
 mod distributed;
+mod lead;
 mod local;
 #[cfg(feature = "mpi")]
 mod session;

@@ -13,7 +13,7 @@ use saddlescope_landscape::RiskError;
 use crate::basis_step::{BasisStep, nodes, rows_of_ranks};
 use crate::command::Command;
 use crate::communicator::{CommunicationError, Communicator};
-use crate::distributed::Lead;
+use crate::lead::Lead;
 use crate::sums::reduce;
 
 /// On rank 0; the other ranks have their rows as [`BasisPart`](crate::basis_part::BasisPart). Forgotten everywhere when it is
