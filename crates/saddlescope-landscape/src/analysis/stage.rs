@@ -94,6 +94,17 @@ impl Keys {
     }
 }
 
+/// On which samples.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Samples {
+    /// Those of the analysis.
+    Main,
+    /// Those of slices.
+    Slices,
+    /// The other split.
+    Other,
+}
+
 /// What all stages of a run share.
 pub(crate) struct Env<'a> {
     pub subject: &'a Subject<'a>,
@@ -105,6 +116,8 @@ pub(crate) struct Env<'a> {
     point: OnceCell<Box<dyn Point + 'a>>,
     slice_point: OnceCell<Box<dyn Point + 'a>>,
     slice_gradient: OnceCell<Vec<f64>>,
+    /// Evaluations at θ on the samples of the analysis, of slices where those are others, and of the other split.
+    here: [OnceCell<Evaluation>; 3],
     products: Cell<usize>,
     evaluations: Cell<usize>,
 }
@@ -125,6 +138,7 @@ impl<'a> Env<'a> {
             point: OnceCell::new(),
             slice_point: OnceCell::new(),
             slice_gradient: OnceCell::new(),
+            here: Default::default(),
             products: Cell::new(0),
             evaluations: Cell::new(0),
         })
@@ -168,6 +182,20 @@ impl<'a> Env<'a> {
     pub fn evaluate(&self, risk: &dyn Risk, theta: &[f64]) -> Result<Evaluation, RiskError> {
         self.count_evaluations(1);
         risk.evaluate(theta)
+    }
+
+    /// L(θ) and its parts; evaluated when it is first needed, and once a run.
+    pub fn here(&self, samples: Samples) -> Result<&Evaluation, RiskError> {
+        let subject = self.subject;
+        let (cell, risk) = match (samples, subject.slices, subject.other) {
+            (Samples::Slices, Some(risk), _) => (1, risk),
+            (Samples::Main | Samples::Slices, ..) => (0, subject.risk()),
+            (Samples::Other, _, Some(split)) => (2, split.risk),
+            (Samples::Other, _, None) => {
+                return Err(RiskError::NotOffered { what: "another split".into() });
+            }
+        };
+        once(&self.here[cell], || self.evaluate(risk, subject.theta()))
     }
 
     /// Evaluations that were made elsewhere.

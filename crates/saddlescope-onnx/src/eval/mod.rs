@@ -248,4 +248,17 @@ mod tests {
         assert_eq!(budget.take(&[4]).ok(), Some(4));
         assert!(budget.take(&[usize::MAX, usize::MAX]).is_err());
     }
+
+    #[test]
+    fn only_the_budget_says_that_it_was_too_much() {
+        let at = |reason: OpError| OnnxError::Tensor { name: "mask".into(), reason };
+        for shape in [[100, 1], [usize::MAX, usize::MAX]] {
+            let error = Budget::new(10).take(&shape).unwrap_err();
+            assert!(error.is_too_much() && at(error.clone()).is_too_much(), "{error}");
+        }
+        // Smaller parts would not help against any other error.
+        let error = OpError::new("axis 7 of a tensor with 2 axes");
+        assert!(!error.is_too_much() && !at(error.clone()).is_too_much());
+        assert!(!OnnxError::Invalid("more than may be computed".into()).is_too_much());
+    }
 }

@@ -9,7 +9,7 @@ use super::super::plan::Forecast;
 use super::super::requests::DirectionRequest;
 use super::super::results::Prediction;
 use super::super::selection::RandomDirectionOptions;
-use super::super::stage::{At, Env, KEEP_EVERY, Keys, Stage};
+use super::super::stage::{At, Env, KEEP_EVERY, Keys, Samples, Stage};
 use super::super::store::{Dependencies, Slot};
 use super::lines::{Reach, curvature, direction_dependencies, have_eigenpairs, uses_eigenpairs};
 use crate::numeric::dot;
@@ -46,11 +46,11 @@ impl<'a> Measured<'a> {
     /// Goes on from the points that are kept, if any are; `loss` is that at θ, as it is known already.
     fn new(
         env: &Env<'_>,
-        risk: &'a dyn Risk,
+        (samples, risk): (Samples, &'a dyn Risk),
         loss: f64,
         kept: Option<CutLosses>,
     ) -> Result<Self, AnalysisError> {
-        let center = env.evaluate(risk, env.subject.theta())?;
+        let center = env.here(samples)?.clone();
         let errors = has_parts(&center).then(PointErrors::default);
         let losses = kept.unwrap_or_else(|| CutLosses {
             samples: risk.samples(),
@@ -149,9 +149,11 @@ impl Stage for CutStage {
         let line = Line::new(env.subject.theta().to_vec(), direction.direction)?;
         let center = at.found.point()?;
         let (slices, other) = (env.subject.slice_split().risk, env.subject.other);
-        let mut measured = Measured::new(env, slices, center.slices.0, measured)?;
+        let mut measured = Measured::new(env, (Samples::Slices, slices), center.slices.0, measured)?;
         let mut others = match (other, center.other) {
-            (Some(split), Some((loss, _))) => Some(Measured::new(env, split.risk, loss, others)?),
+            (Some(split), Some((loss, _))) => {
+                Some(Measured::new(env, (Samples::Other, split.risk), loss, others)?)
+            }
             _ => None,
         };
         let cut = |measured: &Measured<'_>, others: Option<&Measured<'_>>| Cut {

@@ -7,7 +7,7 @@ use super::super::found::Found;
 use super::super::monitor::Monitor;
 use super::super::plan::Forecast;
 use super::super::results::{EscapeResult, smallest};
-use super::super::stage::{At, Env, Keys, Stage, of};
+use super::super::stage::{At, Env, Keys, Samples, Stage, of};
 use super::super::store::{Dependencies, Folder, Slot, differences};
 use super::super::vectors;
 use crate::number_text::fixed;
@@ -128,13 +128,13 @@ impl Stage for EscapeStage {
         let point = moved(theta, best.0, vector);
         let after = env.evaluate(risk, &point)?;
         let there = env.subject.other.map(|split| env.evaluate(split.risk, &point)).transpose()?;
-        let change = |risk: &dyn Risk, after: &Evaluation| -> Result<Option<f64>, AnalysisError> {
-            Ok(paired_difference(&env.evaluate(risk, theta)?, after).std_error)
+        let change = |samples: Samples, after: &Evaluation| -> Result<Option<f64>, AnalysisError> {
+            Ok(paired_difference(env.here(samples)?, after).std_error)
         };
-        let change_std_error = change(risk, &after)?;
-        let other_change_std_error = match (env.subject.other, &there) {
-            (Some(split), Some(there)) => change(split.risk, there)?,
-            _ => None,
+        let change_std_error = change(Samples::Main, &after)?;
+        let other_change_std_error = match &there {
+            Some(there) => change(Samples::Other, there)?,
+            None => None,
         };
         let both = |before: Option<f64>, after: Option<f64>| Some([before?, after?]);
         let result = EscapeResult {

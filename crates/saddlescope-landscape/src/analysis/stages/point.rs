@@ -5,12 +5,12 @@ use saddlescope_data::weights::{TensorData, TensorMap};
 use super::super::error::AnalysisError;
 use super::super::found::{Found, PointValues};
 use super::super::plan::Forecast;
-use super::super::stage::{At, Env, Keys, Stage, of};
+use super::super::stage::{At, Env, Keys, Samples, Stage, of};
 use super::super::store::{Dependencies, Slot};
 use super::super::vectors;
 use crate::number_text::fixed;
 use crate::numeric::norm;
-use crate::risk::Risk;
+use crate::risk::Evaluation;
 use crate::sampling_error::loss_std_error;
 
 /// Loss, and accuracy where it is offered.
@@ -53,18 +53,20 @@ impl Stage for PointStage {
             at.env.count_evaluations(1);
             subject.risk().gradient(theta, &mut gradient)?
         } else {
-            at.env.evaluate(subject.risk(), theta)?
+            at.env.here(Samples::Main)?.clone()
         };
         let std_error = loss_std_error(&here);
-        let both = |risk: &dyn Risk| -> Result<(LossAndAccuracy, Option<f64>), AnalysisError> {
-            let e = at.env.evaluate(risk, theta)?;
-            Ok(((e.loss, e.accuracy()), loss_std_error(&e)))
+        let both = |e: &Evaluation| -> (LossAndAccuracy, Option<f64>) {
+            ((e.loss, e.accuracy()), loss_std_error(e))
         };
         let slices = match subject.slices {
-            Some(risk) => both(risk)?.0,
+            Some(_) => both(at.env.here(Samples::Slices)?).0,
             None => (here.loss, here.accuracy()),
         };
-        let other = subject.other.map(|split| both(split.risk)).transpose()?;
+        let other = match subject.other {
+            Some(_) => Some(both(at.env.here(Samples::Other)?)),
+            None => None,
+        };
         if !gradient.is_empty() {
             let mut tensors = TensorMap::new();
             tensors.insert("gradient", vec![gradient.len()], TensorData::F64(gradient.clone()))?;

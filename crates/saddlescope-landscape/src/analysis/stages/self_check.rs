@@ -8,7 +8,7 @@ use super::super::error::AnalysisError;
 use super::super::found::{Checked, Found};
 use super::super::plan::Forecast;
 use super::super::results::SelfCheck;
-use super::super::stage::{At, Env, Keys, Stage, of};
+use super::super::stage::{At, Env, Keys, Samples, Stage, of};
 use super::super::store::{Dependencies, Slot};
 use super::escape::moved;
 use crate::number_text::scientific;
@@ -146,7 +146,7 @@ impl Stage for SelfCheckStage {
         let subject = at.env.subject;
         let (theta, offers) = (subject.theta(), subject.risk().offers());
         let slices = subject.slice_split().risk;
-        let first = at.env.evaluate(slices, theta)?;
+        let first = at.env.here(Samples::Slices)?;
         let start = Instant::now();
         let second = at.env.evaluate(slices, theta)?;
         let evaluation_seconds = start.elapsed().as_secs_f64();

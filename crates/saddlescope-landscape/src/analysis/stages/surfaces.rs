@@ -11,7 +11,7 @@ use super::super::plan::Forecast;
 use super::super::requests::DirectionRequest;
 use super::super::rows::{Contents, ROWS, RowLog, evaluate_rows, fingerprint};
 use super::super::selection::RandomDirectionOptions;
-use super::super::stage::{At, Env, Keys, Stage};
+use super::super::stage::{At, Env, Keys, Samples, Stage};
 use super::super::store::{Dependencies, Slot};
 use super::super::subject::Split;
 use super::cuts::KEPT;
@@ -138,7 +138,10 @@ impl Stage for SurfaceStage {
         let split = self.split(env)?;
         // Without parts there is nothing to learn from another evaluation at θ.
         let center = match (at.found.point()?, split.risk.offers().chunks) {
-            (_, true) => env.evaluate(split.risk, plane.center())?,
+            (_, true) => {
+                let samples = if self.other { Samples::Other } else { Samples::Slices };
+                env.here(samples)?.clone()
+            }
             (point, false) if self.other => Evaluation::of_loss(point.other.map_or(f64::NAN, |o| o.0)),
             (point, false) => Evaluation::of_loss(point.slices.0),
         };
