@@ -10,11 +10,11 @@ use crate::run::{between, positive};
 /// Which eigenvalues, how exactly, and how.
 #[derive(Debug, Args)]
 pub struct EigenArguments {
-    /// Largest eigenvalues wanted.
+    /// Number of largest eigenvalues.
     #[arg(long, default_value_t = 3)]
     largest: usize,
 
-    /// Smallest (most negative) eigenvalues wanted.
+    /// Number of smallest (most negative) eigenvalues.
     #[arg(long, default_value_t = 3)]
     smallest: usize,
 
@@ -22,7 +22,7 @@ pub struct EigenArguments {
     #[arg(long, default_value = "1e-3", allow_hyphen_values = true)]
     tol: String,
 
-    /// Most products of the eigenvalue solve.
+    /// Maximum number of Hessian-vector products for the eigenvalue solve.
     #[arg(long, default_value_t = 500)]
     max_products: usize,
 
@@ -30,7 +30,8 @@ pub struct EigenArguments {
     #[arg(long, value_enum, default_value_t = Method::Lanczos)]
     method: Method,
 
-    /// Most vectors of a Krylov basis; last digits depend on it [default: 128, or what a third of --memory holds].
+    /// Maximum number of vectors in a Krylov basis; the last digits depend on it [default: 128, or what a third
+    /// of --memory holds].
     #[arg(long, value_name = "K")]
     basis_vectors: Option<usize>,
 }

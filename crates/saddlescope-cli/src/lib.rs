@@ -26,7 +26,7 @@ use std::ffi::OsString;
 #[derive(Debug, Parser)]
 #[command(name = "saddlescope", version, arg_required_else_help = true)]
 struct Cli {
-    /// Threads to compute with (default: all cores). Results do not depend on it.
+    /// Number of threads (default: all cores); results do not depend on it.
     #[arg(long, global = true, value_name = "N")]
     threads: Option<usize>,
 

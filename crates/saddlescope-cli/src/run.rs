@@ -21,7 +21,7 @@ pub struct RunArguments {
     #[command(flatten)]
     pub subject: SubjectArguments,
 
-    /// Folder for results; the same command continues what is there.
+    /// Folder for results; running the same command again continues from what is there.
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
 

@@ -31,7 +31,7 @@ pub struct SubjectArguments {
     #[arg(long, value_name = "FILE")]
     pub weights: Option<PathBuf>,
 
-    /// Names of an ONNX file's parameters: those of the tensors in this safetensors file; every other tensor is a constant.
+    /// Take the tensors named in this safetensors file as the parameters of an ONNX file; every other tensor is a constant.
     #[arg(long, value_name = "FILE")]
     pub parameters_from: Option<PathBuf>,
 
@@ -43,23 +43,24 @@ pub struct SubjectArguments {
     #[arg(long, value_name = "SPLIT", value_enum, default_value_t = SplitChoice::Train)]
     pub split: SplitChoice,
 
-    /// Samples of that split: A..B or a number. auto[:SHARE] (analyze and eigs): more and more of the first ones, until the error of
-    /// λ_min over the data is at most that share of it, 0.1 if not given.
+    /// Samples of that split: A..B or a number. auto[:SHARE] (analyze and eigs): add samples until the error of
+    /// λ_min over the data is at most that share of it (default 0.1).
     #[arg(long, value_name = "A..B")]
     pub samples: Option<String>,
 
-    /// All of the data are one sample: the first axes of the arrays count nothing and may differ, as in a graph with its nodes and
-    /// edges (ONNX files; data of named arrays).
+    /// Treat all of the data as one sample: the first axes of the arrays do not count samples and may differ,
+    /// as for a graph with its nodes and edges (ONNX files; data of named arrays).
     #[arg(long, conflicts_with_all = ["samples", "slice_samples", "batch_axis"])]
     pub one_sample: bool,
 
-    /// Axis that counts the samples in an ONNX file's input, where it is not the first: AXIS for all inputs, or INPUT=AXIS
-    /// (repeatable). In the data the samples are always first.
+    /// Axis that counts the samples in an ONNX file's input, if it is not the first: AXIS for all inputs, or
+    /// INPUT=AXIS (repeatable). In the data, samples always come first.
     #[arg(long, value_name = "[INPUT=]AXIS")]
     pub batch_axis: Vec<BatchAxis>,
 
-    /// Samples that surfaces and cuts are made of (the first so many of those analysed); default: at most 256. auto[:SHARE]: so many that
-    /// differences near the centre are known to that share of their range, 0.05 if not given.
+    /// Number of samples for surfaces and cuts, from the start of those analysed; default: at most 256.
+    /// auto[:SHARE]: enough that differences near the centre are known to that share of their range (default
+    /// 0.05).
     #[arg(long, value_name = "N")]
     pub slice_samples: Option<SliceSamples>,
 
@@ -72,7 +73,8 @@ pub struct SubjectArguments {
     #[arg(long, value_name = "LOSS")]
     pub loss: Option<String>,
 
-    /// Weight decay λ: the loss that is analysed gets the penalty λ/2 ‖θ‖², as training with it lowers; the other split's does not.
+    /// Weight decay λ: add the penalty λ/2 ‖θ‖² to the loss that is analysed, as in training with weight decay;
+    /// the loss of the other split stays as it is.
     #[arg(long, value_name = "LAMBDA", allow_hyphen_values = true)]
     pub weight_decay: Option<f64>,
 
@@ -88,11 +90,11 @@ pub struct SubjectArguments {
     #[arg(long, value_name = "GLOB")]
     pub freeze: Vec<String>,
 
-    /// Numbers the engine computes in [default: f32; f64 where a verb needs it].
+    /// Number type of the computation [default: f32; f64 where a verb needs it].
     #[arg(long, value_name = "DTYPE", value_enum)]
     pub dtype: Option<DtypeChoice>,
 
-    /// Memory that may be used, in MiB; what is left over keeps activations between products. Too little is refused.
+    /// Memory limit in MiB; what is left over holds activations between products. A limit that is too small is refused.
     #[arg(long, value_name = "MIB")]
     pub memory: Option<usize>,
 }

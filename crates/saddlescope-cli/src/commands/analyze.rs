@@ -29,7 +29,7 @@ pub struct Arguments {
     #[arg(long, default_value_t = 2)]
     density_probes: usize,
 
-    /// Lanczos steps of each.
+    /// Lanczos steps for each probe.
     #[arg(long, default_value_t = 32)]
     density_steps: usize,
 
@@ -37,7 +37,8 @@ pub struct Arguments {
     #[arg(long)]
     no_split: bool,
 
-    /// Points along each side of a surface; 0 leaves the surfaces out. auto[:POINTS]: a coarse grid, refined where interpolation is
+    /// Points along each side of a surface; 0 leaves the surfaces out. auto[:POINTS]: a coarse grid, refined
+    /// where interpolation is
     /// wrong by more than the errors, exported with 33 points (or 17, 65, …).
     #[arg(long, value_name = "POINTS", default_value = "25")]
     grid: Grid,

@@ -17,7 +17,7 @@ pub struct Arguments {
     #[arg(long, default_value_t = 4)]
     probes: usize,
 
-    /// Lanczos steps of each: one product a step.
+    /// Lanczos steps for each probe: one product a step.
     #[arg(long, default_value_t = 48)]
     steps: usize,
 }

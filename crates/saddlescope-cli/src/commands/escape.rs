@@ -20,7 +20,7 @@ pub struct Arguments {
     #[arg(long, value_name = "DIR")]
     analysis: PathBuf,
 
-    /// Where the improved weights go (safetensors).
+    /// File for the improved weights (safetensors).
     #[arg(long, value_name = "FILE")]
     to: PathBuf,
 }

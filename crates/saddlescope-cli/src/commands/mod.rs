@@ -29,7 +29,7 @@ use clap::Subcommand;
 pub enum Command {
     /// Analyse the loss landscape around a trained network: certified curvature, honest slices, a report.
     Analyze(Box<analyze::Arguments>),
-    /// Several weights side by side: loss, curvature with errors, common directions, surfaces on the same axes.
+    /// Compare several sets of weights: loss, curvature with errors, common directions, surfaces on the same axes.
     Compare(Box<compare::Arguments>),
     /// Spectral density of the Hessian and the number of negative eigenvalues.
     Density(Box<density::Arguments>),
@@ -41,11 +41,11 @@ pub enum Command {
     Info(info::Arguments),
     /// Reproduce the figures and numbers of Böttcher & Wheeler (2022) that need no network.
     Paper(paper::Arguments),
-    /// From one weights to another: loss and accuracy on the line and on a low-loss curve, and the barrier.
+    /// Go from one set of weights to another: loss and accuracy on the line and on a low-loss curve, and the barrier.
     Path(Box<path::Arguments>),
     /// What random planes through the point show: curvatures κ± and the chance that one shows the saddle.
     Project(Box<project::Arguments>),
-    /// Write the report of a finished analysis again; computes nothing.
+    /// Rebuild the report of a finished analysis; computes nothing.
     Report(report::Arguments),
     /// Find the critical point nearby (∇L = 0) in f64, and say what kind it is.
     Settle(Box<settle::Arguments>),
@@ -53,15 +53,16 @@ pub enum Command {
     Sharpness(Box<sharpness::Arguments>),
     /// Cuts and surfaces of the loss along directions of your choice.
     Slice(Box<slice::Arguments>),
-    /// What a folder remembers: its stages with state, cost, and what each result depends on.
+    /// Show what a folder holds: its stages with their state, cost, and what each result depends on.
     Status(status::Arguments),
     /// Trace of the Hessian by Hutchinson's estimator and by curvature fits, tensor by tensor.
     Trace(Box<trace::Arguments>),
     /// Train a network by stochastic gradient descent.
     Train(Box<train::Arguments>),
-    /// Check the program on this machine: closed forms, finite differences, PyTorch's values, bits, every kernel path.
+    /// Check the program on this machine: closed forms, finite differences, PyTorch's values, reproducible
+    /// bits, every kernel path.
     Verify(verify::Arguments),
-    /// The way that a training went: its checkpoints in a plane, loss and curvature along them.
+    /// Follow a training run: its checkpoints in a plane, with loss and curvature at each.
     Trajectory(Box<trajectory::Arguments>),
 }
 

@@ -32,12 +32,14 @@ pub struct NetworkArguments {
     #[arg(long, value_name = "A..B", default_value = "0..128")]
     samples: Vec<String>,
 
-    /// Figures 5 to 7: samples of each surface (the first so many of --samples); once for all networks, or once for each
-    /// --weights; default: at most 256; auto[:SHARE]: so many that differences near the centre are known to that share of their range.
+    /// Figures 5 to 7: samples of each surface (from the start of --samples); once for all networks, or once for each
+    /// --weights; default: at most 256; auto[:SHARE]: enough that differences near the centre are known to
+    /// that share of their range.
     #[arg(long, value_name = "N")]
     slice_samples: Vec<SliceSamples>,
 
-    /// Figures 5 to 7: points along each side of a surface; auto[:POINTS]: a coarse grid, refined where interpolation is wrong by more
+    /// Figures 5 to 7: points along each side of a surface; auto[:POINTS]: a coarse grid, refined where
+    /// interpolation is wrong by more
     /// than the errors, exported with 33 points (or 17, 65, …).
     #[arg(long, value_name = "POINTS", default_value = "21")]
     grid: Grid,

@@ -31,7 +31,7 @@ pub struct Arguments {
     #[arg(long, default_value_t = 2)]
     density_probes: usize,
 
-    /// Lanczos steps of each.
+    /// Lanczos steps for each probe.
     #[arg(long, default_value_t = 32)]
     density_steps: usize,
 

@@ -19,11 +19,12 @@ pub struct Arguments {
     #[arg(long, default_value_t = 1e-10, allow_hyphen_values = true)]
     tol: f64,
 
-    /// Most Hessian-vector products on the way.
+    /// Maximum number of Hessian-vector products.
     #[arg(long, default_value_t = 20_000)]
     max_products: usize,
 
-    /// Most products for one step: vectors of its Krylov space (fewer where they would take more than 2 GiB).
+    /// Maximum number of products for one step, which is the dimension of its Krylov space (less if its vectors
+    /// would take more than 2 GiB).
     #[arg(long, default_value_t = 400)]
     max_dimension: usize,
 
@@ -31,19 +32,21 @@ pub struct Arguments {
     #[arg(long, value_name = "R", allow_hyphen_values = true)]
     radius: Option<f64>,
 
-    /// Go downhill to a minimum instead, along negative curvature too: where no critical point is reached otherwise.
+    /// Go downhill to a minimum instead, also along negative curvature; for points from which no critical point
+    /// is reached otherwise.
     #[arg(long)]
     downhill: bool,
 
-    /// Every eigenvalue at the critical point for networks of at most so many parameters; the extreme ones for others.
+    /// Compute every eigenvalue at the critical point for networks of at most this many parameters, and only
+    /// the extreme ones for larger networks.
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     whole_up_to: usize,
 
-    /// Largest eigenvalues wanted of a larger network.
+    /// Number of largest eigenvalues of a larger network.
     #[arg(long, default_value_t = 3)]
     largest: usize,
 
-    /// Smallest (most negative) eigenvalues wanted of a larger network.
+    /// Number of smallest (most negative) eigenvalues of a larger network.
     #[arg(long, default_value_t = 10)]
     smallest: usize,
 }

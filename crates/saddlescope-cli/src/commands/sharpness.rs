@@ -30,7 +30,7 @@ pub struct Arguments {
     #[arg(long, default_value_t = 1e-3, allow_hyphen_values = true)]
     tol: f64,
 
-    /// Most gradients of each climb.
+    /// Maximum number of gradients for each climb.
     #[arg(long, default_value_t = 50)]
     gradients: usize,
 

@@ -35,7 +35,7 @@ pub struct Arguments {
     #[arg(long, default_value_t = 1e-3)]
     tol: f64,
 
-    /// Most products of each eigenvalue solve.
+    /// Maximum number of Hessian-vector products for each eigenvalue solve.
     #[arg(long, default_value_t = 500)]
     max_products: usize,
 
