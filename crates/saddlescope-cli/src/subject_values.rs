@@ -5,9 +5,9 @@ use std::str::FromStr;
 /// How many samples surfaces and cuts are made of.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum SliceSamples {
-    /// So many.
+    /// This many.
     Count(usize),
-    /// So many that differences near the centre are known to this share of their range.
+    /// Enough that differences near the centre are known to this share of their range.
     Auto(f64),
 }
 

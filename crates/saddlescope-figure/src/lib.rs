@@ -1,8 +1,8 @@
 //! Figures: data first, pictures second.
 //!
 //! A [`Figure`] holds numbers, labels and roles. It is written as JSON and .npz, drawn as SVG (for print, 86 or 178 mm
-//! wide) and rasterised from that very SVG to PNG; the interactive page of [`crate::page`] draws from the same data.
-//! Nothing here knows how the numbers came about.
+//! wide) and rasterised from the same SVG to PNG; the interactive page of [`crate::page`] draws from the same data.
+//! Nothing here knows where the numbers come from.
 //!
 //! ```
 //! use saddlescope_figure::{Figure, FigureWidth, Grid, HeatMap, render_svg};

@@ -33,7 +33,7 @@ macro_rules! each {
 }
 
 impl BasisRows {
-    /// So many rows of a basis without vectors.
+    /// This many rows of a basis without vectors.
     pub fn new(rows: usize, precision: Precision) -> Self {
         let columns = match precision {
             Precision::F32 => Columns::F32(Vec::new()),

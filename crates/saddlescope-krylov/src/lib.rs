@@ -1,6 +1,6 @@
 //! Matrix-free curvature for any symmetric operator known only by its action.
 //!
-//! This crate knows slices of numbers and operators; it knows nothing of networks, files or plots.
+//! This crate works with slices of numbers and operators; it knows nothing about networks, files or plots.
 //!
 //! | to know | use |
 //! | --- | --- |
@@ -16,12 +16,12 @@
 //! [`Restricted`], [`Counted`]). Vectors are `f64` slices, blocks of vectors are stored one after the other. An
 //! operator may say where the vectors of its Krylov bases are kept ([`BasisStore`]).
 //!
-//! Three things hold everywhere. Every eigenpair carries a residual from a product with that very vector, every
+//! Three things hold throughout. Every eigenpair carries a residual from a product with that very vector, and every
 //! estimate its standard error. Every product is counted. The same seed gives the same bits on any number of
 //! threads, as long as the operator does.
 //!
-//! An operator may fail ([`ProductError`]): every solver passes its error on unchanged, and takes a product that was
-//! cancelled as a wish to stop.
+//! An operator may fail ([`ProductError`]): every solver returns its error unchanged, and stops when a product was
+//! cancelled.
 //!
 //! ```
 //! use saddlescope_krylov::{ExtremeEigen, FnOperator, extreme_eigenpairs};

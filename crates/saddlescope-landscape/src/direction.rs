@@ -304,7 +304,7 @@ fn rescale(
 
 /// Which coordinates of a tensor are scaled together.
 enum Groups {
-    /// Neighbouring coordinates, so many at a time (at least 1).
+    /// This many neighbouring coordinates at a time (at least 1).
     Rows(usize),
     /// Every so-many-th coordinate (at least 1): the last axis of the tensor counts the groups.
     Columns(usize),

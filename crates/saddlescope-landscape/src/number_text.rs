@@ -3,12 +3,12 @@
 use saddlescope_figure::minus;
 use saddlescope_krylov::Estimate;
 
-/// A number with so many digits after the point.
+/// A number with this many digits after the point.
 pub fn fixed(x: f64, digits: usize) -> String {
     minus(&format!("{x:.digits$}"))
 }
 
-/// A number as 1.23e−4, with so many digits after the point.
+/// A number as 1.23e−4, with this many digits after the point.
 pub fn scientific(x: f64, digits: usize) -> String {
     minus(&format!("{x:.digits$e}"))
 }

@@ -37,7 +37,7 @@ impl PointErrors {
     }
 }
 
-/// A difference counts as seen from so many of its standard errors on.
+/// A difference counts as significant from this many of its standard errors on.
 pub const SIGNIFICANT: f64 = 2.0;
 
 /// The difference of a loss from the loss at θ on the same samples.

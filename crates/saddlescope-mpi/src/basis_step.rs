@@ -10,13 +10,13 @@ use crate::split::chunks_of_ranks;
 /// One step, on all ranks, each with its own rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum BasisStep {
-    /// A basis without vectors, of so many rows in all; `single`: stored as f32.
+    /// A basis without vectors, of this many rows in all; `single`: stored as f32.
     New { rows: usize, single: bool },
     /// A copy, called `to` from now on.
     Copy { to: u64 },
     /// It is not needed any more.
     Forget,
-    /// A block of so many vectors: each rank is sent its rows, one vector after the other.
+    /// A block of this many vectors: each rank is sent its rows, one vector after the other.
     Load { vectors: usize },
     /// A pass over the basis with some vectors of the block; the coefficients C follow.
     Sweep { first: usize, vectors: usize, minus: Range<usize>, dots: Range<usize>, squares: bool },

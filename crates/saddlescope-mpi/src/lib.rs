@@ -3,13 +3,13 @@
 //! The chunks of samples of a [`ChunkedRisk`](saddlescope_landscape::ChunkedRisk) are split over the ranks of a
 //! [`Communicator`]. Rank 0 runs the analysis with [`DistributedRisk`]s, which are risks like any other; the other ranks
 //! [`serve`]: they wait for a command with θ or a block of vectors, compute the sums of the whole nodes of their chunks, and
-//! send these towards rank 0, which adds them up along the fixed tree. **The bits are those of one process, for any number of
+//! send these towards rank 0, which adds them up along the fixed tree. **Results are bitwise identical to those of one process, for any number of
 //! ranks.**
 //!
 //! Before anything is computed the ranks [`agree`]: an error on any of them, or another binary, data or weights, ends the run
 //! on all.
 //!
-//! With the feature `mpi`, `MpiSession` has the ranks of an MPI job; without it nothing of MPI is needed, and [`LocalRanks`]
+//! With the feature `mpi`, `MpiSession` has the ranks of an MPI job; without it MPI is not needed, and [`LocalRanks`]
 //! are threads.
 //!
 //! ```

@@ -42,7 +42,7 @@ pub(crate) fn fused(graph: &Graph, batch: usize) -> Result<Graph, GraphError> {
     Ok(fused)
 }
 
-/// The node that makes a value, if it is an operation of this name with so many inputs.
+/// The node that makes a value, if it is an operation of this name with this many inputs.
 fn made_by<'g>(graph: &'g Graph, value: ValueId, name: &str, inputs: usize) -> Option<&'g Node> {
     match graph.source(value) {
         Source::Node(i) => {

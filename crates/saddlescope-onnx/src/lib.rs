@@ -18,7 +18,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! The way of a file: bytes → [`proto`] (decoding, bounded by `prescan`) → `reader` → [`model`] (checked graph) → [`eval`]
+//! How a file is read: bytes → [`proto`] (decoding, bounded by `prescan`) → `reader` → [`model`] (checked graph) → [`eval`]
 //! for the part that depends on constants or data only, and the engine's graph for the part that depends on parameters.
 
 pub mod element;

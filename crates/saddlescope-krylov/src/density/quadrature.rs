@@ -20,13 +20,13 @@ pub enum ProbeKind {
 /// Options of [`spectral_density`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DensityOptions {
-    /// Number of the first probe: a run of probes 4 to 8 goes on from one of probes 0 to 4.
+    /// Number of the first probe: a run of probes 4 to 8 continues one of probes 0 to 4.
     pub first_probe: usize,
     /// Number of probes: the standard errors shrink with its root.
     pub probes: usize,
     /// Lanczos steps, that is products, of each probe: the resolution grows with it.
     pub steps: usize,
-    /// Probes multiplied at a time; so many bases are in memory at once.
+    /// Probes multiplied at a time; this many bases are in memory at once.
     pub block_size: usize,
     /// Keep each basis and reorthogonalise (memory for `steps` vectors). Without it only two vectors are kept, and
     /// converged outliers appear as several nodes close together that share one weight: the density is the same,

@@ -33,7 +33,7 @@ impl WantedPair {
 /// How many products a solve will have used at its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Forecast {
-    /// About so many, those that check the residuals included.
+    /// About this many, including those that check the residuals.
     Products(usize),
     /// At least one pair does not yet converge in a way that tells.
     Unknown,

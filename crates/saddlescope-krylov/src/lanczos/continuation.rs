@@ -1,4 +1,4 @@
-//! Whether a solve with other options may go on from a state, to the bits of a solve made at once.
+//! Whether a solve with other options may continue from a state, bitwise identical to a solve made at once.
 
 use super::LanczosState;
 use crate::{ExtremeEigen, Precision, Wanted};
@@ -41,7 +41,7 @@ fn counts(wanted: Wanted) -> [usize; 3] {
     }
 }
 
-/// Why a solve cannot go on from a state to the bits of a solve made at once: start anew where these matter.
+/// Why a solve that continued from a state would not be bitwise identical to a solve made at once; start from scratch where that matters.
 ///
 /// [`resume_extreme_eigenpairs`](crate::resume_extreme_eigenpairs) uses such a state all the same, as long as it fits
 /// the operator; the result is then as good, but has other bits.
@@ -92,7 +92,7 @@ pub enum CannotContinue {
 }
 
 impl LanczosState {
-    /// Whether a solve with `options` that goes on from this state has the bits of one made at once. It has when the
+    /// Whether a solve with `options` that continues from this state is bitwise identical to one made at once. It has when the
     /// options ask for the same or for more (a finer tolerance, more pairs, more products, more room) and nothing on the
     /// way has depended on the difference: more pairs and more room only before the first restart, a finer tolerance
     /// also later.

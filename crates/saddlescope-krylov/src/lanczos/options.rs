@@ -12,7 +12,7 @@ pub enum Wanted {
         /// How many of the smallest (most negative).
         smallest: usize,
     },
-    /// So many pairs of largest |λ|.
+    /// This many pairs of largest |λ|.
     LargestMagnitude(usize),
 }
 
@@ -29,9 +29,9 @@ impl Wanted {
 /// Limit on what the basis may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BasisLimit {
-    /// So many vectors.
+    /// At most this many vectors.
     Vectors(usize),
-    /// As many vectors as fit into so many bytes.
+    /// As many vectors as fit into this many bytes.
     Bytes(usize),
 }
 
@@ -65,7 +65,7 @@ pub struct ExtremeEigen {
     /// column i mod `block_size` of the first block, with a random vector of relative size 1e-3 so that no
     /// eigenvector is out of reach. Empty: a random start.
     pub start: Vec<Vec<f64>>,
-    /// Test convergence after so many products. `None`: after each one when vectors are long (the test is then
+    /// Test convergence every this many products. `None`: after each one when vectors are long (the test is then
     /// cheap beside a product), otherwise after every fourth.
     pub check_every: Option<usize>,
 }

@@ -126,7 +126,7 @@ impl LanczosState {
         self.basis.precision()
     }
 
-    /// Column i of the basis, as double precision; `None` where there are not so many.
+    /// Column i of the basis, as double precision; `None` if there are fewer.
     ///
     /// # Errors
     /// [`ProductError`] where its rows are elsewhere and cannot be reached.

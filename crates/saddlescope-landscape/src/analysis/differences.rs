@@ -41,7 +41,7 @@ pub fn smallest_sentence(place: &str, minimum: &MinimumResult, samples: usize, s
     )
 }
 
-/// So many samples, as "the first 256 of 1024 train samples" where it is not all of them.
+/// A number of samples, as "the first 256 of 1024 train samples" where it is not all of them.
 pub fn samples_of(used: usize, all: usize, split: &str) -> String {
     if used < all {
         format!("the first {used} of the {all} {split} samples")

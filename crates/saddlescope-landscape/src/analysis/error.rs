@@ -39,7 +39,7 @@ pub enum AnalysisError {
     /// Vectors cannot be saved or read.
     #[error(transparent)]
     Weights(#[from] WeightsError),
-    /// A direction is of no use.
+    /// A direction cannot be used.
     #[error(transparent)]
     Direction(#[from] DirectionError),
     /// Directions do not span a plane.

@@ -99,7 +99,7 @@ fn least_basis(n: usize, selection: &Selection, precision: Precision) -> usize {
     eigen.basis_bytes(n)
 }
 
-/// What is needed whatever else is: program, data, workspaces of all threads, vectors in flight.
+/// What is always needed: program, data, workspaces of all threads, vectors in flight.
 fn fixed(subject: &Subject<'_>, selection: &Selection, lines: usize) -> usize {
     let n = subject.theta().len();
     let pairs = selection.pairs();

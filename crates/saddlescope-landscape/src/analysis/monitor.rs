@@ -8,7 +8,7 @@ pub trait Monitor {
     /// A stage begins: what it does and of how many steps it consists, if that is known.
     fn begin(&mut self, stage: &str, steps: Option<u64>);
 
-    /// So many steps of the stage are done.
+    /// This many steps of the stage are done.
     fn advance(&mut self, done: u64, note: &str);
 
     /// The stage is over.

@@ -28,7 +28,7 @@ pub(crate) fn kept_selection(dir: &Path, selection: &Selection) -> Result<Select
 fn selection_in(dir: &Path) -> Result<Option<Selection>, AnalysisError> {
     let path = dir.join(SELECTION);
     match std::fs::read(&path) {
-        // A selection of another version of the program is of no use, and nothing is lost without it.
+        // A selection written by another version of the program cannot be used, and nothing is lost without it.
         Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(reason) => Err(FolderError::Io { path, reason }.into()),

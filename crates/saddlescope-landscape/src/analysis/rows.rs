@@ -35,7 +35,7 @@ pub struct RowLog {
     file: File,
 }
 
-/// Fingerprint of what the rows are evaluated on: both directions and both axes, to the bit.
+/// Fingerprint of what the rows are evaluated on: the bits of both directions and both axes.
 pub fn fingerprint(plane: &Plane, axes: [&Axis; 2]) -> u64 {
     let ends = axes.into_iter().flat_map(|a| [a.lo(), a.hi(), a.count() as f64]);
     let numbers = ends.chain(plane.u().vector().iter().copied()).chain(plane.v().vector().iter().copied());

@@ -146,7 +146,7 @@ pub struct SurfaceOptions {
 /// Options of the spectrum at the settled point.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CriticalSpectrumOptions {
-    /// Every eigenvalue where there are at most so many parameters; the extreme ones else.
+    /// Every eigenvalue of networks of at most this many parameters; otherwise only the extreme ones.
     pub whole_up_to: usize,
     /// How many extreme ones at the upper end.
     pub largest: usize,
@@ -186,7 +186,7 @@ pub struct SliceChoice {
     /// The share that was asked for.
     #[serde(with = "floats::scalar")]
     pub share: f64,
-    /// Samples used: the first so many.
+    /// Number of samples used, from the start.
     pub samples: usize,
     /// The largest standard error of a difference, as a share of the range of differences along its line.
     #[serde(with = "floats::scalar")]

@@ -45,7 +45,7 @@ pub(crate) trait Stage {
         true
     }
 
-    /// Whether a beginning is there to go on from, although no result is kept yet.
+    /// Whether there is something to resume from, although no result is kept yet.
     ///
     /// # Errors
     /// If the folder cannot be read.
@@ -64,7 +64,7 @@ pub(crate) trait Stage {
         true
     }
 
-    /// Computes the result, going on from what is kept.
+    /// Computes the result, resuming from what is kept.
     fn compute(&self, at: &mut At<'_, '_>, kept: Option<Self::Output>)
     -> Result<Self::Output, AnalysisError>;
 
@@ -229,7 +229,7 @@ pub(crate) struct At<'e, 'a> {
 }
 
 impl At<'_, '_> {
-    /// Keeps a beginning that a later run goes on from.
+    /// Keeps a partial result for a later run to resume from.
     pub fn keep<T: Serialize>(&self, beginning: &T) -> Result<(), FolderError> {
         self.slot.save(State::Partial, self.spent(), beginning)
     }

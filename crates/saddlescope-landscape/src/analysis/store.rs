@@ -376,7 +376,7 @@ mod tests {
         assert!(!folder.resumed());
         let slot = folder.slot("stage", identity(7));
         assert_eq!(slot.load::<Vec<f64>>().unwrap(), None);
-        // NaN and infinities are kept to the bit.
+        // NaN and infinities keep their bits.
         let numbers = vec![1.0, f64::NAN, f64::NEG_INFINITY, -0.0];
         slot.save(State::Partial, Spent { products: 3, ..Spent::default() }, &numbers).unwrap();
         drop(folder);

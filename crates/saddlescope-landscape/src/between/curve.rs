@@ -51,7 +51,7 @@ impl<'a> Curve<'a> {
         self.ends
     }
 
-    /// θ and buffers at t. Both ends are met to the bit. Buffers lie on the line between those of A and B.
+    /// θ and buffers at t. Both ends are reproduced exactly. Buffers lie on the line between those of A and B.
     pub fn at(&self, t: f64) -> (Vec<f64>, Vec<f64>) {
         let [a, b] = self.ends;
         if t == 1.0 {

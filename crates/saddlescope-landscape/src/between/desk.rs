@@ -52,7 +52,7 @@ impl Work<'_> {
         if self.monitor.cancelled() { Err(AnalysisError::Cancelled) } else { Ok(()) }
     }
 
-    /// Keeps a beginning that a later run goes on from.
+    /// Keeps a partial result for a later run to resume from.
     pub fn keep<T: Serialize>(&self, beginning: &T) -> Result<(), AnalysisError> {
         Ok(self.slot.save(State::Partial, self.spent(), beginning)?)
     }

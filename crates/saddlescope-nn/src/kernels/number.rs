@@ -19,7 +19,7 @@ pub(super) mod sealed {
 /// A real number: `f32` or `f64`; nothing else can implement it.
 ///
 /// Methods mean what they mean on `f64`. `PartialOrd` follows IEEE 754, so every comparison with NaN is false;
-/// [`Scalar::max`] and [`Scalar::min`] hand a NaN on, because a NaN in a loss must be seen.
+/// [`Scalar::max`] and [`Scalar::min`] propagate NaN, because a NaN in a loss must be seen.
 pub trait Scalar:
     Copy
     + Send

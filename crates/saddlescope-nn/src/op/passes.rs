@@ -84,14 +84,14 @@ impl<'a, T> Context<'a, T> {
     }
 }
 
-/// Where an adjoint goes. A fresh slot holds rubbish and must be overwritten; any other is added to.
+/// Where an adjoint goes. A fresh slot is uninitialised and must be overwritten; any other is added to.
 pub struct Slot<'a, T> {
     data: &'a mut [T],
     fresh: bool,
 }
 
 impl<'a, T: Scalar> Slot<'a, T> {
-    /// A slot over `data`; `fresh` when its contents are rubbish.
+    /// A slot over `data`; `fresh` if it is uninitialised.
     pub fn new(data: &'a mut [T], fresh: bool) -> Self {
         Self { data, fresh }
     }

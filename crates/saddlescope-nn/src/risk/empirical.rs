@@ -201,7 +201,7 @@ impl<T: Element> Risk<T> {
         buffers.iter().map(Vec::as_slice).collect()
     }
 
-    /// Why samples could not be read, if that has happened since this was last asked: what was computed from them is of no use.
+    /// Why samples could not be read, if that has happened since this was last asked: what was computed from them must not be used.
     /// Never for data in memory.
     pub fn unreadable(&self) -> Option<String> {
         self.unreadable.lock().unwrap_or_else(PoisonError::into_inner).take()

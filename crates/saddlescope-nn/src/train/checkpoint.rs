@@ -40,7 +40,7 @@ impl Trainer {
         Ok(map.write(path)?)
     }
 
-    /// Continues where a checkpoint was written, to the bits that an uninterrupted run has.
+    /// Resumes from a checkpoint; the result is bitwise identical to that of an uninterrupted run.
     ///
     /// # Errors
     /// A file that cannot be read or is no checkpoint; [`TrainError::Changed`] if its run had other options, another

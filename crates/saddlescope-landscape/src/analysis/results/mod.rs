@@ -64,7 +64,7 @@ pub struct Results {
     pub parameters: usize,
     /// Samples the loss is a mean over.
     pub samples: usize,
-    /// Samples that cuts and surfaces are made of: the first so many of them.
+    /// Number of samples of cuts and surfaces, from the start of those analysed.
     #[serde(default)]
     pub slice_samples: usize,
     /// How their number was chosen; `None` where it was given.

@@ -75,7 +75,7 @@ pub struct CutResult {
     pub range: [f64; 2],
     /// Number of points.
     pub points: usize,
-    /// Number of samples: the first so many of those analysed.
+    /// Number of samples, from the start of those analysed.
     pub samples: usize,
     /// Loss at θ on these samples.
     #[serde(with = "floats::scalar")]

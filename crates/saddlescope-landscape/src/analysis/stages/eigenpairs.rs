@@ -29,7 +29,7 @@ use crate::risk::Curvature;
 
 const LOG: &str = "lanczos";
 const PRODUCTS: &str = "products";
-/// A Krylov space of at most so many bytes is kept after the solve, for more pairs or a finer tolerance later.
+/// A Krylov space of at most this many bytes is kept after the solve, for more pairs or a finer tolerance later.
 const KEPT_SPACE: u64 = 256 << 20;
 /// The error over the data is looked at once a residual is below this share of |λ|: before, λ itself is not known.
 const ROUGH: f64 = 0.1;

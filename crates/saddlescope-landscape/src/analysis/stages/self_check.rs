@@ -95,7 +95,7 @@ fn failed(text: impl Into<String>) -> AnalysisError {
     AnalysisError::SelfCheck(text.into())
 }
 
-/// Symmetry of the products, and whether a product repeats to the bit; seconds of a product.
+/// Symmetry of the products, and whether a repeated product is bitwise identical; seconds of a product.
 struct Products {
     v: Vec<f64>,
     asymmetry: f64,

@@ -22,7 +22,7 @@ pub(crate) struct SettleStage {
 
 const THETA: &str = "theta";
 
-/// The file of θ after so many steps: the record that names it is written after it, so that both always belong together.
+/// The file of θ after the steps so far: the record that names it is written after it, so that both always belong together.
 fn theta_file(way: &Settling) -> String {
     format!("{}.safetensors", way.steps.len())
 }
