@@ -63,8 +63,8 @@ fn a_cut_that_was_stopped_goes_on_from_its_last_point_to_the_same_bits() {
     assert!(matches!(stopped, Err(AnalysisError::Cancelled)), "{stopped:?}");
     let before = evaluations.load(Ordering::Relaxed);
     let resumed = run(&out, &mut ()).unwrap();
-    // The point itself once more for the differences of samples, and eleven points that are left, of which none is the middle.
-    assert_eq!(used(before), 1 + 11, "of {} points", resumed.cuts[0].alpha.len());
+    // The point itself once more, the eleven points that are left of the first cut, and the other cuts without their middle.
+    assert_eq!(used(before), 1 + 11 + 30 * (whole.cuts.len() - 1), "{} cuts", whole.cuts.len());
     assert_eq!(format!("{:?}", resumed.cuts), format!("{:?}", whole.cuts));
     assert_eq!(format!("{:?}", resumed.results.cuts), format!("{:?}", whole.results.cuts));
 }

@@ -8,7 +8,8 @@ use crate::color;
 use crate::content::Content;
 use crate::contour;
 use crate::hatching;
-use crate::heat::{borders, minimum_text, missing_text, z_map};
+use crate::hatching::borders;
+use crate::heat::{minimum_text, missing_text, z_map};
 use crate::markup::to_html;
 use crate::{Figure, Grid, HeatMap, Levels, LineStyle, Palette, PanelKind, Scale, Series, Surface3d};
 

@@ -1,11 +1,10 @@
 //! The settled point in the results, the verdict, the report and the figures.
 
 use saddlescope_figure::page::{Align, Row, Section, Table};
-use saddlescope_figure::{Axis, ColorRole, Figure, FigureWidth, LineStyle, Lines, Reference, Series, floats};
-use serde::{Deserialize, Serialize};
+use saddlescope_figure::{Axis, ColorRole, Figure, FigureWidth, LineStyle, Lines, Reference, Series};
 
 use super::found::Found;
-use super::results::{CriticalSpectrum, PartEigenvalue, SettleResult};
+use super::results::{CriticalSpectrum, SettleResult};
 use crate::number_text::{number, short};
 use crate::reading::CriticalKind;
 use crate::settle::{SettleEnd, SettleStep};

@@ -1,11 +1,10 @@
 //! Measures of sharpness in the results, the report and the figures.
 
 use saddlescope_figure::page::{Align, Row, Section, Table};
-use saddlescope_figure::{Axis, ColorRole, Figure, LineStyle, Lines, Reference, Series, floats};
-use serde::{Deserialize, Serialize};
+use saddlescope_figure::{Axis, ColorRole, Figure, LineStyle, Lines, Reference, Series};
 
 use super::found::Found;
-use super::results::{MeasureLeftOut, MeasureResult, Moves, SharpnessResult};
+use super::results::{MeasureLeftOut, MeasureResult, Moves, RescaledResult, SharpnessResult};
 use crate::number_text::{number, or_unknown, short};
 use crate::sharpness::{Measure, MeasureKind};
 

@@ -1,13 +1,11 @@
 //! The verdict: what is known about the point, in a few sentences that a supervisor understands.
 
-use saddlescope_krylov::Estimate;
-
 use super::found::Eigenpairs;
 use super::results::{
     Criticality, EigenResult, EigenpairResult, EscapeResult, HessianSigns, PlanesResult, TraceResult,
     largest, smallest,
 };
-use crate::number_text::{number, plural, short};
+use crate::number_text::{number, short, with_error};
 use crate::numeric::dot;
 use crate::reading::{CriticalKind, ExtremeCurvature, classify};
 

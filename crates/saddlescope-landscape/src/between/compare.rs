@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use saddlescope_figure::floats;
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::anew::Anew;
@@ -12,9 +10,9 @@ use super::compare_page;
 use super::compare_results::{CompareResults, Compared, PairResult, PlacedPoint, PlaneResult, SCHEMA};
 use super::desk::{Desk, Part};
 use super::error::BetweenError;
-use super::points::{Measured, PointJob, PointResult, SideResult, Values, risk_identity};
+use super::points::{PointJob, PointResult, SideResult, Values, risk_identity};
 use super::principal::principal;
-use super::subspace::{Overlap, overlap};
+use super::subspace::overlap;
 use super::weights::{Member, check, check_one_model};
 use crate::analysis::{
     Analysis, AnalysisError, EigenpairOptions, Fate, Forecast, MemoryLimit, Monitor, NamedSurface, ROWS,

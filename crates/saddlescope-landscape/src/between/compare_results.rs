@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::points::{Measured, PointResult};
 use super::subspace::Overlap;
 use crate::analysis::NamedSurface;
+use crate::surface::Surface;
 
 /// Version of the layout of the results.
 pub const SCHEMA: u32 = 1;

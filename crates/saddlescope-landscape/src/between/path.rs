@@ -1,11 +1,6 @@
 //! From one point to another: the loss on the line and on a curve between two weights, and the barrier on the way.
 
-use std::collections::BTreeMap;
 use std::path::Path;
-
-use saddlescope_figure::floats;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::align::{Alignment, matching, reordered};
 use super::compare::{about, point_of, weights_provenance};
@@ -211,12 +206,12 @@ fn dependencies(losses: &ModelLosses<'_>, plan: &Plan<'_>, points: usize) -> Res
 fn way_part(losses: &ModelLosses<'_>, plan: &Plan<'_>, points: usize) -> Result<Part, RiskError> {
     let [a, b] = plan.curve.ends().map(|w| w.name.clone());
     let each = losses.splits().len() + usize::from(plan.statistics == Statistics::Anew);
-    Part {
+    Ok(Part {
         name: format!("{}-{a}-{b}{}", plan.name, plan.statistics.ending()),
         title: format!("{} from {a} to {b}", plan.name),
         of: dependencies(losses, plan, points)?,
         forecast: Forecast { products: 0, evaluations: each * points },
-    }
+    })
 }
 
 /// Loss chunk by chunk at every point of a way, on every split.

@@ -22,7 +22,7 @@ pub enum Statistics {
 
 impl Statistics {
     /// What it adds to the name of a way's part.
-    fn ending(self) -> &'static str {
+    pub(crate) fn ending(self) -> &'static str {
         match self {
             Self::None => "",
             Self::Interpolated => "-interpolated",

@@ -1,16 +1,11 @@
 //! The way that a training went: its checkpoints in a plane, and how loss and curvature changed.
 
-use std::collections::BTreeMap;
 use std::path::Path;
-
-use saddlescope_figure::floats;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::compare::{about, axes_around, place, plane_surface, point_of, weights_provenance};
 use super::compare_results::{PlacedPoint, PlaneResult, SCHEMA};
 use super::desk::Desk;
-use super::points::{PointJob, PointResult};
+use super::points::PointJob;
 use super::principal::{principal, random_walk_share};
 use super::trajectory_page;
 use super::trajectory_results::TrajectoryResults;

@@ -11,7 +11,7 @@ use super::super::stage::{At, Env, Keys, Samples, Stage, of};
 use super::super::store::{Dependencies, Folder, Slot, differences};
 use super::super::vectors;
 use crate::number_text::fixed;
-use crate::risk::{Evaluation, Risk};
+use crate::risk::Evaluation;
 use crate::sampling_error::paired_difference;
 use saddlescope_figure::minus;
 
