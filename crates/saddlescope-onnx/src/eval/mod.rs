@@ -234,6 +234,7 @@ pub fn find(op_type: &str) -> Option<Eval> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::OnnxError;
 
     #[test]
     fn the_registry_is_sorted() {
