@@ -68,9 +68,9 @@ pub(super) fn heat_maps(landscapes: &[NetworkLandscape]) -> FigureResult {
     .columns(2);
     let (mut numbers, mut smallest_losses, mut images) = (Vec::new(), Vec::new(), Vec::new());
     for landscape in landscapes {
-        for (plane, words) in [("random", "random"), ("hessian", "Hessian")] {
+        for (plane, words) in [("random-wide", "random"), ("hessian-map", "Hessian")] {
             let named: Vec<&NamedSurface> = (landscape.splits.iter())
-                .filter_map(|split| landscape.surface(&format!("{plane}-map-{split}")))
+                .filter_map(|split| landscape.surface(&format!("{plane}-{split}")))
                 .collect();
             let shared = range_and_scale(named.iter().flat_map(|n| n.surface.loss.iter().copied()));
             for n in named {
@@ -147,17 +147,16 @@ fn numbers(landscape: &NetworkLandscape) -> Vec<Comparison> {
 fn minima(landscape: &NetworkLandscape) -> Vec<Comparison> {
     let title = landscape.network.title();
     let mut rows = Vec::new();
-    for plane in ["random", "hessian"] {
+    for (plane, words) in [("random-wide", "random"), ("hessian-map", "Hessian")] {
         for split in &landscape.splits {
-            let Some(named) = landscape.surface(&format!("{plane}-map-{split}")) else { continue };
+            let Some(named) = landscape.surface(&format!("{plane}-{split}")) else { continue };
             let s = &named.surface;
             let center = s.center;
             let Some(minimum) = s.minimum() else { continue };
-            let printed = match (landscape.network, plane, split.as_str()) {
-                (PaperNetwork::DenseNet121, "hessian", "train") => "below 0.1 at (0, 0.2)",
+            let printed = match (landscape.network, words, split.as_str()) {
+                (PaperNetwork::DenseNet121, "Hessian", "train") => "below 0.1 at (0, 0.2)",
                 _ => "",
             };
-            let words = if plane == "random" { "random" } else { "Hessian" };
             rows.push(row(
                 "Fig. 7",
                 format!("smallest loss / loss at the centre, {title}, {words} plane, {split}"),
