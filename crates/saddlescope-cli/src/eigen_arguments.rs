@@ -19,7 +19,7 @@ pub struct EigenArguments {
     smallest: usize,
 
     /// Residual allowed, relative to each |λ|; `auto`: 1e-3, or a tenth of the error of λ over the data where that is more.
-    #[arg(long, default_value = "1e-3", allow_hyphen_values = true)]
+    #[arg(long, default_value = "auto", allow_hyphen_values = true)]
     tol: String,
 
     /// Maximum number of Hessian-vector products for the eigenvalue solve.
@@ -36,31 +36,29 @@ pub struct EigenArguments {
     basis_vectors: Option<usize>,
 }
 
+/// The options of the stage with what `--tol` says: `auto` or a positive number.
+pub fn eigen_tolerance(text: &str) -> Result<EigenpairOptions, Failure> {
+    if text == "auto" {
+        return Ok(EigenpairOptions::default());
+    }
+    let Ok(tolerance) = text.parse() else {
+        return Err(Failure::bad_input(format!("--tol {text}: expected a positive number or auto")));
+    };
+    Ok(EigenpairOptions::within(positive("--tol", tolerance)?))
+}
+
 impl EigenArguments {
     /// The options of the stage. `least`: the fewest eigenvalues allowed at each end.
     pub fn checked(&self, least: usize) -> Result<EigenpairOptions, Failure> {
-        let (tolerance, data_share) = match self.tol.as_str() {
-            "auto" => (1e-3, Some(0.1)),
-            text => match text.parse::<f64>() {
-                Ok(x) => (positive("--tol", x)?, None),
-                Err(_) => {
-                    return Err(Failure::bad_input(format!(
-                        "--tol {text}: expected a positive number or auto"
-                    )));
-                }
-            },
-        };
         Ok(EigenpairOptions {
             largest: between("--largest", self.largest, least, 100)?,
             smallest: between("--smallest", self.smallest, least, 100)?,
-            tolerance,
-            data_share,
             max_products: between("--max-products", self.max_products, 1, 10_000_000)?,
             method: self.method.into(),
-            start: None,
             basis_vectors: (self.basis_vectors)
                 .map(|vectors| between("--basis-vectors", vectors, 4, 100_000))
                 .transpose()?,
+            ..eigen_tolerance(&self.tol)?
         })
     }
 }

@@ -1,5 +1,7 @@
 //! Lines of equal value on a grid (marching squares). A cell with a missing corner has none.
 
+use std::collections::{HashMap, VecDeque};
+
 use super::data::{Grid, Levels};
 use super::scale::Mapping;
 
@@ -7,6 +9,46 @@ use super::scale::Mapping;
 pub(crate) struct Contour {
     pub(crate) level: f64,
     pub(crate) segments: Vec<[[f64; 2]; 2]>,
+}
+
+impl Contour {
+    /// The segments as polylines, so that dashes run along them.
+    pub(crate) fn joined(&self) -> Vec<Vec<[f64; 2]>> {
+        // Where a line passes through a node of the grid, its two sides differ by rounding.
+        let extent = |k: usize| {
+            let values = self.segments.iter().flatten().map(|p| p[k].abs());
+            values.fold(f64::MIN_POSITIVE, f64::max)
+        };
+        let extents = [extent(0), extent(1)];
+        let key = |p: &[f64; 2]| [0, 1].map(|k| (p[k] / extents[k] * 1e10).round() as i64);
+        let mut ends: HashMap<[i64; 2], Vec<usize>> = HashMap::new();
+        // Where a line touches a node there are segments without length.
+        let mut used: Vec<bool> = self.segments.iter().map(|[a, b]| key(a) == key(b)).collect();
+        for (i, s) in self.segments.iter().enumerate().filter(|(i, _)| !used[*i]) {
+            s.iter().for_each(|p| ends.entry(key(p)).or_default().push(i));
+        }
+        let mut lines = Vec::new();
+        for start in 0..self.segments.len() {
+            if std::mem::replace(&mut used[start], true) {
+                continue;
+            }
+            let mut line: VecDeque<[f64; 2]> = self.segments[start].into();
+            for front in [false, true] {
+                while let Some(&end) = if front { line.front() } else { line.back() } {
+                    let Some(&next) = ends.get(&key(&end)).and_then(|all| all.iter().find(|&&i| !used[i]))
+                    else {
+                        break;
+                    };
+                    used[next] = true;
+                    let [a, b] = self.segments[next];
+                    let far = if key(&a) == key(&end) { b } else { a };
+                    if front { line.push_front(far) } else { line.push_back(far) }
+                }
+            }
+            lines.push(line.into());
+        }
+        lines
+    }
 }
 
 /// All contours of a grid; interpolation is linear along the mapping's scale.
@@ -37,10 +79,12 @@ fn contour(grid: &Grid, map: &Mapping, level: f64) -> Contour {
             }
             let mut crossings: Vec<[f64; 2]> = Vec::with_capacity(4);
             for side in 0..4 {
-                let (a, b) = (h[side], h[(side + 1) % 4]);
+                // From the same end for both cells at this side, so that their crossings are equal.
+                let (from, to) = if side < 2 { (side, side + 1) } else { ((side + 1) % 4, side) };
+                let (a, b) = (h[from], h[to]);
                 if (a >= 0.0) != (b >= 0.0) {
                     let t = a / (a - b);
-                    let ((i0, j0), (i1, j1)) = (corners[side], corners[(side + 1) % 4]);
+                    let ((i0, j0), (i1, j1)) = (corners[from], corners[to]);
                     crossings.push([
                         grid.x[i0] + t * (grid.x[i1] - grid.x[i0]),
                         grid.y[j0] + t * (grid.y[j1] - grid.y[j0]),
@@ -82,6 +126,7 @@ mod tests {
             // Linear interpolation of a parabola over a cell of 0.05 is off by at most 0.05²/8 in z.
             assert!((p[0] * p[0] + p[1] * p[1] - 0.5).abs() < 1e-3);
         }
+        assert_eq!(found[0].joined().len(), 1, "a circle is one line");
         z.iter_mut().for_each(|v| *v = f64::NAN);
         let empty = contours(&Grid::new(axis.clone(), axis, z), &map, &Levels::At(vec![0.5]));
         assert!(empty[0].segments.is_empty());

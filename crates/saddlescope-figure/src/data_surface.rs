@@ -105,6 +105,9 @@ pub struct Surface3d {
     /// A cross at the smallest value, with its coordinates.
     #[serde(default)]
     pub mark_minimum: bool,
+    /// Words after the value and the place of the smallest value, for instance how far it lies below the point studied.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub minimum_note: String,
     /// Direction from which it is seen, degrees from the x axis, counter-clockwise.
     #[serde(default = "azimuth")]
     pub azimuth: f64,
@@ -134,6 +137,7 @@ impl Surface3d {
             range: None,
             levels: Levels::None,
             mark_minimum: false,
+            minimum_note: String::new(),
             azimuth: azimuth(),
             elevation: elevation(),
             inset: None,
@@ -141,7 +145,7 @@ impl Surface3d {
     }
 }
 
-/// Values as colours, seen from above.
+/// Values as colours, seen from above. On coarse grids the colours between two values are interpolated along the scale.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HeatMap {
     /// The values.
@@ -161,9 +165,16 @@ pub struct HeatMap {
     /// A cross at the smallest value, with its coordinates.
     #[serde(default)]
     pub mark_minimum: bool,
+    /// Words after the value and the place of the smallest value, for instance how far it lies below the point studied.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub minimum_note: String,
     /// A small ring at (0, 0), the point studied.
     #[serde(default)]
     pub mark_origin: bool,
+    /// A value whose level line is drawn thicker and dashed, for instance that of the point studied: at a saddle it
+    /// crosses itself there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference_level: Option<f64>,
     /// Which cells are hatched over their colour, in the order of the grid's values; what that means is for the caption.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hatched: Option<Vec<bool>>,
@@ -185,7 +196,9 @@ impl HeatMap {
             range: None,
             levels: Levels::None,
             mark_minimum: true,
+            minimum_note: String::new(),
             mark_origin: false,
+            reference_level: None,
             hatched: None,
             tracks: Vec::new(),
             inset: None,

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::color;
-use super::contour;
-use super::data::{Grid, HeatMap, LineStyle, Palette, Scale, Series};
+use super::contour::{self, Contour};
+use super::data::{Grid, HeatMap, Levels, LineStyle, Palette, Scale, Series};
 use super::frame::{Area, Frame, INK, LABEL_SIZE, TICK_SIZE, power};
 use super::hatching::{self, borders};
 use super::legend;
 use super::scale::{Mapping, number};
+use super::smooth;
 use super::svg::{Anchor, Stroke, Svg, num};
 use super::text;
 
@@ -27,6 +28,11 @@ pub(crate) fn minimum_text(grid: &Grid) -> Option<String> {
     let clean =
         |v: f64, axis: &[f64]| if v.abs() < 1e-9 * (axis[axis.len() - 1] - axis[0]) { 0.0 } else { v };
     Some(format!("min {} at ({}, {})", number(z), number(clean(x, &grid.x)), number(clean(y, &grid.y))))
+}
+
+/// The text at the cross with what follows it.
+pub(crate) fn with_note(minimum: String, note: &str) -> String {
+    if note.is_empty() { minimum } else { format!("{minimum}, {note}") }
 }
 
 /// How missing values are called in the key.
@@ -79,6 +85,7 @@ fn notes(svg: &mut Svg, p: &HeatMap, missing: bool, x: f64, y: f64, limit: f64) 
     if p.mark_minimum
         && let Some(text) = minimum_text(&p.grid)
     {
+        let text = with_note(text, &p.minimum_note);
         svg.cross(at + 3.0, base - 2.5, 2.2, INK, "#ffffff");
         svg.text(at + 8.5, base, &text, legend::SIZE, Anchor::Start, INK);
         at += 8.5 + text::width(&text, legend::SIZE) + 9.0;
@@ -103,23 +110,18 @@ fn map_body(svg: &mut Svg, frame: &Frame, p: &HeatMap, map: &Mapping) {
     for line in contour::contours(&p.grid, map, &p.levels) {
         let c = color::sample(p.palette, color::position(p.palette, map, line.level));
         let dark = 0.3 * c[0] + 0.59 * c[1] + 0.11 * c[2] < 130.0;
-        let mut d = String::new();
-        for [from, to] in &line.segments {
-            let _ = write!(
-                d,
-                "M{} {}L{} {}",
-                num(frame.px(from[0])),
-                num(frame.py(from[1])),
-                num(frame.px(to[0])),
-                num(frame.py(to[1]))
-            );
-        }
         let ink = if dark { "#ffffff" } else { "#000000" };
+        let d = level_path(frame, &line);
         svg.raw(&format!(
             r#"<path class="level" d="{d}" fill="none" stroke="{ink}" stroke-opacity="0.6" stroke-width="0.5" stroke-linecap="round"/>"#
         ));
     }
     hatching(svg, frame, p);
+    if let Some(level) = p.reference_level {
+        for line in contour::contours(&p.grid, map, &Levels::At(vec![level])) {
+            reference_line(svg, frame, &line);
+        }
+    }
     p.tracks.iter().for_each(|track| draw_track(svg, frame, track));
     if p.mark_origin {
         let (x, y) = (frame.px(0.0), frame.py(0.0));
@@ -132,6 +134,31 @@ fn map_body(svg: &mut Svg, frame: &Frame, p: &HeatMap, map: &Mapping) {
         svg.cross(frame.px(x), frame.py(y), 2.8, "#111111", "#ffffff");
     }
     svg.end();
+}
+
+/// The segments of a level line as a path.
+fn level_path(frame: &Frame, line: &Contour) -> String {
+    let mut d = String::new();
+    for points in line.joined() {
+        for (i, [x, y]) in points.iter().enumerate() {
+            let command = if i == 0 { 'M' } else { 'L' };
+            let _ = write!(d, "{command}{} {}", num(frame.px(*x)), num(frame.py(*y)));
+        }
+    }
+    d
+}
+
+/// A dashed line, dark on white, to be seen on every colour.
+fn reference_line(svg: &mut Svg, frame: &Frame, line: &Contour) {
+    let d = level_path(frame, line);
+    if d.is_empty() {
+        return;
+    }
+    for (ink, width, dash) in [("#ffffff", 1.5, ""), ("#111111", 0.8, r#" stroke-dasharray="3 2""#)] {
+        svg.raw(&format!(
+            r#"<path class="reference" d="{d}" fill="none" stroke="{ink}" stroke-width="{width}"{dash}/>"#
+        ));
+    }
 }
 
 /// Thin lines over hatched cells: white with a dark edge, to be seen on every colour.
@@ -185,11 +212,14 @@ fn draw_track(svg: &mut Svg, frame: &Frame, track: &Series) {
     svg.text(left, base, &track.label, legend::SIZE, Anchor::Start, INK);
 }
 
-/// One path per colour; neighbours of one colour in a row become one rectangle. Missing cells stay open.
+/// One path per colour; neighbours of one colour in a row become one rectangle. Missing cells stay open. Coarse grids are
+/// interpolated first.
 fn cells(svg: &mut Svg, frame: &Frame, grid: &Grid, palette: Palette, map: &Mapping) {
-    let nx = grid.x.len();
-    let xs: Vec<f64> = borders(&grid.x).into_iter().map(|v| frame.px(v)).collect();
-    let ys: Vec<f64> = borders(&grid.y).into_iter().map(|v| frame.py(v)).collect();
+    let fine = smooth::refined(grid, map);
+    let nx = fine.grid.x.len();
+    let xs: Vec<f64> = fine.x_borders.iter().map(|&v| frame.px(v)).collect();
+    let ys: Vec<f64> = fine.y_borders.iter().map(|&v| frame.py(v)).collect();
+    let grid = &fine.grid;
     let mut paths: BTreeMap<String, String> = BTreeMap::new();
     for iy in 0..grid.y.len() {
         let row = &grid.z[iy * nx..(iy + 1) * nx];

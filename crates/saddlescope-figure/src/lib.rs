@@ -34,6 +34,7 @@ pub mod page;
 mod png;
 pub(crate) mod render;
 pub(crate) mod scale;
+mod smooth;
 mod spectrum_marks;
 mod surface;
 mod svg;

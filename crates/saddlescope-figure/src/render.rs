@@ -86,7 +86,7 @@ fn columns(figure: &Figure) -> usize {
 
 fn body_height(panel: &Panel, width: f64) -> f64 {
     let (ratio, least, most) = match &panel.kind {
-        PanelKind::Surface3d(Surface3d { inset: Some(_), .. }) => (0.92, 130.0, 330.0),
+        PanelKind::Surface3d(Surface3d { inset: Some(_), .. }) => (1.02, 140.0, 360.0),
         PanelKind::Surface3d(_) => (0.80, 120.0, 290.0),
         PanelKind::HeatMap(_) => (0.80, 110.0, 290.0),
         PanelKind::Lines(_) | PanelKind::Histogram(_) => (0.70, 105.0, 230.0),

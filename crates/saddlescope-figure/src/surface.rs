@@ -6,7 +6,7 @@ use super::color;
 use super::contour;
 use super::data::{Grid, Levels, Palette, Scale, Surface3d};
 use super::frame::{Area, INK, LABEL_SIZE, TICK_SIZE, power};
-use super::heat::{minimum_text, missing_text, z_map};
+use super::heat::{minimum_text, missing_text, with_note, z_map};
 use super::legend;
 use super::scale::{Mapping, Ticks};
 use super::svg::{Anchor, Stroke, Svg, num};
@@ -43,8 +43,8 @@ pub(crate) fn draw(svg: &mut Svg, outer: Area, p: &Surface3d) {
     let right = y_ticks.ticks.iter().map(|t| text::width(&t.label, TICK_SIZE)).fold(0.0, f64::max) + 6.0;
     let area = outer.below(note);
     // An inset stands in the empty corner above the box, which moves down for it.
-    let inset_height = if p.inset.is_some() { 0.36 * area.h } else { 0.0 };
-    let box_area = area.below(0.4 * inset_height);
+    let inset_height = if p.inset.is_some() { 0.34 * area.h } else { 0.0 };
+    let box_area = area.below(0.72 * inset_height);
     let view = View::new(p.azimuth, p.elevation, ASPECT);
     let view = view.fit(box_area.x + left, box_area.y + 4.0, area.w - left - right, box_area.h - 32.0);
     draw_box(svg, &view, &cube, Some([&p.grid.x_label, &p.grid.y_label, &p.grid.z_label]), TICK_SIZE);
@@ -69,7 +69,7 @@ fn notes(svg: &mut Svg, outer: Area, p: &Surface3d, cube: &Cube) -> f64 {
     {
         svg.cross(x + 3.0, outer.y + 4.5, 2.2, INK, "#ffffff");
         x += 8.5;
-        text = minimum;
+        text = with_note(minimum, &p.minimum_note);
     }
     if p.grid.z.iter().any(|&z| !cube.z.shows(z)) {
         let gap = if text.is_empty() { "" } else { ";  " };
@@ -94,7 +94,7 @@ fn draw_box(svg: &mut Svg, view: &View, cube: &Cube, labels: Option<[&str; 3]>, 
         p[fixed] = far[fixed];
         view.paper(p)
     };
-    let few = if size < TICK_SIZE { 2 } else { 4 };
+    let few = if size < TICK_SIZE { 3 } else { 4 };
     let ticks = [cube.x.ticks(few), cube.y.ticks(few), cube.z.ticks(few + 1)];
     let maps = [cube.x, cube.y, cube.z];
     let units = |i: usize| -> Vec<f64> { ticks[i].ticks.iter().map(|t| maps[i].unit(t.value)).collect() };

@@ -173,8 +173,8 @@ fn png_has_its_printed_size_and_is_not_blank() {
     assert!(render_png(&everything(), 1e9).is_err());
 }
 
-/// Rectangles of the heat map's cells as (x, y, colour), from the SVG.
-fn cells(svg: &str) -> Vec<(f64, f64, String)> {
+/// Rectangles of the heat map's cells as (left, top, right, bottom, colour), from the SVG.
+fn cells(svg: &str) -> Vec<([f64; 4], String)> {
     let start = svg.find(r#"<g class="cells""#).unwrap();
     let block = &svg[start..start + svg[start..].find("</g>").unwrap()];
     let mut cells = Vec::new();
@@ -182,9 +182,9 @@ fn cells(svg: &str) -> Vec<(f64, f64, String)> {
         let (d, rest) = path.split_once('"').unwrap();
         let color = rest.split("fill=\"").nth(1).unwrap().split('"').next().unwrap();
         for rect in d.split('M').skip(1) {
-            let (x, rest) = rect.split_once(' ').unwrap();
-            let (y, _) = rest.split_once('H').unwrap();
-            cells.push((x.parse().unwrap(), y.parse().unwrap(), color.to_string()));
+            let numbers: Vec<f64> = rect.split([' ', 'H', 'V', 'Z']).filter_map(|n| n.parse().ok()).collect();
+            let [x0, y0, x1, y1] = numbers[..4] else { panic!("not a rectangle: {rect}") };
+            cells.push(([x0.min(x1), y0.min(y1), x0.max(x1), y0.max(y1)], color.to_string()));
         }
     }
     cells
@@ -193,22 +193,51 @@ fn cells(svg: &str) -> Vec<(f64, f64, String)> {
 #[test]
 fn wide_grids_are_neither_transposed_nor_mirrored_and_missing_cells_stay_open() {
     // 3 × 2 values, all different: 0 1 2 in the lower row, 3 4 NaN in the upper one.
-    let grid = Grid::new(vec![0.0, 1.0, 2.0], vec![0.0, 1.0], vec![0.0, 1.0, 2.0, 3.0, 4.0, f64::NAN]);
+    let values = [0.0, 1.0, 2.0, 3.0, 4.0, f64::NAN];
+    let grid = Grid::new(vec![0.0, 1.0, 2.0], vec![0.0, 1.0], values.to_vec());
     let svg = render_svg(&Figure::new("f", "", "").panel("", HeatMap::new(grid))).unwrap();
-    let mut cells = cells(&svg);
-    assert_eq!(cells.len(), 5, "one cell per finite value");
-    // Reading order: upper row first (small y on paper), left to right.
-    cells.sort_by(|a, b| (a.1, a.0).partial_cmp(&(b.1, b.0)).unwrap());
-    let colors: Vec<&str> = cells.iter().map(|c| c.2.as_str()).collect();
-    let viridis = |t: f64| {
-        let c = colorous::VIRIDIS.eval_continuous((t * 255.0).round() / 255.0);
-        format!("#{:02x}{:02x}{:02x}", c.r, c.g, c.b)
-    };
-    let expected = [3.0, 4.0, 0.0, 1.0, 2.0].map(|z| viridis(z / 4.0));
-    assert_eq!(colors, expected);
-    assert_eq!(cells[0].1, cells[1].1);
-    assert_eq!(cells[0].0, cells[2].0);
+    let cells = cells(&svg);
+    let edge = |k: usize, pick: fn(f64, f64) -> f64| cells.iter().map(|c| c.0[k]).reduce(pick).unwrap();
+    let [left, top, right, bottom] =
+        [edge(0, f64::min), edge(1, f64::min), edge(2, f64::max), edge(3, f64::max)];
+    let viridis = |t: f64| colorous::VIRIDIS.eval_continuous(t);
+    for (i, z) in values.into_iter().enumerate() {
+        // The place of the value itself, a little off the border between the fine cells that meet there.
+        let x = left + (right - left) * ((i % 3) as f64 + 0.499) / 3.0;
+        let y = bottom - (bottom - top) * ((i / 3) as f64 + 0.499) / 2.0;
+        let at =
+            cells.iter().find(|([x0, y0, x1, y1], _)| (*x0..*x1).contains(&x) && (*y0..*y1).contains(&y));
+        if z.is_nan() {
+            assert!(at.is_none(), "a missing cell is open");
+            continue;
+        }
+        let color = &at.expect("a finite value has a cell").1;
+        let part = |k: usize| f64::from(u8::from_str_radix(&color[k..k + 2], 16).unwrap());
+        let distance = |t: f64| {
+            let c = viridis(t);
+            (part(1) - f64::from(c.r)).hypot(part(3) - f64::from(c.g)).hypot(part(5) - f64::from(c.b))
+        };
+        let nearest =
+            (0..5).min_by(|&a, &b| distance(f64::from(a) / 4.0).total_cmp(&distance(f64::from(b) / 4.0)));
+        assert_eq!(nearest.map(f64::from), Some(z));
+    }
     assert!(svg.contains("not finite"));
+}
+
+#[test]
+fn the_level_of_the_point_studied_is_dashed_and_the_cross_has_its_note() {
+    // x² − y²: at the saddle the level line of the centre crosses itself, so that it leaves the map on all four sides.
+    let axis = axis(-1.0, 1.0, 20);
+    let z = axis.iter().flat_map(|y| axis.iter().map(move |x| x * x - y * y)).collect();
+    let mut map = HeatMap::new(Grid::new(axis.clone(), axis, z));
+    let svg = |map: &HeatMap| render_svg(&Figure::new("f", "", "").panel("", map.clone())).unwrap();
+    assert!(!svg(&map).contains(r#"class="reference""#));
+    map.reference_level = Some(0.0);
+    map.minimum_note = "1 ± 0.1 below the centre".into();
+    let drawn = svg(&map);
+    assert!(drawn.contains("1 ± 0.1 below the centre"));
+    let line = drawn.split(r#"class="reference" d=""#).nth(1).unwrap().split('"').next().unwrap();
+    assert!(line.matches('L').count() >= 30, "{line}");
 }
 
 #[test]

@@ -33,7 +33,7 @@ fn members<'a>(losses: &'a ModelLosses<'a>, points: &[(&str, Vec<f64>)]) -> Vec<
 }
 
 fn pairs() -> EigenpairOptions {
-    EigenpairOptions { largest: 1, smallest: 1, tolerance: 1e-10, ..EigenpairOptions::default() }
+    EigenpairOptions { largest: 1, smallest: 1, ..EigenpairOptions::within(1e-10) }
 }
 
 fn compare_options() -> CompareOptions {

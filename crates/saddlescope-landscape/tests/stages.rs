@@ -20,12 +20,7 @@ fn spectrum() -> Vec<f64> {
 }
 
 fn eigenpairs(count: usize) -> Option<EigenpairOptions> {
-    Some(EigenpairOptions {
-        largest: count,
-        smallest: count,
-        tolerance: 1e-10,
-        ..EigenpairOptions::default()
-    })
+    Some(EigenpairOptions { largest: count, smallest: count, ..EigenpairOptions::within(1e-10) })
 }
 
 /// Numbers to the bit, NaN equal to NaN: Rust prints the shortest text that reads back as the same number.

@@ -2,10 +2,10 @@
 
 use super::network::{NetworkLandscape, PaperNetwork};
 use super::{Comparison, FigureResult, Finding, Measured};
-use saddlescope_figure::{Figure, HeatMap, Inset, Levels, Scale, Surface3d};
+use saddlescope_figure::{Figure, Inset, Levels, Scale, Surface3d};
 use saddlescope_landscape::analysis::NamedSurface;
 use saddlescope_landscape::analysis::{EigenpairResult, from_center, largest, smallest};
-use saddlescope_landscape::presentation::{heat_map, range_and_scale};
+use saddlescope_landscape::presentation::range_and_scale;
 
 /// Figure 5 (ResNet-56) or 6 (DenseNet-121).
 pub(super) fn surfaces(landscape: &NetworkLandscape) -> FigureResult {
@@ -36,10 +36,7 @@ pub(super) fn surfaces(landscape: &NetworkLandscape) -> FigureResult {
         ("random-wide", "random directions, wide"),
     ] {
         let Some(named) = find(name) else { continue };
-        let mut surface = Surface3d::new(named.grid());
-        surface.scale = range_and_scale(named.surface.loss.iter().copied()).1;
-        surface.mark_minimum = true;
-        surface.levels = Levels::Auto(8);
+        let mut surface = Surface3d { levels: Levels::Auto(8), ..named.surface3d() };
         if name == "hessian-wide"
             && let Some(inset) = find("hessian-inset")
         {
@@ -64,22 +61,21 @@ pub(super) fn heat_maps(landscapes: &[NetworkLandscape]) -> FigureResult {
         "Training and test loss from above",
         "Loss along random, filter-normalised directions (±1) and along the eigenvectors of the largest (α) and smallest (β) \
          Hessian eigenvalue (ranges from the curvature). A cross marks the smallest loss on the grid, a ring the trained \
-         point. Both splits of a plane share one colour scale; where it spans more than a factor of 30 it is logarithmic. \
+         point, a dashed line its loss. Both splits of a plane share one colour scale; where it spans more than a factor of 30 it is logarithmic. \
          Hatched: not distinguishable from the trained point (the difference is below two of its standard errors over the same \
          images).",
     )
     .columns(2);
     let (mut numbers, mut smallest_losses, mut images) = (Vec::new(), Vec::new(), Vec::new());
     for landscape in landscapes {
-        for (plane, words) in [("random", "random"), ("hessian", "Hessian")] {
+        for (plane, words) in [("random-wide", "random"), ("hessian-map", "Hessian")] {
             let named: Vec<&NamedSurface> = (landscape.splits.iter())
-                .filter_map(|split| landscape.surface(&format!("{plane}-map-{split}")))
+                .filter_map(|split| landscape.surface(&format!("{plane}-{split}")))
                 .collect();
             let shared = range_and_scale(named.iter().flat_map(|n| n.surface.loss.iter().copied()));
             for n in named {
                 let title = format!("{}, {words}, {}", landscape.network.title(), n.split);
-                let map = HeatMap { hatched: n.not_distinguishable(), ..heat_map(n.grid(), shared) };
-                figure = figure.panel(title, map);
+                figure = figure.panel(title, n.heat_map(shared));
                 if let (Some(panel), Some(minimum)) = (figure.panels.last(), n.surface.minimum()) {
                     smallest_losses.push(format!("{} {}", panel.label, from_center(&minimum.difference)));
                 }
@@ -151,17 +147,16 @@ fn numbers(landscape: &NetworkLandscape) -> Vec<Comparison> {
 fn minima(landscape: &NetworkLandscape) -> Vec<Comparison> {
     let title = landscape.network.title();
     let mut rows = Vec::new();
-    for plane in ["random", "hessian"] {
+    for (plane, words) in [("random-wide", "random"), ("hessian-map", "Hessian")] {
         for split in &landscape.splits {
-            let Some(named) = landscape.surface(&format!("{plane}-map-{split}")) else { continue };
+            let Some(named) = landscape.surface(&format!("{plane}-{split}")) else { continue };
             let s = &named.surface;
             let center = s.center;
             let Some(minimum) = s.minimum() else { continue };
-            let printed = match (landscape.network, plane, split.as_str()) {
-                (PaperNetwork::DenseNet121, "hessian", "train") => "below 0.1 at (0, 0.2)",
+            let printed = match (landscape.network, words, split.as_str()) {
+                (PaperNetwork::DenseNet121, "Hessian", "train") => "below 0.1 at (0, 0.2)",
                 _ => "",
             };
-            let words = if plane == "random" { "random" } else { "Hessian" };
             rows.push(row(
                 "Fig. 7",
                 format!("smallest loss / loss at the centre, {title}, {words} plane, {split}"),

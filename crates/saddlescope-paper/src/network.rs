@@ -99,7 +99,8 @@ pub struct NetworkLandscape {
     pub splits: [String; 2],
     /// λ_max and λ_min with residuals and errors over the data.
     pub eigen: EigenResult,
-    /// The surfaces, named `PLANE-RANGE-SPLIT` with plane `hessian` or `random`, range `close`, `wide`, `map` or `inset`.
+    /// The surfaces, named `PLANE-RANGE-SPLIT` with plane `hessian` or `random`, range `close`, `wide`, `map` (Figure 7, Hessian
+    /// only) or `inset`.
     pub surfaces: Vec<NamedSurface>,
 }
 
@@ -174,11 +175,11 @@ pub fn network_landscape(
         request("hessian-close", HESSIAN, [close; 2], false)?;
         request("random-close", RANDOM, [close; 2], false)?;
         request("hessian-wide", HESSIAN, [1.0; 2], false)?;
-        request("random-wide", RANDOM, [1.0; 2], false)?;
         request("hessian-inset", HESSIAN, radii(&results, [0.15, 0.5]), false)?;
     }
+    // Both figures show it, Figure 7 on the other split too.
+    request("random-wide", RANDOM, [1.0; 2], settings.heat_maps)?;
     if settings.heat_maps {
-        request("random-map", RANDOM, [1.0; 2], true)?;
         request("hessian-map", HESSIAN, radii(&results, [1.0, 2.0]), true)?;
     }
     selection.adaptive = settings.adaptive;

@@ -66,12 +66,12 @@ impl GivenWeights<'_> {
 }
 
 fn eigenpairs(o: &Bound<'_, PyDict>) -> PyResult<EigenpairOptions> {
+    let tolerance: Option<f64> = need(o, "tol")?.extract()?;
     Ok(EigenpairOptions {
         largest: need(o, "largest")?.extract()?,
         smallest: need(o, "smallest")?.extract()?,
-        tolerance: need(o, "tol")?.extract()?,
         max_products: need(o, "max_products")?.extract()?,
-        ..EigenpairOptions::default()
+        ..tolerance.map_or_else(EigenpairOptions::default, EigenpairOptions::within)
     })
 }
 

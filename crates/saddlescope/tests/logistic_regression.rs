@@ -85,7 +85,7 @@ impl Regression {
 fn run(risk: &dyn Risk, theta: &[f64]) -> (Analysis, String) {
     let temp = tempfile::tempdir().unwrap();
     let selection = Selection {
-        eigenpairs: Some(EigenpairOptions { largest: 3, smallest: 0, tolerance: 1e-9, ..Default::default() }),
+        eigenpairs: Some(EigenpairOptions { largest: 3, smallest: 0, ..EigenpairOptions::within(1e-9) }),
         probes: Some(4),
         density: Some(DensityStageOptions { probes: 2, steps: 12 }),
         split: None,

@@ -1,9 +1,10 @@
 //! `saddlescope path`: from one point to another.
 
 use clap::Args;
-use saddlescope::analysis::{EigenMethod, EigenpairOptions};
+use saddlescope::analysis::EigenpairOptions;
 use saddlescope::between::{CurveOptions, PathOptions, path};
 
+use crate::eigen_arguments::eigen_tolerance;
 use crate::failure::Failure;
 use crate::progress::Progress;
 use crate::run::{RunArguments, between, failure, positive};
@@ -27,9 +28,9 @@ pub struct Arguments {
     #[arg(long)]
     no_eigenvalues: bool,
 
-    /// Residual allowed of eigenvalues, relative to each |λ|.
-    #[arg(long, default_value_t = 1e-3)]
-    tol: f64,
+    /// Residual allowed, relative to each |λ|; `auto`: 1e-3, or a tenth of the error of λ over the data where that is more.
+    #[arg(long, default_value = "auto", allow_hyphen_values = true)]
+    tol: String,
 
     /// Maximum number of Hessian-vector products for each eigenvalue solve.
     #[arg(long, default_value_t = 500)]
@@ -73,14 +74,10 @@ pub fn run(a: Arguments) -> Result<(), Failure> {
         rate: positive("--curve-rate", a.curve_rate)?,
     };
     let eigenpairs = EigenpairOptions {
-        start: None,
-        basis_vectors: None,
         largest: 1,
         smallest: 1,
-        tolerance: positive("--tol", a.tol)?,
-        data_share: None,
         max_products: between("--max-products", a.max_products, 1, 10_000_000)?,
-        method: EigenMethod::Lanczos,
+        ..eigen_tolerance(&a.tol)?
     };
     let options = PathOptions {
         seed: a.run.seed,

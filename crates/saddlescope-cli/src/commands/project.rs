@@ -5,8 +5,9 @@ use saddlescope::analysis::{
     DensityStageOptions, EigenpairOptions, RandomDirectionOptions, Selection, or_unknown,
 };
 
+use crate::eigen_arguments::eigen_tolerance;
 use crate::failure::Failure;
-use crate::run::{RunArguments, between, positive, print_eigenpairs, print_planes, print_verdict};
+use crate::run::{RunArguments, between, print_eigenpairs, print_planes, print_verdict};
 use crate::terminal;
 
 /// Arguments as given.
@@ -39,9 +40,9 @@ pub struct Arguments {
     #[arg(long)]
     no_truth: bool,
 
-    /// Residual allowed at the extreme eigenvalues, relative to each |λ|.
-    #[arg(long, default_value_t = 1e-3, allow_hyphen_values = true)]
-    tol: f64,
+    /// Residual allowed, relative to each |λ|; `auto`: 1e-3, or a tenth of the error of λ over the data where that is more.
+    #[arg(long, default_value = "auto", allow_hyphen_values = true)]
+    tol: String,
 }
 
 /// Checks the arguments, projects, and prints.
@@ -49,15 +50,10 @@ pub fn run(a: Arguments) -> Result<(), Failure> {
     if a.filtered_planes != 0 {
         between("--filtered-planes", a.filtered_planes, 2, 50_000)?;
     }
-    let tolerance = positive("--tol", a.tol)?;
+    let tolerance = eigen_tolerance(&a.tol)?;
     let steps = between("--density-steps", a.density_steps, 2, 10_000)?;
     let selection = Selection {
-        eigenpairs: (!a.no_truth).then(|| EigenpairOptions {
-            largest: 1,
-            smallest: 1,
-            tolerance,
-            ..EigenpairOptions::default()
-        }),
+        eigenpairs: (!a.no_truth).then(|| EigenpairOptions { largest: 1, smallest: 1, ..tolerance }),
         earlier_eigenpairs: true,
         probes: Some(2 * between("--planes", a.planes, 2, 50_000)?),
         filtered_planes: (a.filtered_planes > 0).then_some(a.filtered_planes),

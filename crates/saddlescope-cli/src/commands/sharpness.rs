@@ -4,6 +4,7 @@ use clap::Args;
 use saddlescope::analysis::{EigenpairOptions, Selection};
 use saddlescope::sharpness::SharpnessOptions;
 
+use crate::eigen_arguments::eigen_tolerance;
 use crate::failure::Failure;
 use crate::run::{RunArguments, between, positive, print_verdict};
 use crate::terminal;
@@ -26,9 +27,9 @@ pub struct Arguments {
     #[arg(long, default_value_t = 16)]
     probes: usize,
 
-    /// Residual allowed at eigenvalues, relative to each |λ|.
-    #[arg(long, default_value_t = 1e-3, allow_hyphen_values = true)]
-    tol: f64,
+    /// Residual allowed, relative to each |λ|; `auto`: 1e-3, or a tenth of the error of λ over the data where that is more.
+    #[arg(long, default_value = "auto", allow_hyphen_values = true)]
+    tol: String,
 
     /// Maximum number of gradients for each climb.
     #[arg(long, default_value_t = 50)]
@@ -49,14 +50,10 @@ pub fn run(a: Arguments) -> Result<(), Failure> {
         other => other,
     };
     let probes = between("--probes", a.probes, 2, 100_000)?;
-    let tolerance = positive("--tol", a.tol)?;
+    let pairs = eigen_tolerance(&a.tol)?;
+    let tolerance = pairs.tolerance;
     let selection = Selection {
-        eigenpairs: Some(EigenpairOptions {
-            largest: 1,
-            smallest: 1,
-            tolerance,
-            ..EigenpairOptions::default()
-        }),
+        eigenpairs: Some(EigenpairOptions { largest: 1, smallest: 1, ..pairs }),
         earlier_eigenpairs: true,
         probes: Some(probes),
         sharpness: Some(SharpnessOptions {

@@ -10,9 +10,10 @@ use saddlescope::analysis::{
 };
 use saddlescope::{LossDifference, NetworkSubject, Risk, weights_fingerprint};
 
+use crate::eigen_arguments::eigen_tolerance;
 use crate::failure::Failure;
 use crate::grid::Grid;
-use crate::run::{RunArguments, between, failure, positive, print_eigenpairs};
+use crate::run::{RunArguments, between, failure, print_eigenpairs};
 use crate::terminal;
 
 /// Arguments as given.
@@ -48,9 +49,9 @@ pub struct Arguments {
     #[arg(long)]
     keep_biases: bool,
 
-    /// Residual allowed at eigenvectors computed here, relative to each |λ|.
-    #[arg(long, default_value_t = 1e-3, allow_hyphen_values = true)]
-    tol: f64,
+    /// Residual allowed, relative to each |λ|; `auto`: 1e-3, or a tenth of the error of λ over the data where that is more.
+    #[arg(long, default_value = "auto", allow_hyphen_values = true)]
+    tol: String,
 }
 
 /// A direction as written, before files are read.
@@ -167,7 +168,7 @@ pub fn run(a: Arguments) -> Result<(), Failure> {
     let alpha = axis("--alpha", a.alpha.as_deref())?;
     let beta = axis("--beta", a.beta.as_deref())?.or(alpha);
     let grid = between("--grid", a.grid.points, 2, 2001)?;
-    let tolerance = positive("--tol", a.tol)?;
+    let tolerance = eigen_tolerance(&a.tol)?;
     let parsed = a.directions.iter().map(|text| parse(text)).collect::<Result<Vec<_>, _>>()?;
     let subject = a.run.load(true)?;
     if let Some(folder) = &a.from {
@@ -186,8 +187,7 @@ pub fn run(a: Arguments) -> Result<(), Failure> {
     let pairs = EigenpairOptions {
         largest: needed(&slices, SpectrumEnd::Largest),
         smallest: needed(&slices, SpectrumEnd::Smallest),
-        tolerance,
-        ..EigenpairOptions::default()
+        ..tolerance
     };
     let selection = Selection {
         eigenpairs: (pairs.largest + pairs.smallest > 0).then_some(pairs),

@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use saddlescope::analysis::{EigenMethod, EigenpairOptions};
+use saddlescope::analysis::EigenpairOptions;
 use saddlescope::between::{TrajectoryOptions, trajectory};
 use wildmatch::WildMatchPattern;
 
+use crate::eigen_arguments::eigen_tolerance;
 use crate::failure::Failure;
 use crate::progress::Progress;
 use crate::run::{RunArguments, between, failure, positive};
@@ -31,9 +32,9 @@ pub struct Arguments {
     #[arg(long)]
     momentum: Option<f64>,
 
-    /// Residual allowed of eigenvalues, relative to each |λ|.
-    #[arg(long, default_value_t = 1e-3)]
-    tol: f64,
+    /// Residual allowed, relative to each |λ|; `auto`: 1e-3, or a tenth of the error of λ over the data where that is more.
+    #[arg(long, default_value = "auto", allow_hyphen_values = true)]
+    tol: String,
 
     /// Maximum number of Hessian-vector products for each eigenvalue solve.
     #[arg(long, default_value_t = 500)]
@@ -113,14 +114,10 @@ pub fn run(a: Arguments) -> Result<(), Failure> {
     let options = TrajectoryOptions {
         seed: a.run.seed,
         eigenpairs: EigenpairOptions {
-            start: None,
-            basis_vectors: None,
             largest: 1,
             smallest: 1,
-            tolerance: positive("--tol", a.tol)?,
-            data_share: None,
             max_products: between("--max-products", a.max_products, 1, 10_000_000)?,
-            method: EigenMethod::Lanczos,
+            ..eigen_tolerance(&a.tol)?
         },
         probes: between("--probes", a.probes, 2, 100_000)?,
         grid: if a.grid == 0 { 0 } else { between("--grid", a.grid, 3, 1001)? },

@@ -9,7 +9,7 @@ use crate::content::Content;
 use crate::contour;
 use crate::hatching;
 use crate::hatching::borders;
-use crate::heat::{minimum_text, missing_text, z_map};
+use crate::heat::{minimum_text, missing_text, with_note, z_map};
 use crate::markup::to_html;
 use crate::{Figure, Grid, HeatMap, Levels, LineStyle, Palette, PanelKind, Scale, Series, Surface3d};
 
@@ -100,8 +100,8 @@ fn hover(grid: &Grid, z: &str) -> String {
     )
 }
 
-fn minimum_trace(grid: &Grid, kind: &str) -> Option<Value> {
-    let ([x, y, z], text) = (grid.minimum()?, minimum_text(grid)?);
+fn minimum_trace(grid: &Grid, note: &str, kind: &str) -> Option<Value> {
+    let ([x, y, z], text) = (grid.minimum()?, with_note(minimum_text(grid)?, note));
     let mut trace = json!({
         "type": kind,
         "mode": "markers",
@@ -152,7 +152,7 @@ fn surface(p: &Surface3d) -> Value {
         "hovertemplate": hover
     })];
     if p.mark_minimum {
-        data.extend(minimum_trace(&p.grid, "scatter3d").map(|mut trace| {
+        data.extend(minimum_trace(&p.grid, &p.minimum_note, "scatter3d").map(|mut trace| {
             if let Some([_, _, z]) = p.grid.minimum() {
                 // A little above the surface, which would hide half of the cross.
                 let above = map.at(map.unit(z) + 0.04);
@@ -229,6 +229,7 @@ fn heat_map(p: &HeatMap) -> Value {
     let position = |z: f64| color::position(p.palette, &map, z);
     let mut data = vec![json!({
         "type": "heatmap",
+        "zsmooth": if p.grid.x.len().max(p.grid.y.len()) <= 33 { json!("best") } else { json!(false) },
         "x": numbers(&p.grid.x),
         "y": numbers(&p.grid.y),
         "z": rows(&p.grid, |z| if map.shows(z) { position(z).clamp(0.0, 1.0) } else { f64::NAN }),
@@ -266,6 +267,17 @@ fn heat_map(p: &HeatMap) -> Value {
         data.push(json!({"type": "scatter", "mode": "lines", "x": x, "y": y, "hoverinfo": "skip", "showlegend": false,
                          "line": {"color": "rgba(255,255,255,0.8)", "width": 1}}));
     }
+    if let Some(level) = p.reference_level {
+        for points in
+            contour::contours(&p.grid, &map, &Levels::At(vec![level])).iter().flat_map(|c| c.joined())
+        {
+            let along = |k: usize| points.iter().map(|p| short(p[k])).collect::<Value>();
+            data.push(
+                json!({"type": "scatter", "mode": "lines", "x": along(0), "y": along(1), "hoverinfo": "skip",
+                             "showlegend": false, "line": {"color": "#ffffff", "width": 2, "dash": "dash"}}),
+            );
+        }
+    }
     data.extend(p.tracks.iter().map(track));
     if p.mark_origin {
         data.push(json!({"type": "scatter", "mode": "markers", "x": [0.0], "y": [0.0], "showlegend": false,
@@ -273,7 +285,7 @@ fn heat_map(p: &HeatMap) -> Value {
                          "hovertemplate": "the point studied<extra></extra>"}));
     }
     if p.mark_minimum {
-        data.extend(minimum_trace(&p.grid, "scatter"));
+        data.extend(minimum_trace(&p.grid, &p.minimum_note, "scatter"));
     }
     let mut layout = layout();
     let axis = |label: &str, values: &[f64]| {

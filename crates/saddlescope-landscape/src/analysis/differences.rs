@@ -27,6 +27,19 @@ pub fn from_center(d: &LossDifference) -> String {
     }
 }
 
+/// How far the smallest loss of a grid lies below the centre, beside its place in a figure: empty at the centre.
+pub fn below_center(d: &LossDifference) -> String {
+    if d.value == 0.0 {
+        return String::new();
+    }
+    let (size, way) = (short(d.value.abs()), if d.value < 0.0 { "below" } else { "above" });
+    match (d.std_error, d.significant()) {
+        (Some(error), Some(true)) => format!("{size} ± {} {way} the centre", short(error)),
+        (Some(_), _) => "not distinguishable from the centre".into(),
+        (None, _) => format!("{size} {way} the centre"),
+    }
+}
+
 /// The smallest loss of a grid in a sentence; `place` says where: "in the plane of the Hessian directions".
 pub fn smallest_sentence(place: &str, minimum: &MinimumResult, samples: usize, split: &str) -> String {
     let difference = minimum.difference();

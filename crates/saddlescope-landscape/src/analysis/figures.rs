@@ -89,10 +89,7 @@ fn surfaces(analysis: &Analysis) -> Option<Figure> {
         ),
     );
     for named in shown {
-        let mut surface = Surface3d::new(named.grid());
-        surface.scale = range_and_scale(named.surface.loss.iter().copied()).1;
-        surface.mark_minimum = true;
-        figure = figure.panel(named.heading.clone(), surface);
+        figure = figure.panel(named.heading.clone(), named.surface3d());
     }
     (!figure.panels.is_empty()).then_some(figure)
 }
@@ -100,19 +97,16 @@ fn surfaces(analysis: &Analysis) -> Option<Figure> {
 /// The small neighbourhood in which the saddle is visible.
 fn zoom(analysis: &Analysis) -> Option<Figure> {
     let named = analysis.surfaces.iter().find(|s| s.zoom)?;
-    let grid = named.grid();
-    let mut map = HeatMap::new(grid.clone());
-    map.levels = Levels::Auto(9);
-    map.mark_origin = true;
-    map.hatched = named.not_distinguishable();
-    let surface = Surface3d { mark_minimum: true, ..Surface3d::new(grid) };
+    let range = range_and_scale(named.surface.loss.iter().copied());
+    let map = HeatMap { levels: Levels::Auto(9), ..named.heat_map((range.0, Scale::Linear)) };
+    let surface = Surface3d { scale: Scale::Linear, ..named.surface3d() };
     Some(
         Figure::new(
             "zoom",
             "Close to the point",
             format!(
                 "The plane of the dominant Hessian directions, so close that both axes change the quadratic model by the same \
-                 small amount ({}).{}{}",
+                 small amount ({}). The dashed line is the loss of the point studied.{}{}",
                 samples(analysis, named),
                 smallest_losses([named].into_iter(), |_| "here".into()),
                 hatching([named].into_iter())
@@ -137,8 +131,9 @@ fn heat_maps(analysis: &Analysis) -> Option<Figure> {
         "heatmaps",
         "The same planes from above",
         format!(
-            "Loss over each plane, on {}. A cross marks the smallest loss on the grid, a ring the point studied. Both splits of a \
-             plane share one colour scale; where it spans more than a factor of 30 it is logarithmic.{}{}",
+            "Loss over each plane, on {}. A cross marks the smallest loss on the grid, a ring the point studied, a dashed line its \
+             loss. Both splits of a plane share one colour scale; where it spans more than a factor of 30 it is \
+             logarithmic.{}{}",
             splits.join(" and "),
             hatching(shown()),
             smallest_losses(shown(), |s| format!("{}, {}", s.heading.to_lowercase(), s.split))
@@ -148,8 +143,7 @@ fn heat_maps(analysis: &Analysis) -> Option<Figure> {
     for named in shown() {
         let plane = shown().filter(|s| s.heading == named.heading);
         let range = range_and_scale(plane.flat_map(|s| s.surface.loss.iter().copied()));
-        let map = HeatMap { hatched: named.not_distinguishable(), ..heat_map(named.grid(), range) };
-        figure = figure.panel(format!("{}, {}", named.heading, named.split), map);
+        figure = figure.panel(format!("{}, {}", named.heading, named.split), named.heat_map(range));
     }
     (!figure.panels.is_empty()).then_some(figure)
 }

@@ -1,8 +1,9 @@
 //! What the stages find, as later stages and the report see it.
 
-use saddlescope_figure::{Grid, floats};
+use saddlescope_figure::{Grid, HeatMap, Scale, Surface3d, floats};
 use serde::{Deserialize, Serialize};
 
+use super::differences::below_center;
 use super::error::AnalysisError;
 use super::results::{
     CriticalSpectrum, EigenResult, EigenpairResult, EscapeResult, Prediction, RescaledResult, Results,
@@ -10,7 +11,7 @@ use super::results::{
 };
 use super::selection::SliceChoice;
 use crate::curvature_fit::CurvatureFit;
-use crate::presentation::{accuracy_grid, not_distinguishable, surface_grid};
+use crate::presentation::{accuracy_grid, heat_map, not_distinguishable, range_and_scale, surface_grid};
 use crate::sampling_error::{LossDifference, PointErrors};
 use crate::settle::Settling;
 use crate::sharpness::Measures;
@@ -183,6 +184,31 @@ impl NamedSurface {
     pub fn grid(&self) -> Grid {
         let [x, y] = self.labels.clone();
         surface_grid(&self.surface).labels(x, y, "loss")
+    }
+
+    /// The losses from above, in the range and on the scale that several maps share: hatched where they cannot be told from
+    /// that at θ, whose level line is dashed; the cross says how far the smallest lies below it.
+    pub fn heat_map(&self, range: ([f64; 2], Scale)) -> HeatMap {
+        HeatMap {
+            hatched: self.not_distinguishable(),
+            reference_level: Some(self.surface.center),
+            minimum_note: self.minimum_note(),
+            ..heat_map(self.grid(), range)
+        }
+    }
+
+    /// The losses in perspective, with a cross at the smallest.
+    pub fn surface3d(&self) -> Surface3d {
+        Surface3d {
+            scale: range_and_scale(self.surface.loss.iter().copied()).1,
+            mark_minimum: true,
+            minimum_note: self.minimum_note(),
+            ..Surface3d::new(self.grid())
+        }
+    }
+
+    fn minimum_note(&self) -> String {
+        self.surface.minimum().map_or_else(String::new, |m| below_center(&m.difference))
     }
 
     /// The accuracies with their labels; `None` without classes.

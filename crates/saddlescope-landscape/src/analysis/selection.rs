@@ -28,8 +28,8 @@ pub struct EigenpairOptions {
     pub smallest: usize,
     /// Residual allowed, relative to each |λ|.
     pub tolerance: f64,
-    /// A residual of this share of the standard error of λ over the data is small enough too; `None`: the tolerance alone
-    /// decides.
+    /// A residual of this share of the standard error of λ over the data is small enough too (by default a tenth: more
+    /// digits would say nothing about the loss that the data stand for); `None`: the tolerance alone decides.
     pub data_share: Option<f64>,
     /// At most this many products.
     pub max_products: usize,
@@ -62,13 +62,20 @@ impl StartVectors {
     }
 }
 
+impl EigenpairOptions {
+    /// The default with a residual of at most `tolerance`·|λ|, whatever the error of λ over the data is.
+    pub fn within(tolerance: f64) -> Self {
+        Self { tolerance, data_share: None, ..Self::default() }
+    }
+}
+
 impl Default for EigenpairOptions {
     fn default() -> Self {
         Self {
             largest: 3,
             smallest: 3,
             tolerance: 1e-3,
-            data_share: None,
+            data_share: Some(0.1),
             max_products: 500,
             method: EigenMethod::Lanczos,
             start: None,
@@ -344,7 +351,7 @@ impl Selection {
             && kept.largest >= mine.largest
             && kept.smallest >= mine.smallest
             && kept.tolerance <= mine.tolerance
-            && kept.data_share.is_none()
+            && kept.data_share.is_none_or(|kept| mine.data_share.is_some_and(|mine| kept <= mine))
         {
             selection.eigenpairs = Some(kept.clone());
         }

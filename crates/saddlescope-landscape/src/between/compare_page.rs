@@ -277,11 +277,12 @@ fn neighbourhoods(surfaces: &[(String, Vec<NamedSurface>)]) -> Option<Figure> {
         "neighbourhoods",
         "Around every point, on the same axes and one colour scale",
         "Left: the plane of the point's own extreme eigenvectors; both axes have the same length for all points. Right: the same \
-         random draw for all points, filter-normalised to each (Li et al. 2018). A cross marks the smallest loss, a ring the point.",
+         random draw for all points, filter-normalised to each (Li et al. 2018). A cross marks the smallest loss, a \
+         ring the point, a dashed line its loss; hatched: not distinguishable from it.",
     )
     .columns(2);
     for (name, s) in shown() {
-        figure = figure.panel(format!("{name}: {}", s.heading), heat_map(s.grid(), range));
+        figure = figure.panel(format!("{name}: {}", s.heading), s.heat_map(range));
     }
     Some(figure)
 }
@@ -300,11 +301,8 @@ fn perspectives(surfaces: &[(String, Vec<NamedSurface>)]) -> Option<Figure> {
     )
     .columns(hessian.len().clamp(1, 3));
     for (name, s) in hessian {
-        let mut surface = Surface3d::new(s.grid());
-        surface.scale = scale;
-        surface.range = (range[0] < range[1]).then_some(range);
-        surface.mark_minimum = true;
-        figure = figure.panel(name.clone(), surface);
+        let range = (range[0] < range[1]).then_some(range);
+        figure = figure.panel(name.clone(), Surface3d { scale, range, ..s.surface3d() });
     }
     (!figure.panels.is_empty()).then_some(figure)
 }

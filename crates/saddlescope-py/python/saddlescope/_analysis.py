@@ -207,13 +207,15 @@ def _selection(options):
     chosen["seed"] = seed
     chosen["random"]["keep_biases"] = keep_biases
     if chosen["eigenpairs"] is not None:
-        chosen["eigenpairs"].update(largest=largest, smallest=smallest, tolerance=tol, max_products=max_products)
+        chosen["eigenpairs"].update(largest=largest, smallest=smallest, max_products=max_products)
+        if tol is not None:
+            chosen["eigenpairs"].update(tolerance=tol, data_share=None)
     if chosen["surfaces"] is not None:
         chosen["surfaces"]["grid"] = grid
     return json.dumps(chosen)
 
 
-def analyze(risk, *, test=None, out=None, stages=None, largest=3, smallest=3, tol=1e-3, max_products=500, grid=25, seed=0,
+def analyze(risk, *, test=None, out=None, stages=None, largest=3, smallest=3, tol=None, max_products=500, grid=25, seed=0,
             memory=None, progress=None) -> Analysis:
     """What the landscape around the risk's θ really looks like: certified eigenpairs, trace, density, slices, a verdict, a report.
 
@@ -230,8 +232,8 @@ def analyze(risk, *, test=None, out=None, stages=None, largest=3, smallest=3, to
         the risk does not offer is left out, and the report says so.
     largest, smallest : int
         Eigenpairs at either end.
-    tol : float
-        Residual allowed, relative to each |λ|.
+    tol : float, optional
+        Residual allowed, relative to each |λ|. By default 1e-3, or a tenth of the error of λ over the data where that is more.
     max_products : int
     grid : int
         Points along each side of a surface.

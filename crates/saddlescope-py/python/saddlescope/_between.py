@@ -81,7 +81,7 @@ def _run(verb, kind, risk, weights, test, options, memory, out, progress, place)
     return _in_folder(risk, out, progress, work)
 
 
-def compare(risk, weights, *, test=None, out=None, largest=3, smallest=3, tol=1e-3, max_products=500, probes=16, grid=21,
+def compare(risk, weights, *, test=None, out=None, largest=3, smallest=3, tol=None, max_products=500, probes=16, grid=21,
             sharpness=False, seed=0, memory=None, progress=None) -> Comparison:
     """Several weights of one model side by side: loss, accuracy, extreme eigenvalues, trace, distances, a common plane.
 
@@ -121,7 +121,7 @@ def compare(risk, weights, *, test=None, out=None, largest=3, smallest=3, tol=1e
     return _run("compare", Comparison, risk, _given(risk, weights), test, options, memory, out, progress, "compare")
 
 
-def path(risk, weights, *, test=None, out=None, points=25, eigenvalues=True, tol=1e-3, max_products=500, probes=16,
+def path(risk, weights, *, test=None, out=None, points=25, eigenvalues=True, tol=None, max_products=500, probes=16,
          statistics_anew=True, align=True, curve=(200, 0.02), seed=0, memory=None, progress=None) -> Path:
     """From one weights to another: the loss on the straight line and on a curve of low loss, and the barrier on the way.
 
@@ -159,7 +159,7 @@ def path(risk, weights, *, test=None, out=None, points=25, eigenvalues=True, tol
     return _run("path", Path, risk, given, test, options, memory, out, progress, f"path-{given[0]['name']}-{given[1]['name']}")
 
 
-def trajectory(risk, checkpoints, *, test=None, out=None, learning_rate=None, momentum=None, tol=1e-3, max_products=500, probes=16,
+def trajectory(risk, checkpoints, *, test=None, out=None, learning_rate=None, momentum=None, tol=None, max_products=500, probes=16,
                grid=25, seed=0, memory=None, progress=None) -> Trajectory:
     """The way of a training through its checkpoints: losses, eigenvalues and trace along it, and its principal components.
 

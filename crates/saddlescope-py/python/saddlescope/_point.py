@@ -144,7 +144,7 @@ def settle(risk, *, test=None, out=None, tol=1e-10, max_products=20_000, max_dim
     return _carry_out(risk, test, json.dumps(selection), memory, out, progress, Settled)
 
 
-def sharpness(risk, *, out=None, rho=0.05, epsilon=1e-3, probes=16, tol=1e-3, gradients=50, rescale=None, seed=0, memory=None,
+def sharpness(risk, *, out=None, rho=0.05, epsilon=1e-3, probes=16, tol=None, gradients=50, rescale=None, seed=0, memory=None,
               progress=None) -> Sharpness:
     """How sharp the loss is at θ, in all measures by their definitions (docs/sharpness.md says what each is).
 
@@ -174,10 +174,12 @@ def sharpness(risk, *, out=None, rho=0.05, epsilon=1e-3, probes=16, tol=1e-3, gr
     default, _, _ = map(json.loads, _native.selections())
     selection, more = _nothing("sharpness")
     pairs = min(1, risk.dim)
-    selection["eigenpairs"] = {**default["eigenpairs"], "largest": pairs, "smallest": min(1, risk.dim - pairs), "tolerance": tol}
+    selection["eigenpairs"] = {**default["eigenpairs"], "largest": pairs, "smallest": min(1, risk.dim - pairs)}
+    if tol is not None:
+        selection["eigenpairs"].update(tolerance=tol, data_share=None)
     selection.update(earlier_eigenpairs=True, probes=probes, rescaling=rescale, seed=seed)
     selection["sharpness"] = {**more["sharpness"], "rho": rho, "epsilon": epsilon, "gradients": gradients, "probes": probes,
-                              "tolerance": tol}
+                              "tolerance": 1e-3 if tol is None else tol}
     if rescale is not None and not rescale > 1:
         raise ValueError(f"rescale={rescale}; expected a number above 1")
     return _carry_out(risk, None, json.dumps(selection), memory, out, progress, Sharpness)
