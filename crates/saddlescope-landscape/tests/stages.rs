@@ -449,7 +449,7 @@ fn the_loss_at_the_point_is_computed_no_more_often_than_needed() {
     let cuts = Selection {
         eigenpairs: eigenpairs(1),
         escape: true,
-        cuts: Some(CutOptions { points: 5, hessian_radius: Some(0.5) }),
+        cuts: Some(CutOptions { points: 5, hessian_radius: Some([0.5; 2]) }),
         ..nothing
     };
     // The escape and the middle of every cut have it already.
