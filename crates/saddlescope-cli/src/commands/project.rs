@@ -53,7 +53,7 @@ pub fn run(a: Arguments) -> Result<(), Failure> {
     let tolerance = eigen_tolerance(&a.tol)?;
     let steps = between("--density-steps", a.density_steps, 2, 10_000)?;
     let selection = Selection {
-        eigenpairs: (!a.no_truth).then(|| EigenpairOptions { largest: 1, smallest: 1, ..tolerance }),
+        eigenpairs: (!a.no_truth).then_some(EigenpairOptions { largest: 1, smallest: 1, ..tolerance }),
         earlier_eigenpairs: true,
         probes: Some(2 * between("--planes", a.planes, 2, 50_000)?),
         filtered_planes: (a.filtered_planes > 0).then_some(a.filtered_planes),
