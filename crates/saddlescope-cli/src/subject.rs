@@ -1,5 +1,6 @@
 //! From the common options (model, weights, data, samples, loss, …) to what is analysed.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -72,6 +73,48 @@ impl FromStr for BatchAxis {
     }
 }
 
+/// An input of the model that is the same for all samples.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FixedInput {
+    /// Name of the input.
+    pub input: String,
+    /// Its numbers; one fills its shape.
+    pub numbers: Vec<f64>,
+}
+
+impl FromStr for FixedInput {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = |x: &str| match x.trim() {
+            "true" => Some(1.0),
+            "false" => Some(0.0),
+            x => x.parse().ok(),
+        };
+        // Names may hold `=`; numbers do not.
+        let (input, numbers) = text.rsplit_once('=').unwrap_or(("", ""));
+        let numbers: Option<Vec<f64>> = numbers.split(',').map(number).collect();
+        match numbers {
+            Some(numbers) if !input.is_empty() => Ok(Self { input: input.into(), numbers }),
+            _ => Err(
+                "expected INPUT=VALUE with a number, true or false, or several with commas, such as sr=16000"
+                    .into(),
+            ),
+        }
+    }
+}
+
+/// The fixed inputs by name.
+pub fn fixed_inputs(list: &[FixedInput]) -> Result<BTreeMap<String, Vec<f64>>, Failure> {
+    let mut by_name = BTreeMap::new();
+    for FixedInput { input, numbers } in list {
+        if by_name.insert(input.clone(), numbers.clone()).is_some() {
+            return Err(Failure::bad_input(format!("--fix-input: `{input}` is given twice")));
+        }
+    }
+    Ok(by_name)
+}
+
 /// Options that every verb on a network has.
 #[derive(Debug, Clone, Args)]
 pub struct SubjectArguments {
@@ -109,6 +152,11 @@ pub struct SubjectArguments {
     /// (repeatable). In the data the samples are always first.
     #[arg(long, value_name = "[INPUT=]AXIS")]
     pub batch_axis: Vec<BatchAxis>,
+
+    /// An input of an ONNX file that is the same for all samples and not in the data, such as a sampling rate: it becomes a constant,
+    /// which control flow may depend on. A number, true, false, or numbers with commas (repeatable).
+    #[arg(long, value_name = "INPUT=VALUE")]
+    pub fix_input: Vec<FixedInput>,
 
     /// Samples that surfaces and cuts are made of (the first so many of those analysed); default: at most 256. auto[:SHARE]: so many that
     /// differences near the centre are known to that share of their range, 0.05 if not given.
@@ -213,6 +261,7 @@ impl SubjectArguments {
             slice_samples: None,
             one_sample: false,
             batch_axis: Vec::new(),
+            fix_input: Vec::new(),
             normalize: None,
             loss: None,
             weight_decay: None,
@@ -227,11 +276,13 @@ impl SubjectArguments {
     /// The model as given, nothing frozen.
     pub fn whole_model(&self, data: Option<&Dataset>) -> Result<Model, Failure> {
         let mut options = data.map_or_else(ImportOptions::default, ImportOptions::for_dataset);
-        if (self.one_sample || !self.batch_axis.is_empty()) && !model::is_onnx(&self.model) {
-            return Err(Failure::bad_input("--one-sample and --batch-axis are for ONNX files"));
+        let about_axes = self.one_sample || !self.batch_axis.is_empty() || !self.fix_input.is_empty();
+        if about_axes && !model::is_onnx(&self.model) {
+            return Err(Failure::bad_input("--one-sample, --batch-axis and --fix-input are for ONNX files"));
         }
         options.one_sample = self.one_sample;
         options.batch_axes = self.batch_axis.iter().map(|b| (b.input.clone(), b.axis)).collect();
+        options.fixed_inputs = fixed_inputs(&self.fix_input)?;
         if let Some(path) = &self.parameters_from {
             let tensors = TensorMap::read(path).map_err(bad("--parameters-from"))?;
             options.parameters = Some(tensors.iter().map(|(name, _)| name.to_string()).collect());
@@ -389,7 +440,7 @@ impl SubjectArguments {
             Some(SliceSamples::Auto(_)) | None => data.samples().min(256),
         };
         let chosen_later = matches!(self.slice_samples, Some(SliceSamples::Auto(_)));
-        let mut identity = std::collections::BTreeMap::new();
+        let mut identity = BTreeMap::new();
         identity.insert("data".into(), source.to_string().into());
         identity.insert("data.sha256".into(), data.fingerprint().map_err(bad("--data"))?.into());
         identity.insert("normalization".into(), data.normalization().to_string().into());
@@ -400,6 +451,9 @@ impl SubjectArguments {
         }
         for BatchAxis { input, axis } in &self.batch_axis {
             identity.insert(format!("batch_axis.{input}"), (*axis).into());
+        }
+        for FixedInput { input, numbers } in &self.fix_input {
+            identity.insert(format!("fixed_input.{input}"), format!("{numbers:?}").into());
         }
         let weight_decay = match self.weight_decay {
             Some(lambda) if !(lambda.is_finite() && lambda >= 0.0) => {
@@ -519,6 +573,19 @@ mod tests {
         assert_eq!(parse("1"), Ok((String::new(), 1)));
         assert_eq!(parse("a=b=2"), Ok(("a=b".into(), 2)));
         assert!(parse("x").is_err() && parse("x=-1").is_err() && parse("").is_err());
+    }
+
+    #[test]
+    fn fixed_inputs() {
+        use super::FixedInput;
+        let parse = |text: &str| text.parse::<FixedInput>().map(|f| (f.input, f.numbers));
+        assert_eq!(parse("sr=16000"), Ok(("sr".into(), vec![16000.0])));
+        assert_eq!(parse("a=b=1,-2.5"), Ok(("a=b".into(), vec![1.0, -2.5])));
+        assert_eq!(parse("train=false"), Ok(("train".into(), vec![0.0])));
+        for wrong in ["sr", "sr=", "=1", "sr=1,", "sr=x", ""] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
+        assert!(super::fixed_inputs(&["a=1".parse().unwrap(), "a=2".parse().unwrap()]).is_err());
     }
 
     #[test]
