@@ -257,6 +257,8 @@ class Function(Risk):
         self.theta = np.atleast_1d(np.array(theta, dtype=np.float64))
         if self.theta.ndim != 1:
             raise ValueError(f"theta has shape {self.theta.shape}; expected a vector")
+        if self.theta.size == 0:
+            raise ValueError("theta is empty; expected at least one parameter")
         self._functions = loss, gradient, hessian
         self.layout = layout or [("theta", list(self.theta.shape), "other")]
         size = sum(int(np.prod(shape)) for _, shape, _ in self.layout)

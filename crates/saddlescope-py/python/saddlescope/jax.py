@@ -62,6 +62,8 @@ class Risk(_Risk):
         self._free = [i for i, leaf in enumerate(leaves) if jnp.issubdtype(leaf.dtype, jnp.floating)]
         if not self._free:
             raise ValueError("params has no leaf of real floating point")
+        if not any(leaves[i].size for i in self._free):
+            raise ValueError("params holds no parameter: all leaves of floating point are empty")
         self._leaves, self._batches, self._weight = leaves, batches, weight or _count
         self.name, self.split, self.notes, self._loss, self._penalty = name, split, [], loss, Penalty(weight_decay)
         self.layout = [(_path(paths[i][0]), list(leaves[i].shape), "other") for i in self._free]
