@@ -8,13 +8,13 @@ use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use saddlescope::analysis::{
-    Analysis, AnalysisError, Cost, CriticalSpectrumOptions, Cut, Monitor, NamedSurface, PlannedStage,
+    Analysis, AnalysisError, Cost, CriticalSpectrumOptions, Cut, Fate, Monitor, NamedSurface, PlannedStage,
     Selection, Split, Subject, WeightsHash, analyze as run_analysis, compute as run_compute,
 };
 use saddlescope::sharpness::SharpnessOptions;
 use saddlescope::{
-    Axis, Direction, Line, Origin, Plane, Risk, RiskError, SettleOptions, Threading, Unfiltered, evaluate_slice,
-    evaluate_surface, filter_normalize, layer_normalize,
+    Axis, Direction, Line, Origin, Plane, Risk, RiskError, SettleOptions, Threading, Unfiltered,
+    evaluate_slice, evaluate_surface, filter_normalize, layer_normalize,
 };
 
 use crate::network_risk::NetworkRisk;
@@ -88,7 +88,9 @@ impl Monitor for PythonMonitor {
 
     fn plan(&mut self, stages: &[PlannedStage], cost: &Cost) {
         let seconds = stages.iter().map(|stage| stage.seconds(cost)).sum::<f64>();
-        self.call(|m| m.call_method1("plan", (seconds, cost.products, cost.bytes)).map(drop));
+        let left = stages.iter().filter(|stage| stage.fate != Fate::Reused);
+        let products = left.map(|stage| stage.forecast.products).sum::<usize>();
+        self.call(|m| m.call_method1("plan", (seconds, products, cost.bytes)).map(drop));
     }
 
     fn cancelled(&self) -> bool {
@@ -215,7 +217,9 @@ pub fn analyze<'py>(
         let slices = match slice_samples {
             Some(count) if count < main.risk().samples() => {
                 let few = main.risk().samples_in(0..count).map_err(AnalysisError::from)?;
-                Some(few.ok_or_else(|| RiskError::NotOffered { what: "its loss on some of its samples".into() })?)
+                Some(few.ok_or_else(|| RiskError::NotOffered {
+                    what: "its loss on some of its samples".into(),
+                })?)
             }
             _ => None,
         };
