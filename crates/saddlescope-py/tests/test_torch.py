@@ -1,6 +1,7 @@
 """Models of PyTorch against torch.autograd, torch.func and SciPy, in double precision."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -166,6 +167,29 @@ def test_a_shuffling_loader_is_read_in_order():
     assert risk.samples == 10 and any("shuffles" in note for note in risk.notes)
     assert risk.evaluate().chunk_samples == [4, 4, 2]
     assert risk.loss() == pytest.approx(float(F.cross_entropy(model(x), y).detach()), rel=1e-13)
+
+
+def test_what_is_no_batch_is_explained():
+    x, y = torch.randn(10, 3), torch.randint(0, 2, (10,))
+    model = nn.Linear(3, 2)
+    with pytest.raises(ValueError, match="ndarray and holds no tensor"):
+        ss.torch.Risk(model, F.cross_entropy, (x.numpy(), y.numpy()))
+    # The user's exception, with a word on how the loss was called.
+    for data, words in ([x, y], "one tensor.*tuple"), ({"x": x, "y": y}, r"a dict.*loss\(model, batch\)"), ((x, x, y), r"tuple of 3.*batch\[:-1\]"):
+        with pytest.raises((TypeError, AttributeError)) as caught:
+            ss.torch.Risk(model, F.cross_entropy, data)
+        if sys.version_info >= (3, 11):
+            assert re.search(words, " ".join(caught.value.__notes__)), caught.value.__notes__
+
+
+def test_a_loader_with_workers():
+    x, y = torch.randn(10, 3).double(), torch.randint(0, 2, (10,))
+    model = nn.Linear(3, 2).double()
+    for keep in (False, True):
+        loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(x, y), batch_size=4, num_workers=1, persistent_workers=keep, shuffle=True)
+        risk = ss.torch.Risk(model, F.cross_entropy, loader)
+        assert risk.loss() == pytest.approx(float(F.cross_entropy(model(x), y).detach()), rel=1e-13)
+        assert keep != any("workers" in note for note in risk.notes)
 
 
 def test_batch_norm_in_training_mode_leaves_the_model_as_it_is():
