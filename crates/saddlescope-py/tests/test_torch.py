@@ -460,7 +460,9 @@ def test_an_analysis_with_its_report_and_the_escape(tmp_path):
     risk = ss.torch.Risk(model, F.cross_entropy, (x, y), batch_size=8)
     test = ss.torch.Risk(model, F.cross_entropy, (x[:9], y[:9]), split="test")
     found = ss.analyze(risk, test=test, out=tmp_path, grid=3, largest=1, smallest=1)
-    assert found.report.exists() and found.results["other_loss"] == pytest.approx(test.loss(), rel=1e-12)
+    page = found.report.read_text()
+    assert "over 23 samples, in 3 batches" in page and "cross_entropy" in page and f"Computed by PyTorch {torch.__version__} on cpu in float64" in page
+    assert found.results["other_loss"] == pytest.approx(test.loss(), rel=1e-12)
     assert found.results["self_check"]["finite_difference_error"] < 1e-4
     assert found.results["split"] is not None and found.std_errors[0] > 0
     before = {name: value.clone() for name, value in model.state_dict().items()}

@@ -97,7 +97,9 @@ class Risk(_Risk):
                 **self._penalty.identity()}
 
     def _about(self):
-        return [*self._penalty.about(), *self.notes]
+        said = self.identity()
+        about = f"Computed by JAX {jax.__version__} on {said['backend']} in {said['dtype']}. The loss is the mean of {said['loss']} over {self.samples} samples."
+        return [about, *self._penalty.about(), *self.notes]
 
     def _samples_in(self, start, stop):
         # With weights of their own, or single numbers for batches, samples are not rows.

@@ -131,7 +131,8 @@ class Risk(_Risk):
         if coupled_norm:
             self.notes.append("Batch norm is in training mode: every batch is normalised by itself and is not split.")
         self._buffer_names = buffers.names_of(model)
-        self._local = sum(self._weigh(b) for b in self._batches)
+        counts = [self._weigh(b) for b in self._batches]
+        self._local, self._batch_count = sum(counts), len(counts)
         self.samples = self._local
         if self._group:
             self._join_shards()
@@ -154,11 +155,11 @@ class Risk(_Risk):
             buffers=fingerprint(buffers.join(own[name] for name in self._buffer_names)),
             frozen_parameters=buffers.rest_hash(frozen, {*self._vector_of.names, *self._buffer_names}),
         )
-        shards = self._group.all_gather((self._local, self._data_hash))
-        digests = [digest for _, digest in shards]
+        shards = self._group.all_gather((self._local, self._data_hash, self._batch_count))
+        digests = [digest for _, digest, _ in shards]
         if len(set(digests)) < len(digests):
             self.notes.append("Some processes of the group have the same data, which therefore count several times.")
-        self.samples = sum(count for count, _ in shards)
+        self.samples, self._batch_count = sum(count for count, _, _ in shards), sum(count for _, _, count in shards)
         self._data_hash = hashlib.sha256("".join(digests).encode()).hexdigest()
 
     def _join_offers(self):
@@ -192,8 +193,17 @@ class Risk(_Risk):
         }
 
     def _about(self):
+        said = self.identity()
+        batches = "one batch" if self._batch_count == 1 else f"{self._batch_count} batches"
+        what = "what weight counts" if self._weight is not None else "samples"
+        about = [f"Computed by PyTorch {torch.__version__} on {self.device.type} in {said['dtype']}. The loss is the mean of "
+                 f"{said['loss'].partition(':')[0]} over {self.samples} {what}, in {batches}."]
+        total = sum(p.numel() for p in self.model.parameters())
+        if total > self.dim:
+            about.append(f"{self.dim} of {total} parameters are analysed; the others stay as they are.")
         # Without seconds, so that the same analysis writes the same words.
-        return [*self._penalty.about(), *(note.partition(" (")[0] + "." if note.startswith("Products:") else note for note in self.notes)]
+        notes = [note.partition(" (")[0] + "." if note.startswith("Products:") else note for note in self.notes]
+        return about + self._penalty.about() + notes
 
     # One batch.
 
