@@ -14,6 +14,7 @@ from .._risk import Risk as _Risk
 from .._risk import Penalty, fingerprint
 from . import _buffers as buffers
 from . import _products as products
+from ._chunks import Chunks
 from ._data import Batches, Some, convert, part, size, tensors
 from ._group import Group
 from ._parameters import Vector, layout, select
@@ -317,7 +318,7 @@ class Risk(_Risk):
         return self._group.call(self, command, arguments)
 
     def _local_evaluation(self, theta):
-        params, chunks = self._params(theta), _Chunks()
+        params, chunks = self._params(theta), Chunks()
 
         def work(batch, index, start):
             with torch.no_grad():
@@ -332,11 +333,11 @@ class Risk(_Risk):
         return chunks
 
     def _evaluate(self, theta):
-        found = _Chunks.joined(self._gathered("_local_evaluation", theta)).evaluation(self.has_accuracy)
+        found = Chunks.joined(self._gathered("_local_evaluation", theta)).evaluation(self.has_accuracy)
         return self._penalty.evaluation(theta, found)
 
     def _local_gradient(self, theta):
-        params, chunks = self._params(theta), _Chunks()
+        params, chunks = self._params(theta), Chunks()
         total = torch.zeros(self.dim, dtype=self._sum_dtype, device=self.device)
 
         def work(batch, index, start):
@@ -353,7 +354,7 @@ class Risk(_Risk):
     def _gradient(self, theta):
         parts = self._gathered("_local_gradient", theta)
         gradient = sum(part[0] for part in parts) / self.samples
-        found = self._penalty.evaluation(theta, _Chunks.joined([part[1] for part in parts]).evaluation(False))
+        found = self._penalty.evaluation(theta, Chunks.joined([part[1] for part in parts]).evaluation(False))
         if self.has_accuracy:
             # Counting needs the outputs, which the gradient does not keep.
             found = (found[0], self._evaluate(theta)[1], *found[2:])
@@ -490,35 +491,3 @@ class Risk(_Risk):
 
     def _lead(self, work):
         return work() if self._group is None else self._group.lead(self, work)
-
-
-class _Chunks:
-    """Losses of batches with their weights."""
-
-    def __init__(self):
-        self.sums, self.weights, self.right, self.counted = {}, {}, 0, 0
-
-    def add(self, index, weight, loss, right, counted):
-        self.sums[index] = self.sums.get(index, 0.0) + weight * loss
-        self.weights[index] = self.weights.get(index, 0) + weight
-        self.right += right
-        self.counted += counted
-
-    @staticmethod
-    def joined(parts):
-        if len(parts) == 1:
-            return parts[0]
-        whole = _Chunks()
-        for rank, one in enumerate(parts):
-            whole.sums.update({(rank, i): s for i, s in one.sums.items()})
-            whole.weights.update({(rank, i): w for i, w in one.weights.items()})
-            whole.right += one.right
-            whole.counted += one.counted
-        return whole
-
-    def evaluation(self, accuracy):
-        places = list(self.sums)
-        weights = [self.weights[i] for i in places]
-        loss = sum(self.sums.values()) / sum(weights)
-        losses = [self.sums[i] / w for i, w in zip(places, weights)]
-        return loss, ((self.right, self.counted) if accuracy else None), losses, weights
