@@ -44,6 +44,10 @@ ONE_SAMPLE = ["attacut-c.onnx", "attacut-sc.onnx", "silero_vad_16k_sequence.onnx
 NUMPY = {"tensor(float)": np.float32, "tensor(int64)": np.int64, "tensor(int32)": np.int32, "tensor(double)": np.float64}
 
 
+# Inputs that are the same for all samples.
+FIXED = {"sr": 16000}
+
+
 def batch_axis(file, name):
     """Recurrent states have the layers first."""
     return 1 if name in ("h0", "state") and file not in ONE_SAMPLE else 0
@@ -60,9 +64,9 @@ def inputs_of(session, file, samples, rng):
             shape = tuple(d if isinstance(d, int) else 64 for d in whole)
         full = shape if file in ONE_SAMPLE else (samples, *shape)
         kind = NUMPY[i.type]
-        if i.name == "sr":
-            data[i.name] = np.full(samples, 16000, kind)
-        elif kind in (np.int64, np.int32):
+        if i.name in FIXED:
+            continue
+        if kind in (np.int64, np.int32):
             data[i.name] = rng.integers(0, HIGHEST.get(file, 8), full).astype(kind)
         elif shape == (21,):
             data[i.name] = rng.integers(0, 8, full).astype(kind)  # numbers of letters, as floats
@@ -75,13 +79,16 @@ def outputs(session, file, data):
     """The first output, sample by sample."""
     name = session.get_outputs()[0].name
     if file in ONE_SAMPLE:
-        return session.run([name], data)[0]
+        fixed = {i.name: np.array(FIXED[i.name], NUMPY[i.type]) for i in session.get_inputs() if i.name in FIXED}
+        return session.run([name], {**data, **fixed})[0]
     rows = []
     for n in range(len(next(iter(data.values())))):
         one = {}
         for i in session.get_inputs():
-            row = data[i.name][n:n + 1]
-            one[i.name] = np.asarray(row[0]) if i.name == "sr" else np.moveaxis(row, 0, batch_axis(file, i.name))
+            if i.name in FIXED:
+                one[i.name] = np.array(FIXED[i.name], NUMPY[i.type])
+            else:
+                one[i.name] = np.moveaxis(data[i.name][n:n + 1], 0, batch_axis(file, i.name))
         y = session.run([name], one)[0]
         rows.append(y.reshape(1, *y.shape[1:]))
     return np.concatenate(rows)
@@ -101,7 +108,9 @@ def check(path, folder, probe):
     np.savez(place, y=targets, **{n: v for n, v in data.items()})
     more = ["--one-sample"] if file in ONE_SAMPLE else []
     for i in session.get_inputs():
-        if not more and batch_axis(file, i.name):
+        if i.name in FIXED:
+            more += ["--fix-input", f"{i.name}={FIXED[i.name]}"]
+        elif file not in ONE_SAMPLE and batch_axis(file, i.name):
             more += ["--batch-axis", f"{i.name}=1"]
     run = subprocess.run([probe, "--loss", "mse-mean", *more, path, place], capture_output=True, text=True)
     if run.returncode:

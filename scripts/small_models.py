@@ -30,8 +30,11 @@ def hessian(loss, theta, step=2e-4):
     return H
 
 
-def save(name, nodes, tensors, data, loss, theta, kind="mse", opset=17, H=None, batch="n"):
+def save(name, nodes, tensors, data, loss, theta, kind="mse", opset=17, H=None, batch="n", fixed=None):
+    """`fixed`: inputs that are the same for all samples, with element type, shape and numbers."""
     inputs = [h.make_tensor_value_info(k, T.FLOAT, [batch, *v.shape[1:]]) for k, v in data.items() if k != "y"]
+    fixed = fixed or {}
+    inputs += [h.make_tensor_value_info(k, element, shape) for k, (element, shape, _) in fixed.items()]
     graph = h.make_graph(nodes, "g", inputs, [h.make_tensor_value_info("o", T.FLOAT, None)],
                          [nh.from_array(v, k) for k, v in tensors.items()])
     model = h.make_model(graph, opset_imports=[h.make_opsetid("", opset)])
@@ -40,7 +43,8 @@ def save(name, nodes, tensors, data, loss, theta, kind="mse", opset=17, H=None, 
     np.savez(f"{out}/{name}.npz", **data)
     theta = np.concatenate([np.ravel(t) for t in theta]).astype(float)
     H = hessian(loss, theta) if H is None else np.array(H, float)
-    json.dump({"loss_kind": kind, "loss": float(loss(theta)), "hessian": [[round(x, 10) for x in row] for row in H.tolist()]},
+    json.dump({"loss_kind": kind, "loss": float(loss(theta)), "hessian": [[round(x, 10) for x in row] for row in H.tolist()],
+               **({"fixed_inputs": {k: numbers for k, (_, _, numbers) in fixed.items()}} if fixed else {})},
               open(f"{out}/{name}.json", "w"))
 
 
@@ -233,3 +237,36 @@ xt, ct, Wt2, yt2 = f(3, 2, 2), f(1, 1, 2), f(6, 2), f(3, 2)
 save("fixed_batch", [N("Concat", ["c", "x"], ["t"], axis=1), N("Tanh", ["t"], ["a"]), N("Reshape", ["a", "flat"], ["r"]), N("MatMul", ["r", "W"], ["o"])],
      {"c": ct, "flat": np.array([1, -1]), "W": Wt2}, {"x": xt, "y": yt2},
      lambda p: half_square(np.tanh(np.concatenate([np.broadcast_to(p[:2], (3, 1, 2)), xt], 1)).reshape(3, 6) @ p[2:].reshape(6, 2) - yt2), [ct, Wt2], batch=1)
+
+# Inputs that are the same for all samples: one decides an If, another scales, a third is a truth value.
+xf, Wf2, yf = f(5, 3), f(3, 2), f(5, 2)
+branch = lambda op: h.make_graph([N("MatMul", ["x", "W"], [op + "_z"]), N(op, [op + "_z"], [op + "_o"])], op, [], [h.make_tensor_value_info(op + "_o", T.FLOAT, None)])
+save("fixed_inputs", [N("Equal", ["sr", "rate"], ["c0"]), N("And", ["c0", "on"], ["c"]), N("If", ["c"], ["a"], then_branch=branch("Tanh"), else_branch=branch("Sigmoid")), N("Mul", ["a", "gain"], ["o"])],
+     {"W": Wf2, "rate": np.array(16000)}, {"x": xf, "y": yf}, lambda p: half_square(np.tanh(xf @ p.reshape(3, 2)) * np.array([2, .5]) - yf), [Wf2],
+     fixed={"sr": (T.INT64, [], [16000]), "gain": (T.FLOAT, ["k"], [2, .5]), "on": (T.BOOL, [1], [1])})
+
+# The places of maxima: values put back to them, and, as PyTorch's exporters write it, places within a plane that pick the maxima again.
+xm, wm, ym = f(3, 2, 4, 4), f(2, 4, 4), f(3, 2, 4, 5)
+
+
+def unpooled(p):
+    a, o = xm.astype(float) * p.reshape(2, 4, 4), np.zeros((3, 2, 4, 5))
+    for n, c, i, j in np.ndindex(3, 2, 2, 2):
+        window = a[n, c, 2 * i:2 * i + 2, 2 * j:2 * j + 2]
+        r, s = np.unravel_index(window.argmax(), (2, 2))
+        o[n, c, 2 * i + r, 2 * j + s] = np.tanh(window.max())
+    return half_square(o - ym)
+
+
+pool = lambda x, values, places, size, **more: N("MaxPool", [x], [values, places], kernel_shape=[size, size], **more)
+save("max_unpool", [N("Mul", ["x", "w"], ["a"]), pool("a", "m", "i", 2, strides=[2, 2]), N("Tanh", ["m"], ["t"]),
+                    N("Shape", ["x"], ["s"]), N("Add", ["s", "more"], ["size"]), N("MaxUnpool", ["t", "i", "size"], ["o"], kernel_shape=[2, 2], strides=[2, 2])],
+     {"w": wm, "more": np.array([0, 0, 0, 1])}, {"x": xm, "y": ym}, unpooled, [wm])
+ym = f(3, 2, 25)
+padded = lambda p: np.pad(xm.astype(float) * p.reshape(2, 4, 4), ((0, 0), (0, 0), (1, 1), (1, 1)), constant_values=-np.inf)
+windows = lambda p: np.lib.stride_tricks.sliding_window_view(padded(p), (2, 2), (2, 3)).max((4, 5)).reshape(3, 2, 25)
+save("max_pool_places", [N("Mul", ["x", "w"], ["a"]), pool("a", "m", "i", 2, pads=[1, 1, 1, 1]), pool("a", "m1", "i1", 1), N("Slice", ["i1", "zero", "one", "axes"], ["first"]),
+                         N("Sub", ["i", "first"], ["local"]), N("Reshape", ["local", "flat"], ["l"]), N("Reshape", ["a", "flat"], ["af"]), N("GatherElements", ["af", "l"], ["g"], axis=2),
+                         N("Reshape", ["m", "flat"], ["mf"]), N("Mul", ["g", "mf"], ["o"])],
+     {"w": wm, "zero": np.array([0, 0]), "one": np.array([1, 1]), "axes": np.array([2, 3]), "flat": np.array([0, 0, -1])}, {"x": xm, "y": ym},
+     lambda p: half_square(windows(p) ** 2 - ym), [wm])

@@ -34,6 +34,33 @@ class WithLoss(nn.Module):
         return self.loss(self.net(*inputs[:-1]), inputs[-1])
 
 
+class PlainBag(nn.EmbeddingBag):
+    """An `nn.EmbeddingBag` whose bags all have one length (`[samples, words]`), in words that export without a loop over the batch and
+    that PyTorch differentiates twice. Others are left as they are."""
+    def forward(self, input, offsets=None, per_sample_weights=None):
+        if input.dim() != 2 or self.max_norm is not None:
+            return super().forward(input, offsets, per_sample_weights)
+        rows = F.embedding(input, self.weight)
+        counted = torch.ones_like(input) if self.padding_idx is None else input.ne(self.padding_idx)
+        if self.mode == "max":
+            if self.padding_idx is None:
+                return rows.max(1).values
+            greatest = rows.masked_fill(~counted[..., None], -torch.inf).max(1).values
+            return torch.where(counted.any(1, keepdim=True), greatest, 0.0)
+        weight = counted.to(rows.dtype)
+        if per_sample_weights is not None:
+            weight = weight * per_sample_weights
+        total = (rows * weight[..., None]).sum(1)
+        return total / counted.sum(1, keepdim=True).clamp(min=1) if self.mode == "mean" else total
+
+
+def plain_bags(net):
+    """`PlainBag` in place of every `nn.EmbeddingBag`; parameters keep their names."""
+    for module in net.modules():
+        if type(module) is nn.EmbeddingBag:
+            module.__class__ = PlainBag
+
+
 def tensor_output(net, inputs):
     """The network with a tensor as its output: HuggingFace's models return records, of which the logits count (the loss where there are
     none). Parameters keep their names."""
@@ -126,6 +153,8 @@ def differentiated(net, inputs, targets, name, one_sample=False):
     targets = None if targets is None else first(targets)
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
+    default = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)  # what `forward` makes anew (torch.zeros) fits the rest
     try:
         with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
             output = net(*few)
@@ -136,6 +165,7 @@ def differentiated(net, inputs, targets, name, one_sample=False):
             gradient = torch.autograd.grad(loss, ps, create_graph=True, allow_unused=True)
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
+        torch.set_default_dtype(default)
     used = {n for n, g in zip(parameters, gradient) if g is not None}
     zero = lambda list_: [torch.zeros_like(p) if g is None else g for g, p in zip(list_, ps)]
     gradient = zero(gradient)
@@ -188,6 +218,7 @@ def export(net, inputs, targets, name, exporter="dynamo", samples_in_trace=2, lo
     `one_sample`: all inputs together are one sample (a graph whose nodes are the first axis); give `--one-sample` to the command too.
     """
     net = copy.deepcopy(net).eval()
+    plain_bags(net)
     if not isinstance(inputs, dict):
         inputs = {"x": inputs}
     if targets is not None and "y" in inputs:

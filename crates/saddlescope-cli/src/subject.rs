@@ -1,5 +1,6 @@
 //! From the common options (model, weights, data, samples, loss, …) to what is analysed.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::PathBuf;
 
@@ -18,7 +19,7 @@ use wildmatch::WildMatchPattern;
 
 use crate::choices::{BatchNorm, DtypeChoice, SplitChoice};
 use crate::failure::Failure;
-use crate::subject_values::{BatchAxis, SliceSamples};
+use crate::subject_values::{BatchAxis, FixedInput, SliceSamples, fixed_inputs};
 
 /// Options that every verb on a network has.
 #[derive(Debug, Clone, Args)]
@@ -57,6 +58,11 @@ pub struct SubjectArguments {
     /// INPUT=AXIS (repeatable). In the data, samples always come first.
     #[arg(long, value_name = "[INPUT=]AXIS")]
     pub batch_axis: Vec<BatchAxis>,
+
+    /// An input of an ONNX file that is the same for all samples and not in the data, such as a sampling rate: it becomes a constant,
+    /// which control flow may depend on. A number, true, false, or numbers with commas (repeatable).
+    #[arg(long, value_name = "INPUT=VALUE")]
+    pub fix_input: Vec<FixedInput>,
 
     /// Number of samples for surfaces and cuts, from the start of those analysed; default: at most 256.
     /// auto[:SHARE]: enough that differences near the centre are known to that share of their range (default
@@ -163,6 +169,7 @@ impl SubjectArguments {
             slice_samples: None,
             one_sample: false,
             batch_axis: Vec::new(),
+            fix_input: Vec::new(),
             normalize: None,
             loss: None,
             weight_decay: None,
@@ -177,11 +184,13 @@ impl SubjectArguments {
     /// The model as given, nothing frozen.
     pub fn whole_model(&self, data: Option<&Dataset>) -> Result<Model, Failure> {
         let mut options = data.map_or_else(ImportOptions::default, ImportOptions::for_dataset);
-        if (self.one_sample || !self.batch_axis.is_empty()) && !model::is_onnx(&self.model) {
-            return Err(Failure::bad_input("--one-sample and --batch-axis are for ONNX files"));
+        let about_axes = self.one_sample || !self.batch_axis.is_empty() || !self.fix_input.is_empty();
+        if about_axes && !model::is_onnx(&self.model) {
+            return Err(Failure::bad_input("--one-sample, --batch-axis and --fix-input are for ONNX files"));
         }
         options.one_sample = self.one_sample;
         options.batch_axes = self.batch_axis.iter().map(|b| (b.input.clone(), b.axis)).collect();
+        options.fixed_inputs = fixed_inputs(&self.fix_input)?;
         if let Some(path) = &self.parameters_from {
             let tensors = TensorMap::read(path).map_err(bad("--parameters-from"))?;
             options.parameters = Some(tensors.iter().map(|(name, _)| name.to_string()).collect());
@@ -339,7 +348,7 @@ impl SubjectArguments {
             Some(SliceSamples::Auto(_)) | None => data.samples().min(256),
         };
         let chosen_later = matches!(self.slice_samples, Some(SliceSamples::Auto(_)));
-        let mut identity = std::collections::BTreeMap::new();
+        let mut identity = BTreeMap::new();
         identity.insert("data".into(), source.to_string().into());
         identity.insert("data.sha256".into(), data.fingerprint().map_err(bad("--data"))?.into());
         identity.insert("normalization".into(), data.normalization().to_string().into());
@@ -350,6 +359,9 @@ impl SubjectArguments {
         }
         for BatchAxis { input, axis } in &self.batch_axis {
             identity.insert(format!("batch_axis.{input}"), (*axis).into());
+        }
+        for FixedInput { input, numbers } in &self.fix_input {
+            identity.insert(format!("fixed_input.{input}"), format!("{numbers:?}").into());
         }
         let weight_decay = match self.weight_decay {
             Some(lambda) if !(lambda.is_finite() && lambda >= 0.0) => {

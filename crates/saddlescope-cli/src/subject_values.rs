@@ -1,6 +1,9 @@
 //! Values of options about model and data, read from text.
 
+use std::collections::BTreeMap;
 use std::str::FromStr;
+
+use crate::failure::Failure;
 
 /// How many samples surfaces and cuts are made of.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -54,6 +57,48 @@ impl FromStr for BatchAxis {
     }
 }
 
+/// An input of the model that is the same for all samples.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FixedInput {
+    /// Name of the input.
+    pub input: String,
+    /// Its numbers; one fills its shape.
+    pub numbers: Vec<f64>,
+}
+
+impl FromStr for FixedInput {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = |x: &str| match x.trim() {
+            "true" => Some(1.0),
+            "false" => Some(0.0),
+            x => x.parse().ok(),
+        };
+        // Names may hold `=`; numbers do not.
+        let (input, numbers) = text.rsplit_once('=').unwrap_or(("", ""));
+        let numbers: Option<Vec<f64>> = numbers.split(',').map(number).collect();
+        match numbers {
+            Some(numbers) if !input.is_empty() => Ok(Self { input: input.into(), numbers }),
+            _ => Err(
+                "expected INPUT=VALUE with a number, true or false, or several with commas, such as sr=16000"
+                    .into(),
+            ),
+        }
+    }
+}
+
+/// The fixed inputs by name.
+pub fn fixed_inputs(list: &[FixedInput]) -> Result<BTreeMap<String, Vec<f64>>, Failure> {
+    let mut by_name = BTreeMap::new();
+    for FixedInput { input, numbers } in list {
+        if by_name.insert(input.clone(), numbers.clone()).is_some() {
+            return Err(Failure::bad_input(format!("--fix-input: `{input}` is given twice")));
+        }
+    }
+    Ok(by_name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,5 +122,18 @@ mod tests {
         for wrong in ["0", "-1", "auto:0", "auto:1", "auto:x", "all", ""] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn fixed_inputs() {
+        use super::FixedInput;
+        let parse = |text: &str| text.parse::<FixedInput>().map(|f| (f.input, f.numbers));
+        assert_eq!(parse("sr=16000"), Ok(("sr".into(), vec![16000.0])));
+        assert_eq!(parse("a=b=1,-2.5"), Ok(("a=b".into(), vec![1.0, -2.5])));
+        assert_eq!(parse("train=false"), Ok(("train".into(), vec![0.0])));
+        for wrong in ["sr", "sr=", "=1", "sr=1,", "sr=x", ""] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
+        assert!(super::fixed_inputs(&["a=1".parse().unwrap(), "a=2".parse().unwrap()]).is_err());
     }
 }

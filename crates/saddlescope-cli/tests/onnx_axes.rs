@@ -1,4 +1,4 @@
-//! Which axes of an ONNX file's inputs count samples: `--one-sample` and `--batch-axis`.
+//! Which axes of an ONNX file's inputs count samples (`--one-sample` and `--batch-axis`), and which inputs are fixed (`--fix-input`).
 
 mod common;
 
@@ -66,4 +66,52 @@ fn info_takes_them_too() {
         succeed(&["info", &model, "--shape", "x=5,3", "--one-sample"])
             .contains("input x: float [5, 3] a sample")
     );
+}
+
+#[test]
+fn inputs_are_fixed() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let (model, data) = (fixture("fixed_inputs.onnx"), format!("npz:{}", fixture("fixed_inputs.npz")));
+    let fixed = ["--fix-input", "sr=16000", "--fix-input", "gain=2,0.5", "--fix-input", "on=true"];
+    let given =
+        ["eigs", "--model", &model, "--data", &data, "--loss", "mse", "--dtype", "f64", "--tol", "1e-9"];
+    succeed(&[&given[..], &["--out", out.to_str().unwrap()], &fixed].concat());
+    // The largest eigenvalue of the Hessian that NumPy found, by its rows; exact to about 1e-7.
+    let expected: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(fixture("fixed_inputs.json")).unwrap()).unwrap();
+    let rows: Vec<Vec<f64>> = serde_json::from_value(expected["hessian"].clone()).unwrap();
+    let matrix = largest_of(&rows);
+    let found = results(&out);
+    let largest = found["eigenpairs"][0]["value"].as_f64().unwrap();
+    assert!((largest - matrix).abs() < 1e-6 * matrix, "{largest} and {matrix}");
+    let info = succeed(&[&["info", &model, "--data", &data], &fixed[..]].concat());
+    assert!(
+        info.contains("input x: float [3] a sample")
+            && info.contains("`sr` is fixed to 16000 for all samples"),
+        "{info}"
+    );
+    let without = refused(&["info", &model, "--data", &data, "--fix-input", "gain=1,1"]);
+    assert!(without.contains("fix it with --fix-input NAME=VALUE"), "{without}");
+    let twice = refused(&["info", &model, "--fix-input", "sr=1", "--fix-input", "sr=2"]);
+    assert!(twice.contains("`sr` is given twice"), "{twice}");
+    assert!(refused(&["info", &model, "--fix-input", "sr"]).contains("expected INPUT=VALUE"));
+}
+
+/// The largest eigenvalue of a small symmetric matrix by power iteration on the matrix shifted to be positive.
+fn largest_of(rows: &[Vec<f64>]) -> f64 {
+    let shift = rows.iter().map(|r| r.iter().map(|x| x.abs()).sum::<f64>()).fold(0.0, f64::max);
+    let mut v: Vec<f64> = (0..rows.len()).map(|i| 1.0 + i as f64).collect();
+    let mut value = 0.0;
+    for _ in 0..20_000 {
+        let w: Vec<f64> = rows
+            .iter()
+            .zip(&v)
+            .map(|(r, &x)| shift * x + r.iter().zip(&v).map(|(a, b)| a * b).sum::<f64>())
+            .collect();
+        let norm = w.iter().map(|x| x * x).sum::<f64>().sqrt();
+        value = norm - shift;
+        v = w.iter().map(|x| x / norm).collect();
+    }
+    value
 }

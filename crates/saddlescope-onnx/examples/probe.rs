@@ -4,7 +4,7 @@
 //! cargo run --release -p saddlescope-onnx --example probe -- MODEL.onnx DATA.npz PROBE.safetensors [REFERENCE.json]
 //! ```
 //!
-//! With `--loss LOSS` before them (and `--one-sample`, `--batch-axis INPUT=AXIS`, `--output NAME`), MODEL and DATA: loss in f32 and f64,
+//! With `--loss LOSS` before them (and `--one-sample`, `--batch-axis INPUT=AXIS`, `--fix-input INPUT=NUMBER`, `--output NAME`), MODEL and DATA: loss in f32 and f64,
 //! and how far a Hessian product is off central differences of the gradient.
 //!
 //! With MODEL and DATA alone (and `--one-sample` where the data are one): the comparison with the numbers that `scripts/torch_to_onnx.py` wrote into the file, in f64; exit code 3
@@ -105,6 +105,11 @@ fn differences(arguments: &[String]) -> Result<(), Box<dyn Error>> {
             ("--batch-axis", [axis, ..]) => {
                 let (input, axis) = axis.split_once('=').ok_or("expected INPUT=AXIS")?;
                 given.batch_axes.insert(input.into(), axis.parse()?);
+                rest.next();
+            }
+            ("--fix-input", [input, ..]) => {
+                let (input, number) = input.split_once('=').ok_or("expected INPUT=NUMBER")?;
+                given.fixed_inputs.insert(input.into(), vec![number.parse()?]);
                 rest.next();
             }
             ("--output", [name, ..]) => {

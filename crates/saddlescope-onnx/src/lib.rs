@@ -27,6 +27,7 @@ pub mod error;
 pub mod eval;
 pub mod graph;
 mod independence;
+mod inputs;
 pub mod interpret;
 mod limits;
 pub mod load;

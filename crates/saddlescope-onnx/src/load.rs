@@ -7,11 +7,11 @@ use std::sync::OnceLock;
 
 use super::ending::{Ending, classes_last, ending};
 use super::error::{OnnxError, OpError};
-use super::graph::{Declaration, Dim};
+use super::inputs::declare_inputs;
 use super::model::Model;
 use super::reference::Reference;
 use super::roles::{ParameterSource, Role, Roles};
-use super::translate::{DataProgram, DraftId, Feed, Symbol, Walker, data_symbol, identity};
+use super::translate::{DataProgram, DraftId, Feed, Symbol, Walker, identity};
 use super::value::Value;
 use saddlescope_data::Dataset;
 use saddlescope_nn::graph::ValueId;
@@ -32,6 +32,9 @@ pub struct ImportOptions {
     /// Which axis of an input counts the samples, where it is not the first (sequences with the time first); under no name, of every
     /// input that is not named.
     pub batch_axes: BTreeMap<String, usize>,
+    /// Inputs that are the same for all samples (a sampling rate, a flag), with their numbers: they become constants, so that control
+    /// flow may depend on them. A single number fills the shape that the file declares; otherwise there is one for each element.
+    pub fixed_inputs: BTreeMap<String, Vec<f64>>,
     /// No axis counts samples: all inputs together are one sample (a graph whose nodes are the first axis). The data set must have
     /// one sample.
     pub one_sample: bool,
@@ -133,6 +136,7 @@ impl OnnxModel {
             let symbol = walker.symbols.get(name).cloned();
             let symbol = symbol.ok_or_else(|| OnnxError::Invalid(format!("no value for `{name}`")))?;
             let of_output = |reason| OnnxError::Tensor { name: name.to_string(), reason };
+            walker.refuse_places(std::slice::from_ref(&symbol)).map_err(of_output)?;
             let Symbol::Engine(tensor) = symbol else {
                 return Err(of_output(OpError::new(no_parameters(&roles, &set_aside))));
             };
@@ -289,7 +293,7 @@ impl OnnxModel {
 }
 
 /// Names as a list in words, the first eight of them.
-fn listed(names: &[String]) -> String {
+pub(crate) fn listed(names: &[String]) -> String {
     let shown: Vec<String> = names.iter().take(8).map(|n| format!("`{n}`")).collect();
     match names.len().saturating_sub(8) {
         0 => shown.join(", "),
@@ -319,77 +323,6 @@ fn explain(error: OnnxError, declared_batch: Option<usize>) -> OnnxError {
         },
         (error, _) => error,
     }
-}
-
-fn declare_inputs(
-    walker: &mut Walker,
-    declared: &[Declaration],
-    options: &ImportOptions,
-) -> Result<Vec<ModelInput>, OnnxError> {
-    let named = |name: &str| name.is_empty() || declared.iter().any(|d| d.name == name);
-    if let Some(other) = options.batch_axes.keys().find(|name| !named(name)) {
-        let names: Vec<String> = declared.iter().map(|d| d.name.clone()).collect();
-        return Err(OnnxError::Invalid(format!(
-            "no input `{other}` to have a batch axis; the inputs are {}",
-            listed(&names)
-        )));
-    }
-    let mut inputs = Vec::new();
-    for input in declared {
-        let wrong = |text: String| OnnxError::Tensor { name: input.name.clone(), reason: OpError::new(text) };
-        let given = options.sample_shapes.get(&input.name).or_else(|| {
-            // The shape of a single input under no name.
-            options.sample_shapes.get("").filter(|_| declared.len() == 1)
-        });
-        let element =
-            input.element.ok_or_else(|| wrong("its element type is not declared or not supported".into()))?;
-        let mut shape = Vec::new();
-        let batch_axis = options.batch_axes.get(&input.name).or_else(|| options.batch_axes.get("")).copied();
-        let batch_axis = batch_axis.unwrap_or(0);
-        // Where there is no such axis, none is left out.
-        let counts = |d: usize| !options.one_sample && d == batch_axis;
-        match &input.shape {
-            Some(dims) => {
-                if !options.one_sample && dims.is_empty() {
-                    return Err(wrong("a single number has no axis that counts samples".into()));
-                }
-                if !options.one_sample && batch_axis >= dims.len() {
-                    return Err(wrong(format!(
-                        "axis {batch_axis} is to count the samples of {} dimensions",
-                        dims.len()
-                    )));
-                }
-                if let Some(Dim::Fixed(n)) = dims.get(batch_axis).filter(|_| !options.one_sample) {
-                    walker.declared_batch = Some(*n);
-                }
-                for (d, dim) in dims.iter().enumerate().filter(|(d, _)| !counts(*d)) {
-                    let from_data = given.and_then(|g| g.get(shape.len())).copied();
-                    shape.push(match (dim, from_data) {
-                        (Dim::Fixed(n), _) => *n,
-                        (_, Some(n)) => n,
-                        (Dim::Named(name), None) => {
-                            return Err(wrong(format!(
-                                "dimension {d} (`{name}`) is open; the data must give it"
-                            )));
-                        }
-                        (Dim::Open, None) => {
-                            return Err(wrong(format!("dimension {d} is open; the data must give it")));
-                        }
-                    });
-                }
-            }
-            None => match given {
-                Some(given) => shape = given.clone(),
-                None => return Err(wrong("its shape is not declared; the data must give it".into())),
-            },
-        }
-        let axis = (!options.one_sample).then_some(batch_axis);
-        let symbol = data_symbol(&input.name, element, &shape, axis, &walker.builder.budget)
-            .map_err(|reason| OnnxError::Tensor { name: input.name.clone(), reason })?;
-        walker.symbols.insert(input.name.clone(), symbol);
-        inputs.push(ModelInput { name: input.name.clone(), shape, batch_axis, element });
-    }
-    Ok(inputs)
 }
 
 /// Declares the initialisers; returns those that were taken for constants although they might be parameters, with the reason.

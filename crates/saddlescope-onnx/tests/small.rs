@@ -20,7 +20,12 @@ fn check(name: &str) {
             .unwrap();
     let data = DataSource::parse(&format!("npz:{}", folder().join(format!("{name}.npz")).display())).unwrap();
     let data = data.load(Split::Train, None, None).unwrap();
-    let model = OnnxModel::load(&folder().join(format!("{name}.onnx")), &ImportOptions::for_dataset(&data))
+    let mut options = ImportOptions::for_dataset(&data);
+    for (input, numbers) in expected["fixed_inputs"].as_object().into_iter().flatten() {
+        let numbers = numbers.as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect();
+        options.fixed_inputs.insert(input.clone(), numbers);
+    }
+    let model = OnnxModel::load(&folder().join(format!("{name}.onnx")), &options)
         .unwrap_or_else(|e| panic!("{name}: {e}"));
     let loss = LossKind::parse(expected["loss_kind"].as_str().unwrap()).unwrap();
     let suggestion = model.suggest_loss(&data).map(|s| s.loss);
@@ -69,4 +74,35 @@ fn loss_and_hessian_are_right() {
     for name in &names {
         check(name);
     }
+}
+
+#[test]
+fn inputs_are_fixed_as_they_are_declared_or_refused() {
+    let import = |fixed: &[(&str, &[f64])]| {
+        let fixed_inputs = fixed.iter().map(|(name, x)| (name.to_string(), x.to_vec())).collect();
+        let options = ImportOptions { fixed_inputs, ..ImportOptions::default() };
+        OnnxModel::load(&folder().join("fixed_inputs.onnx"), &options)
+    };
+    let good: [(&str, &[f64]); 3] = [("sr", &[16000.0]), ("gain", &[2.0, 0.5]), ("on", &[1.0])];
+    let inputs = import(&good).unwrap().inputs;
+    assert!(matches!(&inputs[..], [x] if x.name == "x"), "{inputs:?}");
+    let refused = |name: &str, numbers: &[f64]| {
+        let others = good.into_iter().filter(|(other, _)| *other != name);
+        let given: Vec<_> = others.chain([(name, numbers)]).collect();
+        import(&given).err().map(|e| e.to_string()).unwrap_or_default()
+    };
+    for (name, numbers, reason) in [
+        ("rate", &[1.0][..], "no input `rate` to be fixed; the inputs are `x`, `sr`, `gain`, `on`"),
+        ("sr", &[1.0, 2.0][..], "`sr`: it is fixed by 2 numbers, but has shape []"),
+        ("sr", &[0.5][..], "it holds int64, which [0.5] is not"),
+        ("sr", &[1e30][..], "it holds int64"),
+        ("on", &[2.0][..], "it holds bool, which [2.0] is not"),
+        ("gain", &[][..], "it is fixed by 0 numbers"),
+    ] {
+        let found = refused(name, numbers);
+        assert!(found.contains(reason), "{name} {numbers:?}: {found}");
+    }
+    // Without it the way out is named.
+    let found = import(&good[1..]).err().map(|e| e.to_string()).unwrap_or_default();
+    assert!(found.contains("fix it with --fix-input NAME=VALUE"), "{found}");
 }

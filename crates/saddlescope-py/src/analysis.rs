@@ -8,13 +8,13 @@ use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use saddlescope::analysis::{
-    Analysis, AnalysisError, Cost, CriticalSpectrumOptions, Cut, Monitor, NamedSurface, PlannedStage,
+    Analysis, AnalysisError, Cost, CriticalSpectrumOptions, Cut, Fate, Monitor, NamedSurface, PlannedStage,
     Selection, Split, Subject, WeightsHash, analyze as run_analysis, compute as run_compute,
 };
 use saddlescope::sharpness::SharpnessOptions;
 use saddlescope::{
-    Axis, Direction, Line, Origin, Plane, Risk, SettleOptions, Threading, Unfiltered, evaluate_slice,
-    evaluate_surface, filter_normalize, layer_normalize,
+    Axis, Direction, Line, Origin, Plane, Risk, RiskError, SettleOptions, Threading, Unfiltered,
+    evaluate_slice, evaluate_surface, filter_normalize, layer_normalize,
 };
 
 use crate::network_risk::NetworkRisk;
@@ -88,7 +88,9 @@ impl Monitor for PythonMonitor {
 
     fn plan(&mut self, stages: &[PlannedStage], cost: &Cost) {
         let seconds = stages.iter().map(|stage| stage.seconds(cost)).sum::<f64>();
-        self.call(|m| m.call_method1("plan", (seconds, cost.products, cost.bytes)).map(drop));
+        let left = stages.iter().filter(|stage| stage.fate != Fate::Reused);
+        let products = left.map(|stage| stage.forecast.products).sum::<usize>();
+        self.call(|m| m.call_method1("plan", (seconds, products, cost.bytes)).map(drop));
     }
 
     fn cancelled(&self) -> bool {
@@ -181,9 +183,10 @@ pub fn selections() -> PyResult<(String, String, String)> {
 }
 
 /// Runs an analysis. `other`: the name and the risk of other samples; `fingerprint`: what belongs to the weights besides θ;
-/// `weights`: their SHA-256 where the engine has its own; `pages`: whether results, figures and report are written.
+/// `weights`: their SHA-256 where the engine has its own; `pages`: whether results, figures and report are written; `slice_samples`:
+/// how many samples cuts and surfaces are drawn on; `about`: what a reader should know.
 #[pyfunction]
-#[pyo3(signature = (risk, theta, model, split, other, selection, memory, out, monitor, fingerprint, weights, pages))]
+#[pyo3(signature = (risk, theta, model, split, other, selection, memory, out, monitor, fingerprint, weights, pages, slice_samples, about))]
 pub fn analyze<'py>(
     py: Python<'py>,
     risk: &Bound<'py, PyAny>,
@@ -198,6 +201,8 @@ pub fn analyze<'py>(
     fingerprint: Option<String>,
     weights: Option<String>,
     pages: bool,
+    slice_samples: Option<usize>,
+    about: Vec<String>,
 ) -> PyResult<Bound<'py, PyDict>> {
     let selection: Selection = serde_json::from_str(selection).map_err(value_error)?;
     let raised = Arc::new(Raised::default());
@@ -209,7 +214,18 @@ pub fn analyze<'py>(
     let theta = theta.as_array().to_vec();
     let mut monitor = PythonMonitor::new(monitor, &raised);
     let result = py.detach(|| {
+        let slices = match slice_samples {
+            Some(count) if count < main.risk().samples() => {
+                let few = main.risk().samples_in(0..count).map_err(AnalysisError::from)?;
+                Some(few.ok_or_else(|| RiskError::NotOffered {
+                    what: "its loss on some of its samples".into(),
+                })?)
+            }
+            _ => None,
+        };
         let mut subject = Subject::new(model, theta, main.risk());
+        subject.slices = slices.as_deref();
+        subject.about = about;
         subject.main = Split { name: &split, risk: main.risk() };
         subject.other = other.as_ref().map(|(name, risk)| Split { name, risk: risk.risk() });
         if let Some(weights) = weights {

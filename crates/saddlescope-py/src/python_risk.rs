@@ -1,6 +1,7 @@
 //! A Python object as a risk. The object's class is `saddlescope.Risk`; what it is asked is documented there.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use numpy::{PyArray1, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2};
@@ -8,7 +9,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use saddlescope::{
     Curvature, Evaluation, MemoryEstimate, Offers, ParameterBlock, ParameterKind, ParameterLayout, Point,
-    Product, Risk, RiskError, check_theta,
+    Product, Risk, RiskError, UnitAxis, UnitGroup, check_theta,
 };
 use saddlescope_krylov::Precision;
 use serde_json::Value;
@@ -109,6 +110,14 @@ impl PythonRisk {
     fn call<T>(&self, f: impl FnOnce(&Bound<'_, PyAny>) -> PyResult<T>) -> Result<T, RiskError> {
         attached(&self.raised, &self.object, f)
     }
+
+    /// Another risk that Python made, or `None`.
+    fn maybe(&self, found: &Bound<'_, PyAny>) -> PyResult<Option<Box<dyn Risk + '_>>> {
+        if found.is_none() {
+            return Ok(None);
+        }
+        Ok(Some(Box::new(PythonRisk::new(found, &self.raised)?)))
+    }
 }
 
 fn attached<T>(
@@ -128,6 +137,14 @@ type EvaluationTuple = (f64, Option<(u64, u64)>, Vec<f64>, Vec<usize>);
 
 fn evaluation((loss, correct, chunk_losses, chunk_samples): EvaluationTuple) -> Evaluation {
     Evaluation { loss, correct, chunk_losses, chunk_samples }
+}
+
+/// Name, number of units, (buffer, start, outer, inner) of every axis.
+type GroupTuple = (String, usize, Vec<(bool, usize, usize, usize)>);
+
+fn unit_group((name, units, axes): GroupTuple) -> UnitGroup {
+    let axis = |(buffer, start, outer, inner)| UnitAxis { buffer, start, outer, inner };
+    UnitGroup { name, units, axes: axes.into_iter().map(axis).collect() }
 }
 
 impl Risk for PythonRisk {
@@ -196,13 +213,11 @@ impl Risk for PythonRisk {
             Precision::F32 => "f32",
             Precision::F64 => "f64",
         };
-        self.call(|risk| {
-            let found = risk.call_method1("_first_samples", (samples, word))?;
-            if found.is_none() {
-                return Ok(None);
-            }
-            Ok(Some(Box::new(PythonRisk::new(&found, &self.raised)?) as Box<dyn Risk>))
-        })
+        self.call(|risk| self.maybe(&risk.call_method1("_first_samples", (samples, word))?))
+    }
+
+    fn samples_in(&self, samples: Range<usize>) -> Result<Option<Box<dyn Risk + '_>>, RiskError> {
+        self.call(|risk| self.maybe(&risk.call_method1("_samples_in", (samples.start, samples.end))?))
     }
 
     fn buffers(&self) -> Vec<f64> {
@@ -225,6 +240,13 @@ impl Risk for PythonRisk {
                 risk.call_method1("_buffers_anew", (theta,))?.extract()?;
             Ok(found.map(|values| values.as_array().to_vec()))
         })
+    }
+
+    // An exception is kept, and arrives where the analysis ends.
+    fn unit_groups(&self) -> Option<Vec<UnitGroup>> {
+        let found: Option<Vec<GroupTuple>> =
+            self.call(|risk| risk.call_method0("_unit_groups")?.extract()).ok()?;
+        Some(found?.into_iter().map(unit_group).collect())
     }
 
     fn identity(&self) -> BTreeMap<String, Value> {

@@ -1,9 +1,7 @@
 """Models of PyTorch against torch.autograd, torch.func and SciPy, in double precision."""
 
-import os
-import subprocess
+import re
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -166,6 +164,29 @@ def test_a_shuffling_loader_is_read_in_order():
     assert risk.samples == 10 and any("shuffles" in note for note in risk.notes)
     assert risk.evaluate().chunk_samples == [4, 4, 2]
     assert risk.loss() == pytest.approx(float(F.cross_entropy(model(x), y).detach()), rel=1e-13)
+
+
+def test_what_is_no_batch_is_explained():
+    x, y = torch.randn(10, 3), torch.randint(0, 2, (10,))
+    model = nn.Linear(3, 2)
+    with pytest.raises(ValueError, match="ndarray and holds no tensor"):
+        ss.torch.Risk(model, F.cross_entropy, (x.numpy(), y.numpy()))
+    # The user's exception, with a word on how the loss was called.
+    for data, words in ([x, y], "one tensor.*tuple"), ({"x": x, "y": y}, r"a dict.*loss\(model, batch\)"), ((x, x, y), r"tuple of 3.*batch\[:-1\]"):
+        with pytest.raises((TypeError, AttributeError)) as caught:
+            ss.torch.Risk(model, F.cross_entropy, data)
+        if sys.version_info >= (3, 11):
+            assert re.search(words, " ".join(caught.value.__notes__)), caught.value.__notes__
+
+
+def test_a_loader_with_workers():
+    x, y = torch.randn(10, 3).double(), torch.randint(0, 2, (10,))
+    model = nn.Linear(3, 2).double()
+    for keep in (False, True):
+        loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(x, y), batch_size=4, num_workers=1, persistent_workers=keep, shuffle=True)
+        risk = ss.torch.Risk(model, F.cross_entropy, loader)
+        assert risk.loss() == pytest.approx(float(F.cross_entropy(model(x), y).detach()), rel=1e-13)
+        assert keep != any("workers" in note for note in risk.notes)
 
 
 def test_batch_norm_in_training_mode_leaves_the_model_as_it_is():
@@ -436,7 +457,9 @@ def test_an_analysis_with_its_report_and_the_escape(tmp_path):
     risk = ss.torch.Risk(model, F.cross_entropy, (x, y), batch_size=8)
     test = ss.torch.Risk(model, F.cross_entropy, (x[:9], y[:9]), split="test")
     found = ss.analyze(risk, test=test, out=tmp_path, grid=3, largest=1, smallest=1)
-    assert found.report.exists() and found.results["other_loss"] == pytest.approx(test.loss(), rel=1e-12)
+    page = found.report.read_text()
+    assert "over 23 samples, in 3 batches" in page and "cross_entropy" in page and f"Computed by PyTorch {torch.__version__} on cpu in float64" in page
+    assert found.results["other_loss"] == pytest.approx(test.loss(), rel=1e-12)
     assert found.results["self_check"]["finite_difference_error"] < 1e-4
     assert found.results["split"] is not None and found.std_errors[0] > 0
     before = {name: value.clone() for name, value in model.state_dict().items()}
@@ -444,51 +467,3 @@ def test_an_analysis_with_its_report_and_the_escape(tmp_path):
     assert set(state) == set(before) and all(torch.equal(model.state_dict()[n], before[n]) for n in before)
     model.load_state_dict(state)
     assert float(F.cross_entropy(model(x), y).detach()) == pytest.approx(found.results["escape"]["loss"][1], rel=1e-6)
-
-
-RANKS = """
-import sys, pickle, numpy as np, torch, torch.distributed as dist, saddlescope as ss
-rank, size, store, out = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4]
-dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=size)
-torch.manual_seed(0); torch.set_num_threads(1)
-model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 2)).double()
-x, y = torch.randn(15, 3).double(), torch.randint(0, 2, (15,))
-mine = slice(0, 8) if rank == 0 else slice(8, 15)
-risk = ss.torch.Risk(model, torch.nn.functional.cross_entropy, (x[mine], y[mine]), group=dist.group.WORLD)
-found = ss.eigsh(risk.hessian(), largest=2, smallest=1, tol=1e-9)
-class Mine(Exception): pass
-whole = ss.torch.Risk(model, torch.nn.functional.cross_entropy, (x, y))
-analysis = ss.analyze(risk, out=out + "/folder", stages=["eigenpairs", "cuts"], largest=1, smallest=1)
-moved = {"here": risk.theta, "moved": risk.theta + 0.1}
-both = ss.compare(risk, moved, grid=0, largest=1, smallest=1, out=out + "/both")
-alone = ss.compare(whole, moved, grid=0, largest=1, smallest=1)
-top = lambda found: [p["sides"][0]["lambda_max"]["value"] for p in found.results["points"]]
-np.savez(f"{out}/{rank}.npz", compared=top(both), exact_compared=top(alone), values=found.values, vectors=found.vectors, gradient=risk.gradient(), loss=risk.loss(),
-         analysis=[p.value for p in analysis.eigenpairs], samples=risk.samples, exact=ss.eigsh(whole.hessian(), largest=2, smallest=1, tol=1e-9).values,
-         exact_gradient=whole.gradient(), exact_loss=whole.loss())
-dist.barrier()
-dist.destroy_process_group()
-"""
-
-
-@pytest.mark.skipif(not torch.distributed.is_available(), reason="this PyTorch has no torch.distributed")
-def test_two_processes_give_the_result_of_one(tmp_path):
-    script = tmp_path / "ranks.py"
-    script.write_text(RANKS)
-    package = str(Path(ss.__file__).parents[1])
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([package, os.environ.get("PYTHONPATH", "")])}
-    command = [sys.executable, str(script)]
-    ranks = [
-        subprocess.Popen([*command, str(r), "2", str(tmp_path / "store"), str(tmp_path)], env=environment, stderr=subprocess.PIPE)
-        for r in range(2)
-    ]
-    errors = [process.communicate(timeout=240)[1].decode() for process in ranks]
-    assert all(process.returncode == 0 for process in ranks), errors
-    a, b = (np.load(tmp_path / f"{r}.npz") for r in range(2))
-    for name in {name for name in a if not name.startswith("exact")}:
-        assert a[name].tobytes() == b[name].tobytes(), name
-    assert int(a["samples"]) == 15
-    assert np.abs(a["values"] - a["exact"]).max() < 1e-10
-    assert np.abs(a["gradient"] - a["exact_gradient"]).max() < 1e-14 and abs(a["loss"] - a["exact_loss"]) < 1e-14
-    assert np.abs(a["analysis"] - a["exact"][[0, 2]]).max() < 1e-3
-    assert np.abs(a["compared"] - a["exact_compared"]).max() < 1e-3

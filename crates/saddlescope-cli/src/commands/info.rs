@@ -11,7 +11,7 @@ use saddlescope::onnx::{Ending, ImportOptions, OnnxModel};
 
 use crate::failure::Failure;
 use crate::subject::SubjectArguments;
-use crate::subject_values::BatchAxis;
+use crate::subject_values::{BatchAxis, FixedInput, fixed_inputs};
 use crate::terminal;
 
 /// Arguments as given.
@@ -41,6 +41,10 @@ pub struct Arguments {
     /// Axis that counts the samples in an .onnx file's input, where it is not the first: AXIS, or INPUT=AXIS (repeatable).
     #[arg(long, value_name = "[INPUT=]AXIS", conflicts_with = "profile")]
     batch_axis: Vec<BatchAxis>,
+
+    /// An input of an .onnx file that is the same for all samples, as for `analyze` (repeatable).
+    #[arg(long, value_name = "INPUT=VALUE", conflicts_with = "profile")]
+    fix_input: Vec<FixedInput>,
 
     /// Time a Hessian-vector product by kind of operation: milliseconds, GFLOP/s and GB/s. Needs weights and data.
     #[arg(long, conflicts_with = "shape")]
@@ -92,8 +96,12 @@ fn profile(a: Arguments) -> Result<(), Failure> {
 /// Shapes of one sample that the options give.
 fn shapes(arguments: &Arguments) -> Result<ImportOptions, Failure> {
     let batch_axes = arguments.batch_axis.iter().map(|b| (b.input.clone(), b.axis)).collect();
-    let mut options =
-        ImportOptions { one_sample: arguments.one_sample, batch_axes, ..ImportOptions::default() };
+    let mut options = ImportOptions {
+        one_sample: arguments.one_sample,
+        batch_axes,
+        fixed_inputs: fixed_inputs(&arguments.fix_input)?,
+        ..ImportOptions::default()
+    };
     if let Some(text) = &arguments.data {
         let bad = |e| Failure::BadInput(anyhow::Error::new(e).context("--data"));
         let source = DataSource::parse(text).map_err(bad)?;

@@ -254,8 +254,9 @@ impl Builder {
             Some(value) => value.clone(),
             None => Rc::new(one_slice(known).ok_or_else(|| {
                 OpError::new(format!(
-                    "`{}` is a constant that depends on the batch size, with shapes {:?} and other contents for \
-                     other samples; this is not supported",
+                    "`{}` is made from the batch size (shapes {:?} for {PROBES:?} samples) and is not the same for every sample, as numbers of \
+                     samples, labels that count through the batch, or the offsets of an embedding bag are: samples would not be \
+                     independent. See docs/from-pytorch.md, What PyTorch cannot export",
                     known.name,
                     known.shapes()
                 ))

@@ -48,6 +48,7 @@ pub(super) fn join(site: &mut Site<'_>, symbols: &[Symbol], axis: i64) -> Result
         return Err(OpError::new("inputs differ in their number of dimensions"));
     }
     let axis = checked_axis(axis, rank)?;
+    site.walker.refuse_places(symbols)?;
     let freed = freed_parts(site, symbols, axis)?;
     let symbols = freed.as_deref().unwrap_or(symbols);
     let order = symbols.iter().find_map(|s| match s {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::builder::Builder;
 use super::symbol::Symbol;
 use super::walk::{Site, Walker};
 use crate::error::{OnnxError, OpError};
@@ -89,18 +90,22 @@ impl Walker {
         let scans = body.outputs.len().checked_sub(1 + carried);
         let scans =
             scans.ok_or_else(|| wrong(OpError::new("its body has fewer outputs than the loop carries")))?;
-        let mut fixed = |symbol: &Symbol, what: &str| -> Result<Value, OnnxError> {
-            self.builder.fixed_constant(symbol, what).map(|v| v.as_ref().clone()).map_err(wrong)
+        let fixed = |builder: &mut Builder, symbol: &Symbol, what: &str| -> Result<Value, OnnxError> {
+            builder.fixed_constant(symbol, what).map(|v| v.as_ref().clone()).map_err(|e| {
+                let known = matches!(symbol, Symbol::Known(_));
+                wrong(if known { over_batch(&e) } else { e })
+            })
         };
         let turns = match inputs.first().and_then(Option::as_ref) {
             Some(symbol) => {
-                let n = fixed(symbol, "the number of turns")?.scalar_i64().map_err(wrong)?;
+                let n =
+                    fixed(&mut self.builder, symbol, "the number of turns")?.scalar_i64().map_err(wrong)?;
                 usize::try_from(n.max(0)).map_err(|e| wrong(e.into()))?
             }
             None => usize::MAX,
         };
         let mut going = match inputs.get(1).and_then(Option::as_ref) {
-            Some(symbol) => truth(&fixed(symbol, "the condition")?).map_err(wrong)?,
+            Some(symbol) => truth(&fixed(&mut self.builder, symbol, "the condition")?).map_err(wrong)?,
             None => true,
         };
         let mut state: Vec<Symbol> = Vec::with_capacity(carried);
@@ -119,8 +124,7 @@ impl Walker {
             });
             let all = first.into_iter().chain(state.iter().cloned()).collect();
             let outputs = self.turn(node, &body, turn, all)?;
-            let condition =
-                self.builder.fixed_constant(&outputs[0], "the condition of the next turn").map_err(wrong)?;
+            let condition = fixed(&mut self.builder, &outputs[0], "the condition of the next turn")?;
             going = truth(&condition).map_err(wrong)?;
             state = outputs[1..=carried].to_vec();
             for (list, symbol) in lists.iter_mut().zip(&outputs[1 + carried..]) {
@@ -243,4 +247,12 @@ fn truth(value: &Value) -> Result<bool, OpError> {
         [yes] => Ok(*yes),
         other => Err(OpError::new(format!("a condition of {} values", other.len()))),
     }
+}
+
+/// A loop that a constant decides that is not the same for all batch sizes.
+fn over_batch(e: &OpError) -> OpError {
+    OpError::new(format!(
+        "{e}: a loop over the samples, as exporters write an embedding bag, is not supported; write what it does as one operation on all \
+         samples (docs/from-pytorch.md, What PyTorch cannot export)"
+    ))
 }

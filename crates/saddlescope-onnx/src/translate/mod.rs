@@ -31,6 +31,7 @@ mod matmul;
 mod normalization;
 mod order;
 mod pad;
+mod places;
 mod pool;
 mod probes;
 mod recurrent;
@@ -147,6 +148,7 @@ pub(crate) const TRANSLATIONS: &[(&str, Translate)] = &[
     ("MatMul", matmul::matmul),
     ("Max", extremum::max),
     ("MaxPool", pool::max),
+    ("MaxUnpool", places::unpool),
     ("Mean", binary::mean),
     ("MeanVarianceNormalization", normalization::mean_variance),
     ("Min", extremum::min),

@@ -84,7 +84,12 @@ pub(super) fn hardmax(site: &mut Site<'_>) -> Outputs {
 }
 
 /// 1 where the index (with an axis of length 1) is the place along the axis, else 0.
-fn indicator(site: &mut Site<'_>, indices: &Symbol, axis: usize, len: usize) -> Result<Symbol, OpError> {
+pub(super) fn indicator(
+    site: &mut Site<'_>,
+    indices: &Symbol,
+    axis: usize,
+    len: usize,
+) -> Result<Symbol, OpError> {
     let rank = indices.rank(site.b());
     let shape: Vec<usize> = (0..rank).map(|d| if d == axis { len } else { 1 }).collect();
     let places = site.constant("places", shape, (0..len).map(|i| i as f64).collect())?;

@@ -2,13 +2,13 @@
 
 use super::symbol::{Symbol, channels_last};
 use super::walk::Site;
-use super::window::{geometry, window};
+use super::window::{Window, geometry, window};
 use crate::error::OpError;
 use saddlescope_nn::ops;
 
 type Outputs = Result<Vec<Symbol>, OpError>;
 
-fn kernel(site: &Site<'_>) -> Result<Vec<usize>, OpError> {
+pub(super) fn kernel(site: &Site<'_>) -> Result<Vec<usize>, OpError> {
     let list = site.node.ints("kernel_shape")?.ok_or_else(|| OpError::new("no kernel_shape"))?;
     let sizes = list.iter().map(|&n| usize::try_from(n)).collect::<Result<Vec<_>, _>>();
     sizes
@@ -27,16 +27,23 @@ fn image(site: &mut Site<'_>, x: &Symbol) -> Result<Vec<usize>, OpError> {
 }
 
 pub(super) fn max(site: &mut Site<'_>) -> Outputs {
-    if site.node.outputs.iter().skip(1).any(|o| !o.is_empty()) {
-        return Err(OpError::new("the places of the maxima are not supported as an output"));
-    }
     let x = site.input(0)?;
     let image = image(site, &x)?;
-    if image.len() == 3 {
-        let window = window(site, &kernel(site)?, &image)?;
-        return super::volume::pool(site, &x, &window, true);
+    let window = window(site, &kernel(site)?, &image)?;
+    let mut outputs = maxima(site, &x, &image, &window)?;
+    let places = site.node.outputs.get(1).filter(|o| !o.is_empty());
+    if places.is_some_and(|name| site.walker.needed.contains(name) || site.walker.builder.single) {
+        let [shape, _] = outputs[0].shapes(site.b());
+        outputs.push(super::places::of_maxima(site, &x, &window, &shape[2..])?);
     }
-    let g = geometry(site, &kernel(site)?, &image)?;
+    Ok(outputs)
+}
+
+fn maxima(site: &mut Site<'_>, x: &Symbol, image: &[usize], window: &Window) -> Outputs {
+    if image.len() == 3 {
+        return super::volume::pool(site, x, window, true);
+    }
+    let g = window.plane();
     let op = ops::MaxPool {
         kernel: g.kernel,
         stride: g.stride,
@@ -45,7 +52,7 @@ pub(super) fn max(site: &mut Site<'_>) -> Outputs {
         ceil_mode: site.node.flag("ceil_mode", false)?,
     };
     let order = channels_last(image.len() + 2);
-    let t = site.b().tensor(&x, &order)?;
+    let t = site.b().tensor(x, &order)?;
     Ok(vec![Symbol::Engine(site.b().op(op, &[&t], order)?)])
 }
 

@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use super::builder::Builder;
 use super::draft::Candidate;
+use super::places::{Places, followed};
 use super::symbol::{Known, PROBES, Symbol, identity};
 use super::{TRANSLATIONS, Translate};
 use crate::element::ElementType;
@@ -39,6 +40,8 @@ pub(crate) struct Walker {
     pub(super) sequences: BTreeMap<String, Vec<Symbol>>,
     /// Nodes that loops may still unroll.
     pub(super) unrollable: usize,
+    /// Places of maxima that are counted within a sample.
+    pub(super) places: Places,
     /// Which tensors are parameters.
     roles: Roles,
 }
@@ -72,6 +75,7 @@ impl Walker {
             needed: needed(graph, wanted),
             sequences: BTreeMap::new(),
             unrollable: MAX_UNROLLED,
+            places: Places::new(),
             roles,
         }
     }
@@ -89,6 +93,7 @@ impl Walker {
             needed: BTreeSet::new(),
             sequences: BTreeMap::new(),
             unrollable: MAX_UNROLLED,
+            places: Places::new(),
             roles: Roles::none(),
         }
     }
@@ -127,6 +132,7 @@ impl Walker {
             "Scan" if node.domain.is_empty() => return self.unrolled_scan(node, &inputs),
             _ => {}
         }
+        let places = followed(node, &inputs, &self.places).map_err(|e| failed(node, e))?;
         if let Some(symbol) = self.stored_weight(node, &inputs).map_err(|e| failed(node, e))? {
             self.symbols.insert(node.outputs[0].clone(), symbol);
             return Ok(());
@@ -152,6 +158,9 @@ impl Walker {
         if node.outputs.iter().skip(outputs.len()).any(|o| self.needed.contains(o)) {
             let text = format!("output {} is not supported", outputs.len());
             return Err(failed(node, OpError::new(text)));
+        }
+        if let (Some(n), [Symbol::Engine(t), ..]) = (places, &outputs[..]) {
+            self.places.insert(t.id, n);
         }
         for (name, symbol) in node.outputs.iter().zip(outputs) {
             if !name.is_empty() {
@@ -218,6 +227,11 @@ impl Walker {
         self.symbols.insert(name.into(), symbol);
     }
 
+    /// Fails if one of these holds places that are counted within a sample.
+    pub(crate) fn refuse_places(&self, symbols: &[Symbol]) -> Result<(), OpError> {
+        super::places::refuse(symbols, &self.places)
+    }
+
     /// Adds a note for the user, once.
     pub(crate) fn note(&mut self, text: &str) {
         if !self.builder.notes.iter().any(|n| n == text) {
@@ -260,7 +274,13 @@ impl Walker {
         let condition = inputs.first().and_then(Option::as_ref);
         let chosen = condition
             .ok_or_else(|| OpError::new("no condition"))
-            .and_then(|c| self.builder.fixed_constant(c, "the condition"))
+            .and_then(|c| match c {
+                Symbol::Data(_) => Err(OpError::new(
+                    "the condition depends on the data; it must be constant. Where it follows from an input that is the same for all \
+                     samples (a sampling rate, a flag), fix that input with --fix-input NAME=VALUE",
+                )),
+                c => self.builder.fixed_constant(c, "the condition"),
+            })
             .and_then(|c| taken_branch(node, &c))
             .map_err(|e| failed(node, e))?;
         let wanted: Vec<String> = chosen.outputs.iter().map(|o| o.name.clone()).collect();

@@ -195,7 +195,7 @@ def _number(x):
 def _selection(options):
     """The selection of stages as JSON, from the keyword arguments of :func:`analyze`."""
     default, nothing, _ = map(json.loads, _native.selections())
-    stages, seed, largest, smallest, tol, max_products, grid, keep_biases = options
+    stages, seed, largest, smallest, tol, max_products, grid, keep_biases, share = options
     chosen = dict(default)
     if stages is not None:
         known = ["eigenpairs", "probes", "fits", "density", "split", "filtered_planes", "escape", "cuts", "surfaces"]
@@ -212,11 +212,13 @@ def _selection(options):
             chosen["eigenpairs"].update(tolerance=tol, data_share=None)
     if chosen["surfaces"] is not None:
         chosen["surfaces"]["grid"] = grid
+    if share is not None:
+        chosen["slice_samples"] = {"share": share}
     return json.dumps(chosen)
 
 
-def analyze(risk, *, test=None, out=None, stages=None, largest=3, smallest=3, tol=None, max_products=500, grid=25, seed=0,
-            memory=None, progress=None) -> Analysis:
+def analyze(risk, *, test=None, out=None, stages=None, largest=3, smallest=3, tol=None, max_products=500, grid=25,
+            slice_samples=None, seed=0, memory=None, progress=None) -> Analysis:
     """What the landscape around the risk's θ really looks like: certified eigenpairs, trace, density, slices, a verdict, a report.
 
     Parameters
@@ -237,6 +239,9 @@ def analyze(risk, *, test=None, out=None, stages=None, largest=3, smallest=3, to
     max_products : int
     grid : int
         Points along each side of a surface.
+    slice_samples : int or "auto" or float, optional
+        How many samples cuts and surfaces are drawn on, the first ones; all by default. "auto" takes as many as make the errors of
+        differences at most 5 % of their range, a float below 1 as many as make them that share of it.
     seed : int
     memory : int, optional
         Bytes that may be used; too few are refused.
@@ -262,8 +267,22 @@ def analyze(risk, *, test=None, out=None, stages=None, largest=3, smallest=3, to
         largest = min(largest, risk.dim - smallest)
     # Without any filter, filter normalisation would leave nothing of a random direction.
     keep_biases = not any(kind in _FILTERED for _, _, kind in risk.layout)
-    selection = _selection((stages, seed, largest, smallest, tol, max_products, grid, keep_biases))
-    return _carry_out(risk, test, selection, memory, out, progress, Analysis)
+    count, share = _slice_samples(slice_samples)
+    selection = _selection((stages, seed, largest, smallest, tol, max_products, grid, keep_biases, share))
+    return _carry_out(risk, test, selection, memory, out, progress, Analysis, count)
+
+
+def _slice_samples(given):
+    """(number of samples or None, share or None) of what `slice_samples` says."""
+    if given is None:
+        return None, None
+    if given == "auto":
+        return None, 0.05
+    if isinstance(given, float) and 0 < given < 1:
+        return None, given
+    if isinstance(given, (int, np.integer)) and given > 0:
+        return int(given), None
+    raise ValueError(f"slice_samples {given!r}; expected a number of samples, \"auto\", or a share between 0 and 1")
 
 
 def _other(risk, test):
@@ -291,12 +310,16 @@ def _in_folder(risk, out, progress, work):
     return risk._lead(run)
 
 
-def _carry_out(risk, test, selection, memory, out, progress, kind):
+def _carry_out(risk, test, selection, memory, out, progress, kind, slice_samples=None):
     other = _other(risk, test)
+
+    about = risk._about()
+    if slice_samples is not None and slice_samples < risk.samples:
+        about.append(f"Cuts and surfaces use the first {slice_samples} of these samples.")
 
     def work(folder, monitor, keep):
         found = _native.analyze(risk, risk.theta, risk.name, risk.split, other, selection, memory, folder, monitor,
-                                risk.fingerprint, getattr(risk._native, "weights", None), True)
+                                risk.fingerprint, getattr(risk._native, "weights", None), True, slice_samples, about)
         return kind(found, folder, keep)
 
     return _in_folder(risk, out, progress, work)

@@ -142,7 +142,8 @@ def path(risk, weights, *, test=None, out=None, points=25, eigenvalues=True, tol
         averaged over the batches of ``risk``).
     align : bool
         Whether hidden units of the second end are also put in the order of the first one's (Ainsworth et al. 2023). This needs
-        to know the units, as our own engine does (:class:`saddlescope.onnx.Risk`); elsewhere the report says that it is left out.
+        to know the units, as our own engine does and ``torch.fx`` tells of most image models of PyTorch; elsewhere the report says that
+        it is left out.
     curve : (steps, rate) or None
         Training of a quadratic Bézier curve (Garipov et al. 2018): its steps, and the length of the first ones as a share of the
         distance between the ends. None for no curve.

@@ -44,7 +44,9 @@ class StageBars:
 
     def begin(self, stage, steps):
         self.end("")  # A stage in parts tells the end of the last one only.
-        self.bar = _bar(desc=stage, total=steps)
+        # Where the number of steps is not known, nor is it known whether there are any: only the time is told.
+        plain = {"bar_format": "{desc}: {n_fmt} [{elapsed}{postfix}]"} if steps is None else {}
+        self.bar = _bar(desc=stage, total=steps, **plain)
 
     def advance(self, done, note):
         if self.bar is not None:

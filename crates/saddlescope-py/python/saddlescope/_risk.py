@@ -93,6 +93,7 @@ class Risk:
     has_gradient = has_accuracy = has_chunks = False
     repeatable = True
     fingerprint = ""
+    notes: List[str] = []
     _native = None
 
     theta: np.ndarray
@@ -139,6 +140,10 @@ class Risk:
             raise ValueError(f"θ has shape {theta.shape}; expected {self.theta.shape}")
         return theta
 
+    def _about(self):
+        """What a reader of the report should know."""
+        return list(self.notes)
+
     def _identity_json(self):
         return json.dumps(self.identity())
 
@@ -148,6 +153,32 @@ class Risk:
 
     def _first_samples(self, samples, precision):
         """The same risk on fewer samples in another number type, or None."""
+        return None
+
+    def samples_in(self, start, stop):
+        """The same risk on its samples ``start`` to ``stop`` only, in the order of the data.
+
+        Raises
+        ------
+        ValueError
+            For samples that are not there, and risks whose samples cannot be told apart.
+        """
+        if not 0 <= start < stop <= self.samples:
+            raise ValueError(f"samples {start} to {stop} of {self.samples}; expected at least one of them")
+        found = self._samples_in(start, stop)
+        if found is None:
+            raise ValueError("this risk cannot be evaluated on some of its samples only")
+        return found
+
+    def _samples_in(self, start, stop):
+        """The same risk on some of its samples, or None."""
+        return None
+
+    def _unit_groups(self):
+        """Hidden units that can change places without changing the function: (name, units, axes), or None where that is not known.
+
+        Every axis is (in buffers, start, outer, inner): unit u owns the elements start + (o · units + u) · inner + i for o < outer, i < inner.
+        """
         return None
 
     def _weights(self, given):
@@ -226,6 +257,8 @@ class Function(Risk):
         self.theta = np.atleast_1d(np.array(theta, dtype=np.float64))
         if self.theta.ndim != 1:
             raise ValueError(f"theta has shape {self.theta.shape}; expected a vector")
+        if self.theta.size == 0:
+            raise ValueError("theta is empty; expected at least one parameter")
         self._functions = loss, gradient, hessian
         self.layout = layout or [("theta", list(self.theta.shape), "other")]
         size = sum(int(np.prod(shape)) for _, shape, _ in self.layout)
@@ -252,6 +285,40 @@ class Function(Risk):
         if values.shape != self.theta.shape:
             raise ValueError(f"the {what} has shape {values.shape}; expected {self.theta.shape}")
         return values
+
+
+class Penalty:
+    """Weight decay: λ/2 ‖θ‖² is added to the loss, λθ to the gradient, λv to products with H and G."""
+
+    def __init__(self, weight_decay):
+        self.decay = float(weight_decay)
+        if not (np.isfinite(self.decay) and self.decay >= 0):
+            raise ValueError(f"weight_decay {weight_decay}; expected a number from 0 on")
+
+    def evaluation(self, theta, found):
+        """Loss and losses of chunks with the penalty."""
+        if self.decay == 0:
+            return found
+        loss, correct, chunk_losses, weights = found
+        penalty = 0.5 * self.decay * float(theta @ theta)
+        return loss + penalty, correct, [one + penalty for one in chunk_losses], weights
+
+    def gradient(self, theta, gradient):
+        return gradient if self.decay == 0 else gradient + self.decay * theta
+
+    def product(self, curvature, block, found):
+        """Images and quotients of chunks with the penalty. H − G has none of it, and the Fisher matrix is that of the likelihood."""
+        if self.decay == 0 or curvature not in ("hessian", "gauss_newton"):
+            return found
+        images, quotients, weights = found
+        along = self.decay * np.einsum("kn,kn->k", block, block)
+        return images + self.decay * block, quotients + along[:, None], weights
+
+    def about(self):
+        return [f"Weight decay: {self.decay:g}/2 ‖θ‖² is added to the loss."] if self.decay else []
+
+    def identity(self):
+        return {"weight_decay": self.decay} if self.decay else {}
 
 
 def fingerprint(*arrays) -> str:

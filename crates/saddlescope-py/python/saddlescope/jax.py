@@ -11,6 +11,7 @@ into the batch, so that they are the same in every pass.
 [1.0, 1.0]
 """
 
+import copy
 import hashlib
 
 import numpy as np
@@ -18,6 +19,7 @@ import numpy as np
 import jax
 import jax.numpy as jnp
 
+from ._risk import Penalty
 from ._risk import Risk as _Risk
 
 __all__ = ["Risk"]
@@ -38,6 +40,8 @@ class Risk(_Risk):
         Read once for every product; a list, or an object whose iteration starts anew each time.
     weight : callable, optional
         What a batch counts in the mean: by default the length of the first axis of its first leaf.
+    weight_decay : float
+        λ of the training: the loss gets the penalty λ/2 ‖θ‖².
     name, split : str
         For titles; ``split`` says what the samples are.
 
@@ -50,7 +54,7 @@ class Risk(_Risk):
     has_gradient = has_chunks = True
     curvatures = ("hessian",)
 
-    def __init__(self, loss, params, batches, *, weight=None, name="jax", split="train"):
+    def __init__(self, loss, params, batches, *, weight=None, weight_decay=0.0, name="jax", split="train"):
         if iter(batches) is batches:
             raise ValueError("batches is an iterator and can be read once only: give a list")
         paths, self._tree = jax.tree_util.tree_flatten_with_path(params)
@@ -58,8 +62,10 @@ class Risk(_Risk):
         self._free = [i for i, leaf in enumerate(leaves) if jnp.issubdtype(leaf.dtype, jnp.floating)]
         if not self._free:
             raise ValueError("params has no leaf of real floating point")
+        if not any(leaves[i].size for i in self._free):
+            raise ValueError("params holds no parameter: all leaves of floating point are empty")
         self._leaves, self._batches, self._weight = leaves, batches, weight or _count
-        self.name, self.split, self.notes, self._loss = name, split, [], loss
+        self.name, self.split, self.notes, self._loss, self._penalty = name, split, [], loss, Penalty(weight_decay)
         self.layout = [(_path(paths[i][0]), list(leaves[i].shape), "other") for i in self._free]
         self.theta = np.concatenate([np.asarray(leaves[i], dtype=np.float64).reshape(-1) for i in self._free])
         self.precision = "f64" if all(leaves[i].dtype == jnp.float64 for i in self._free) else "f32"
@@ -87,7 +93,22 @@ class Risk(_Risk):
 
     def identity(self):
         loss = getattr(self._loss, "__qualname__", type(self._loss).__qualname__)
-        return {"engine": "jax", "backend": jax.default_backend(), "dtype": self.precision, "loss": loss, "data.sha256": self._data_hash}
+        return {"engine": "jax", "backend": jax.default_backend(), "dtype": self.precision, "loss": loss, "data.sha256": self._data_hash,
+                **self._penalty.identity()}
+
+    def _about(self):
+        said = self.identity()
+        about = f"Computed by JAX {jax.__version__} on {said['backend']} in {said['dtype']}. The loss is the mean of {said['loss']} over {self.samples} samples."
+        return [about, *self._penalty.about(), *self.notes]
+
+    def _samples_in(self, start, stop):
+        # With weights of their own, or single numbers for batches, samples are not rows.
+        if self._weight is not _count:
+            return None
+        other = copy.copy(self)
+        other._batches, other.notes = _Some(self._batches, start, stop), list(self.notes)
+        other._look()
+        return other
 
     def params(self, theta=None):
         """The pytree of parameters of a vector θ (N,)."""
@@ -130,7 +151,7 @@ class Risk(_Risk):
         for batch in self._batches:
             losses.append(float(self._value(free, batch)))
             weights.append(self._count(batch))
-        return self._mean(losses, weights)
+        return self._penalty.evaluation(theta, self._mean(losses, weights))
 
     def _gradient(self, theta):
         free, losses, weights, total = self._split(theta), [], [], np.zeros(self.dim)
@@ -139,7 +160,7 @@ class Risk(_Risk):
             losses.append(float(loss))
             weights.append(self._count(batch))
             total += weights[-1] * self._join(slope)
-        return total / self.samples, self._mean(losses, weights)
+        return self._penalty.gradient(theta, total / self.samples), self._penalty.evaluation(theta, self._mean(losses, weights))
 
     def _product(self, theta, curvature, block):
         free, vectors = self._split(theta), [self._split(v) for v in block]
@@ -149,7 +170,28 @@ class Risk(_Risk):
             parts = np.stack([self._join(self._push(free, v, batch)) for v in vectors])
             images += weights[-1] * parts
             columns.append(np.einsum("kn,kn->k", parts, block))
-        return images / self.samples, np.ascontiguousarray(np.stack(columns, axis=1)), weights
+        found = images / self.samples, np.ascontiguousarray(np.stack(columns, axis=1)), weights
+        return self._penalty.product(curvature, block, found)
+
+
+class _Some:
+    """Samples `start` to `stop` of a sequence of batches, read anew in every pass."""
+
+    def __init__(self, batches, start, stop):
+        self._batches, self._start, self._stop = batches, start, stop
+
+    def __iter__(self):
+        place = 0
+        for batch in self._batches:
+            count = _count(batch)
+            first, last = max(self._start - place, 0), min(self._stop - place, count)
+            if first < last:
+                yield batch if last - first == count else jax.tree_util.tree_map(
+                    lambda leaf: leaf[first:last] if np.ndim(leaf) and np.shape(leaf)[0] == count else leaf, batch
+                )
+            place += count
+            if place >= self._stop:
+                return
 
 
 def _count(batch):

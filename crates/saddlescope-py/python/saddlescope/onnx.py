@@ -13,6 +13,7 @@ from fnmatch import fnmatchcase
 import numpy as np
 
 from . import _native
+from ._risk import Penalty
 from ._risk import Risk as _Risk
 
 __all__ = ["Risk"]
@@ -75,8 +76,16 @@ class Risk(_Risk):
         self.theta, self.layout = self._native.theta, self._native.layout
         self.samples, self.name, self.split = self._native.samples, self._native.model, split
         self.precision, self.notes = dtype, self._native.notes
+        self._first = 0 if samples is None else samples[0]
         self._given = dict(model=model, data=data, split=split, samples=samples, normalize=normalize, loss=loss,
                            weight_decay=weight_decay, batch_norm=batch_norm, params=params, dtype=dtype)
+        self._file = weights
+
+    def _about(self):
+        return [*Penalty(self._given["weight_decay"]).about(), *self.notes]
+
+    def _samples_in(self, start, stop):
+        return Risk(**{**self._given, "samples": (self._first + start, self._first + stop)}, weights=self._file)
 
     def _weights(self, given):
         if not isinstance(given, (str, os.PathLike)):

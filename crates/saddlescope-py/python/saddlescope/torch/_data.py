@@ -67,6 +67,24 @@ def _is_tensors(data):
     return isinstance(data, tuple) and len(data) > 0 and all(isinstance(part, torch.Tensor) for part in data)
 
 
+class Some:
+    """Samples `start` to `stop` of a sequence of batches, read anew in every pass."""
+
+    def __init__(self, batches, start, stop):
+        self._batches, self._start, self._stop = batches, start, stop
+
+    def __iter__(self):
+        place = 0
+        for batch in self._batches:
+            count = size(batch)
+            first, last = max(self._start - place, 0), min(self._stop - place, count)
+            if first < last:
+                yield batch if last - first == count else part(batch, first, last)
+            place += count
+            if place >= self._stop:
+                return
+
+
 class Batches:
     """The data as a sequence of batches that is the same in every pass.
 
@@ -97,6 +115,8 @@ class Batches:
                 self._source = [part(data, i, min(i + step, whole)) for i in range(0, whole, step)]
         elif isinstance(data, torch.utils.data.DataLoader):
             self._source = self._in_order(data)
+            if data.num_workers > 0 and not data.persistent_workers:
+                self.notes.append("The loader starts its workers anew for every product: persistent_workers=True keeps them.")
         elif iter(data) is data:
             # A generator can be read once only.
             self._source = list(data)
@@ -116,7 +136,7 @@ class Batches:
             )
         self.notes.append("The loader shuffles; its samples were taken in order, the last batch included.")
         return DataLoader(loader.dataset, batch_size=loader.batch_size, shuffle=False, collate_fn=loader.collate_fn,
-                          num_workers=loader.num_workers, pin_memory=loader.pin_memory)
+                          num_workers=loader.num_workers, pin_memory=loader.pin_memory, persistent_workers=loader.persistent_workers)
 
     def __iter__(self):
         return iter(self._source)
@@ -135,6 +155,9 @@ class Batches:
             whole.update(digest)
             if index == 0:
                 first, first_hash = batch, digest
+                if next(tensors(batch), None) is None:
+                    raise ValueError(f"the first batch is of type {type(batch).__name__} and holds no tensor: give tensors (torch.from_numpy makes them "
+                                     "of arrays), a DataLoader, or batches of tensors")
         if first is not None and _hash(next(iter(self))) != first_hash:
             raise ValueError(
                 "the first batch differs between two passes over the data: turn off shuffling and random augmentation, or give the "

@@ -32,9 +32,24 @@ class Group:
         dist.broadcast_object_list(box, src=self.first, group=self.group)
         return box[0]
 
-    def _answers(self, risk, command, arguments):
+    def check_same(self, **hashes):
+        """Refuses processes whose models differ; every process raises the same.
+
+        Parameters
+        ----------
+        hashes : str
+            By name: what must be the same everywhere.
+        """
+        everywhere = self.all_gather(hashes)
+        for rank, other in enumerate(everywhere):
+            for name, value in other.items():
+                if value != everywhere[0][name]:
+                    raise ValueError(f"process {rank} of the group has other {name.replace('_', ' ')} than process 0: load the same state dict in "
+                                     "every process before the risk is made")
+
+    def _answers(self, risk, command, arguments, values):
         try:
-            mine = getattr(risk, command)(*arguments)
+            mine = getattr(risk if values is None else risk._with_buffers(values), command)(*arguments)
         except Exception as error:  # It belongs to the process that leads.
             mine = _Failure(error)
         answers = [None] * self.size if self.rank == 0 else None
@@ -43,8 +58,9 @@ class Group:
 
     def call(self, risk, command, arguments):
         """What every process finds, by rank; only the first process may ask."""
-        self._send((command, arguments))
-        answers = self._answers(risk, command, arguments)
+        values = risk._other_values()
+        self._send((command, arguments, values))
+        answers = self._answers(risk, command, arguments, None)
         for answer in answers:
             if isinstance(answer, _Failure):
                 raise answer.error
@@ -56,12 +72,12 @@ class Group:
             return work()
         if self.rank != 0:
             while True:
-                command, arguments = self._send()
+                command, arguments, values = self._send()
                 if command == "done":
                     if isinstance(arguments, _Failure):
                         raise arguments.error
                     return arguments
-                self._answers(risk, command, arguments)
+                self._answers(risk, command, arguments, values)
         self._leading, result = True, None
         try:
             result = work()
@@ -71,4 +87,4 @@ class Group:
             raise
         finally:
             self._leading = False
-            self._send(("done", result))
+            self._send(("done", result, None))

@@ -23,7 +23,7 @@ def select(model, params):
         chosen = {name: p for name, p in all_of_them.items() if p.requires_grad}
         if not chosen:
             raise ValueError("no parameter of the model requires a gradient: name some with params")
-        return chosen
+        return _checked(chosen)
     if callable(params):
         chosen = {name: p for name, p in all_of_them.items() if params(name, p)}
         what = "the predicate selects none"
@@ -39,9 +39,15 @@ def select(model, params):
         what = "no pattern selects any"
     if not chosen:
         raise ValueError(f"params: {what} of the parameters {_some(all_of_them)}")
+    return _checked(chosen)
+
+
+def _checked(chosen):
     for name, p in chosen.items():
         if not p.is_floating_point():
             raise ValueError(f"parameter {name!r} is of type {p.dtype}; expected real floating point")
+    if not any(p.numel() for p in chosen.values()):
+        raise ValueError(f"no parameter to analyse: {_some(chosen)} are empty")
     return chosen
 
 

@@ -11,13 +11,16 @@ from torch import nn
 from torch.func import functional_call, vmap
 
 from .._risk import Risk as _Risk
+from .._risk import Penalty, fingerprint
 from . import _buffers as buffers
 from . import _products as products
-from ._data import Batches, convert, part, size, tensors
+from ._chunks import Chunks
+from ._data import Batches, Some, convert, part, size, tensors
 from ._group import Group
 from ._parameters import Vector, layout, select
 from ._setting import check_mode, exact, has_recurrence, unwrap
 from ._trial import ORDERS, is_padded, out_of_memory, try_batch
+from ._units import unit_groups
 
 
 class _WithLoss(nn.Module):
@@ -64,6 +67,8 @@ class Risk(_Risk):
         Whether the loss of a batch is no mean over its samples (contrastive losses; batch norm in training mode, which is
         noticed). Batches are then not split, tensors are one batch unless ``batch_size`` cuts them, and the risk is the weighted mean
         of the batches' losses.
+    weight_decay : float
+        λ of the training: the loss gets the penalty λ/2 ‖θ‖², as in ``torch.optim.SGD(weight_decay=λ)``.
     name, split : str
         For titles; ``split`` says what the samples are, for example "train".
 
@@ -86,10 +91,10 @@ class Risk(_Risk):
     has_chunks = True
 
     def __init__(self, model, loss, data, *, params=None, batch_size=None, device=None, dtype=None, group=None, weight=None,
-                 order="auto", coupled=None, name=None, split="train", _like=None):
+                 order="auto", coupled=None, weight_decay=0.0, name=None, split="train", _like=None):
         if order not in ("auto", *ORDERS):
             raise ValueError(f"order {order!r}; expected auto, reverse or forward")
-        self.notes, self.split = [], split
+        self.notes, self.split, self._penalty = [], split, Penalty(weight_decay)
         model = unwrap(model, self.notes)
         self.name = name or type(model).__name__
         coupled_norm = check_mode(model)
@@ -126,20 +131,44 @@ class Risk(_Risk):
             )
         if coupled_norm:
             self.notes.append("Batch norm is in training mode: every batch is normalised by itself and is not split.")
-        self._local = sum(self._weigh(b) for b in self._batches)
+        self._buffer_names = buffers.names_of(model)
+        counts = [self._weigh(b) for b in self._batches]
+        self._local, self._batch_count = sum(counts), len(counts)
         self.samples = self._local
         if self._group:
-            shards = self._group.all_gather((self._local, self._data_hash))
-            self.samples = sum(count for count, _ in shards)
-            self._data_hash = hashlib.sha256("".join(digest for _, digest in shards).encode()).hexdigest()
+            self._join_shards()
         if self.samples == 0:
             raise ValueError("the weights of all batches are zero")
-        self._buffer_names = buffers.names_of(model)
         self._watched, self.fingerprint = self._watch(), buffers.rest_hash(model.state_dict(), set(self._vector_of.names))
         if _like is None:
             try_batch(self, batch)
         else:
             self.has_accuracy, self.curvatures, self._order = _like.has_accuracy, _like.curvatures, _like._order
+        if self._group:
+            self._join_offers()
+
+    def _join_shards(self):
+        """Counts the samples of all processes. Refuses processes whose models differ."""
+        state, own = self.model.state_dict(), dict(self.model.named_buffers())
+        frozen = {name: v for name, v in state.items() if v.is_floating_point()}
+        self._group.check_same(
+            parameters=fingerprint(self.theta),
+            buffers=fingerprint(buffers.join(own[name] for name in self._buffer_names)),
+            frozen_parameters=buffers.rest_hash(frozen, {*self._vector_of.names, *self._buffer_names}),
+        )
+        shards = self._group.all_gather((self._local, self._data_hash, self._batch_count))
+        digests = [digest for _, digest, _ in shards]
+        if len(set(digests)) < len(digests):
+            self.notes.append("Some processes of the group have the same data, which therefore count several times.")
+        self.samples, self._batch_count = sum(count for count, _, _ in shards), sum(count for _, _, count in shards)
+        self._data_hash = hashlib.sha256("".join(digests).encode()).hexdigest()
+
+    def _join_offers(self):
+        """What all processes offer; products are made in the way that the first one chose."""
+        found = self._group.all_gather((self._order, self.curvatures, self.has_accuracy))
+        self._order = found[0][0] if all(order for order, _, _ in found) else None
+        self.curvatures = tuple(c for c in found[0][1] if all(c in others for _, others, _ in found))
+        self.has_accuracy = all(accuracy for _, _, accuracy in found)
 
     # What a user may ask for besides.
 
@@ -161,8 +190,21 @@ class Risk(_Risk):
             words += ":" + hashlib.sha256(code.co_code + repr(code.co_names).encode()).hexdigest()[:12]
         return {
             "engine": "torch", "device": self.device.type, "dtype": str(self.dtype).rpartition(".")[2], "loss": words,
-            "data.sha256": self._data_hash, "coupled": self.coupled,
+            "data.sha256": self._data_hash, "coupled": self.coupled, **self._penalty.identity(),
         }
+
+    def _about(self):
+        said = self.identity()
+        batches = "one batch" if self._batch_count == 1 else f"{self._batch_count} batches"
+        what = "what weight counts" if self._weight is not None else "samples"
+        about = [f"Computed by PyTorch {torch.__version__} on {self.device.type} in {said['dtype']}. The loss is the mean of "
+                 f"{said['loss'].partition(':')[0]} over {self.samples} {what}, in {batches}."]
+        total = sum(p.numel() for p in self.model.parameters())
+        if total > self.dim:
+            about.append(f"{self.dim} of {total} parameters are analysed; the others stay as they are.")
+        # Without seconds, so that the same analysis writes the same words.
+        notes = [note.partition(" (")[0] + "." if note.startswith("Products:") else note for note in self.notes]
+        return about + self._penalty.about() + notes
 
     # One batch.
 
@@ -276,7 +318,7 @@ class Risk(_Risk):
         return self._group.call(self, command, arguments)
 
     def _local_evaluation(self, theta):
-        params, chunks = self._params(theta), _Chunks()
+        params, chunks = self._params(theta), Chunks()
 
         def work(batch, index, start):
             with torch.no_grad():
@@ -291,10 +333,11 @@ class Risk(_Risk):
         return chunks
 
     def _evaluate(self, theta):
-        return _Chunks.joined(self._gathered("_local_evaluation", theta)).evaluation(self.has_accuracy)
+        found = Chunks.joined(self._gathered("_local_evaluation", theta)).evaluation(self.has_accuracy)
+        return self._penalty.evaluation(theta, found)
 
     def _local_gradient(self, theta):
-        params, chunks = self._params(theta), _Chunks()
+        params, chunks = self._params(theta), Chunks()
         total = torch.zeros(self.dim, dtype=self._sum_dtype, device=self.device)
 
         def work(batch, index, start):
@@ -311,27 +354,29 @@ class Risk(_Risk):
     def _gradient(self, theta):
         parts = self._gathered("_local_gradient", theta)
         gradient = sum(part[0] for part in parts) / self.samples
-        found = _Chunks.joined([part[1] for part in parts]).evaluation(False)
+        found = self._penalty.evaluation(theta, Chunks.joined([part[1] for part in parts]).evaluation(False))
         if self.has_accuracy:
             # Counting needs the outputs, which the gradient does not keep.
             found = (found[0], self._evaluate(theta)[1], *found[2:])
-        return gradient, found
+        return self._penalty.gradient(theta, gradient), found
 
     def _local_product(self, theta, curvature, block):
         params = self._params(theta)
         vectors = torch.from_numpy(block).to(self.device, self.dtype)
-        total = torch.zeros(vectors.shape, dtype=self._sum_dtype, device=self.device)
+        wide = vectors.to(self._sum_dtype)
+        total = torch.zeros_like(wide)
         quotients, weights = {}, {}
 
         def work(batch, index, start):
-            images = self._batch_product(curvature, params, batch, vectors).detach()
-            if not bool(torch.isfinite(images).all()):
+            images = self._batch_product(curvature, params, batch, vectors).detach().to(self._sum_dtype)
+            along = torch.einsum("kn,kn->k", images, wide).cpu().double().numpy()
+            # A sum of products is finite only if all of them are.
+            if not np.isfinite(along).all():
                 self._name_sample(params, batch, index, start)
-            return images
+            return images, along
 
-        for index, weight, images in self._over(work):
+        for index, weight, (images, along) in self._over(work):
             total.add_(images, alpha=weight)
-            along = torch.einsum("kn,kn->k", images.to(self._sum_dtype), vectors.to(self._sum_dtype)).cpu().double().numpy()
             quotients[index] = quotients.get(index, 0) + weight * along
             weights[index] = weights.get(index, 0) + weight
         places = sorted(weights)
@@ -343,7 +388,8 @@ class Risk(_Risk):
         images = parts[0][0] if len(parts) == 1 else sum(part[0] for part in parts)
         images /= self.samples
         columns = [column for part in parts for column in part[1]]
-        return images, np.ascontiguousarray(np.stack(columns, axis=1)), [w for part in parts for w in part[2]]
+        found = images, np.ascontiguousarray(np.stack(columns, axis=1)), [w for part in parts for w in part[2]]
+        return self._penalty.product(curvature, block, found)
 
     def _batch_product(self, curvature, params, batch, vectors):
         loss = lambda p: self._loss(p, batch)
@@ -386,72 +432,62 @@ class Risk(_Risk):
         return buffers.join(self._other.get(name, own[name]) for name in self._buffer_names)
 
     def _with_buffers(self, values):
-        if self._group:
-            raise ValueError("weights with other buffers (batch-norm statistics) cannot be analysed with group=")
         other = copy.copy(self)
         other._other = buffers.split(values, self.model, self._buffer_names)
         return other
 
+    def _other_values(self):
+        """The buffers as numbers where they are not those of the model, or None."""
+        return self._buffer_values() if self._other else None
+
     def _buffers_anew(self, theta):
-        if self._group:
+        parts = self._gathered("_local_buffers_anew", theta)
+        if parts[0] is None:
             return None
+        # Averages over the samples of each process, and of these.
+        counts = [count for _, count in parts]
+        return sum(count * values for values, count in parts) / sum(counts)
+
+    def _local_buffers_anew(self, theta):
         state = {**self._other, **dict(zip(self._vector_of.names, self._params(theta)))}
         run = self.loss_function if self._whole else (lambda model, batch: model(*batch[:-1]))
         with exact(self.device, self._recurrent):
             found = buffers.anew(self.model, state, map(self._place, self._batches), run)
-        return None if found is None else buffers.join(found[name] for name in self._buffer_names)
+        if found is None:
+            return None
+        return buffers.join(found[name] for name in self._buffer_names), sum(map(size, self._batches))
 
     def _first_samples(self, samples, precision):
         if self.coupled or self._group or (precision == "f64" and self.device.type == "mps"):
             return None
-        pieces, left = [], samples
-        for batch in self._batches:
-            pieces.append(part(batch, 0, min(left, size(batch))))
-            left -= size(pieces[-1])
-            if left <= 0:
-                break
+        return self._on(list(Some(self._batches, 0, samples)), torch.float64 if precision == "f64" else torch.float32)
+
+    def _samples_in(self, start, stop):
+        # With weights of their own, samples are not what the mean counts.
+        if self.coupled or self._group or self._weight is not None:
+            return None
+        return self._on(Some(self._batches, start, stop), self.dtype)
+
+    def _on(self, data, dtype):
+        """The same risk on other data."""
         names = set(self._vector_of.names)
-        small = Risk(self.model, self.loss_function, pieces, params=lambda name, _: name in names, batch_size=self._micro,
-                     device=self.device, dtype=torch.float64 if precision == "f64" else torch.float32, weight=self._weight,
-                     coupled=self.coupled, name=self.name, split=self.split, _like=self)
+        other = Risk(self.model, self.loss_function, data, params=lambda name, _: name in names, batch_size=self._micro,
+                     device=self.device, dtype=dtype, weight=self._weight, coupled=self.coupled,
+                     weight_decay=self._penalty.decay, name=self.name, split=self.split, _like=self)
+        other.theta = self.theta
         if self._other:
-            small._other = buffers.split(self._buffer_values(), small.model, small._buffer_names)
-        return small
+            other._other = buffers.split(self._buffer_values(), other.model, other._buffer_names)
+        return other
+
+    def _unit_groups(self):
+        batch = next(iter(self._batches))
+        if self._whole or self.coupled and self._written:
+            return None
+        few = batch if self.coupled else part(batch, 0, 2)
+        return unit_groups(self.model, self._vector_of.names, self._buffer_names, tuple(self._place(few)[:-1]))
 
     def _memory(self):
         return 0, 0
 
     def _lead(self, work):
         return work() if self._group is None else self._group.lead(self, work)
-
-
-class _Chunks:
-    """Losses of batches with their weights."""
-
-    def __init__(self):
-        self.sums, self.weights, self.right, self.counted = {}, {}, 0, 0
-
-    def add(self, index, weight, loss, right, counted):
-        self.sums[index] = self.sums.get(index, 0.0) + weight * loss
-        self.weights[index] = self.weights.get(index, 0) + weight
-        self.right += right
-        self.counted += counted
-
-    @staticmethod
-    def joined(parts):
-        if len(parts) == 1:
-            return parts[0]
-        whole = _Chunks()
-        for rank, one in enumerate(parts):
-            whole.sums.update({(rank, i): s for i, s in one.sums.items()})
-            whole.weights.update({(rank, i): w for i, w in one.weights.items()})
-            whole.right += one.right
-            whole.counted += one.counted
-        return whole
-
-    def evaluation(self, accuracy):
-        places = list(self.sums)
-        weights = [self.weights[i] for i in places]
-        loss = sum(self.sums.values()) / sum(weights)
-        losses = [self.sums[i] / w for i, w in zip(places, weights)]
-        return loss, ((self.right, self.counted) if accuracy else None), losses, weights

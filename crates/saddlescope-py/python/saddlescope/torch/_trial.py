@@ -66,8 +66,8 @@ def _first_loss(risk, params, placed, batch):
     try:
         return float(risk._loss(params, placed))
     except Exception as error:
-        if risk._batches.cut and hasattr(error, "add_note"):
-            error.add_note("The data were cut into batches; give coupled=True if their tensors belong together (graphs, sets).")
+        if hasattr(error, "add_note"):
+            error.add_note(_how_called(risk, batch))
         if risk.coupled or size(placed) == size(batch):
             raise
         try:
@@ -78,6 +78,16 @@ def _first_loss(risk, params, placed, batch):
             f"the loss of the first batch can be evaluated, that of its first {size(placed)} samples alone cannot ({_first_line(error)}): "
             "give coupled=True if the tensors of a batch belong together (graphs, sets)"
         ) from error
+
+
+def _how_called(risk, batch):
+    """What was called, for whoever reads the exception of that call."""
+    if risk._whole:
+        what = "a dict" if isinstance(batch, Mapping) else "one tensor" if isinstance(batch, torch.Tensor) else f"a {type(batch).__name__}"
+        return (f"A batch is {what}, so the loss is called as loss(model, batch). For inputs with targets, batches are tuples (x, y), and tensors are given as "
+                "a tuple, too, since a list is a list of batches.")
+    cut = " The data were cut into batches; give coupled=True if their tensors belong together (graphs, sets)." if risk._batches.cut else ""
+    return f"A batch is a tuple of {len(batch)}, so the loss is called as loss(model(*batch[:-1]), batch[-1]).{cut}"
 
 
 def _check_repeats(risk, params, batch, first):
