@@ -4,9 +4,9 @@ use std::io::IsTerminal;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use crate::terminal::typed;
 use indicatif::{ProgressBar, ProgressStyle};
 use saddlescope::analysis::{Cost, Fate, Monitor, PlannedStage};
-use saddlescope::figure::minus_in_numbers;
 
 use crate::{interrupt, terminal};
 
@@ -62,7 +62,7 @@ impl Progress {
         let left = (whole - done).max(0.0);
         bar.set_position(if whole > 0.0 { (LENGTH as f64 * done / whole) as u64 } else { 0 });
         let message = format!("{} left  {} {note}", duration(left), self.stage);
-        bar.set_message(minus_in_numbers(&message));
+        bar.set_message(typed(&message));
     }
 }
 

@@ -5,8 +5,6 @@ use std::fmt::Display;
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use saddlescope::figure::minus_in_numbers;
-
 /// Whether this is a rank that only computes, so that nothing is printed here.
 static SILENT: AtomicBool = AtomicBool::new(false);
 
@@ -21,12 +19,17 @@ pub fn silent() -> bool {
     SILENT.load(Ordering::Relaxed)
 }
 
+/// Text with hyphens for minus signs, so that its numbers can be copied into a command or a program.
+pub fn typed(text: &impl Display) -> String {
+    text.to_string().replace('−', "-")
+}
+
 /// A result line, on standard output; of several ranks only the first prints.
 pub fn print(text: impl Display) -> anyhow::Result<()> {
     if silent() {
         return Ok(());
     }
-    writeln!(std::io::stdout(), "{}", minus_in_numbers(&text.to_string())).context("standard output")
+    writeln!(std::io::stdout(), "{}", typed(&text)).context("standard output")
 }
 
 /// A remark on how the work goes, on standard error; of several ranks only the first makes it.
@@ -34,7 +37,7 @@ pub fn note(text: impl Display) -> anyhow::Result<()> {
     if silent() {
         return Ok(());
     }
-    writeln!(std::io::stderr(), "{}", minus_in_numbers(&text.to_string())).context("standard error")
+    writeln!(std::io::stderr(), "{}", typed(&text)).context("standard error")
 }
 
 /// The last words before the end, on standard error. What another rank than the first has to say, the first says too.

@@ -67,7 +67,7 @@ fn figures_5_and_7_of_a_network_and_a_run_that_continues() {
     };
     let both = ["--figure", "5", "--figure", "7"];
     let text = run(&at("whole"), &both);
-    assert!(text.contains("printed −16.4") && text.contains("printed 5007.9"), "{text}");
+    assert!(text.contains("printed -16.4") && text.contains("printed 5007.9"), "{text}");
     let whole = temp.path().join("whole");
     for number in [5, 7] {
         for kind in ["png", "svg", "npz"] {

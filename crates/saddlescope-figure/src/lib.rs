@@ -51,7 +51,7 @@ pub use data::{
 };
 pub use error::FigureError;
 pub use export::{surface_to_obj, surface_to_vtp, write_obj, write_vtp};
-pub use minus::{minus, minus_in_numbers};
+pub use minus::minus;
 pub use npz::{NamedArray, arrays_to_npz, npz_arrays};
 pub use png::render_png;
 pub use render::render_svg;

@@ -114,8 +114,11 @@ fn fixed_value(input: &Declaration, element: ElementType, numbers: &[f64]) -> Re
         dims.iter().filter_map(|d| if let Dim::Fixed(n) = d { Some(*n) } else { None }).collect();
     let whole = numel(&known).ok_or_else(|| OpError::new("its shape overflows"))?;
     // One open dimension is as long as there are numbers for; of several, each has length 1.
-    let length =
-        if open == 1 && whole != 0 && numbers.len().is_multiple_of(whole) { numbers.len() / whole } else { 1 };
+    let length = if open == 1 && whole != 0 && numbers.len().is_multiple_of(whole) {
+        numbers.len() / whole
+    } else {
+        1
+    };
     let shape: Vec<usize> = match &input.shape {
         Some(dims) => dims.iter().map(|d| if let Dim::Fixed(n) = d { *n } else { length }).collect(),
         None if numbers.len() == 1 => vec![],
