@@ -22,6 +22,8 @@ fn two_basins(products: &AtomicUsize) -> FnRisk<'_> {
             hv[0] = (12.0 * t[0] * t[0] - 4.0) * v[0] + t[1] * v[1];
             hv[1] = t[1] * v[0] + (2.0 + t[0]) * v[1];
         })
+        // Products are counted; without an identity each run makes one to tell the function from others.
+        .with_identity("function", "two basins")
 }
 
 fn members<'a>(losses: &'a ModelLosses<'a>, points: &[(&str, Vec<f64>)]) -> Vec<Member<'a>> {
@@ -197,7 +199,8 @@ fn a_new_checkpoint_costs_only_itself() {
         .with_hessian(move |_, v, hv| {
             counter.fetch_add(1, Ordering::Relaxed);
             (0..3).for_each(|i| hv[i] = lambda[i] * v[i]);
-        });
+        })
+        .with_identity("function", "quadratic");
     let losses = ModelLosses::new("quadratic", &risk);
     let names: Vec<String> = (0..7).map(|k| format!("step-{k}")).collect();
     let points: Vec<(&str, Vec<f64>)> = (names.iter().enumerate())

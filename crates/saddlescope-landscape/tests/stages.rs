@@ -186,7 +186,9 @@ fn errors_and_cancellation_of_products_come_through_unchanged() {
                 *hv = lambda[i % 30] * v;
             }
             Ok(Product::default())
-        });
+        })
+        // Without an identity a run begins with a product that tells the function from others.
+        .with_identity("function", "failing");
     let subject = Subject::new("failing", vec![0.1; 30], &risk);
     let selection = Selection {
         eigenpairs: eigenpairs(1),

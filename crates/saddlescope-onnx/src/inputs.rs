@@ -108,6 +108,9 @@ pub(crate) fn declare_inputs(
 
 /// An input that is the same for all samples.
 fn fixed_value(input: &Declaration, element: ElementType, numbers: &[f64]) -> Result<Value, OpError> {
+    if numbers.is_empty() {
+        return Err(OpError::new("it is fixed by no numbers"));
+    }
     let dims = input.shape.as_deref().unwrap_or(&[]);
     let open = dims.iter().filter(|d| !matches!(d, Dim::Fixed(_))).count();
     let known: Vec<usize> =

@@ -97,7 +97,7 @@ fn inputs_are_fixed_as_they_are_declared_or_refused() {
         ("sr", &[0.5][..], "it holds int64, which [0.5] is not"),
         ("sr", &[1e30][..], "it holds int64"),
         ("on", &[2.0][..], "it holds bool, which [2.0] is not"),
-        ("gain", &[][..], "it is fixed by 0 numbers"),
+        ("gain", &[][..], "it is fixed by no numbers"),
     ] {
         let found = refused(name, numbers);
         assert!(found.contains(reason), "{name} {numbers:?}: {found}");
