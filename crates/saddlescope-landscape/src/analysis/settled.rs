@@ -36,10 +36,13 @@ pub(crate) fn result(found: &Found, tolerance: f64) -> Option<SettleResult> {
 impl SettleResult {
     /// What is known of the critical point, in sentences.
     pub fn sentences(&self) -> Vec<String> {
+        let of_theta = match self.relative_distance {
+            share if share.is_finite() => format!(" ({} of ‖θ*‖)", percent(share)),
+            _ => String::new(),
+        };
         let moved = format!(
-            "{} from θ* ({} of ‖θ*‖), where the loss is {} instead of {}",
+            "{} from θ*{of_theta}, where the loss is {} instead of {}",
             short(self.distance),
-            percent(self.relative_distance),
             number(self.loss[1]),
             number(self.loss[0])
         );
@@ -88,8 +91,9 @@ fn percent(share: f64) -> String {
 
 /// The section of the report.
 pub(crate) fn section(result: &SettleResult, figures: Vec<Figure>) -> Section {
+    let found = result.end == SettleEnd::Converged;
     let mut table = Table::new(
-        "From θ* to the critical point",
+        if found { "From θ* to the critical point" } else { "From θ* to the end of the way" },
         &[("", Align::Left), ("at θ*", Align::Right), ("settled", Align::Right)],
     );
     let mut row = |name: &str, values: [String; 2]| {
@@ -122,7 +126,8 @@ pub(crate) fn section(result: &SettleResult, figures: Vec<Figure>) -> Section {
             row("λ_max", ["".into(), number(high)]);
         }
     }
-    let mut section = Section::new("The critical point nearby")
+    let title = if found { "The critical point nearby" } else { "In search of a critical point" };
+    let mut section = Section::new(title)
         .paragraph(result.sentences().join(" "))
         .paragraph(format!(
             "Newton's method on ∇L = 0 in f64: every step minimises ‖g + Hp‖ within a bound on ‖p‖, and is taken only where the \
@@ -164,7 +169,11 @@ pub(crate) fn way_figure(result: &SettleResult) -> Option<Figure> {
     Some(
         Figure::new(
             "settle",
-            "The way to the critical point",
+            if result.end == SettleEnd::Converged {
+                "The way to the critical point"
+            } else {
+                "The way towards a critical point"
+            },
             "Norm of the gradient and distance from the point analysed, after every step that was taken.",
         )
         .panel("", gradient)

@@ -177,7 +177,10 @@ pub(crate) fn verdict(points: &[PointResult], pairs: &[PairResult], one_model: b
     let by_lambda = ordered(points, |s| s.lambda_max.as_ref().map(eigenvalue));
     let by_trace = ordered(points, |s| s.trace.as_ref().map(estimate));
     sentences.extend(order_sentence("λ_max", &by_lambda));
-    sentences.extend(order_sentence("the trace", &by_trace));
+    sentences.extend(order_sentence(
+        "the trace (errors over the probes; other samples would add theirs)",
+        &by_trace,
+    ));
     let names = |order: &[(String, Measured)]| order.iter().map(|o| o.0.clone()).collect::<Vec<_>>();
     if by_lambda.len() > 1 && by_trace.len() > 1 {
         let same =

@@ -56,11 +56,13 @@ impl Values {
         Measured { value: self.loss, std_error }
     }
 
-    /// Share of right answers, with its binomial standard error.
+    /// Share of right answers, with its binomial standard error. Where all answers are right, or none, that would be 0, which says
+    /// nothing of other samples: it is not known.
     pub fn accuracy(&self) -> Option<Measured> {
         let (right, all) = self.correct.filter(|(_, all)| *all > 0)?;
         let p = right as f64 / all as f64;
-        Some(Measured { value: p, std_error: Some((p * (1.0 - p) / all as f64).sqrt()) })
+        let std_error = (0 < right && right < all).then(|| (p * (1.0 - p) / all as f64).sqrt());
+        Some(Measured { value: p, std_error })
     }
 
     /// L − L' on the same samples, with the standard error of the difference: what both losses share cancels.

@@ -47,12 +47,16 @@ pub struct Check {
 impl Check {
     /// A row of a table.
     pub fn line(&self) -> String {
+        // Differences below rounding count as none.
+        let error = match self.error {
+            0.0 if self.unit == "relative" => "rounding".into(),
+            error => format!("{error:.1e}"),
+        };
         format!(
-            "{}  {:<22} {:<46} {:>9.1e} of {:>7.1e}  {}{}",
+            "{}  {:<22} {:<46} {error:>9} of {:>7.1e}  {}{}",
             if self.passed { "ok    " } else { "FAILED" },
             self.group,
             self.name,
-            self.error,
             self.allowed,
             self.unit,
             if self.note.is_empty() { String::new() } else { format!(": {}", self.note) }
