@@ -31,9 +31,9 @@ risk = ss.torch.Risk(model, torch.nn.functional.cross_entropy, (x[mine], y[mine]
 found = ss.eigsh(risk.hessian(), largest=2, smallest=1, tol=1e-9)
 class Mine(Exception): pass
 whole = ss.torch.Risk(model, torch.nn.functional.cross_entropy, (x, y))
-analysis = ss.analyze(risk, out=out + "/folder", stages=["eigenpairs", "cuts"], largest=1, smallest=1)
+analysis = ss.analyze(risk, out=out + "/folder", stages=["eigenpairs", "cuts"], largest=1, smallest=1, tol=1e-3)
 moved = {"here": risk.theta, "moved": risk.theta + 0.1}
-both = ss.compare(risk, moved, grid=0, largest=1, smallest=1, out=out + "/both")
+both = ss.compare(risk, moved, grid=0, largest=1, smallest=1, tol=1e-3, out=out + "/both")
 alone = ss.compare(whole, moved, grid=0, largest=1, smallest=1)
 top = lambda found: [p["sides"][0]["lambda_max"]["value"] for p in found.results["points"]]
 np.savez(f"{out}/{rank}.npz", compared=top(both), exact_compared=top(alone), values=found.values, vectors=found.vectors, gradient=risk.gradient(), loss=risk.loss(),
