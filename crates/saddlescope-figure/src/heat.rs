@@ -50,7 +50,7 @@ pub(crate) fn draw(svg: &mut Svg, outer: Area, p: &HeatMap) {
     let top = note_height(p, missing) + if bar_ticks.exponent != 0 { 3.0 } else { 0.0 };
     let (x, y) = axes(&p.grid);
     let frame = Frame::place(outer.below(top), x, y, &p.grid.x_label, &p.grid.y_label, right);
-    notes(svg, p, missing, frame.area.x, outer.y, outer.right() - frame.area.x);
+    notes(svg, p, missing, frame.area.x, outer);
     map_body(svg, &frame, p, &map);
     frame.draw(svg, &p.grid.x_label, &p.grid.y_label);
     if let Some(inset) = &p.inset {
@@ -79,13 +79,15 @@ fn note_height(p: &HeatMap, missing: bool) -> f64 {
 }
 
 /// The line above the frame: what cross and hatching mean.
-fn notes(svg: &mut Svg, p: &HeatMap, missing: bool, x: f64, y: f64, limit: f64) {
+fn notes(svg: &mut Svg, p: &HeatMap, missing: bool, x: f64, outer: Area) {
     let mut at = x;
-    let base = y + 7.0;
+    let base = outer.y + 7.0;
     if p.mark_minimum
         && let Some(text) = minimum_text(&p.grid)
     {
         let text = with_note(text, &p.minimum_note);
+        // A long line begins left of the frame, over the ticks.
+        at = x.min(outer.right() - 8.5 - text::width(&text, legend::SIZE)).max(outer.x);
         svg.cross(at + 3.0, base - 2.5, 2.2, INK, "#ffffff");
         svg.text(at + 8.5, base, &text, legend::SIZE, Anchor::Start, INK);
         at += 8.5 + text::width(&text, legend::SIZE) + 9.0;
@@ -94,7 +96,7 @@ fn notes(svg: &mut Svg, p: &HeatMap, missing: bool, x: f64, y: f64, limit: f64) 
         let text = missing_text(p.scale);
         let width = 11.0 + text::width(text, legend::SIZE);
         // At the right end when the line has no room left, over the colour bar's column.
-        at = at.min(x + limit - width).max(x);
+        at = at.min(outer.right() - width).max(x);
         let hatch = svg.hatch();
         svg.rect(at, base - 5.6, 8.0, 6.2, &hatch, Some(Stroke::solid("#777777", 0.4)));
         svg.text(at + 11.0, base, text, legend::SIZE, Anchor::Start, INK);
