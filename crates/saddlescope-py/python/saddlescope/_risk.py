@@ -321,6 +321,32 @@ class Penalty:
         return {"weight_decay": self.decay} if self.decay else {}
 
 
+class SampleRange:
+    """Samples `start` to `stop` of a sequence of batches, read anew in every pass.
+
+    Parameters
+    ----------
+    size : callable
+        Number of samples of a batch.
+    part : callable
+        ``part(batch, first, last)``: some samples of a batch.
+    """
+
+    def __init__(self, batches, start, stop, size, part):
+        self._batches, self._start, self._stop, self._size, self._part = batches, start, stop, size, part
+
+    def __iter__(self):
+        place = 0
+        for batch in self._batches:
+            count = self._size(batch)
+            first, last = max(self._start - place, 0), min(self._stop - place, count)
+            if first < last:
+                yield batch if last - first == count else self._part(batch, first, last)
+            place += count
+            if place >= self._stop:
+                return
+
+
 def fingerprint(*arrays) -> str:
     """SHA-256 over shapes, types and values of arrays."""
     h = hashlib.sha256()

@@ -19,7 +19,7 @@ import numpy as np
 import jax
 import jax.numpy as jnp
 
-from ._risk import Penalty
+from ._risk import Penalty, SampleRange
 from ._risk import Risk as _Risk
 
 __all__ = ["Risk"]
@@ -106,7 +106,7 @@ class Risk(_Risk):
         if self._weight is not _count:
             return None
         other = copy.copy(self)
-        other._batches, other.notes = _Some(self._batches, start, stop), list(self.notes)
+        other._batches, other.notes = SampleRange(self._batches, start, stop, _count, _part), list(self.notes)
         other._look()
         return other
 
@@ -174,29 +174,15 @@ class Risk(_Risk):
         return self._penalty.product(curvature, block, found)
 
 
-class _Some:
-    """Samples `start` to `stop` of a sequence of batches, read anew in every pass."""
-
-    def __init__(self, batches, start, stop):
-        self._batches, self._start, self._stop = batches, start, stop
-
-    def __iter__(self):
-        place = 0
-        for batch in self._batches:
-            count = _count(batch)
-            first, last = max(self._start - place, 0), min(self._stop - place, count)
-            if first < last:
-                yield batch if last - first == count else jax.tree_util.tree_map(
-                    lambda leaf: leaf[first:last] if np.ndim(leaf) and np.shape(leaf)[0] == count else leaf, batch
-                )
-            place += count
-            if place >= self._stop:
-                return
-
-
 def _count(batch):
     leaves = jax.tree_util.tree_leaves(batch)
     return int(np.shape(leaves[0])[0]) if leaves and np.ndim(leaves[0]) else 1
+
+
+def _part(batch, start, stop):
+    """Samples `start` to `stop`: every leaf whose first axis counts samples is cut."""
+    whole = _count(batch)
+    return jax.tree_util.tree_map(lambda leaf: leaf[start:stop] if np.ndim(leaf) and np.shape(leaf)[0] == whole else leaf, batch)
 
 
 def _path(keys):

@@ -67,24 +67,6 @@ def _is_tensors(data):
     return isinstance(data, tuple) and len(data) > 0 and all(isinstance(part, torch.Tensor) for part in data)
 
 
-class Some:
-    """Samples `start` to `stop` of a sequence of batches, read anew in every pass."""
-
-    def __init__(self, batches, start, stop):
-        self._batches, self._start, self._stop = batches, start, stop
-
-    def __iter__(self):
-        place = 0
-        for batch in self._batches:
-            count = size(batch)
-            first, last = max(self._start - place, 0), min(self._stop - place, count)
-            if first < last:
-                yield batch if last - first == count else part(batch, first, last)
-            place += count
-            if place >= self._stop:
-                return
-
-
 class Batches:
     """The data as a sequence of batches that is the same in every pass.
 

@@ -11,11 +11,11 @@ from torch import nn
 from torch.func import functional_call, vmap
 
 from .._risk import Risk as _Risk
-from .._risk import Penalty, fingerprint
+from .._risk import Penalty, SampleRange, fingerprint
 from . import _buffers as buffers
 from . import _products as products
 from ._chunks import Chunks
-from ._data import Batches, Some, convert, part, size, tensors
+from ._data import Batches, convert, part, size, tensors
 from ._group import Group
 from ._parameters import Vector, layout, select
 from ._setting import check_mode, exact, has_recurrence, unwrap
@@ -460,13 +460,13 @@ class Risk(_Risk):
     def _first_samples(self, samples, precision):
         if self.coupled or self._group or (precision == "f64" and self.device.type == "mps"):
             return None
-        return self._on(list(Some(self._batches, 0, samples)), torch.float64 if precision == "f64" else torch.float32)
+        return self._on(list(SampleRange(self._batches, 0, samples, size, part)), torch.float64 if precision == "f64" else torch.float32)
 
     def _samples_in(self, start, stop):
         # With weights of their own, samples are not what the mean counts.
         if self.coupled or self._group or self._weight is not None:
             return None
-        return self._on(Some(self._batches, start, stop), self.dtype)
+        return self._on(SampleRange(self._batches, start, stop, size, part), self.dtype)
 
     def _on(self, data, dtype):
         """The same risk on other data."""
