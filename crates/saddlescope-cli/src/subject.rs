@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args;
+use etcetera::BaseStrategy;
 use saddlescope::analysis::AutoSamples;
 use saddlescope::data::weights::TensorMap;
 use saddlescope::data::{DataError, DataSource, Dataset, Normalization, parse_samples};
@@ -107,6 +108,16 @@ pub struct SubjectArguments {
 
 /// Bytes of inputs that are held in memory where the memory is not limited.
 const DATA_MEMORY: usize = 256 << 20;
+
+/// The fingerprint of data; that of data which stay in their files is kept in the user's folder for caches.
+fn fingerprint(data: &Dataset) -> Result<String, Failure> {
+    let kept = match etcetera::choose_base_strategy() {
+        Ok(folders) => data.fingerprint_kept_in(&folders.cache_dir().join("saddlescope/fingerprints")),
+        // No home, no cache.
+        Err(_) => data.fingerprint(),
+    };
+    kept.map_err(bad("--data"))
+}
 
 /// Whether `name` fits a pattern in which `*` stands for any text.
 fn fits(pattern: &str, name: &str) -> bool {
@@ -350,7 +361,7 @@ impl SubjectArguments {
         let chosen_later = matches!(self.slice_samples, Some(SliceSamples::Auto(_)));
         let mut identity = BTreeMap::new();
         identity.insert("data".into(), source.to_string().into());
-        identity.insert("data.sha256".into(), data.fingerprint().map_err(bad("--data"))?.into());
+        identity.insert("data.sha256".into(), fingerprint(&data)?.into());
         identity.insert("normalization".into(), data.normalization().to_string().into());
         identity.insert("loss".into(), loss.name().into());
         identity.insert("batch_norm".into(), self.batch_norm.name().into());
@@ -375,7 +386,7 @@ impl SubjectArguments {
         let coupled = self.batch_norm == BatchNorm::Train;
         let slices = if slice_count < data.samples() && !coupled && !chosen_later {
             let few = data.select(0..slice_count).map_err(bad("--slice-samples"))?;
-            let of = [("data.sha256".to_string(), few.fingerprint().map_err(bad("--data"))?.into())].into();
+            let of = [("data.sha256".to_string(), fingerprint(&few)?.into())].into();
             let few = self.risk(&model, loss, &few, false)?;
             Some(few.with_identity(of).with_weight_decay(weight_decay))
         } else {
@@ -392,8 +403,7 @@ impl SubjectArguments {
         };
         let other = match other {
             Some(data) => {
-                let of =
-                    [("data.sha256".to_string(), data.fingerprint().map_err(bad("--data"))?.into())].into();
+                let of = [("data.sha256".to_string(), fingerprint(&data)?.into())].into();
                 Some((other_split.to_string(), self.risk(&model, loss, &data, false)?.with_identity(of)))
             }
             None => None,

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::array::ElementType;
 use super::dataset::check_range;
-use super::values::{Segment, Stored};
+use super::segments::{Segment, Segments};
 use super::{DataError, Dataset, InputTensor, Normalization, Split, Targets, files};
 
 /// Records read at a time where images stay in their files.
@@ -183,7 +183,7 @@ pub fn load(
         name: "image".into(),
         shape_per_sample: vec![3, 32, 32],
         values: if large {
-            Stored::samples(segments, PIXELS, ElementType::U8, false, true)
+            Segments::samples(segments, PIXELS, ElementType::U8, false, true)
         } else {
             images.into()
         },

@@ -1,6 +1,7 @@
 //! The data set: named inputs, targets, and what is known about where they came from.
 
 use std::ops::Range;
+use std::path::Path;
 
 use super::random::{Purpose, permutation, stream};
 use super::{DataError, Normalization, Values, fingerprint};
@@ -167,6 +168,16 @@ impl Dataset {
     /// Values in a file that cannot be read.
     pub fn fingerprint(&self) -> Result<String, DataError> {
         fingerprint::fingerprint(&self.inputs, &self.targets)
+    }
+
+    /// The same, but where inputs stay in their files it is computed once and kept in `folder`, beside the files' places, sizes and
+    /// times; as long as these are the same, the files are not read. Nothing is kept of files that changed within the last two
+    /// seconds, and where the folder cannot be written.
+    ///
+    /// # Errors
+    /// As [`Dataset::fingerprint`].
+    pub fn fingerprint_kept_in(&self, folder: &Path) -> Result<String, DataError> {
+        fingerprint::kept(&self.inputs, &self.targets, folder)
     }
 
     /// The same data set with its labels counted out of `classes` classes.

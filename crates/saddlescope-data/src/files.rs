@@ -1,10 +1,14 @@
 //! Reading files without trusting what they say about themselves.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use super::DataError;
+
+/// Age from which on the times of a file tell every change apart.
+const SETTLED: Duration = Duration::from_secs(2);
 
 /// Opens a regular file and tells its length in bytes.
 pub(crate) fn open(path: &Path) -> Result<(File, u64), DataError> {
@@ -43,6 +47,34 @@ pub(crate) fn read_at(file: &File, mut offset: u64, mut bytes: &mut [u8]) -> std
         bytes = &mut bytes[read..];
     }
     Ok(())
+}
+
+/// What tells one state of a file from another without reading it: place, size and times. `None` for a file that changed within the
+/// last two seconds: it could change again without a difference in its times.
+pub(crate) fn stamp(path: &Path) -> Result<Option<String>, DataError> {
+    let io = DataError::io(path, "cannot look at");
+    let read = || -> std::io::Result<Option<String>> {
+        let meta = std::fs::metadata(path)?;
+        let modified = meta.modified()?;
+        if SystemTime::now().duration_since(modified).is_ok_and(|age| age < SETTLED) {
+            return Ok(None);
+        }
+        let place = std::path::absolute(path)?;
+        Ok(Some(format!("{place:?} {} {modified:?} {}", meta.len(), inode(&meta))))
+    };
+    read().map_err(io)
+}
+
+/// Number of the file and time of its last change of any kind, which no program can set back.
+#[cfg(unix)]
+fn inode(meta: &Metadata) -> String {
+    use std::os::unix::fs::MetadataExt;
+    format!("{} {} {} {}", meta.dev(), meta.ino(), meta.ctime(), meta.ctime_nsec())
+}
+
+#[cfg(not(unix))]
+fn inode(_: &Metadata) -> String {
+    String::new()
 }
 
 /// Reads a whole file; the memory used is bounded by the file's size.

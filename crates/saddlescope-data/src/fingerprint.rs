@@ -1,5 +1,8 @@
 //! The fingerprint of a data set: what exactly was evaluated.
 
+use std::io::Write;
+use std::path::Path;
+
 use sha2::{Digest, Sha256};
 
 use super::{DataError, InputTensor, Targets};
@@ -13,43 +16,108 @@ pub(crate) fn fingerprint(inputs: &[InputTensor], targets: &Targets) -> Result<S
     hash.text("saddlescope data set 1");
     hash.number(inputs.len());
     for input in inputs {
-        hash.text(&input.name);
-        hash.number(usize::from(input.integer));
-        hash.shape(&input.shape_per_sample);
-        hash.number(input.values.len());
+        hash.head(input);
         input.values.for_each_block(|block| {
             hash.floats(block);
             Ok(())
         })?;
     }
-    match targets {
-        Targets::None => hash.text("none"),
-        Targets::Classes { labels, classes } => {
-            hash.text("classes");
-            hash.number(*classes);
-            hash.number(labels.len());
-            hash.chunks(labels, |l| u64::from(*l).to_le_bytes());
-        }
-        Targets::ClassesPerPosition { labels, positions, classes } => {
-            hash.text("classes per position");
-            hash.number(*positions);
-            hash.number(*classes);
-            hash.number(labels.len());
-            hash.chunks(labels, |l| l.to_le_bytes());
-        }
-        Targets::Values { values, shape } => {
-            hash.text("values");
-            hash.shape(shape);
-            hash.number(values.len());
-            hash.floats(values);
-        }
-    }
-    Ok(hash.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    hash.targets(targets);
+    Ok(hash.hexadecimal())
 }
+
+/// The fingerprint, kept in a file of `folder` where inputs stay in their files: it is read from there as long as the files have the
+/// same places, sizes and times.
+pub(crate) fn kept(inputs: &[InputTensor], targets: &Targets, folder: &Path) -> Result<String, DataError> {
+    let Some(before) = stamp(inputs, targets)? else { return fingerprint(inputs, targets) };
+    let place = folder.join(&before);
+    if let Ok(text) = std::fs::read_to_string(&place)
+        && text.len() == DIGITS
+        && text.bytes().all(|b| b.is_ascii_hexdigit())
+    {
+        return Ok(text);
+    }
+    let found = fingerprint(inputs, targets)?;
+    // A file that was changed while it was read.
+    if stamp(inputs, targets)? != Some(before) {
+        return Ok(found);
+    }
+    let keep = || -> std::io::Result<()> {
+        std::fs::create_dir_all(folder)?;
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        file.write_all(found.as_bytes())?;
+        file.persist(&place)?;
+        Ok(())
+    };
+    // What cannot be kept is computed again the next time.
+    let _ = keep();
+    Ok(found)
+}
+
+/// A name for a state of all files; `None` if all inputs are in memory, or a file changed just now.
+fn stamp(inputs: &[InputTensor], targets: &Targets) -> Result<Option<String>, DataError> {
+    let mut hash = Canonical(Sha256::new());
+    hash.text("saddlescope stamp 1");
+    let mut stored = false;
+    for input in inputs {
+        hash.head(input);
+        if input.values.bytes_in_memory() > 0 {
+            input.values.for_each_block(|block| {
+                hash.floats(block);
+                Ok(())
+            })?;
+            continue;
+        }
+        let Some(stamp) = input.values.stamp()? else { return Ok(None) };
+        hash.text(&stamp);
+        stored = true;
+    }
+    hash.targets(targets);
+    Ok(stored.then(|| hash.hexadecimal()))
+}
+
+/// Hexadecimal digits of a fingerprint.
+const DIGITS: usize = 64;
 
 struct Canonical(Sha256);
 
 impl Canonical {
+    fn head(&mut self, input: &InputTensor) {
+        self.text(&input.name);
+        self.number(usize::from(input.integer));
+        self.shape(&input.shape_per_sample);
+        self.number(input.values.len());
+    }
+
+    fn targets(&mut self, targets: &Targets) {
+        match targets {
+            Targets::None => self.text("none"),
+            Targets::Classes { labels, classes } => {
+                self.text("classes");
+                self.number(*classes);
+                self.number(labels.len());
+                self.chunks(labels, |l| u64::from(*l).to_le_bytes());
+            }
+            Targets::ClassesPerPosition { labels, positions, classes } => {
+                self.text("classes per position");
+                self.number(*positions);
+                self.number(*classes);
+                self.number(labels.len());
+                self.chunks(labels, |l| l.to_le_bytes());
+            }
+            Targets::Values { values, shape } => {
+                self.text("values");
+                self.shape(shape);
+                self.number(values.len());
+                self.floats(values);
+            }
+        }
+    }
+
+    fn hexadecimal(self) -> String {
+        self.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     fn number(&mut self, n: usize) {
         self.0.update((n as u64).to_le_bytes());
     }

@@ -13,13 +13,19 @@ use std::path::{Path, PathBuf};
 use image::{DynamicImage, ImageReader, Limits};
 
 use super::dataset::check_range;
-use super::{DataError, Dataset, InputTensor, Normalization, Split, Targets, files};
+use super::values::SampleReader;
+use super::{DataError, Dataset, InputTensor, Normalization, Split, Targets, Values, files};
 
 const EXTENSIONS: [&str; 3] = ["png", "jpg", "jpeg"];
 /// Largest width and height of an image.
 const MAX_SIDE: u32 = 16_384;
 /// Largest memory a decoder may take for one image, in bytes.
 const MAX_DECODER_BYTES: u64 = 1 << 28;
+
+/// Most threads that decode images of one read.
+const MAX_DECODERS: usize = 4;
+/// Fewer images than this are not worth a thread.
+const FEWEST_FOR_A_DECODER: usize = 8;
 
 /// The marker every JPEG image begins with.
 const JPEG_START: [u8; 2] = [0xff, 0xd8];
@@ -160,10 +166,65 @@ pub(super) fn has(folder: &Path, split: Split) -> bool {
     split_folder(folder, split).is_ok_and(|found| found != folder)
 }
 
+/// Images that are decoded when they are read.
+struct ImageFiles {
+    paths: Vec<PathBuf>,
+    channels: usize,
+    size: Size,
+    /// The image that decides size and channels.
+    first: PathBuf,
+}
+
+impl ImageFiles {
+    fn read_image(&self, path: &Path, to: &mut [f32]) -> Result<(), DataError> {
+        let bytes = files::read_all(path)?;
+        let image = decode(&bytes, Some(self.size)).map_err(|e| e.in_file(path))?;
+        match (image.channels, self.channels) {
+            (1, 3) => to.chunks_exact_mut(image.values.len()).for_each(|c| c.copy_from_slice(&image.values)),
+            (found, expected) if found == expected => to.copy_from_slice(&image.values),
+            _ => {
+                let expected = format!("a grey image, as the first one ({})", self.first.display());
+                return Err(DataError::malformed("image", "a colour image", expected).in_file(path));
+            }
+        }
+        Ok(())
+    }
+
+    fn read_images(&self, paths: &[PathBuf], row: usize, to: &mut [f32]) -> Result<(), DataError> {
+        paths.iter().zip(to.chunks_exact_mut(row)).try_for_each(|(path, to)| self.read_image(path, to))
+    }
+}
+
+impl SampleReader for ImageFiles {
+    fn read(&self, first: usize, row: usize, to: &mut [f32]) -> Result<(), DataError> {
+        let paths = &self.paths[first..first + to.len() / row];
+        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_DECODERS);
+        let share = paths.len().div_ceil(threads).max(FEWEST_FOR_A_DECODER);
+        if share >= paths.len() {
+            return self.read_images(paths, row, to);
+        }
+        std::thread::scope(|scope| {
+            let decoders: Vec<_> = (paths.chunks(share).zip(to.chunks_mut(share * row)))
+                .map(|(paths, to)| scope.spawn(move || self.read_images(paths, row, to)))
+                .collect();
+            // The first image that is wrong, whichever thread met one first.
+            decoders.into_iter().try_for_each(|d| d.join().unwrap_or_else(|e| std::panic::resume_unwind(e)))
+        })
+    }
+
+    fn files(&self) -> Vec<&Path> {
+        self.paths.iter().map(PathBuf::as_path).collect()
+    }
+
+    fn form(&self) -> String {
+        format!("images {} {:?}", self.channels, self.size)
+    }
+}
+
 /// Images of a split, shape `[1 or 3, height, width]`, scaled to [0, 1] and normalised.
 ///
 /// Without a normalisation given, colour images get [`Normalization::imagenet`] and grey ones none. Only the images asked
-/// for are read.
+/// for are read; where they take more than `memory` bytes, they are decoded whenever they are needed.
 ///
 /// # Errors
 /// No classes, a class without images, images that are damaged or differ in size, colour images after a grey first one, a range
@@ -173,6 +234,7 @@ pub fn load(
     split: Split,
     samples: Option<Range<usize>>,
     normalization: Option<Normalization>,
+    memory: usize,
 ) -> Result<Dataset, DataError> {
     let root = split_folder(folder, split)?;
     let mut listed = Vec::new();
@@ -196,28 +258,22 @@ pub fn load(
     check_range(&range, listed.len(), &what)?;
 
     // The first image of the folder, not of the range, so that every range of it agrees.
-    let read =
-        |path: &Path, size: Option<Size>| decode(&files::read_all(path)?, size).map_err(|e| e.in_file(path));
-    let first = read(&listed[0].0, None)?;
+    let first_path = listed[0].0.clone();
+    let first = files::read_all(&first_path).and_then(|bytes| decode(&bytes, None));
+    let first = first.map_err(|e| e.in_file(&first_path))?;
     let (channels, size) = (first.channels, (first.height, first.width));
-    let (mut values, mut labels) = (Vec::new(), Vec::new());
-    for (path, label) in &listed[range.clone()] {
-        let image = read(path, Some(size))?;
-        match (image.channels, channels) {
-            (1, 3) => (0..3).for_each(|_| values.extend_from_slice(&image.values)),
-            (found, expected) if found == expected => values.extend_from_slice(&image.values),
-            _ => {
-                let expected = format!("a grey image, as the first one ({})", listed[0].0.display());
-                return Err(DataError::malformed("image", "a colour image", expected).in_file(path));
-            }
-        }
-        labels.push(*label);
-    }
+    let (paths, labels): (Vec<PathBuf>, Vec<u32>) = listed.drain(range.clone()).unzip();
+    let row = channels * size.0 * size.1;
+    let count = paths.len();
+    let images = ImageFiles { paths, channels, size, first: first_path };
+    let stored = Values::stored(images, count, row);
+    let large = count.saturating_mul(row * size_of::<f32>()) > memory;
+    let values = if large { stored } else { stored.load()? };
     let default = || if channels == 3 { Normalization::imagenet() } else { Normalization::none() };
     let input = InputTensor {
         name: "image".into(),
         shape_per_sample: vec![channels, size.0, size.1],
-        values: values.into(),
+        values,
         integer: false,
     };
     Dataset::normalized(

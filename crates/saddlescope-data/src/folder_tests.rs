@@ -32,7 +32,7 @@ fn png(image: &DynamicImage) -> Vec<u8> {
 }
 
 fn load_raw(root: &Path, split: Split, samples: Option<Range<usize>>) -> Result<Dataset, DataError> {
-    load(root, split, samples, Some(Normalization::none()))
+    load(root, split, samples, Some(Normalization::none()), usize::MAX)
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn classes_are_the_sorted_sub_folders() {
     assert_eq!(first, expected);
     let part = load_raw(dir.path(), Split::Train, Some(1..3)).unwrap();
     assert_eq!(part.fingerprint().unwrap(), set.select(1..3).unwrap().fingerprint().unwrap());
-    let normalised = load(dir.path(), Split::Train, None, None).unwrap();
+    let normalised = load(dir.path(), Split::Train, None, None, usize::MAX).unwrap();
     assert_eq!(*normalised.normalization(), Normalization::imagenet());
 }
 
@@ -60,7 +60,10 @@ fn classes_are_the_sorted_sub_folders() {
 fn split_folders_are_used_where_there_are_any() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), "train/a/1.png", &png(&grey(2, 2)));
-    assert_eq!(load(dir.path(), Split::Train, None, None).unwrap().inputs()[0].shape_per_sample, [1, 2, 2]);
+    assert_eq!(
+        load(dir.path(), Split::Train, None, None, usize::MAX).unwrap().inputs()[0].shape_per_sample,
+        [1, 2, 2]
+    );
     assert!(load_raw(dir.path(), Split::Test, None).unwrap_err().to_string().contains("test or val"));
     write(dir.path(), "val/a/1.png", &png(&grey(2, 2)));
     load_raw(dir.path(), Split::Test, None).unwrap();

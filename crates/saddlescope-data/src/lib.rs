@@ -23,6 +23,7 @@ mod named_arrays;
 mod normalization;
 mod parameters;
 mod random;
+mod segments;
 mod source;
 mod training;
 mod values;

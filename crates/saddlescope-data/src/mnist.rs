@@ -13,7 +13,7 @@ use flate2::read::MultiGzDecoder;
 use super::array::ElementType;
 use super::dataset::{check_range, checked_product};
 use super::npz::MAX_DEFLATE_RATIO;
-use super::values::{Segment, Stored};
+use super::segments::{Segment, Segments};
 use super::{DataError, Dataset, InputTensor, Normalization, Split, Targets, Values, files};
 
 /// The IDX code for unsigned bytes, the only type these data sets use.
@@ -118,7 +118,7 @@ fn stored_images(
         stride: row as u64,
         samples: range.len(),
     };
-    Ok(Some((shape, Stored::samples(vec![segment], row, ElementType::U8, false, true))))
+    Ok(Some((shape, Segments::samples(vec![segment], row, ElementType::U8, false, true))))
 }
 
 fn read_file(path: &Path, axes: usize, rows: Option<&Range<usize>>) -> Result<IdxArray, DataError> {

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 
 use super::array::{Array, ArrayValues, ElementType, Layout};
 use super::dataset::{MAX_EXACT_INTEGER, check_range};
-use super::values::Stored;
+use super::segments::Segments;
 use super::{DataError, Dataset, IGNORED_LABEL, InputTensor, Normalization, Split, Targets, Values};
 
 const TARGET_NAMES: [&str; 5] = ["y", "target", "targets", "label", "labels"];
@@ -182,7 +182,9 @@ fn stored_input(
         return Ok(None);
     }
     let (shape_per_sample, is_image) = sample_of(&layout.shape, layout.stored);
-    let Some(values) = Stored::rows(&path, file, offset, &layout, &range, is_image) else { return Ok(None) };
+    let Some(values) = Segments::rows(&path, file, offset, &layout, &range, is_image) else {
+        return Ok(None);
+    };
     let integer = !is_image && !layout.stored.is_float();
     Ok(Some(InputTensor { name: name.to_owned(), shape_per_sample, values, integer }))
 }

@@ -141,7 +141,7 @@ impl DataSource {
     }
 
     /// [`DataSource::load`], but inputs that would take more than `memory` bytes stay in their files and are read sample by
-    /// sample: CIFAR, IDX files and arrays that are not compressed, in C order. The values are the same.
+    /// sample: CIFAR, IDX files, images, and arrays that are not compressed, in C order. The values are the same.
     ///
     /// # Errors
     /// As [`DataSource::load`].
@@ -156,7 +156,7 @@ impl DataSource {
             Self::Cifar10(dir) => cifar::load(Cifar::Ten, dir, split, samples, normalization, memory),
             Self::Cifar100(dir) => cifar::load(Cifar::Hundred, dir, split, samples, normalization, memory),
             Self::Mnist(dir) => mnist::load(dir, split, samples, normalization, memory),
-            Self::Folder(dir) => folder::load(dir, split, samples, normalization),
+            Self::Folder(dir) => folder::load(dir, split, samples, normalization, memory),
             Self::Digits => digits::load(split, samples, normalization),
             Self::Npz(file) => {
                 let mut npz = Npz::open(file)?;

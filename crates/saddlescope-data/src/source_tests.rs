@@ -168,7 +168,26 @@ fn large_sources(dir: &std::path::Path) -> Vec<DataSource> {
         std::io::Write::write_all(&mut zip, &files[0].1).unwrap();
     }
     zip.finish().unwrap();
+    let mut map = TensorMap::new();
+    let numbers = |n: usize| (0..n).map(|i| i as f32 / 7.0).collect::<Vec<f32>>();
+    map.insert("x", [7, 3], TensorData::F32(numbers(21))).unwrap();
+    map.insert("tokens", [7], TensorData::I64((0..7).collect())).unwrap();
+    map.insert("y", [7], TensorData::I64(vec![0, 1, 2, 0, 1, 2, 0])).unwrap();
+    map.write(&dir.join("all.safetensors")).unwrap();
+    // Two classes of colour images, one of which is grey.
+    for i in 0..7u8 {
+        let class = dir.join("images").join(["a", "b"][usize::from(i > 2)]);
+        std::fs::create_dir_all(&class).unwrap();
+        let at = class.join(format!("{i}.png"));
+        if i == 4 {
+            image::GrayImage::from_fn(3, 2, |x, y| image::Luma([40 * x as u8 + y as u8])).save(at).unwrap();
+        } else {
+            image::RgbImage::from_fn(3, 2, |x, y| image::Rgb([x as u8, y as u8, 30 * i])).save(at).unwrap();
+        }
+    }
     let mut all = vec![
+        DataSource::Safetensors(dir.join("all.safetensors")),
+        DataSource::Folder(dir.join("images")),
         DataSource::Cifar10(dir.into()),
         DataSource::Mnist(dir.into()),
         DataSource::Npz(dir.join("all.npz")),
@@ -207,9 +226,88 @@ fn samples_read_from_their_files_are_those_in_memory() {
 }
 
 #[test]
+fn many_images_are_decoded_by_several_threads_and_the_first_that_is_wrong_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let class = dir.path().join("a");
+    std::fs::create_dir_all(&class).unwrap();
+    let path = |i: u32| class.join(format!("{i:02}.png"));
+    for i in 0..40u32 {
+        image::RgbImage::from_fn(5, 4, |x, y| image::Rgb([i as u8, x as u8, y as u8])).save(path(i)).unwrap();
+    }
+    let source = DataSource::Folder(dir.path().into());
+    let memory = source.load(Split::Train, None, Some(Normalization::none())).unwrap();
+    let stored = source.open(Split::Train, None, Some(Normalization::none()), 0).unwrap();
+    for i in 0..40 {
+        assert_eq!(memory.inputs()[0].values.slice(i * 60..i * 60 + 1).unwrap()[0], i as f32 / 255.0);
+    }
+    assert_eq!(stored.inputs()[0].values.all().unwrap(), memory.inputs()[0].values.all().unwrap());
+    for i in [38, 23, 31] {
+        std::fs::write(path(i), "no image").unwrap();
+    }
+    let error = stored.fingerprint().unwrap_err().to_string();
+    assert!(error.contains("23.png"), "{error}");
+}
+
+#[test]
+fn the_fingerprint_of_data_that_stay_in_their_files_is_kept_until_a_file_changes() {
+    let dir = tempfile::tempdir().unwrap();
+    let (x, y) = (dir.path().join("x.npy"), dir.path().join("y.npy"));
+    let hour_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(3600);
+    let write = |path: &Path, first: f32| {
+        let values: Vec<f32> = (0..12).map(|i| first + i as f32).collect();
+        let mut bytes = b"\x93NUMPY\x01\x00\x4a\x00".to_vec();
+        let header = "{'descr': '<f4', 'fortran_order': False, 'shape': (4, 3), }";
+        bytes.extend(format!("{header:<73}\n").into_bytes());
+        values.iter().for_each(|v| bytes.extend(v.to_le_bytes()));
+        std::fs::write(path, bytes).unwrap();
+        std::fs::File::options().write(true).open(path).unwrap().set_modified(hour_ago).unwrap();
+    };
+    write(&x, 0.0);
+    write(&y, 5.0);
+    let source = DataSource::Npy { inputs: x.clone(), targets: Some(y.clone()) };
+    let open = |memory| source.open(Split::Train, Some(0..3), None, memory).unwrap();
+    let kept = dir.path().join("kept/here");
+    let right = open(usize::MAX).fingerprint().unwrap();
+    // Data in memory keep nothing.
+    assert_eq!(open(usize::MAX).fingerprint_kept_in(&kept).unwrap(), right);
+    assert!(!kept.exists());
+    assert_eq!(open(0).fingerprint_kept_in(&kept).unwrap(), right);
+    let entries = || std::fs::read_dir(&kept).unwrap().map(|e| e.unwrap().path()).collect::<Vec<_>>();
+    assert_eq!(entries().len(), 1);
+    assert_eq!(std::fs::read_to_string(&entries()[0]).unwrap(), right);
+    // It is read from there, and a damaged one is not.
+    std::fs::write(&entries()[0], "a".repeat(64)).unwrap();
+    assert_eq!(open(0).fingerprint_kept_in(&kept).unwrap(), "a".repeat(64));
+    std::fs::write(&entries()[0], "a".repeat(63)).unwrap();
+    assert_eq!(open(0).fingerprint_kept_in(&kept).unwrap(), right);
+    // Other samples, another normalisation, other targets, another file of the same size and time are other data.
+    let other = source.open(Split::Train, Some(1..4), None, 0).unwrap();
+    assert_eq!(other.fingerprint_kept_in(&kept).unwrap(), other.fingerprint().unwrap());
+    let half = Normalization::parse("1/2").unwrap();
+    let other = source.open(Split::Train, Some(0..3), Some(half), 0).unwrap();
+    assert_eq!(other.fingerprint_kept_in(&kept).unwrap(), other.fingerprint().unwrap());
+    write(&y, 6.0);
+    assert_eq!(open(0).fingerprint_kept_in(&kept).unwrap(), open(0).fingerprint().unwrap());
+    if cfg!(unix) {
+        write(&x, 1.0);
+        assert_eq!(open(0).fingerprint_kept_in(&kept).unwrap(), open(0).fingerprint().unwrap());
+    }
+    // A file that changed just now is read again.
+    std::fs::File::options()
+        .write(true)
+        .open(&x)
+        .unwrap()
+        .set_modified(std::time::SystemTime::now())
+        .unwrap();
+    let before = entries().len();
+    assert_eq!(open(0).fingerprint_kept_in(&kept).unwrap(), open(0).fingerprint().unwrap());
+    assert_eq!(entries().len(), before);
+}
+
+#[test]
 fn a_file_that_shrinks_while_it_is_read_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
-    let source = large_sources(dir.path()).swap_remove(3);
+    let source = large_sources(dir.path()).swap_remove(5);
     let set = source.open(Split::Train, None, None, 0).unwrap();
     let DataSource::Npy { inputs, .. } = &source else { panic!("{source}") };
     std::fs::OpenOptions::new().write(true).open(inputs).unwrap().set_len(130).unwrap();

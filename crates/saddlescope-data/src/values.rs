@@ -1,13 +1,10 @@
 //! Numbers of samples: in memory, or in files from which samples are read as they are needed.
 
 use std::borrow::Cow;
-use std::fs::File;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use super::array::{ArrayValues, ElementType, Layout, append};
-use super::dataset::{MAX_EXACT_INTEGER, checked_product};
 use super::{DataError, Normalization, files};
 
 /// Numbers read at a time where all of them are read.
@@ -28,6 +25,12 @@ enum Held {
 }
 
 impl Values {
+    /// `samples` samples of `row` values each that stay where they are.
+    pub(crate) fn stored(reader: impl SampleReader + 'static, samples: usize, row: usize) -> Self {
+        let stored = Stored { reader: Box::new(reader), row, normalization: None };
+        Self { range: 0..samples * row, held: Held::Stored(Arc::new(stored)) }
+    }
+
     /// Number of values.
     pub fn len(&self) -> usize {
         self.range.len()
@@ -126,6 +129,19 @@ impl Values {
         Ok(())
     }
 
+    /// What tells these values from others without reading them: their files' places, sizes and times, which part of them it is, how
+    /// it is read and normalised. `None` for values in memory, and where a file changed just now.
+    pub(crate) fn stamp(&self) -> Result<Option<String>, DataError> {
+        let Held::Stored(stored) = &self.held else { return Ok(None) };
+        let mut text = format!("{:?} {} {:?}", self.range, stored.reader.form(), stored.normalization);
+        for path in stored.reader.files() {
+            let Some(file) = files::stamp(path)? else { return Ok(None) };
+            text += &file;
+            text.push('\n');
+        }
+        Ok(Some(text))
+    }
+
     /// Normalises samples of a shape: those in memory now, those in files whenever they are read.
     pub(crate) fn normalize(
         &mut self,
@@ -173,143 +189,41 @@ impl std::fmt::Debug for Values {
         match &self.held {
             Held::Memory(values) => values[self.range.clone()].fmt(f),
             Held::Stored(stored) => {
-                let files: Vec<_> = stored.segments.iter().map(|s| &s.path).collect();
-                write!(f, "{} values in {files:?}", self.len())
+                write!(f, "{} values in {:?}", self.len(), stored.reader.files())
             }
         }
     }
 }
 
-/// Samples of one file that follow each other at equal distances.
-pub(crate) struct Segment {
-    pub path: PathBuf,
-    pub file: File,
-    /// Where the values of the first begin.
-    pub offset: u64,
-    /// Bytes from one to the next.
-    pub stride: u64,
-    pub samples: usize,
+/// Samples in files, read when they are needed.
+pub(crate) trait SampleReader: Send + Sync {
+    /// Reads `to.len() / row` samples of `row` values each, from the one of number `first` on.
+    fn read(&self, first: usize, row: usize, to: &mut [f32]) -> Result<(), DataError>;
+
+    /// Where they are.
+    fn files(&self) -> Vec<&Path>;
+
+    /// How they are read from there.
+    fn form(&self) -> String;
 }
 
-/// Samples in files.
-pub(crate) struct Stored {
-    segments: Vec<Segment>,
+/// Samples in files, and how they are normalised.
+struct Stored {
+    reader: Box<dyn SampleReader>,
     /// Values of a sample.
     row: usize,
-    element: ElementType,
-    big_endian: bool,
-    /// Bytes of 0 to 255 stand for 0 to 1.
-    image: bool,
     normalization: Option<(Normalization, Vec<usize>)>,
 }
 
 impl Stored {
-    /// Samples of `row` values each.
-    pub fn samples(
-        segments: Vec<Segment>,
-        row: usize,
-        element: ElementType,
-        big_endian: bool,
-        image: bool,
-    ) -> Values {
-        let samples: usize = segments.iter().map(|s| s.samples).sum();
-        let stored = Self { segments, row, element, big_endian, image, normalization: None };
-        Values { range: 0..samples * row, held: Held::Stored(Arc::new(stored)) }
-    }
-
-    /// Rows of an array that begins at `offset` of a file; `None` if its order does not keep samples together.
-    pub fn rows(
-        path: &Path,
-        file: File,
-        offset: u64,
-        layout: &Layout,
-        rows: &Range<usize>,
-        image: bool,
-    ) -> Option<Values> {
-        let (_, sample) = layout.shape.split_first()?;
-        if layout.fortran && !sample.is_empty() {
-            return None;
-        }
-        let row = checked_product(sample).filter(|n| *n > 0)?;
-        let stride = (row * layout.stored.width()) as u64;
-        let segment = Segment {
-            path: path.to_path_buf(),
-            file,
-            offset: offset + rows.start as u64 * stride,
-            stride,
-            samples: rows.len(),
-        };
-        Some(Self::samples(vec![segment], row, layout.stored, layout.big_endian, image))
-    }
-
     fn read(&self, start: usize, to: &mut [f32]) -> Result<(), DataError> {
         if !start.is_multiple_of(self.row) || !to.len().is_multiple_of(self.row) {
             let found = format!("{} from {start}", to.len());
             return Err(DataError::inconsistent("values read", found, "whole samples"));
         }
-        let mut first = start / self.row;
-        let mut left = &mut *to;
-        for segment in &self.segments {
-            if first >= segment.samples {
-                first -= segment.samples;
-                continue;
-            }
-            let count = (segment.samples - first).min(left.len() / self.row);
-            let (now, later) = left.split_at_mut(count * self.row);
-            self.read_segment(segment, first, count, now).map_err(|e| e.in_file(&segment.path))?;
-            left = later;
-            first = 0;
-            if left.is_empty() {
-                break;
-            }
-        }
+        self.reader.read(start / self.row, self.row, to)?;
         if let Some((normalization, shape)) = &self.normalization {
             normalization.apply(to, shape)?;
-        }
-        Ok(())
-    }
-
-    fn read_segment(
-        &self,
-        segment: &Segment,
-        first: usize,
-        count: usize,
-        to: &mut [f32],
-    ) -> Result<(), DataError> {
-        if count == 0 {
-            return Ok(());
-        }
-        let width = self.row * self.element.width();
-        let stride = segment.stride as usize;
-        let mut bytes = vec![0; (count - 1) * stride + width];
-        let offset = segment.offset + first as u64 * segment.stride;
-        files::read_at(&segment.file, offset, &mut bytes)
-            .map_err(DataError::io(&segment.path, "cannot read"))?;
-        for (sample, to) in bytes.chunks_mut(stride).zip(to.chunks_exact_mut(self.row)) {
-            let sample = &mut sample[..width];
-            if self.big_endian {
-                sample.chunks_exact_mut(self.element.width()).for_each(<[u8]>::reverse);
-            }
-            let mut values = self.element.empty_values(self.row);
-            append(self.element, sample, &mut values)?;
-            match values {
-                ArrayValues::Floats(v) => to.copy_from_slice(&v),
-                ArrayValues::Bytes(v) if self.image => {
-                    to.iter_mut().zip(v).for_each(|(to, p)| *to = f32::from(p) / 255.0);
-                }
-                ArrayValues::Bytes(v) => to.iter_mut().zip(v).for_each(|(to, n)| *to = f32::from(n)),
-                ArrayValues::Integers(v) => {
-                    // Beyond this size integers would be rounded to others without notice.
-                    if let Some(bad) = v.iter().find(|n| n.unsigned_abs() > MAX_EXACT_INTEGER as u64) {
-                        return Err(DataError::malformed(
-                            "array",
-                            bad.to_string(),
-                            "integers of magnitude at most 2^24",
-                        ));
-                    }
-                    to.iter_mut().zip(v).for_each(|(to, n)| *to = n as f32);
-                }
-            }
         }
         Ok(())
     }

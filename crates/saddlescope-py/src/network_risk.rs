@@ -6,11 +6,13 @@ use std::path::PathBuf;
 use numpy::{PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use saddlescope::data::{DataSource, Normalization, Split};
+use saddlescope::data::weights::TensorMap;
+use saddlescope::data::{DataSource, Dataset, Normalization, Split};
 use saddlescope::model;
 use saddlescope::nn::Dtype;
 use saddlescope::nn::network::LossKind;
 use saddlescope::nn::risk::RiskOptions;
+use saddlescope::onnx::ImportOptions;
 use saddlescope::{ParameterKind, Risk};
 
 use crate::python_risk::curvature;
@@ -29,6 +31,56 @@ pub struct NetworkRisk {
     weights: String,
     #[pyo3(get)]
     notes: Vec<String>,
+}
+
+/// Bytes of inputs that are held in memory; larger ones are read sample by sample.
+const DATA_MEMORY: usize = 256 << 20;
+
+/// What an ONNX import can be told.
+#[derive(FromPyObject)]
+pub struct OnnxOptions {
+    #[pyo3(item)]
+    one_sample: bool,
+    #[pyo3(item)]
+    batch_axis: BTreeMap<String, usize>,
+    #[pyo3(item)]
+    fix_input: BTreeMap<String, Vec<f64>>,
+    #[pyo3(item)]
+    parameters_from: Option<PathBuf>,
+}
+
+impl OnnxOptions {
+    fn are_given(&self) -> bool {
+        self.one_sample
+            || !self.batch_axis.is_empty()
+            || !self.fix_input.is_empty()
+            || self.parameters_from.is_some()
+    }
+
+    fn import(&self, data: &Dataset) -> PyResult<ImportOptions> {
+        let mut options = ImportOptions::for_dataset(data);
+        options.one_sample = self.one_sample;
+        options.batch_axes = self.batch_axis.clone();
+        options.fixed_inputs = self.fix_input.clone();
+        if let Some(path) = &self.parameters_from {
+            let tensors = TensorMap::read(path).map_err(value_error)?;
+            options.parameters = Some(tensors.iter().map(|(name, _)| name.to_string()).collect());
+        }
+        Ok(options)
+    }
+
+    /// Under the same names as the command.
+    fn identify(&self, identity: &mut BTreeMap<String, serde_json::Value>) {
+        if self.one_sample {
+            identity.insert("one_sample".into(), true.into());
+        }
+        for (input, axis) in &self.batch_axis {
+            identity.insert(format!("batch_axis.{input}"), (*axis).into());
+        }
+        for (input, numbers) in &self.fix_input {
+            identity.insert(format!("fixed_input.{input}"), format!("{numbers:?}").into());
+        }
+    }
 }
 
 fn kind_name(kind: ParameterKind) -> &'static str {
@@ -54,7 +106,7 @@ fn values(found: saddlescope::Evaluation) -> Values {
 impl NetworkRisk {
     /// `data`: a source as the command takes it; `data_name`: what the record calls it; `keep`: which parameters are analysed.
     #[new]
-    #[pyo3(signature = (model, weights, data, data_name, split, samples, normalize, loss, weight_decay, batch_norm, keep, dtype))]
+    #[pyo3(signature = (model, weights, data, data_name, split, samples, normalize, loss, weight_decay, batch_norm, keep, dtype, onnx))]
     fn new(
         model: &str,
         weights: Option<PathBuf>,
@@ -68,6 +120,7 @@ impl NetworkRisk {
         batch_norm: &str,
         keep: Option<Py<PyAny>>,
         dtype: &str,
+        onnx: OnnxOptions,
     ) -> PyResult<Self> {
         if !(weight_decay.is_finite() && weight_decay >= 0.0) {
             let message = format!("weight_decay {weight_decay}; expected a number from 0 on");
@@ -84,8 +137,20 @@ impl NetworkRisk {
             }
         };
         let normalization = normalize.map(Normalization::parse).transpose().map_err(value_error)?;
-        let data = source.load(part, samples.map(|(a, b)| a..b), normalization).map_err(value_error)?;
-        let mut network = model::load(model, weights.as_deref(), Some(&data)).map_err(value_error)?;
+        // Arrays are read from a file that is gone afterwards; large data of a user stay in theirs.
+        let memory = if data_name.is_some() { usize::MAX } else { DATA_MEMORY };
+        let data = if onnx.one_sample {
+            source.load_one_sample(part, normalization)
+        } else {
+            source.open(part, samples.map(|(a, b)| a..b), normalization, memory)
+        };
+        let data = data.map_err(value_error)?;
+        if onnx.are_given() && !model::is_onnx(model) {
+            let message = "one_sample, batch_axis, fix_input and parameters_from are for ONNX files";
+            return Err(PyValueError::new_err(message));
+        }
+        let options = onnx.import(&data)?;
+        let mut network = model::load_with(model, weights.as_deref(), &options).map_err(value_error)?;
         let loss = match loss {
             Some(word) => LossKind::parse(word).ok_or_else(|| {
                 PyValueError::new_err(format!(
@@ -105,6 +170,18 @@ impl NetworkRisk {
             }
         };
         network.network.use_batch_statistics(train);
+        // The first samples, in order, are those that were exported.
+        if samples.is_none_or(|(start, _)| start == 0) && !train && weights.is_none() {
+            let found = network.compare_with_export(loss, &data).map_err(value_error)?;
+            if let Some(differences) = found.filter(|d| !d.is_empty()) {
+                return Err(PyValueError::new_err(format!(
+                    "{model}: the file computes another loss than the model that was exported: {}",
+                    differences.join("; ")
+                )));
+            }
+        }
+        let more = network.data_notes(&data);
+        network.notes.extend(more);
         if let Some(keep) = keep {
             let names: Vec<String> =
                 network.network.graph.parameters().iter().map(|p| p.name.clone()).collect();
@@ -132,6 +209,7 @@ impl NetworkRisk {
         identity.insert("normalization".into(), data.normalization().to_string().into());
         identity.insert("loss".into(), loss.name().into());
         identity.insert("batch_norm".into(), batch_norm.into());
+        onnx.identify(&mut identity);
         let prepared = network.prepare(data).map_err(value_error)?;
         let objective = network.network.objective(loss, &prepared).map_err(value_error)?;
         let options = RiskOptions { threads: rayon_threads(), micro_batch: None, keep_bytes: 1 << 30 };

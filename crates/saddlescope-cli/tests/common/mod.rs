@@ -8,7 +8,11 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 pub fn saddlescope(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_saddlescope")).args(arguments).output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_saddlescope"))
+        .env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"))
+        .args(arguments)
+        .output()
+        .unwrap()
 }
 
 /// Runs a command that must succeed; what it printed.
@@ -27,6 +31,7 @@ pub fn refused(arguments: &[&str]) -> String {
 
 pub fn start(arguments: &[&str]) -> Child {
     Command::new(env!("CARGO_BIN_EXE_saddlescope"))
+        .env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"))
         .args(arguments)
         .stdout(Stdio::null())
         .stderr(Stdio::piped())

@@ -22,5 +22,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use index::repeated_key;
+
 pub use error::{Difference, WeightsError};
 pub use tensor_map::{ExpectedTensor, Tensor, TensorData, TensorMap};

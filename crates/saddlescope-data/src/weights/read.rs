@@ -53,8 +53,8 @@ fn parse(bytes: &[u8], file: &str) -> Result<TensorMap, WeightsError> {
         return Err(WeightsError::Format { file: file.into(), reason: reason.into() });
     }
     // The crate checks that offsets are in order, leave no gaps, match shapes and end with the file.
-    let (_, header) = SafeTensors::read_metadata(bytes).map_err(format)?;
-    if let Some(name) = super::index::repeated_key(bytes) {
+    let (length, header) = SafeTensors::read_metadata(bytes).map_err(format)?;
+    if let Some(name) = super::repeated_key(&bytes[8..8 + length]) {
         let reason = format!("two tensors are called {name:?}");
         return Err(WeightsError::Format { file: file.into(), reason });
     }

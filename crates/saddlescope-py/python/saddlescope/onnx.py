@@ -45,6 +45,14 @@ class Risk(_Risk):
     params : str, iterable of str, or callable, optional
         Names or patterns with ``*`` of the parameters to analyse, or a predicate of the name; the others are frozen.
     dtype : {"f32", "f64"}
+    one_sample : bool
+        The arrays are those of a single sample, as of a graph whose nodes are the first axis.
+    batch_axis : int, or dict of int by name, optional
+        Which axis of the inputs counts the samples, where it is not the first.
+    fix_input : dict of numbers by name, optional
+        Inputs of the file that are the same for all samples, such as a sampling rate.
+    parameters_from : path, optional
+        A safetensors file that names the parameters; every other tensor of the file is then a constant.
 
     Raises
     ------
@@ -56,12 +64,17 @@ class Risk(_Risk):
     curvatures = ("hessian", "gauss_newton", "residual", "fisher", "output_gram")
 
     def __init__(self, model, data=None, *, weights=None, split="train", samples=None, normalize=None, loss=None,
-                 weight_decay=0.0, batch_norm="eval", params=None, dtype="f32"):
+                 weight_decay=0.0, batch_norm="eval", params=None, dtype="f32", one_sample=False,
+                 batch_axis=None, fix_input=None, parameters_from=None):
         model = os.fspath(model)
         if samples is not None:
             samples = (0, samples) if np.isscalar(samples) else tuple(samples)
         keep = None if params is None else _predicate(params)
-        rest = (split, samples, normalize, loss, weight_decay, batch_norm, keep, dtype)
+        axes = batch_axis if isinstance(batch_axis, dict) else {} if batch_axis is None else {"": int(batch_axis)}
+        numbers = {name: np.ravel(np.asarray(given, float)).tolist() for name, given in (fix_input or {}).items()}
+        onnx = dict(one_sample=bool(one_sample), batch_axis=axes, fix_input=numbers,
+                    parameters_from=None if parameters_from is None else os.fspath(parameters_from))
+        rest = (split, samples, normalize, loss, weight_decay, batch_norm, keep, dtype, onnx)
         weights = None if weights is None else os.fspath(weights)
         if isinstance(data, str) or data is None:
             if data is None and not model.startswith("digits-"):
@@ -78,7 +91,9 @@ class Risk(_Risk):
         self.precision, self.notes = dtype, self._native.notes
         self._first = 0 if samples is None else samples[0]
         self._given = dict(model=model, data=data, split=split, samples=samples, normalize=normalize, loss=loss,
-                           weight_decay=weight_decay, batch_norm=batch_norm, params=params, dtype=dtype)
+                           weight_decay=weight_decay, batch_norm=batch_norm, params=params, dtype=dtype,
+                           one_sample=one_sample, batch_axis=batch_axis, fix_input=fix_input,
+                           parameters_from=parameters_from)
         self._file = weights
 
     def _about(self):
