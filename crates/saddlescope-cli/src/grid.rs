@@ -5,6 +5,10 @@ use std::str::FromStr;
 
 use saddlescope::adaptive_points;
 
+use crate::failure::Failure;
+use crate::run::between;
+use crate::terminal;
+
 /// Points along each side of a surface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Grid {
@@ -16,6 +20,24 @@ pub struct Grid {
 
 /// Points of an adaptive grid if not given.
 const POINTS: usize = 33;
+
+impl Grid {
+    /// The number of points along a side, from 2 on or, where `none` may be asked for, 0. An even number becomes the next odd one, and
+    /// the user is told.
+    pub fn checked(self, none: bool) -> Result<usize, Failure> {
+        if none && self.points == 0 {
+            return Ok(0);
+        }
+        let given = between("--grid", self.points, 2, 2001)?;
+        if given.is_multiple_of(2) {
+            terminal::note(format!(
+                "--grid {given}: axes around the point studied have {} points, of which it is one",
+                given + 1
+            ))?;
+        }
+        Ok(given)
+    }
+}
 
 impl FromStr for Grid {
     type Err = String;

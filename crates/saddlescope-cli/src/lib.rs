@@ -18,7 +18,7 @@ mod subject;
 mod subject_values;
 mod terminal;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches, Parser};
 use failure::Failure;
 use std::ffi::OsString;
 
@@ -41,7 +41,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Ok(session) => session,
         Err(failure) => return failure.report(),
     };
-    let outcome = match Cli::try_parse_from(arguments) {
+    let outcome = match parse(arguments) {
         Ok(cli) => prepare(cli.threads).and_then(|()| cli.command.run()),
         Err(usage) => Err(Failure::Usage(usage)),
     };
@@ -49,6 +49,17 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Ok(()) => 0,
         Err(failure) => failure.report(),
     }
+}
+
+/// Reads the arguments. A negative number after an option is that option's value, which says itself what it expects.
+fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+    let negative = |argument: clap::Arg| match argument.get_action().takes_values() {
+        true => argument.allow_negative_numbers(true),
+        false => argument,
+    };
+    let mut command = Cli::command().mut_subcommands(|verb| verb.mut_args(negative));
+    let matches = command.try_get_matches_from_mut(arguments)?;
+    Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
 }
 
 /// Sets up what every verb shares: the thread pool and the interrupt handler.

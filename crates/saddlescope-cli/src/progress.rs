@@ -92,12 +92,17 @@ impl Monitor for Progress {
         for stage in stages {
             let seconds = stage.seconds(cost);
             total += seconds;
+            // What a reused result has cost, not what it was expected to.
+            let (products, evaluations) = match stage.fate {
+                Fate::Reused => (stage.spent.products, stage.spent.evaluations),
+                Fate::Continued | Fate::ToDo => (stage.forecast.products, stage.forecast.evaluations),
+            };
             self.line(&format!(
                 "  {:<27} {:<10} {:>9} {:>12} {:>10}",
                 stage.name,
                 fate(stage.fate),
-                stage.forecast.products,
-                stage.forecast.evaluations,
+                products,
+                evaluations,
                 if stage.fate == Fate::Reused { "-".into() } else { duration(seconds) },
             ));
         }

@@ -3,29 +3,13 @@
 
 mod common;
 
-use std::io::Write;
 use std::path::Path;
 
-use common::{peak, results, succeed};
+use common::{npy, peak, results, succeed};
 
 /// Samples of 100 numbers: 600 MB.
 const SAMPLES: usize = 1_500_000;
 const WIDTH: usize = 100;
-
-/// Writes an `.npy` file of numbers that are made as they are written.
-fn npy(path: &Path, descr: &str, shape: &str, bytes: impl Iterator<Item = Vec<u8>>) {
-    let mut header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}");
-    while !(header.len() + 11).is_multiple_of(64) {
-        header.push(' ');
-    }
-    header.push('\n');
-    let mut file = std::io::BufWriter::new(std::fs::File::create(path).unwrap());
-    file.write_all(b"\x93NUMPY\x01\x00").unwrap();
-    file.write_all(&(header.len() as u16).to_le_bytes()).unwrap();
-    file.write_all(header.as_bytes()).unwrap();
-    bytes.for_each(|some| file.write_all(&some).unwrap());
-    file.flush().unwrap();
-}
 
 /// A number between 0 and 1 without a pattern.
 fn noise(i: usize) -> f32 {

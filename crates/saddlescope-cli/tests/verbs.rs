@@ -4,7 +4,7 @@ mod common;
 
 use std::path::Path;
 
-use common::{check_schema, refused, results, saddlescope, succeed};
+use common::{check_schema, npy, refused, results, saddlescope, succeed};
 use serde_json::Value;
 
 const SMALL: [&str; 6] = ["--model", "digits-mlp", "--samples", "0..128", "--threads", "2"];
@@ -178,6 +178,140 @@ fn impossible_numbers_are_refused() {
 }
 
 #[test]
+fn negative_numbers_are_values_of_options() {
+    let temp = tempfile::tempdir().unwrap();
+    let nowhere = temp.path().join("out");
+    let nowhere = nowhere.to_str().unwrap();
+    for (verb, option, expected) in [
+        ("eigs", "--samples", "expected A..B"),
+        ("eigs", "--largest", "invalid digit"),
+        ("analyze", "--grid", "expected a number of points"),
+        ("analyze", "--seed", "invalid digit"),
+        ("analyze", "--random-range", "expected a positive number"),
+        ("trace", "--fit-range", "expected a positive number"),
+        ("settle", "--tol", "expected"),
+    ] {
+        let text = refused(&[verb, "--model", "digits-mlp", option, "-1", "--out", nowhere]);
+        assert!(text.contains(expected) && !text.contains("unexpected argument"), "{verb} {option}: {text}");
+    }
+    // Refused before anything is computed, not when the surfaces' turn comes.
+    for verb in ["analyze", "slice"] {
+        let text = refused(&[verb, "--model", "digits-mlp", "--grid", "1", "--out", nowhere]);
+        assert!(text.contains("--grid 1: expected 2 to 2001"), "{text}");
+    }
+    let text =
+        refused(&["analyze", "--model", "digits-mlp", "--density-probes", "10000000", "--out", nowhere]);
+    assert!(text.contains("expected 0 to 10000"), "{text}");
+}
+
+#[test]
+fn numbers_that_are_not_taken_as_given_are_said() {
+    let temp = tempfile::tempdir().unwrap();
+    let out = temp.path().join("trace");
+    let output = saddlescope(&[
+        "trace",
+        "--model",
+        "digits-mlp",
+        "--samples",
+        "32",
+        "--probes",
+        "3",
+        "--fit-points",
+        "0",
+        "--out",
+        out.to_str().unwrap(),
+    ]);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && text.contains("--probes 3: 4 are used"), "{text}");
+    assert_eq!(results(&out)["trace"]["hutchinson"]["samples"], 4);
+}
+
+/// The residual of a vector in f32 leaves out how wrong the product itself is; the interval has it.
+#[test]
+fn an_eigenvalue_in_double_precision_lies_in_the_interval_of_single_precision() {
+    let temp = tempfile::tempdir().unwrap();
+    let of = |dtype: &str, tol: &str| {
+        let out = temp.path().join(dtype);
+        run("eigs", &["--dtype", dtype, "--tol", tol, "--largest", "3", "--smallest", "1"], &out);
+        check_schema(&out)["eigenpairs"].as_array().unwrap().clone()
+    };
+    let (exact, single) = (of("f64", "1e-9"), of("f32", "1e-6"));
+    assert_eq!(exact.len(), 4);
+    for (exact, single) in exact.iter().zip(&single) {
+        let [low, high] = [0, 1].map(|i| single["interval"][i].as_f64().unwrap());
+        let value = exact["value"].as_f64().unwrap();
+        assert!(low <= value && value <= high, "{value} in [{low}, {high}]");
+        // Rounding of f32, not a licence: a millionth of the largest eigenvalue.
+        let rounding = single["rounding"].as_f64().unwrap();
+        assert!(
+            rounding > 0.0 && rounding < 1e-5 * exact["value"].as_f64().unwrap().abs().max(1.0),
+            "{rounding}"
+        );
+        assert!(exact["rounding"].as_f64().unwrap() < 1e-13);
+    }
+}
+
+#[test]
+fn the_loss_of_a_network_by_name_suits_the_targets_too() {
+    let temp = tempfile::tempdir().unwrap();
+    let file = |name: &str| temp.path().join(name);
+    let f32s = |values: &[f32]| values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
+    npy(&file("x.npy"), "<f4", "(6, 2)", (0..6).map(|i| f32s(&[i as f32 / 3.0, 1.0 - i as f32])));
+    npy(
+        &file("soft.npy"),
+        "<f4",
+        "(6, 3)",
+        (0..6).map(|i| f32s(&[0.5, 0.1 * i as f32 / 2.0, 0.5 - 0.1 * i as f32 / 2.0])),
+    );
+    npy(&file("labels.npy"), "<f4", "(6,)", (0..6).map(|i| f32s(&[(i % 3) as f32])));
+    let data = |targets: &str| format!("npy:{},{}", file("x.npy").display(), file(targets).display());
+    let weights = file("net.safetensors").display().to_string();
+    let train = |targets: &str| {
+        saddlescope(&[
+            "train",
+            "--model",
+            "mlp:2-4-3",
+            "--data",
+            &data(targets),
+            "--epochs",
+            "1",
+            "--out",
+            &weights,
+        ])
+    };
+    let output = train("soft.npy");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && text.contains("loss: soft-cross-entropy"), "{text}");
+    let found = succeed(&[
+        "eigs",
+        "--model",
+        "mlp:2-4-3",
+        "--weights",
+        &weights,
+        "--data",
+        &data("soft.npy"),
+        "--out",
+        file("out").to_str().unwrap(),
+    ]);
+    assert_eq!(results(&file("out"))["provenance"]["loss"], "soft-cross-entropy", "{found}");
+    // Class numbers that were stored as floats are no regression.
+    let text = String::from_utf8_lossy(&train("labels.npy").stderr).into_owned();
+    assert!(text.contains("class labels are to be stored as integers"), "{text}");
+    let text = refused(&[
+        "eigs",
+        "--model",
+        "mlp:2-4-3",
+        "--weights",
+        &weights,
+        "--data",
+        &format!("npy:{}", file("x.npy").display()),
+        "--out",
+        file("none").to_str().unwrap(),
+    ]);
+    assert!(text.contains("the data have no targets"), "{text}");
+}
+
+#[test]
 fn a_solve_that_stops_early_can_be_read_again() {
     let temp = tempfile::tempdir().unwrap();
     let out = temp.path().join("short");
@@ -197,7 +331,7 @@ fn one_probe_has_no_standard_error_and_says_so() {
     let temp = tempfile::tempdir().unwrap();
     let out = temp.path().join("density");
     let text = run("density", &["--probes", "1", "--steps", "8"], &out);
-    assert!(text.contains("unknown"), "{text}");
+    assert!(text.contains("(one probe)"), "{text}");
     let found = check_schema(&out);
     let density = &found["density"];
     assert_eq!(density["index"]["std_error"], Value::Null);

@@ -54,6 +54,35 @@ fn moments_and_index_within_their_errors() {
     }
 }
 
+/// The measure of a probe is known where every eigenvalue has a node; fewer steps bound it from both sides.
+#[test]
+fn counts_are_bounded_by_what_the_steps_can_tell() {
+    let values: Vec<f64> = (0..30).map(|i| (f64::from(i) * 0.7).sin() + 0.3).collect();
+    let a = PrescribedSpectrum::new(values.clone(), 2);
+    let all = DensityOptions { probes: 4, steps: 30, ..Default::default() };
+    let exact = spectral_density(&a, &all, &mut ()).unwrap();
+    let mut widths = Vec::new();
+    for steps in [3, 6, 12, 24] {
+        let few = spectral_density(&a, &DensityOptions { steps, ..all }, &mut ()).unwrap();
+        for zero in [-0.9, -0.31, 0.0, 0.2, 0.45] {
+            let [low, high] = few.index_bounds(zero);
+            let truth = exact.index(zero).value;
+            assert!(
+                low <= truth + 1e-9 && truth <= high + 1e-9,
+                "{steps} steps, {zero}: {truth} in [{low}, {high}]"
+            );
+            assert!(low <= few.index(zero).value && few.index(zero).value <= high);
+        }
+        let [low, high] = few.index_bounds(0.0);
+        widths.push(high - low);
+    }
+    assert!(widths.windows(2).all(|w| w[1] < w[0]), "{widths:?}");
+    // Nothing lies below: the first node could be there.
+    let [low, high] = exact.index_bounds(10.0);
+    let first = exact.probes.iter().map(|q| q.weights[0]).sum::<f64>() / 4.0 * 30.0;
+    assert!(low == 0.0 && (high - first).abs() < 1e-12, "{low} {high} {first}");
+}
+
 /// zᵀAᵏz of the very probe is reproduced to rounding for k < 2·steps: Gauss quadrature.
 #[test]
 fn gauss_quadrature_is_exact_for_polynomials() {

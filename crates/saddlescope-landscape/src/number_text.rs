@@ -39,6 +39,22 @@ pub fn with_error(e: &Estimate) -> String {
     }
 }
 
+/// An interval, rounded outwards, with the digits that its length needs.
+pub fn interval([low, high]: [f64; 2]) -> String {
+    let length = high - low;
+    if !(length.is_finite() && length > 0.0) {
+        return format!("[{}, {}]", number(low), number(high));
+    }
+    let digits = 1 - length.log10().floor() as i32;
+    let unit = 10_f64.powi(digits);
+    let (below, above) = ((low * unit).floor() / unit, (high * unit).ceil() / unit);
+    if (0..=12).contains(&digits) {
+        return format!("[{}, {}]", fixed(below, digits as usize), fixed(above, digits as usize));
+    }
+    let places = (low.abs().max(high.abs()).log10().floor() as i32 + digits).clamp(1, 16) as usize;
+    format!("[{}, {}]", scientific(below, places), scientific(above, places))
+}
+
 /// A number that may not be known.
 pub fn or_unknown(x: Option<f64>) -> String {
     x.map_or("unknown".into(), short)
@@ -52,6 +68,21 @@ pub fn plural(count: usize, what: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn intervals_are_rounded_outwards() {
+        assert_eq!(interval([1.50771, 1.50772]), "[1.5077100, 1.5077200]");
+        assert_eq!(interval([1.507_704, 1.507_706]), "[1.5077040, 1.5077060]");
+        assert_eq!(interval([-0.419_971_2, -0.419_970_1]), "[−0.4199712, −0.4199701]");
+        assert_eq!(interval([0.11, 0.99]), "[0.11, 0.99]");
+        assert_eq!(interval([2.0, 2.0]), "[2.0000, 2.0000]");
+        assert_eq!(interval([-12345.0, 54321.0]), "[−1.3e4, 5.5e4]");
+        let [low, high] = [1.234_567_891_23e-20, 1.234_567_891_99e-20];
+        let text = interval([low, high]);
+        let ends: Vec<f64> =
+            text.trim_matches(['[', ']']).split(", ").map(|t| t.replace('−', "-").parse().unwrap()).collect();
+        assert!(ends[0] <= low && ends[1] >= high && ends[1] - ends[0] < 2.0 * (high - low), "{text}");
+    }
 
     #[test]
     fn negative_numbers_have_the_minus_sign_and_never_a_hyphen() {

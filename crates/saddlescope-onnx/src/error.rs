@@ -46,6 +46,9 @@ pub enum OnnxError {
     /// The model breaks a rule of the standard, or a limit of this importer.
     #[error("invalid ONNX model: {0}")]
     Invalid(String),
+    /// Several losses suit the model and its data as well.
+    #[error("the loss must be named: {0}")]
+    Loss(String),
     /// An initialiser or constant is wrong.
     #[error("tensor `{name}`: {reason}")]
     Tensor {

@@ -48,6 +48,6 @@ pub use error::{OnnxError, OpError};
 pub use load::{ImportOptions, ModelInput, OnnxModel};
 pub use reference::{Measured, Reference};
 pub use roles::ParameterSource;
-pub use suggestion::LossSuggestion;
+pub use suggestion::{LossSuggestion, suggest_loss};
 pub use translate::evaluate;
 pub use value::{Data, Value};

@@ -7,7 +7,9 @@ use saddlescope_data::weights::{TensorMap, WeightsError};
 use saddlescope_nn::network::{LossKind, Network};
 use saddlescope_nn::risk::{Curvature, Risk, RiskOptions};
 use saddlescope_nn::zoo;
-use saddlescope_onnx::{ImportOptions, LossSuggestion, Measured, OnnxError, OnnxModel, Reference};
+use saddlescope_onnx::{
+    Ending, ImportOptions, LossSuggestion, Measured, OnnxError, OnnxModel, Reference, suggest_loss,
+};
 
 /// Largest relative difference between the file and what PyTorch computed in the exported model's own number type: f32
 /// arithmetic leaves some 1e-5, a lost label smoothing or class weight is off by percents.
@@ -36,17 +38,29 @@ impl Model {
     pub fn suggest_loss(&self, dataset: &Dataset) -> Result<LossSuggestion, ModelError> {
         match &self.onnx {
             Some(onnx) => Ok(onnx.suggest_loss(dataset)?),
-            None => Ok(LossSuggestion {
-                loss: self.network.default_loss(dataset),
-                guess: false,
-                reason: "it suits the kind of the targets".into(),
-            }),
+            // What is described by name ends in logits or in values of a regression.
+            None => Ok(suggest_loss(&self.network, Ending::Plain, dataset)?),
         }
     }
 
     /// What a user should know about a data set with this model: arrays that the network does not take.
     pub fn data_notes(&self, dataset: &Dataset) -> Vec<String> {
-        self.onnx.as_ref().map_or_else(Vec::new, |onnx| onnx.data_notes(dataset))
+        if let Some(onnx) = &self.onnx {
+            return onnx.data_notes(dataset);
+        }
+        let taken = self.network.graph.data_inputs();
+        // A single input fits any name.
+        if taken.len() == 1 && dataset.inputs().len() == 1 {
+            return Vec::new();
+        }
+        let unused: Vec<String> = (dataset.inputs().iter())
+            .filter(|i| taken.iter().all(|t| t.name != i.name))
+            .map(|i| format!("`{}`", i.name))
+            .collect();
+        match unused.is_empty() {
+            true => Vec::new(),
+            false => vec![format!("the network does not take the data set's {}", unused.join(", "))],
+        }
     }
 
     /// Compares the model with what PyTorch computed when the file was exported, if the file says it and the samples are

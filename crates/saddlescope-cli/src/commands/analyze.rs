@@ -11,6 +11,7 @@ use crate::failure::Failure;
 use crate::grid::Grid;
 use crate::growing::choose_samples;
 use crate::run::{RunArguments, between, positive, print_eigenpairs, print_verdict};
+use crate::subject_values::pairs_of_probes;
 
 /// Arguments as given.
 #[derive(Debug, Args)]
@@ -69,13 +70,14 @@ fn selection(a: &Arguments) -> Result<Selection, Failure> {
             return Err(Failure::bad_input(format!("--range: {} numbers, expected one or two", more.len())));
         }
     };
-    let grid = between("--grid", a.grid.points, 0, 2001)?;
+    let grid = a.grid.checked(true)?;
     let steps = between("--density-steps", a.density_steps, 2, 10_000)?;
+    between("--density-probes", a.density_probes, 0, 10_000)?;
     Ok(Selection {
         verb: "analyze".into(),
         seed: a.run.seed,
         eigenpairs: Some(a.eigen.checked(1)?),
-        probes: Some(between("--probes", a.probes, 2, 100_000)?),
+        probes: Some(pairs_of_probes(a.probes, 2)?),
         fits: Some(FitOptions { points: 7, radius: None }),
         density: (a.density_probes > 0).then_some(DensityStageOptions { probes: a.density_probes, steps }),
         split: (!a.no_split).then(SplitOptions::default),

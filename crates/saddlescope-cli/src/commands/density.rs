@@ -4,7 +4,7 @@ use clap::Args;
 use saddlescope::analysis::{DensityStageOptions, Selection};
 
 use crate::failure::Failure;
-use crate::run::{RunArguments, between, print_estimate};
+use crate::run::{RunArguments, between};
 use crate::terminal;
 
 /// Arguments as given.
@@ -42,8 +42,12 @@ pub fn run(a: Arguments) -> Result<(), Failure> {
             "  nodes of the quadrature from {low:.6e} to {high:.6e}; {} products",
             d.products
         ))?;
-        print_estimate("negative eigenvalues (index)", &d.index)?;
-        print_estimate(&format!("eigenvalues below −{:.3e}", d.threshold), &d.clearly_negative)?;
+        terminal::print(format!("  negative eigenvalues (index): {}", d.index_text()))?;
+        let threshold = format!("{:.1e}", d.threshold);
+        terminal::print(format!("  eigenvalues below -{threshold}: {}", d.clearly_negative_text()))?;
+        terminal::print(
+            "  (between: what so many steps of Lanczos can tell, whatever the number of probes)",
+        )?;
     }
     a.run.print_places()
 }

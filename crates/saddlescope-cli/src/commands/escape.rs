@@ -20,7 +20,7 @@ pub struct Arguments {
     #[arg(long, value_name = "DIR")]
     analysis: PathBuf,
 
-    /// File for the improved weights (safetensors).
+    /// File for the weights after the step (safetensors).
     #[arg(long, value_name = "FILE")]
     to: PathBuf,
 }

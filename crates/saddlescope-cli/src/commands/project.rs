@@ -52,6 +52,7 @@ pub fn run(a: Arguments) -> Result<(), Failure> {
     }
     let tolerance = eigen_tolerance(&a.tol)?;
     let steps = between("--density-steps", a.density_steps, 2, 10_000)?;
+    between("--density-probes", a.density_probes, 0, 10_000)?;
     let selection = Selection {
         eigenpairs: (!a.no_truth).then_some(EigenpairOptions { largest: 1, smallest: 1, ..tolerance }),
         earlier_eigenpairs: true,

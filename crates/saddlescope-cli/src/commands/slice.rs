@@ -13,7 +13,7 @@ use saddlescope::{LossDifference, NetworkSubject, Risk, weights_fingerprint};
 use crate::eigen_arguments::eigen_tolerance;
 use crate::failure::Failure;
 use crate::grid::Grid;
-use crate::run::{RunArguments, between, failure, print_eigenpairs};
+use crate::run::{RunArguments, failure, print_eigenpairs};
 use crate::terminal;
 
 /// Arguments as given.
@@ -167,7 +167,7 @@ fn needed(slices: &[SliceRequest], wanted: SpectrumEnd) -> usize {
 pub fn run(a: Arguments) -> Result<(), Failure> {
     let alpha = axis("--alpha", a.alpha.as_deref())?;
     let beta = axis("--beta", a.beta.as_deref())?.or(alpha);
-    let grid = between("--grid", a.grid.points, 2, 2001)?;
+    let grid = a.grid.checked(false)?;
     let tolerance = eigen_tolerance(&a.tol)?;
     let parsed = a.directions.iter().map(|text| parse(text)).collect::<Result<Vec<_>, _>>()?;
     let subject = a.run.load(true)?;

@@ -5,6 +5,7 @@ use saddlescope::analysis::{FitOptions, Selection};
 
 use crate::failure::Failure;
 use crate::run::{RunArguments, between, positive, print_estimate};
+use crate::subject_values::pairs_of_probes;
 use crate::terminal;
 
 /// Arguments as given.
@@ -33,7 +34,7 @@ pub fn run(a: Arguments) -> Result<(), Failure> {
     }
     let radius = a.fit_range.map(|r| positive("--fit-range", r)).transpose()?;
     let selection = Selection {
-        probes: Some(between("--probes", a.probes, 1, 100_000)?),
+        probes: Some(pairs_of_probes(a.probes, 1)?),
         fits: (a.fit_points > 0).then_some(FitOptions { points: a.fit_points, radius }),
         seed: a.run.seed,
         ..Selection::nothing("trace")
@@ -46,6 +47,9 @@ pub fn run(a: Arguments) -> Result<(), Failure> {
         print_estimate("tr H, Hutchinson (2.22)", &trace.hutchinson)?;
         if let Some(fit) = &trace.curvature_fit {
             print_estimate("tr H, curvature fits (same vectors)", fit)?;
+            if let Some(warning) = &trace.curvature_fit_warning {
+                terminal::print(format!("    {warning}"))?;
+            }
         }
         print_estimate("tr H² = ‖H‖²_F", &trace.trace_of_square)?;
         if let Some(warning) = &trace.curvature_fit_warning {

@@ -10,6 +10,7 @@ use saddlescope::model::load_weights;
 use saddlescope::nn::network::{LossKind, Network};
 use saddlescope::nn::train::{EpochOutcome, Schedule, StepReport, TrainError, TrainOptions, Trainer};
 use saddlescope::nn::zoo;
+use saddlescope::onnx::{Ending, suggest_loss};
 
 use crate::failure::Failure;
 use crate::{interrupt, terminal};
@@ -160,11 +161,13 @@ fn check(a: Arguments) -> Result<Plan, Failure> {
     let train = source.load(Split::Train, samples, None).map_err(bad)?;
     let loss = match &a.loss {
         Some(name) => LossKind::parse(name).ok_or_else(|| {
-            Failure::bad_input(format!(
-                "--loss {name}: known are cross-entropy, mse, bce, nll, probabilities, own"
-            ))
+            Failure::bad_input(format!("--loss {name}: expected one of {}", LossKind::NAMES.join(", ")))
         })?,
-        None => network.default_loss(&train),
+        None => {
+            let found = suggest_loss(&network, Ending::Plain, &train).map_err(bad)?;
+            terminal::note(format!("loss: {} ({})", found.loss.name(), found.reason))?;
+            found.loss
+        }
     };
     // Some sources have no test split (for example a folder of CIFAR's training batches alone).
     let test = match source.load(Split::Test, None, None) {

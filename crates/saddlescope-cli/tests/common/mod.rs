@@ -181,3 +181,19 @@ pub fn peak(arguments: &[&str]) -> u64 {
     assert!(ended.success(), "{text}");
     kib >> 10
 }
+
+/// Writes an `.npy` file of numbers that are made as they are written.
+pub fn npy(path: &Path, descr: &str, shape: &str, bytes: impl Iterator<Item = Vec<u8>>) {
+    use std::io::Write;
+    let mut header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}");
+    while !(header.len() + 11).is_multiple_of(64) {
+        header.push(' ');
+    }
+    header.push('\n');
+    let mut file = std::io::BufWriter::new(std::fs::File::create(path).unwrap());
+    file.write_all(b"\x93NUMPY\x01\x00").unwrap();
+    file.write_all(&(header.len() as u16).to_le_bytes()).unwrap();
+    file.write_all(header.as_bytes()).unwrap();
+    bytes.for_each(|some| file.write_all(&some).unwrap());
+    file.flush().unwrap();
+}

@@ -55,6 +55,20 @@ impl SpectralDensity {
         self.count_of(|x| f64::from(u8::from(x < -zero)))
     }
 
+    /// Bounds of the index by the Chebyshev–Markov–Stieltjes inequalities (Golub and Meurant, *Matrices, Moments and Quadrature*, 2010):
+    /// at a node, the weights of the nodes before it are at most the measure below, and with its own at least. Between two nodes a quadrature
+    /// cannot tell where the eigenvalues are, however small the scatter over probes.
+    pub fn index_bounds(&self, zero: f64) -> [f64; 2] {
+        let n = self.n as f64;
+        let below = |q: &Quadrature, of: fn(usize) -> usize| -> f64 {
+            let nodes = of(q.nodes.partition_point(|x| *x < -zero)).min(q.weights.len());
+            q.weights[..nodes].iter().sum()
+        };
+        let mean =
+            |of| n * self.probes.iter().map(|q| below(q, of)).sum::<f64>() / self.probes.len().max(1) as f64;
+        [mean(|k: usize| k.saturating_sub(1)), mean(|k: usize| k + 1).min(n)]
+    }
+
     /// The fraction of the eigenvalues below a threshold; one exactly at it counts half.
     pub fn fraction_below(&self, threshold: f64) -> Estimate {
         self.mean_of(|x| if x == threshold { 0.5 } else { f64::from(u8::from(x < threshold)) })

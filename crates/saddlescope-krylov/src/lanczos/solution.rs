@@ -31,7 +31,7 @@ impl fmt::Display for Status {
         f.write_str(match self {
             Status::Converged => "converged",
             Status::MaxMatvecs => {
-                "the limit on operator products was reached: raise it, loosen the tolerance, or resume from the saved state"
+                "the limit on operator products was reached: raise it (what was found is gone on from) or loosen the tolerance"
             }
             Status::InvariantSubspace => {
                 "the whole space was searched: it has fewer eigenpairs than were asked for, all of them are given"
@@ -39,7 +39,7 @@ impl fmt::Display for Status {
             Status::NonFinite => {
                 "the operator returned a value that is not finite: look for NaN or overflow in the parameters, the data or the loss"
             }
-            Status::Cancelled => "cancelled: resume from the saved state to go on",
+            Status::Cancelled => "cancelled: the same solve goes on where it stopped",
             Status::RoundingFloor => {
                 "the rounding errors of the products, which are relative to the largest |λ|, are larger than a tolerance: evaluate the operator in double precision or loosen the tolerance; more products do not help"
             }

@@ -79,12 +79,13 @@ pub enum FolderError {
 }
 
 /// What to do about a damaged file.
-fn advice(path: &Path) -> &'static str {
+fn advice(path: &Path) -> String {
     match path.file_name().and_then(|n| n.to_str()) {
-        Some("results.json") => "run the command again to write it anew from the kept stages",
+        Some("results.json") => "run the command again to write it anew from the kept stages".into(),
         Some("run.json") => {
-            "without it nothing says what the folder is of: start over, or choose another folder"
+            "without it nothing says what the folder is of: start over, or choose another folder".into()
         }
-        _ => "delete the file to compute it again",
+        Some(name) => format!("delete the file {name} to compute it again"),
+        None => "delete the file to compute it again".into(),
     }
 }

@@ -10,7 +10,7 @@ use super::settled;
 use super::sharpness_result;
 use super::store::Folder;
 use super::verdict::random_slice_sentence;
-use crate::number_text::{number, or_unknown, short, with_error};
+use crate::number_text::{interval, number, or_unknown, plural, short, with_error};
 use saddlescope_figure::page::{Align, Report, Section, Table, write_html};
 use saddlescope_figure::{Figure, read_json, write_atomic};
 use saddlescope_krylov::SpectrumEnd;
@@ -33,7 +33,7 @@ fn eigen_table(results: &Results) -> Table {
             end.to_string(),
             number(pair.value),
             short(pair.residual),
-            format!("[{}, {}]", number(pair.interval[0]), number(pair.interval[1])),
+            interval(pair.interval),
             or_unknown(pair.std_error),
             if pair.converged { "yes".into() } else { "no".to_string() },
         ]);
@@ -55,7 +55,7 @@ fn numbers_table(results: &Results) -> Table {
         row("accuracy", format!("{:.2} %", 100.0 * a), "");
     }
     let other = results.splits.get(1).map_or("other split", String::as_str);
-    let of = results.other_samples.map_or(String::new(), |n| format!("{n} samples"));
+    let of = results.other_samples.map_or(String::new(), |n| plural(n, "sample"));
     if let Some(l) = results.other_loss {
         row(&format!("loss, {other}"), with(l, results.other_loss_std_error), &of);
     }
@@ -88,11 +88,11 @@ fn numbers_table(results: &Results) -> Table {
     if let Some(density) = &results.density {
         row(
             "negative eigenvalues, clearly",
-            match density.clearly_negative.known_error() {
-                Some(error) => format!("{:.0} ± {error:.0}", density.clearly_negative.value),
-                None => format!("{:.0} (error unknown: one probe)", density.clearly_negative.value),
-            },
-            &format!("below −{} (0.1 % of ‖H‖₂), from the density", short(density.threshold)),
+            density.clearly_negative_text(),
+            &format!(
+                "below −{} (0.1 % of ‖H‖₂): between what so many steps of Lanczos can tell, with the scatter over the probes",
+                short(density.threshold)
+            ),
         );
     }
     table
@@ -179,16 +179,23 @@ fn escape_section(results: &Results) -> Option<Section> {
     }
     let gain = e.loss[0] - e.loss[1];
     let text = if gain > 0.0 {
-        format!(
-            "A step of {} along the direction of the most negative curvature lowers the loss by {} ({:.1} %). \
-             `saddlescope escape` writes the weights there.",
+        let mut text = format!(
+            "A step of {} along the direction of the most negative curvature lowers the loss by {} ({:.1} %).",
             short(e.step),
             match e.change_std_error {
                 Some(error) => format!("{} ± {} over the samples", short(gain), short(error)),
                 None => short(gain),
             },
             100.0 * gain / e.loss[0].abs().max(f64::MIN_POSITIVE)
-        )
+        );
+        if e.change_std_error.is_some_and(|error| gain < 2.0 * error) {
+            text += " That is less than two standard errors: other samples may not show it.";
+        }
+        if let Some([before, after]) = e.other_loss.filter(|[before, after]| after > before) {
+            text +=
+                &format!(" The loss of the other split rises from {} to {}.", number(before), number(after));
+        }
+        text + " `saddlescope escape` writes the weights there."
     } else {
         "No step along the direction of the most negative curvature lowers the loss on the grid searched."
             .into()
@@ -349,9 +356,12 @@ pub fn report(results: &Results, figures: Vec<Figure>) -> Report {
     if let Some(eigen) = &results.eigen {
         numbers = Section::new("Certified curvature")
             .paragraph(format!(
-                "{} operator products; how the solve ended: {}. A residual r certifies an eigenvalue within r of λ. The standard error \
+                "{} operator products; how the solve ended: {}. An eigenvalue lies within the residual and the rounding of a product \
+                 (about {}) of λ. The standard error \
                  over the data says how much λ would change with other samples from the same source.",
-                results.matvecs, eigen.message
+                results.matvecs,
+                eigen.message,
+                short(eigen.pairs.first().map_or(0.0, |p| p.rounding))
             ))
             .table(eigen_table(results));
     }

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use saddlescope_krylov::Estimate;
+use saddlescope_krylov::{Estimate, Precision};
 use serde_json::Value;
 
 use super::differences::smallest_sentence;
 use super::error::AnalysisError;
 use super::found::{Cut, CutLosses, Found, NamedSurface};
 use super::results::{
-    Cost, CutMinimum, CutResult, MinimumResult, Results, SCHEMA, SettleResult, SurfaceResult,
+    Cost, CutMinimum, CutResult, EigenResult, MinimumResult, Results, SCHEMA, SelfCheck, SettleResult,
+    SurfaceResult,
 };
 use super::selection::Selection;
 use super::stages::slices::{HESSIAN, RANDOM};
@@ -47,7 +48,7 @@ pub(super) fn results(
         let planes: Vec<PlaneHessian> = planes.iter().map(|&[a, b, c]| PlaneHessian { a, b, c }).collect();
         probes::count(&planes)
     });
-    let eigen = eigenpairs.map(|e| e.result.clone());
+    let eigen = eigenpairs.map(|e| with_rounding(&e.result, &check, subject.risk().offers().precision));
     let signs = eigen.as_ref().and_then(|e| verdict::signs(&e.pairs));
     let theta = (subject.theta(), subject.risk().offers().precision.epsilon());
     let criticality = eigenpairs
@@ -115,6 +116,23 @@ pub(super) fn results(
         stages,
         provenance: provenance(subject, selection)?,
     })
+}
+
+/// A product in the number type's own rounding, where it was not compared with one in f64: some units of the last place.
+const UNCOMPARED: f64 = 10.0;
+
+/// The eigenvalues with what rounding leaves uncertain. The self-check's relative difference is of a random vector, whose image is
+/// short beside that of the leading eigenvector: as a share of the largest |λ| it is on the safe side.
+fn with_rounding(found: &EigenResult, check: &SelfCheck, precision: Precision) -> EigenResult {
+    let mut found = found.clone();
+    let share = check.rounding_error.filter(|e| e.is_finite()).unwrap_or(UNCOMPARED * precision.epsilon());
+    let largest = found.pairs.iter().map(|p| p.value.abs()).fold(0.0, f64::max);
+    for pair in &mut found.pairs {
+        pair.rounding = share * largest;
+        let radius = pair.residual + pair.rounding;
+        pair.interval = [pair.value - radius, pair.value + radius];
+    }
+    found
 }
 
 /// What the planes that are always drawn show of smaller losses, with errors.

@@ -17,11 +17,11 @@ pub const CRITICAL_SHARE: f64 = 1e-4;
 pub fn signs(pairs: &[EigenpairResult]) -> Option<HessianSigns> {
     let curvature = |p: &EigenpairResult| ExtremeCurvature {
         value: p.value,
-        residual: p.residual,
+        residual: p.residual + p.rounding,
         converged: p.converged,
     };
     let (top, bottom) = (largest(pairs).map(curvature)?, smallest(pairs).map(curvature)?);
-    // Whatever exceeds its residual counts; the gradient is another question.
+    // Whatever exceeds its residual and rounding counts; the gradient is another question.
     Some(match classify(0.0, f64::INFINITY, Some(bottom), Some(top), 0.0).kind {
         CriticalKind::Saddle => HessianSigns::Indefinite,
         CriticalKind::Minimum => HessianSigns::Positive,
@@ -119,11 +119,11 @@ pub fn sentences(found: &Findings<'_>) -> Vec<String> {
     let (top, bottom) = (largest(pairs), smallest(pairs));
     if let (Some(eigen), Some(signs), Some(top), Some(bottom)) = (found.eigen, found.signs, top, bottom) {
         let numbers = format!(
-            "λ_max = {} ± {}, λ_min = {} ± {} (true residuals)",
+            "λ_max = {} ± {}, λ_min = {} ± {} (true residuals and rounding)",
             number(top.value),
-            short(top.residual),
+            short(top.residual + top.rounding),
             number(bottom.value),
-            short(bottom.residual)
+            short(bottom.residual + bottom.rounding)
         );
         out.push(match signs {
             HessianSigns::Indefinite => {

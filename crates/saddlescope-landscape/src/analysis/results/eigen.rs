@@ -17,7 +17,11 @@ pub struct EigenpairResult {
     /// ‖Hv − λv‖₂ from a product with this very vector.
     #[serde(with = "floats::scalar")]
     pub residual: f64,
-    /// [λ − residual, λ + residual]: holds an eigenvalue of H.
+    /// How far rounding moves a product with a unit vector, estimated from what the self-check found: the distance of a product in f32
+    /// from the same in f64, as a share of the largest |λ|.
+    #[serde(default, with = "floats::scalar")]
+    pub rounding: f64,
+    /// λ ± (residual + rounding): holds an eigenvalue of H.
     #[serde(with = "floats::pair")]
     pub interval: [f64; 2],
     /// Standard error of λ over the data: what other samples from the same source would change, from the Rayleigh

@@ -83,9 +83,39 @@ pub struct DensityResult {
     pub index: Estimate,
     /// Estimated number of eigenvalues below −ε‖H‖ that are clearly negative, with that ε‖H‖.
     pub clearly_negative: Estimate,
+    /// Between which numbers the index lies for what the quadratures can tell, beside the scatter over probes.
+    #[serde(default = "unknown_pair", with = "floats::pair")]
+    pub index_bounds: [f64; 2],
+    /// The same of `clearly_negative`.
+    #[serde(default = "unknown_pair", with = "floats::pair")]
+    pub clearly_negative_bounds: [f64; 2],
     /// The threshold ε‖H‖.
     #[serde(with = "floats::scalar")]
     pub threshold: f64,
     /// Operator products used.
     pub products: usize,
+}
+
+fn unknown_pair() -> [f64; 2] {
+    [f64::NAN; 2]
+}
+
+impl DensityResult {
+    /// The number of negative eigenvalues with its bounds, in words.
+    pub fn index_text(&self) -> String {
+        counted(&self.index, self.index_bounds)
+    }
+
+    /// The number of clearly negative eigenvalues with its bounds, in words.
+    pub fn clearly_negative_text(&self) -> String {
+        counted(&self.clearly_negative, self.clearly_negative_bounds)
+    }
+}
+
+fn counted(estimate: &Estimate, [low, high]: [f64; 2]) -> String {
+    let over_probes = match estimate.known_error() {
+        Some(error) => format!("± {error:.0} over the probes"),
+        None => "one probe".into(),
+    };
+    format!("{:.0}, between {low:.0} and {high:.0} ({over_probes})", estimate.value)
 }

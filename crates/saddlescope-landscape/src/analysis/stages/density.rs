@@ -171,6 +171,8 @@ pub(crate) fn curve(found: &Quadratures, eigenpairs: Option<&Eigenpairs>, n: usi
         weights: found.probes.iter().flat_map(|q| q.weights.iter().map(move |w| w / probes)).collect(),
         index: found.index(0.0),
         clearly_negative: found.index(threshold),
+        index_bounds: found.index_bounds(0.0),
+        clearly_negative_bounds: found.index_bounds(threshold),
         threshold,
         products: found.products,
     })

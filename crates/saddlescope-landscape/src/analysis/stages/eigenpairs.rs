@@ -24,7 +24,7 @@ use super::super::stage::{At, Env, Keys, Stage, of};
 use super::super::store::{Dependencies, Slot};
 use super::super::vectors;
 use crate::curvature_operator::CurvatureOperator;
-use crate::number_text::{fixed, scientific};
+use crate::number_text::{fixed, plural, scientific};
 use crate::risk::Curvature;
 
 const LOG: &str = "lanczos";
@@ -170,7 +170,8 @@ impl Stage for EigenpairsStage {
         let (pairs, ends): (Vec<Eigenpair>, Vec<SpectrumEnd>) =
             pairs.into_iter().zip(ends).filter(certified).unzip();
         if pairs.len() < all {
-            at.monitor.note(&format!("{} estimates without a residual are left out", all - pairs.len()));
+            at.monitor
+                .note(&format!("{} without a residual: left out", plural(all - pairs.len(), "estimate")));
         }
         let errors = sampling_errors(at, &pairs)?;
         // Number 1 is the extreme one at either end.
@@ -185,6 +186,7 @@ impl Stage for EigenpairsStage {
                     end,
                     value: pair.value,
                     residual: pair.residual,
+                    rounding: 0.0,
                     interval: [lo, hi],
                     std_error,
                     converged: pair.converged,
@@ -210,7 +212,7 @@ impl Stage for EigenpairsStage {
             tensors.insert(r.direction.clone(), vec![pair.vector.len()], TensorData::F64(pair.vector))?;
         }
         vectors::save(at.slot, tensors)?;
-        at.monitor.end(&format!("{products} products: {}", result.message));
+        at.monitor.end(&format!("{}: {}", plural(products, "product"), result.message));
         Ok(result)
     }
 
