@@ -40,8 +40,8 @@ pub struct SubjectArguments {
     #[arg(long, value_name = "SOURCE")]
     pub data: Option<String>,
 
-    /// Split whose loss is analysed. What is said of the other split beside it is of as many samples, from its start
-    /// (analyze, slice: of as many as surfaces and cuts are made of).
+    /// Split whose loss is analysed. Of the other one as many samples are used beside it as surfaces and cuts are made of;
+    /// by compare, path, trajectory, settle and sharpness as many as are analysed.
     #[arg(long, value_name = "SPLIT", value_enum, default_value_t = SplitChoice::Train)]
     pub split: SplitChoice,
 

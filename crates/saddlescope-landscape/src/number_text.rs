@@ -59,7 +59,9 @@ pub fn plus_minus(x: f64, error: f64) -> String {
     match (first.max(place + 1), place) {
         (-4..=4, ..=0) => {
             let digits = (-place) as usize;
-            format!("{} ± {}", fixed(x, digits), fixed(error, digits))
+            // More than five zeros are hard to count.
+            let error = if digits > 5 { short(error) } else { fixed(error, digits) };
+            format!("{} ± {error}", fixed(x, digits))
         }
         (-4..=4, _) => {
             format!("{} ± {}", fixed(rounded(x, place), 0), fixed(rounded(error, place), 0))
@@ -131,6 +133,7 @@ mod tests {
             (8.7592e7, 1.53e7, "8.8e7 ± 1.5e7"),
             (-4.21e-7, 3.2e-9, "−4.210e−7 ± 3.2e−9"),
             (1.9191, 1.1e-15, "1.9191 ± 1.1e−15"),
+            (0.002_778_5, 1.8e-6, "0.0027785 ± 1.8e−6"),
             (0.01, 2.5, "0.0 ± 2.5"),
             (1e-12, 3e-7, "0 ± 3.0e−7"),
             (0.0, 0.25, "0 ± 0.25"),

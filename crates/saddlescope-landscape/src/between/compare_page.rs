@@ -145,21 +145,21 @@ fn pairs_table(pairs: &[PairResult]) -> Table {
     columns.extend([
         ("cosines, largest λ", Align::Right),
         ("cosines, smallest λ", Align::Right),
-        ("mean cos², largest λ", Align::Right),
-        ("by chance", Align::Right),
+        ("mean cos², largest λ (by chance)", Align::Right),
     ]);
     let mut table = Table::new("Every two of them", &columns);
     for p in pairs {
         let cosines = |o: &Option<super::subspace::Overlap>| {
             o.as_ref()
-                .map_or("-".into(), |o| o.cosines.iter().map(|&c| fixed(c, 3)).collect::<Vec<_>>().join(", "))
+                .map_or("-".into(), |o| o.cosines.iter().map(|&c| fixed(c, 2)).collect::<Vec<_>>().join(", "))
         };
         let mut cells =
             vec![format!("{}, {}", p.names[0], p.names[1]), number(p.distance), fixed(p.cosine, 4)];
         cells.extend(splits.iter().map(|s| p.loss_differences.get(s).map_or("-".into(), measured)));
         cells.extend([cosines(&p.largest), cosines(&p.smallest)]);
-        cells.push(p.largest.as_ref().map_or("-".into(), |o| short(o.mean_square)));
-        cells.push(p.largest.as_ref().map_or("-".into(), |o| short(o.by_chance)));
+        let mean =
+            |o: &super::subspace::Overlap| format!("{} ({})", short(o.mean_square), short(o.by_chance));
+        cells.push(p.largest.as_ref().map_or("-".into(), mean));
         table = table.row(cells);
     }
     table
@@ -238,7 +238,11 @@ pub(crate) fn verdict(points: &[PointResult], pairs: &[PairResult], one_model: b
             ));
         }
     }
-    let common = pairs.iter().filter_map(|p| Some((p, p.largest.as_ref()?)));
+    // Where the Hessian is zero, its eigenvectors are any vectors.
+    let flat: Vec<&String> =
+        points.iter().filter(|p| p.main().is_some_and(degenerate)).map(|p| &p.name).collect();
+    let curved = pairs.iter().filter(|p| p.names.iter().all(|n| !flat.contains(&n)));
+    let common = curved.filter_map(|p| Some((p, p.largest.as_ref()?)));
     if let Some((p, o)) = common.max_by(|a, b| a.1.mean_square.total_cmp(&b.1.mean_square)) {
         sentences.push(format!(
             "The directions of the largest eigenvalues are most alike in {} and {}: the mean squared cosine between their spans \

@@ -212,7 +212,7 @@ fn share_in_plane(plane: &PlaneResult) -> f64 {
 
 fn figures(results: &TrajectoryResults) -> Vec<Figure> {
     let mut figures = vec![way_figure(results)];
-    let percent = |x: f64| format!("{:.1} %", 100.0 * x);
+    let percent = |x: f64| format!("{} %", short(100.0 * x));
     if let Some(plane) = &results.principal_plane {
         let text = shares_sentence(results);
         let title = "The way in the plane of its principal components";
