@@ -35,9 +35,19 @@ pub struct RunArguments {
 }
 
 impl RunArguments {
-    /// Loads model and data and says what a user should know of them. `other`: the other split too.
+    /// Loads model and data and says what a user should know of them. `other`: the other split too, as many samples as slices are made
+    /// of.
     pub fn load(&self, other: bool) -> Result<NetworkSubject, Failure> {
-        let subject = ranks::meet(self.subject.subject(other))?;
+        self.loaded(self.subject.subject(other))
+    }
+
+    /// The same with as many samples of the other split as of the one that is analysed.
+    pub fn load_both_splits(&self) -> Result<NetworkSubject, Failure> {
+        self.loaded(self.subject.subject_both_splits().map(|(subject, _)| subject))
+    }
+
+    fn loaded(&self, subject: Result<NetworkSubject, Failure>) -> Result<NetworkSubject, Failure> {
+        let subject = ranks::meet(subject)?;
         for line in &subject.about {
             terminal::note(line)?;
         }

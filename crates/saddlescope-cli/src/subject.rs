@@ -41,7 +41,8 @@ pub struct SubjectArguments {
     #[arg(long, value_name = "SOURCE")]
     pub data: Option<String>,
 
-    /// Split whose loss is analysed.
+    /// Split whose loss is analysed. Of the other one as many samples are used beside it as surfaces and cuts are made of;
+    /// by compare, path, trajectory, settle and sharpness as many as are analysed.
     #[arg(long, value_name = "SPLIT", value_enum, default_value_t = SplitChoice::Train)]
     pub split: SplitChoice,
 
@@ -207,12 +208,18 @@ impl SubjectArguments {
             options.parameters = Some(tensors.iter().map(|(name, _)| name.to_string()).collect());
         }
         model::load_with(&self.model, self.weights.as_deref(), &options).map_err(|e| {
-            let advice = matches!(e, ModelError::NeedsWeights { .. });
+            let context = match &e {
+                ModelError::NeedsWeights { .. } => {
+                    Some("--weights FILE is missing (`saddlescope train` makes one)")
+                }
+                // These name the file of the weights, which is no fault of the model's.
+                ModelError::Weights(_) | ModelError::Misfit { .. } | ModelError::NotFinite { .. } => None,
+                _ => Some("--model"),
+            };
             let error = anyhow::Error::new(e);
-            Failure::BadInput(if advice {
-                error.context("--weights FILE is missing (`saddlescope train` makes one)")
-            } else {
-                error.context("--model")
+            Failure::BadInput(match context {
+                Some(context) => error.context(context),
+                None => error,
             })
         })
     }

@@ -73,6 +73,11 @@ impl Mapping {
         v.is_finite() && (self.scale != Scale::Log || v > 0.0)
     }
 
+    /// Whether a value lies between the ends of the axis.
+    pub(crate) fn holds(&self, v: f64) -> bool {
+        self.shows(v) && (-1e-9..=1.0 + 1e-9).contains(&self.unit(v))
+    }
+
     fn forward(&self, v: f64) -> f64 {
         match self.scale {
             // Halved, so that the difference of the two largest numbers is still finite.

@@ -69,7 +69,11 @@ fn notes(svg: &mut Svg, outer: Area, p: &Surface3d, cube: &Cube) -> f64 {
     {
         svg.cross(x + 3.0, outer.y + 4.5, 2.2, INK, "#ffffff");
         x += 8.5;
-        text = with_note(minimum, &p.minimum_note);
+        text = with_note(minimum.clone(), &p.minimum_note);
+        // Beside other panels there may be no room for more than the place.
+        if x + text::width(&text, legend::SIZE) > outer.right() {
+            text = minimum;
+        }
     }
     if p.grid.z.iter().any(|&z| !cube.z.shows(z)) {
         let gap = if text.is_empty() { "" } else { ";  " };

@@ -5,6 +5,7 @@ use super::content::{Content, error_at};
 use super::data::{Bins, LineStyle, Orientation, Scale, Series};
 use super::frame::{Area, Frame};
 use super::legend::{self, Entry, Key};
+use super::scale::Mapping;
 use super::spectrum_marks;
 use super::svg::{Stroke, Svg};
 use super::thin::thin;
@@ -15,8 +16,8 @@ const POINT_RADIUS: f64 = 1.5;
 /// Room at the right, for half of the last tick label.
 const RIGHT: f64 = 8.0;
 
-/// The legend, without nameless and repeated entries.
-fn entries(c: &Content) -> Vec<Entry> {
+/// The legend, without nameless and repeated entries, and without lines beyond the frame.
+fn entries(c: &Content, x: &Mapping, y: &Mapping) -> Vec<Entry> {
     let bins = c.bins.iter().map(|b| (&b.label, Key::Patch { color: color::role(b.color) }));
     let series = c.series.iter().map(|s| {
         let color = color::role(s.color);
@@ -32,7 +33,11 @@ fn entries(c: &Content) -> Vec<Entry> {
         };
         (&s.label, key)
     });
-    let references = c.references.iter().map(|r| {
+    let shown = c.references.iter().filter(|r| match r.orientation {
+        Orientation::Horizontal => y.holds(r.value),
+        Orientation::Vertical => x.holds(r.value),
+    });
+    let references = shown.map(|r| {
         let key = Key::Line {
             color: color::role(r.color),
             dash: color::dash(r.style),
@@ -55,7 +60,7 @@ fn entries(c: &Content) -> Vec<Entry> {
 pub(crate) fn draw(svg: &mut Svg, outer: Area, c: &Content) {
     let x = c.x_map();
     let y = c.y_map(&x);
-    let entries = entries(c);
+    let entries = entries(c, &x, &y);
     let frame = Frame::place(outer, x, y, &c.x.label, &c.y.label, RIGHT);
     let place =
         if entries.is_empty() { None } else { legend::free_place(&entries, frame.area, &busy(c, &frame)) };

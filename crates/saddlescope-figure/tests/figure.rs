@@ -277,6 +277,36 @@ fn a_small_figure_is_this_svg() {
 }
 
 #[test]
+fn the_legend_names_no_line_that_lies_beyond_the_frame() {
+    let drawn = |level: f64| {
+        let lines = Lines {
+            x: Axis::linear("x"),
+            y: Axis::log("y"),
+            series: vec![Series::new("values", axis(0.0, 1.0, 5), axis(1.0, 9.0, 5), ColorRole::First)],
+            references: vec![Reference::horizontal(level, "zero to rounding")],
+        };
+        render_svg(&Figure::new("f", "", "").panel("", lines)).unwrap()
+    };
+    assert!(drawn(2.0).contains("zero to rounding") && drawn(2.0).contains("values"));
+    assert!(!drawn(1e-20).contains("zero to rounding"));
+}
+
+#[test]
+fn a_note_that_has_no_room_is_left_out() {
+    let svg = |columns: usize| {
+        let note = "not distinguishable from the centre".to_string();
+        let surface = Surface3d { mark_minimum: true, minimum_note: note, ..Surface3d::new(grid()) };
+        let mut figure = Figure::new("f", "", "").columns(columns);
+        for _ in 0..columns {
+            figure = figure.panel("", surface.clone());
+        }
+        render_svg(&figure).unwrap()
+    };
+    assert!(svg(1).contains("not distinguishable"));
+    assert!(!svg(3).contains("not distinguishable") && svg(3).contains("min "));
+}
+
+#[test]
 fn labels_cannot_break_out_of_the_picture() {
     let evil = "</text><script>alert(1)</script>\u{0}\"'&$<b>$";
     let mut figure = everything();

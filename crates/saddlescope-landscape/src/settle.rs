@@ -13,7 +13,7 @@
 //! gradient-flat), and at a kink of ReLU the gradient jumps, so that there need not be a critical point at all.
 //! [`Settling`] ends with a word for each ([`SettleEnd`]).
 
-use saddlescope_krylov::{BoundedSolution, ProductError, ResidualSpace, SymmetricOperator};
+use saddlescope_krylov::{BoundedSolution, ProductError, ResidualSpace, Stream, SymmetricOperator};
 use serde::{Deserialize, Serialize};
 
 use crate::numeric::{add_scaled, norm};
@@ -65,6 +65,8 @@ pub enum SettleEnd {
     Receding,
     /// The model cannot lower the gradient: H g is zero next to ‖H‖‖g‖.
     GradientFlat,
+    /// H itself is zero where the gradient is not: there is no model.
+    HessianVanishes,
     /// No step lowers the gradient, however short, though the model says so: the gradient jumps here (a kink), or rounding
     /// hides what is left of it.
     Stalled,
@@ -82,7 +84,10 @@ impl std::fmt::Display for SettleEnd {
                 "the gradient is within the tolerance, but every step still moves the point by as much as the one before: the gradient fades along a way to infinity, and there is no critical point to be near to"
             }
             Self::GradientFlat => {
-                "the gradient is not zero, but the Hessian maps it to zero: ‖∇L‖ has a minimum here that is no critical point"
+                "the gradient is not zero, but the Hessian maps it to zero: ‖∇L‖ is stationary here, at a point that is not critical"
+            }
+            Self::HessianVanishes => {
+                "degenerate: the Hessian vanishes here and the gradient does not, so that nothing tells where a critical point might be"
             }
             Self::Stalled => {
                 "no step lowers the gradient, however short, though the linear model says so: the gradient jumps here (kinks), or rounding hides what is left of it"
@@ -152,6 +157,8 @@ const SUFFICIENT: f64 = 1e-4;
 const ROUNDING: f64 = 1e-12;
 /// ‖H g‖ below this share of ‖H‖‖g‖ is zero: Newton steps against it would be longer than 1e6 gradient steps.
 const FLAT: f64 = 1e-6;
+/// ‖H‖_F max(1, ‖θ‖) below this share of ‖g‖ is zero: a Newton step would be 1e12 times as long as θ, which is rounding.
+const VANISHING: f64 = 1e-12;
 /// A way has not arrived if the model was wrong by more than [`WRONG`] at last, and the way from ten times the gradient to the
 /// gradient now is longer than [`MOVING`] times max(1, ‖θ‖), or as long as it was for the factor of ten before ([`STEADY`]). At a
 /// critical point the model is right in the end, and at a degenerate one (x⁴, x⁶) each factor of ten takes 0.46 or 0.63 of the
@@ -283,7 +290,8 @@ impl Settling {
         let space = self.space(hessian, options, size, wanted, watch)?;
         let stretch = space.stretch().unwrap_or(0.0);
         if !options.downhill && stretch <= FLAT * space.norm_estimate() {
-            self.end = Some(SettleEnd::GradientFlat);
+            let vanishes = self.hessian_vanishes(hessian, size)?;
+            self.end = Some(if vanishes { SettleEnd::HessianVanishes } else { SettleEnd::GradientFlat });
             return Ok(());
         }
         let shortest = SHORTEST * norm(&self.theta).max(1.0);
@@ -342,6 +350,16 @@ impl Settling {
             }
             refused += 1;
         }
+    }
+
+    /// Whether H is zero, not only H g: for random signs z, ‖H z‖² is ‖H‖_F² on average.
+    fn hessian_vanishes(&mut self, hessian: &dyn SymmetricOperator, size: f64) -> Result<bool, ProductError> {
+        let mut z = vec![0.0; self.theta.len()];
+        Stream::new(0, "settle", 0).fill_rademacher(&mut z);
+        let mut image = vec![0.0; z.len()];
+        hessian.apply(&z, &mut image)?;
+        self.products += 1;
+        Ok(norm(&image) * norm(&self.theta).max(1.0) <= VANISHING * size)
     }
 
     /// The next step and what the model promises of it; `None` where the model promises nothing.

@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use saddlescope_landscape::analysis::{AnalysisError, EigenpairOptions};
 use saddlescope_landscape::between::{
-    BetweenError, CompareOptions, CurveOptions, Member, ModelLosses, PathOptions, TrajectoryOptions, Weights,
-    compare, path, trajectory,
+    BetweenError, CompareOptions, CurveOptions, Member, ModelLosses, PathOptions, TrajectoryOptions,
+    TrajectoryResults, Weights, compare, path, trajectory,
 };
 use saddlescope_landscape::{Evaluation, FnRisk, Risk};
 
@@ -120,6 +120,7 @@ fn the_barrier_of_two_basins() {
         assert!((m.value - (x * x - 1.0).powi(2)).abs() < 1e-15);
     }
     // Curvature at the top: diag(−4, 2).
+    assert_eq!(found.points[1].name, "highest point (t = 0.50)");
     let top = found.points[1].main().unwrap();
     assert!((top.lambda_min.as_ref().unwrap().value + 4.0).abs() < 1e-12);
     assert!((top.lambda_max.as_ref().unwrap().value - 2.0).abs() < 1e-12);
@@ -159,6 +160,59 @@ fn a_curve_goes_round_the_barrier_of_a_ring() {
     let other = tempfile::tempdir().unwrap();
     let again = path(&both, &options, None, other.path(), &mut ()).unwrap();
     assert_eq!(again, found);
+}
+
+#[test]
+fn a_curve_whose_training_diverges_is_not_shown() {
+    let products = AtomicUsize::new(0);
+    let risk = two_basins(&products);
+    // Beyond |x| = 1e3 this loss is no number.
+    let cliff = FnRisk::new(2, |t| if t[0].abs() < 1e3 { t[0] * t[0] + t[1] } else { f64::NAN })
+        .with_gradient(|t, g| {
+            g.copy_from_slice(&if t[0].abs() < 1e3 { [2.0 * t[0], 1.0] } else { [f64::NAN; 2] });
+        });
+    let ends = [("left", vec![-1.0, 0.0]), ("right", vec![1.0, 0.1])];
+    for (risk, reason) in [(&risk, "its mean over t is"), (&cliff, "not finite")] {
+        let losses = ModelLosses::new("two basins", risk);
+        let both: [Member<'_>; 2] = members(&losses, &ends).try_into().ok().unwrap();
+        let options = PathOptions {
+            points: 9,
+            eigenpairs: None,
+            align: false,
+            curve: Some(CurveOptions { steps: 30, rate: 1e9 }),
+            ..PathOptions::default()
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let found = path(&both, &options, None, dir.path(), &mut ()).unwrap();
+        assert_eq!(found.ways.iter().map(|w| w.name.as_str()).collect::<Vec<_>>(), ["line"]);
+        let said = found.verdict.last().unwrap();
+        assert!(said.contains("The training of the curve") && said.contains("diverged"), "{said}");
+        assert!(said.contains(reason), "{said}");
+        assert!(found.left_out.iter().any(|s| s.contains("diverged")), "{:?}", found.left_out);
+        // Again from what is kept.
+        assert_eq!(path(&both, &options, None, dir.path(), &mut ()).unwrap(), found);
+    }
+}
+
+#[test]
+fn a_point_where_the_hessian_vanishes_is_not_called_flat() {
+    // L = max(x, 0)² + max(y, 0)²: both curvatures are 2 at (1, 1) and 0 at (−1, −1).
+    let risk = FnRisk::new(2, |t| t.iter().map(|x| x.max(0.0).powi(2)).sum())
+        .with_gradient(|t, g| g.iter_mut().zip(t).for_each(|(g, x)| *g = 2.0 * x.max(0.0)))
+        .with_hessian(|t, v, hv| (0..2).for_each(|i| hv[i] = if t[i] > 0.0 { 2.0 * v[i] } else { 0.0 }));
+    let losses = ModelLosses::new("two dead halves", &risk);
+    let points = [("live", vec![1.0, 1.0]), ("alive", vec![1.0, 2.0]), ("dead", vec![-1.0, -1.0])];
+    let dir = tempfile::tempdir().unwrap();
+    let options = CompareOptions { grid: 0, ..compare_options() };
+    let found = compare(&members(&losses, &points), &options, None, dir.path(), &mut ()).unwrap();
+    assert!(
+        found.verdict[0].starts_with("dead is degenerate: the Hessian vanishes there"),
+        "{:?}",
+        found.verdict
+    );
+    for sentence in &found.verdict[1..] {
+        assert!(!sentence.contains("dead"), "{sentence}");
+    }
 }
 
 #[test]
@@ -248,6 +302,28 @@ fn a_new_checkpoint_costs_only_itself() {
 }
 
 #[test]
+fn a_checkpoint_that_is_a_copy_is_left_out_and_two_are_enough() {
+    let products = AtomicUsize::new(0);
+    let risk = two_basins(&products);
+    let losses = ModelLosses::new("two basins", &risk);
+    let (a, b, c) = (vec![-1.0, 0.5], vec![-0.5, 0.1], vec![0.5, 0.2]);
+    let points = [("last", c.clone()), ("step-1", a), ("step-2", b), ("step-3", c)];
+    let options =
+        TrajectoryOptions { eigenpairs: pairs(), probes: 4, grid: 0, ..TrajectoryOptions::default() };
+    let dir = tempfile::tempdir().unwrap();
+    let all = members(&losses, &points);
+    let found = trajectory(&all, &options, None, dir.path(), &mut ()).unwrap();
+    let names = |found: &TrajectoryResults| found.points.iter().map(|p| p.name.clone()).collect::<Vec<_>>();
+    // The copy with a number in its name keeps its place in the order.
+    assert_eq!(names(&found), ["step-1", "step-2", "step-3"]);
+    assert_eq!(found.left_out, ["last holds the same weights as step-3 and is left out"]);
+    let page = std::fs::read_to_string(dir.path().join("trajectory/report.html")).unwrap();
+    assert!(page.contains("last holds the same weights as step-3"));
+    let found = trajectory(&all[1..3], &options, None, dir.path(), &mut ()).unwrap();
+    assert_eq!(names(&found), ["step-1", "step-2"]);
+}
+
+#[test]
 fn bad_input_is_a_clear_error() {
     let products = AtomicUsize::new(0);
     let risk = two_basins(&products);
@@ -265,8 +341,9 @@ fn bad_input_is_a_clear_error() {
     assert!(error(&[("a", a.clone()), ("b", vec![1.0; 3])]).contains("3 parameters; expected 2"));
     // Nothing was written for any of them.
     assert!(std::fs::read_dir(dir.path()).unwrap().next().is_none());
-    let two = members(&losses, &[("a", a), ("b", b)]);
-    let error = trajectory(&two, &TrajectoryOptions::default(), None, dir.path(), &mut ()).unwrap_err();
-    assert!(error.to_string().contains("at least 3"), "{error}");
+    // Of checkpoints that are copies one is left, which is no trajectory.
+    let copies = members(&losses, &[("a", a.clone()), ("last", a)]);
+    let error = trajectory(&copies, &TrajectoryOptions::default(), None, dir.path(), &mut ()).unwrap_err();
+    assert!(error.to_string().contains("at least 2"), "{error}");
     assert_eq!(risk.dim(), 2);
 }

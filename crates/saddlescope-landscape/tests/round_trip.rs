@@ -288,6 +288,7 @@ impl Numbers {
                 curvature_fit: Some(self.estimate()),
                 curvature_fit_warning: None,
                 trace_of_square: self.estimate(),
+                over_data: Some(0.25),
                 running_hutchinson: self.many(),
                 running_hutchinson_error: self.many(),
                 running_fit: self.many(),

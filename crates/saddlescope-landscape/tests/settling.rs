@@ -113,6 +113,45 @@ fn no_critical_point_is_made_up() {
 }
 
 #[test]
+fn where_the_hessian_vanishes_it_is_said_so() {
+    // A slope without curvature, as a saturated network has it: nothing tells where its zero might be.
+    let slope = |level: f64| {
+        FnRisk::new(3, move |t| level * t[0] + 1.0)
+            .with_gradient(move |_, g| g.copy_from_slice(&[level, 0.0, 0.0]))
+            .with_hessian(|_, _, hv| hv.fill(0.0))
+    };
+    for start in [[0.0; 3], [2.0, -1.0, 1e3]] {
+        let found = settle(&slope(0.5), &start, &SettleOptions::default(), &mut |_| Ok(())).unwrap();
+        assert_eq!(found.end, Some(SettleEnd::HessianVanishes));
+        assert_eq!(found.theta, start);
+    }
+    let temp = tempfile::tempdir().unwrap();
+    let (found, _) = run(&slope(0.5), vec![0.5; 3], temp.path());
+    assert_eq!((found.end, found.kind), (SettleEnd::HessianVanishes, None));
+    let text = found.sentences().join(" ");
+    assert!(text.contains("degenerate: the Hessian vanishes here") && !text.contains("minimum"), "{text}");
+    // Without the slope the point is critical, and of no kind that second derivatives know: with all eigenvalues or the extreme ones.
+    for whole_up_to in [10, 0] {
+        let spectrum = CriticalSpectrumOptions { whole_up_to, largest: 1, smallest: 1, ..Default::default() };
+        let selection = Selection { critical_spectrum: Some(spectrum), ..selection() };
+        let temp = tempfile::tempdir().unwrap();
+        let flat = slope(0.0);
+        let subject = Subject::new("flat", vec![0.5; 3], &flat);
+        let found = analyze(&subject, &selection, None, temp.path(), &mut ()).unwrap();
+        let found = found.results.settle.unwrap();
+        assert_eq!((found.end, found.kind), (SettleEnd::Converged, Some(CriticalKind::Degenerate)));
+        let text = found.sentences().join(" ");
+        assert!(text.contains("It is degenerate: the Hessian vanishes here"), "{text}");
+    }
+    // H g = 0 alone is another thing: here H has a curvature across the gradient.
+    let valley = FnRisk::new(2, |t| t[0] + t[1] * t[1])
+        .with_gradient(|t, g| g.copy_from_slice(&[1.0, 2.0 * t[1]]))
+        .with_hessian(|_, v, hv| hv.copy_from_slice(&[0.0, 2.0 * v[1]]));
+    let found = settle(&valley, &[0.3, 0.0], &SettleOptions::default(), &mut |_| Ok(())).unwrap();
+    assert_eq!(found.end, Some(SettleEnd::GradientFlat));
+}
+
+#[test]
 fn downhill_leads_to_a_minimum_from_where_no_critical_point_is_reached() {
     // ∂L/∂x = (x + 2)(x² + 0.01): |∂L/∂x| has a minimum near 0 that is no zero, and the only critical point lies at x = −2.
     let fold = FnRisk::new(2, |t| {

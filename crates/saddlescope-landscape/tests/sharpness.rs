@@ -1,5 +1,6 @@
 //! Measures of sharpness where they have closed forms.
 
+use saddlescope_landscape::analysis::{Selection, Subject, analyze};
 use saddlescope_landscape::analytic::Quadratic;
 use saddlescope_landscape::sharpness::{MeasureKind, Measures, SharpnessOptions, measures};
 use saddlescope_landscape::{
@@ -174,4 +175,35 @@ fn the_documentation_has_every_definition() {
     let Ok(text) = std::fs::read_to_string(&path) else { return };
     let table = MeasureKind::table();
     assert!(text.contains(&table), "{} should have this table:\n{table}", path.display());
+}
+
+#[test]
+fn the_trace_has_its_error_over_the_data() {
+    // Two halves of the samples with Hessians 1·I and 4·I: H = 2.5·I, and zᵀH_c z = h_c ‖z‖². The standard error of the mean of the two
+    // is half their distance: (4 − 1)/2 ‖z‖², and ‖z‖² = zᵀHz/2.5 on average over the very probes of the trace.
+    let risk = FnRisk::new(3, |t| 1.25 * t.iter().map(|x| x * x).sum::<f64>())
+        .with_gradient(|t, g| g.iter_mut().zip(t).for_each(|(g, x)| *g = 2.5 * x))
+        .with_products(&[Curvature::Hessian], |_, _, vs, out| {
+            out.iter_mut().zip(vs).for_each(|(o, v)| *o = 2.5 * v);
+            let squares = |v: &[f64]| v.iter().map(|x| x * x).sum::<f64>();
+            let quotients = vs.chunks_exact(3).map(|v| vec![squares(v), 4.0 * squares(v)]).collect();
+            Ok(Product { quotients, chunk_samples: vec![4, 4] })
+        })
+        .with_samples(8);
+    let theta = [0.5, -0.25, 1.0];
+    let exact = |trace: f64| 1.5 * trace / 2.5;
+    let found = measures(&risk, &theta, &options(), 1).unwrap();
+    let trace = found.get(MeasureKind::Trace).unwrap();
+    assert!((trace.std_error.unwrap() - exact(trace.value)).abs() < 1e-12 * trace.value, "{trace:?}");
+    let selection = Selection { probes: Some(6), ..Selection::nothing("trace") };
+    let subject = Subject::new("two halves", theta.to_vec(), &risk);
+    let dir = tempfile::tempdir().unwrap();
+    let found = analyze(&subject, &selection, None, dir.path(), &mut ()).unwrap().results.trace.unwrap();
+    assert!(
+        (found.over_data.unwrap() - exact(found.hutchinson.value)).abs() < 1e-12 * found.hutchinson.value
+    );
+    // More probes go on where these end.
+    let selection = Selection { probes: Some(10), ..selection };
+    let more = analyze(&subject, &selection, None, dir.path(), &mut ()).unwrap().results.trace.unwrap();
+    assert!((more.over_data.unwrap() - exact(more.hutchinson.value)).abs() < 1e-12 * more.hutchinson.value);
 }

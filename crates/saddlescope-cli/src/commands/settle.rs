@@ -81,11 +81,13 @@ pub fn run(mut a: Arguments) -> Result<(), Failure> {
         seed: a.run.seed,
         ..Selection::nothing("settle")
     };
-    let subject = a.run.load(true)?;
+    let subject = a.run.load_both_splits()?;
     let analysis = a.run.carry_out(&subject, &selection)?;
     print_verdict(&analysis.results)?;
     if let Some(settle) = &analysis.results.settle {
-        if !a.downhill && matches!(settle.end, SettleEnd::GradientFlat | SettleEnd::Stalled) {
+        let stuck =
+            matches!(settle.end, SettleEnd::GradientFlat | SettleEnd::HessianVanishes | SettleEnd::Stalled);
+        if !a.downhill && stuck {
             terminal::print("With --downhill the way leads to a minimum instead, in the same folder.")?;
         }
         terminal::print(

@@ -68,7 +68,7 @@ pub fn run(a: Arguments) -> Result<(), Failure> {
         seed: a.run.seed,
         ..Selection::nothing("sharpness")
     };
-    let subject = a.run.load(true)?;
+    let subject = a.run.load_both_splits()?;
     let analysis = a.run.carry_out(&subject, &selection)?;
     print_verdict(&analysis.results)?;
     let Some(result) = &analysis.results.sharpness else { return a.run.print_places() };

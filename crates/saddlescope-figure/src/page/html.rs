@@ -136,14 +136,14 @@ fn figure(body: &mut String, figure: &Figure, counters: &mut Counters) -> Result
     let columns = figure.columns.unwrap_or(2).clamp(1, 3).min(plots.len().max(1));
     let _ = write!(
         body,
-        "<figure id=\"figure-{number}\">\n<div class=\"interactive\" style=\"--columns: {columns}\">\n"
+        "<figure id=\"figure-{number}\">\n<div class=\"interactive columns-{columns}\" style=\"--columns: {columns}\">\n"
     );
-    for Plot { heading, webgl, json } in plots {
+    for Plot { heading, webgl, legend_rows, json } in plots {
         let index = counters.plots.len();
         let kind = if webgl { "plot space" } else { "plot" };
         let _ = writeln!(
             body,
-            "<div class=\"panel\"><p class=\"heading\">{heading}</p><div class=\"{kind}\" data-plot=\"{index}\"></div></div>"
+            "<div class=\"panel\"><p class=\"heading\">{heading}</p><div class=\"{kind}\" style=\"--rows: {legend_rows}\" data-plot=\"{index}\"></div></div>"
         );
         counters.plots.push(json);
     }

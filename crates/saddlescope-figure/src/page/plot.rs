@@ -19,6 +19,8 @@ pub(super) struct Plot {
     pub(super) heading: String,
     /// Whether it needs WebGL.
     pub(super) webgl: bool,
+    /// Rows of the legend below its axis.
+    pub(super) legend_rows: usize,
     /// `{"data": […], "layout": {…}}`.
     pub(super) json: Value,
 }
@@ -26,6 +28,7 @@ pub(super) struct Plot {
 /// The plots of a figure, insets as plots of their own.
 pub(super) fn plots(figure: &Figure) -> Vec<Plot> {
     let mut plots = Vec::new();
+    let alone = figure.panels.len() == 1 || figure.columns == Some(1);
     for panel in &figure.panels {
         let letter = if figure.panels.len() > 1 {
             format!("<b>{}</b> ", to_html(&panel.label))
@@ -36,7 +39,7 @@ pub(super) fn plots(figure: &Figure) -> Vec<Plot> {
         let zoomed = format!("{letter}{} (zoomed)", to_html(&panel.title));
         match &panel.kind {
             PanelKind::Surface3d(p) => {
-                plots.push(Plot { heading, webgl: true, json: surface(p) });
+                plots.push(Plot { heading, webgl: true, legend_rows: 0, json: surface(p) });
                 if let Some(inset) = &p.inset {
                     let p = Surface3d {
                         grid: inset.grid.clone(),
@@ -45,11 +48,11 @@ pub(super) fn plots(figure: &Figure) -> Vec<Plot> {
                         inset: None,
                         ..p.clone()
                     };
-                    plots.push(Plot { heading: zoomed, webgl: true, json: surface(&p) });
+                    plots.push(Plot { heading: zoomed, webgl: true, legend_rows: 0, json: surface(&p) });
                 }
             }
             PanelKind::HeatMap(p) => {
-                plots.push(Plot { heading, webgl: false, json: heat_map(p) });
+                plots.push(Plot { heading, webgl: false, legend_rows: 0, json: heat_map(p) });
                 if let Some(inset) = &p.inset {
                     let p = HeatMap {
                         grid: inset.grid.clone(),
@@ -60,17 +63,17 @@ pub(super) fn plots(figure: &Figure) -> Vec<Plot> {
                         inset: None,
                         ..p.clone()
                     };
-                    plots.push(Plot { heading: zoomed, webgl: false, json: heat_map(&p) });
+                    plots.push(Plot { heading: zoomed, webgl: false, legend_rows: 0, json: heat_map(&p) });
                 }
             }
             PanelKind::Lines(p) => {
-                plots.push(Plot { heading, webgl: false, json: plot_xy::plot(&Content::of_lines(p)) });
+                plots.push(plot_xy::plot(heading, &Content::of_lines(p), alone));
             }
             PanelKind::Histogram(p) => {
-                plots.push(Plot { heading, webgl: false, json: plot_xy::plot(&Content::of_histogram(p)) });
+                plots.push(plot_xy::plot(heading, &Content::of_histogram(p), alone));
             }
             PanelKind::Spectrum(p) => {
-                plots.push(Plot { heading, webgl: false, json: plot_xy::plot(&Content::of_spectrum(p)) });
+                plots.push(plot_xy::plot(heading, &Content::of_spectrum(p), alone));
             }
         }
     }
@@ -163,7 +166,7 @@ fn surface(p: &Surface3d) -> Value {
     }
     let (az, el) = (p.azimuth.to_radians(), p.elevation.to_radians());
     // Far enough that the title of the vertical axis stays within the panel.
-    let distance = 2.6;
+    let distance = 2.75;
     let eye = [az.cos() * el.cos(), az.sin() * el.cos(), el.sin()].map(|v| distance * v);
     let axis = |label: &str| {
         json!({"title": {"text": to_html(label)}, "showbackground": true, "backgroundcolor": "#f5f5f5", "gridcolor": "#d0d0d0",

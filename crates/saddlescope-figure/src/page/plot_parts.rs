@@ -41,13 +41,19 @@ pub(super) fn hover_text(label: &str) -> String {
     to_html(label).replace("%{", "% {")
 }
 
-/// A logarithmic axis; over two decades or more only powers of ten are named.
+/// A logarithmic axis; over two decades or more only powers of ten are named, over less 1, 2 and 5 (Plotly would name 3 what is 0.3).
 pub(super) fn log_axis(axis: &mut Value, map: &Mapping) {
     axis["type"] = json!("log");
     let decades = (map.hi / map.lo).log10();
     if decades >= 2.0 {
         axis["dtick"] = json!((decades / 7.0).ceil().max(1.0));
+        return;
     }
+    let mut ticks = map.ticks(6).ticks;
+    ticks.retain(|t| !t.label.is_empty());
+    axis["tickmode"] = json!("array");
+    axis["tickvals"] = ticks.iter().map(|t| short(t.value)).collect();
+    axis["ticktext"] = ticks.iter().map(|t| json!(to_html(&t.label))).collect();
 }
 
 /// Ticks of a scale that Plotly does not know, at their positions between 0 and 1.

@@ -2,16 +2,34 @@
 
 use serde_json::{Value, json};
 
+use super::plot::Plot;
 use super::plot_parts::{hover_text, layout, log_axis, named_ticks, numbers, short};
 use crate::color;
 use crate::content::{Content, error_at};
 use crate::markup::to_html;
 use crate::scale::Mapping;
+use crate::text;
 use crate::thin::thin;
 use crate::{Axis, Bins, ColorRole, LineStyle, Orientation, Reference, Scale, Series};
 
-/// A panel over one pair of axes: `{"data": […], "layout": {…}}`.
-pub(super) fn plot(c: &Content) -> Value {
+/// Pixels of a row of the legend, of its text, and of the key beside a name.
+const ROW: usize = 20;
+const TEXT: f64 = 12.0;
+const KEY: f64 = 46.0;
+/// Pixels that a legend has in a panel beside others and in a panel of its own, in a window of usual width.
+const NARROW: f64 = 400.0;
+const WIDE: f64 = 900.0;
+
+/// Rows that the legend takes: all columns are as wide as its longest name.
+fn legend_rows(data: &[Value], labels: &[&str], alone: bool) -> usize {
+    let named = data.iter().filter(|t| t["showlegend"] == json!(true)).count();
+    let widest = labels.iter().map(|l| text::width(l, TEXT)).fold(0.0, f64::max) + KEY;
+    let columns = ((if alone { WIDE } else { NARROW }) / widest).floor().max(1.0);
+    named.div_ceil(columns as usize)
+}
+
+/// A panel over one pair of axes; `alone`: it has the width of the page.
+pub(super) fn plot(heading: String, c: &Content, alone: bool) -> Plot {
     let x = Coordinate { map: c.x_map() };
     let y = Coordinate { map: c.y_map(&x.map) };
     let mut data = Vec::new();
@@ -22,17 +40,26 @@ pub(super) fn plot(c: &Content) -> Value {
     data.extend(eigenvalues(c, &x, &y));
     let mut layout = layout();
     layout.insert("xaxis".into(), axis(c.x, &x.map));
-    layout.insert("yaxis".into(), axis(c.y, &y.map));
+    let mut upright = axis(c.y, &y.map);
+    // Powers of ten are wide: the margin grows so that the title stays beside them.
+    upright["automargin"] = json!(true);
+    upright["title"]["standoff"] = json!(10);
+    layout.insert("yaxis".into(), upright);
     layout.insert("barmode".into(), json!("overlay"));
     layout.insert("bargap".into(), json!(0.0));
-    let named = data.iter().any(|t| t["showlegend"] == json!(true));
-    layout.insert("showlegend".into(), json!(named));
-    // Below the axis and its title: the toolbar lies over the upper edge.
+    let bins = c.bins.iter().map(|b| b.label.as_str());
+    let references = c.references.iter().map(|r| r.label.as_str());
+    let labels: Vec<&str> = bins.chain(c.series.iter().map(|s| s.label.as_str())).chain(references).collect();
+    let rows = legend_rows(&data, &labels, alone);
+    layout.insert("showlegend".into(), json!(rows > 0));
+    // At the lower rim, below the axis and its title, where the panel is as much higher: the toolbar lies over the upper edge.
     layout.insert(
         "legend".into(),
-        json!({"orientation": "h", "x": 0.0, "y": -0.28, "xanchor": "left", "yanchor": "top", "font": {"size": 12}}),
+        json!({"orientation": "h", "x": 0.0, "xanchor": "left", "yref": "container", "y": 0.0, "yanchor": "bottom",
+               "font": {"size": TEXT}}),
     );
-    json!({"data": data, "layout": layout})
+    layout["margin"]["b"] = json!(52 + ROW * rows);
+    Plot { heading, webgl: false, legend_rows: rows, json: json!({"data": data, "layout": layout}) }
 }
 
 /// Numbers of one axis as Plotly gets them.
@@ -188,7 +215,7 @@ fn reference(r: &Reference, x: &Coordinate, y: &Coordinate) -> Option<Value> {
         Orientation::Horizontal => (y, x),
         Orientation::Vertical => (x, y),
     };
-    if !own.map.shows(r.value) {
+    if !own.map.holds(r.value) {
         return None;
     }
     let along = numbers(&[other.value(other.map.lo), other.value(other.map.hi)]);

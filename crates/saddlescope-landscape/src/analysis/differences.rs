@@ -1,7 +1,7 @@
 //! Differences from the loss at θ in words: with their errors, and no more than these allow.
 
 use super::results::MinimumResult;
-use crate::number_text::{number, plural, short};
+use crate::number_text::{number, plural, plus_minus, short};
 use crate::sampling_error::LossDifference;
 
 /// How a loss compares with that at the centre: what stands behind "is".
@@ -12,14 +12,10 @@ pub fn from_center(d: &LossDifference) -> String {
     let (way, size) = if d.value < 0.0 { ("lower", -d.value) } else { ("higher", d.value) };
     match (d.std_error, d.significant()) {
         (Some(error), Some(true)) => {
-            format!("{way} than at the centre by {} ± {}", short(size), short(error))
+            format!("{way} than at the centre by {}", plus_minus(size, error))
         }
         (Some(error), _) => {
-            format!(
-                "not distinguishable from that at the centre ({way} by {} ± {})",
-                short(size),
-                short(error)
-            )
+            format!("not distinguishable from that at the centre ({way} by {})", plus_minus(size, error))
         }
         (None, _) => {
             format!("{way} than at the centre by {} (error over the samples not known)", short(size))
@@ -32,11 +28,11 @@ pub fn below_center(d: &LossDifference) -> String {
     if d.value == 0.0 {
         return String::new();
     }
-    let (size, way) = (short(d.value.abs()), if d.value < 0.0 { "below" } else { "above" });
+    let (size, way) = (d.value.abs(), if d.value < 0.0 { "below" } else { "above" });
     match (d.std_error, d.significant()) {
-        (Some(error), Some(true)) => format!("{size} ± {} {way} the centre", short(error)),
+        (Some(error), Some(true)) => format!("{} {way} the centre", plus_minus(size, error)),
         (Some(_), _) => "not distinguishable from the centre".into(),
-        (None, _) => format!("{size} {way} the centre"),
+        (None, _) => format!("{} {way} the centre", short(size)),
     }
 }
 
@@ -70,7 +66,7 @@ mod tests {
     #[test]
     fn words_claim_no_more_than_the_errors_allow() {
         let say = |value, std_error| from_center(&LossDifference { value, std_error });
-        assert_eq!(say(-0.05, Some(0.004)), "lower than at the centre by 0.050 ± 0.0040");
+        assert_eq!(say(-0.05, Some(0.004)), "lower than at the centre by 0.0500 ± 0.0040");
         assert_eq!(
             say(-0.05, Some(0.04)),
             "not distinguishable from that at the centre (lower by 0.050 ± 0.040)"

@@ -10,6 +10,7 @@ use super::results::{
     SelfCheck, SplitResult,
 };
 use super::selection::SliceChoice;
+use super::stages::eigenpairs::mean_over_chunks;
 use crate::curvature_fit::CurvatureFit;
 use crate::presentation::{accuracy_grid, heat_map, not_distinguishable, range_and_scale, surface_grid};
 use crate::sampling_error::{LossDifference, PointErrors};
@@ -140,6 +141,23 @@ pub struct Probes {
     pub layers: Vec<Vec<f64>>,
     /// z₂ᵢᵀHz₂ᵢ₊₁ of each pair.
     pub mixed: Vec<f64>,
+    /// zᵀH_c z of each probe for every chunk c of the samples; empty where the risk offers none.
+    #[serde(default)]
+    pub chunks: Vec<Vec<f64>>,
+    /// Samples of each chunk.
+    #[serde(default)]
+    pub chunk_samples: Vec<usize>,
+}
+
+impl Probes {
+    /// Standard error of the trace over the data, these probes given.
+    pub fn over_data(&self) -> Option<f64> {
+        if self.chunks.len() != self.quadratic.len() {
+            return None;
+        }
+        let parts: Vec<&[f64]> = self.chunks.iter().map(Vec::as_slice).collect();
+        mean_over_chunks(&parts, &self.chunk_samples)
+    }
 }
 
 /// Nodes and weights of each probe.

@@ -35,7 +35,9 @@ mod summary;
 mod vectors;
 mod verdict;
 
-pub use crate::number_text::{fixed, number, or_unknown, scientific, short, with_error};
+pub use crate::number_text::{
+    fixed, number, or_unknown, percent_with_error, plus_minus, scientific, short, with_error,
+};
 pub use crate::weights_hash::WeightsHash;
 pub use differences::{from_center, samples_of, smallest_sentence};
 pub use directions::read_results;
@@ -53,6 +55,7 @@ pub use run::{MemoryLimit, analyze, compute};
 pub use saddlescope_krylov::Estimate;
 pub use saddlescope_krylov::SpectrumEnd;
 pub use selection::*;
+pub(crate) use stages::eigenpairs::mean_over_chunks;
 pub use stages::eigenpairs::weighted_std_error;
 pub use stages::escape::{escaped_weights, moved};
 pub use stages::reach::radius;
@@ -61,6 +64,7 @@ pub use store::{Dependencies, Folder, Record, Spent, State};
 pub(crate) use subject::identity_at;
 pub use subject::{Split, Subject};
 pub use verdict::CRITICAL_SHARE;
+pub(crate) use verdict::{capitalised, vanishes};
 
 pub(crate) use remembered::kept_selection;
 pub(crate) use rows::{ROWS, evaluate_rows};

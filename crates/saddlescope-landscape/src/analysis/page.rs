@@ -10,7 +10,7 @@ use super::settled;
 use super::sharpness_result;
 use super::store::Folder;
 use super::verdict::random_slice_sentence;
-use crate::number_text::{interval, number, or_unknown, plural, short, with_error};
+use crate::number_text::{interval, number, or_unknown, plural, plus_minus, short, with_error};
 use saddlescope_figure::page::{Align, Report, Section, Table, write_html};
 use saddlescope_figure::{Figure, read_json, write_atomic};
 use saddlescope_krylov::SpectrumEnd;
@@ -47,7 +47,7 @@ fn numbers_table(results: &Results) -> Table {
         table.rows.push(saddlescope_figure::page::Row { cells: vec![name.into(), value], note: note.into() });
     };
     let with = |loss: f64, error: Option<f64>| match error {
-        Some(error) => format!("{} ± {}", number(loss), short(error)),
+        Some(error) => plus_minus(loss, error),
         None => format!("{} (error unknown)", number(loss)),
     };
     row("loss L(θ)", with(results.loss, results.loss_std_error), "± over the samples");
@@ -183,7 +183,7 @@ fn escape_section(results: &Results) -> Option<Section> {
             "A step of {} along the direction of the most negative curvature lowers the loss by {} ({:.1} %).",
             short(e.step),
             match e.change_std_error {
-                Some(error) => format!("{} ± {} over the samples", short(gain), short(error)),
+                Some(error) => format!("{} over the samples", plus_minus(gain, error)),
                 None => short(gain),
             },
             100.0 * gain / e.loss[0].abs().max(f64::MIN_POSITIVE)
@@ -259,9 +259,9 @@ fn smallest_table(results: &Results) -> Option<Table> {
             ("", Align::Left),
         ],
     );
-    let with = |x: String, error: Option<f64>| match error {
-        Some(error) => format!("{x} ± {}", short(error)),
-        None => format!("{x} (error unknown)"),
+    let with = |x: f64, error: Option<f64>, alone: fn(f64) -> String| match error {
+        Some(error) => plus_minus(x, error),
+        None => format!("{} (error unknown)", alone(x)),
     };
     let seen = |seen: Option<bool>, value: f64| match seen {
         _ if value == 0.0 => "at the point",
@@ -274,9 +274,9 @@ fn smallest_table(results: &Results) -> Option<Table> {
         table = table.row([
             format!("cut {}", c.name),
             c.samples.to_string(),
-            with(number(c.center_loss), c.center_std_error),
+            with(c.center_loss, c.center_std_error, number),
             number(m.loss),
-            with(short(m.difference), m.difference_std_error),
+            with(m.difference, m.difference_std_error, short),
             seen(m.distinguishable, m.difference).into(),
         ]);
     }
@@ -285,9 +285,9 @@ fn smallest_table(results: &Results) -> Option<Table> {
         table = table.row([
             format!("surface {}", s.name),
             s.samples.to_string(),
-            with(number(s.center_loss), s.center_std_error),
+            with(s.center_loss, s.center_std_error, number),
             number(m.loss),
-            with(short(m.difference), m.difference_std_error),
+            with(m.difference, m.difference_std_error, short),
             seen(m.distinguishable, m.difference).into(),
         ]);
     }

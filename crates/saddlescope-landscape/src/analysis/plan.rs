@@ -37,13 +37,16 @@ pub struct PlannedStage {
     pub forecast: Forecast,
     /// What earlier runs spent on it.
     pub spent: Spent,
+    /// Seconds of dense linear algebra beside products and evaluations, by the measured speed of this machine.
+    pub dense_seconds: f64,
 }
 
 impl PlannedStage {
     /// Seconds that the stage will take, by the times that the self-check measured; 0 for a stage that is reused.
     pub fn seconds(&self, cost: &Cost) -> f64 {
         let whole = self.forecast.products as f64 * cost.product_seconds
-            + self.forecast.evaluations as f64 * cost.evaluation_seconds;
+            + self.forecast.evaluations as f64 * cost.evaluation_seconds
+            + self.dense_seconds;
         match self.fate {
             Fate::Reused => 0.0,
             Fate::Continued => (whole - self.spent.seconds).max(0.0),

@@ -268,7 +268,9 @@ fn cost_of(plans: &[PlannedStage], found: &Found, bytes: usize) -> Cost {
         evaluation_seconds,
         products,
         evaluations,
-        seconds: products as f64 * product_seconds + evaluations as f64 * evaluation_seconds,
+        seconds: products as f64 * product_seconds
+            + evaluations as f64 * evaluation_seconds
+            + plans.iter().map(|p| p.dense_seconds).sum::<f64>(),
         bytes,
     }
 }

@@ -71,12 +71,17 @@ impl SettleResult {
                 Some(CriticalKind::Saddle) => format!("It is a saddle of index {} at least", spectrum.negative),
                 Some(CriticalKind::Minimum) => "It is a minimum".into(),
                 Some(CriticalKind::Maximum) => "It is a maximum".into(),
+                Some(CriticalKind::Degenerate) if spectrum.vanishes() => {
+                    "It is degenerate: the Hessian vanishes here, and second derivatives do not say what kind of point it is"
+                        .into()
+                }
                 Some(CriticalKind::Degenerate) => {
                     "Second derivatives do not decide what it is: no curvature has the other sign, but some are zero".into()
                 }
                 Some(CriticalKind::Undecided) => {
                     "The extreme eigenvalues found do not decide what it is".into()
                 }
+                None if spectrum.vanishes() => "The Hessian vanishes there".into(),
                 None => "The Hessian there".into(),
             };
             out.push(format!("{kind}: {}.", spectrum.counts()));

@@ -5,7 +5,7 @@ use saddlescope_figure::{Axis, ColorRole, Figure, LineStyle, Lines, Reference, S
 
 use super::found::Found;
 use super::results::{MeasureLeftOut, MeasureResult, Moves, RescaledResult, SharpnessResult};
-use crate::number_text::{number, or_unknown, short};
+use crate::number_text::{number, or_unknown, plus_minus};
 use crate::sharpness::{Measure, MeasureKind};
 
 /// What was found, if it was asked for.
@@ -76,7 +76,7 @@ fn cell(here: &Measure, there: Option<(Measure, Moves)>) -> String {
 
 fn with_error(m: &Measure) -> String {
     match m.error {
-        Some(error) => format!("{} ± {}", number(m.value), short(error)),
+        Some(error) => plus_minus(m.value, error),
         None => number(m.value),
     }
 }
@@ -186,7 +186,7 @@ pub(crate) fn rescaling_figure(result: &SharpnessResult) -> Option<Figure> {
             .collect();
         Lines {
             x: Axis::log("factor of the first layer"),
-            y: Axis::log("relative to the network as it is"),
+            y: Axis::log("relative to the original"),
             series,
             references: vec![Reference::horizontal(1.0, "")],
         }

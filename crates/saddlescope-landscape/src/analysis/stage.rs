@@ -35,6 +35,11 @@ pub(crate) trait Stage {
     /// What it will cost, computed from nothing.
     fn forecast(&self, env: &Env<'_>) -> Forecast;
 
+    /// Seconds of dense linear algebra beside that.
+    fn dense_seconds(&self, _env: &Env<'_>) -> f64 {
+        0.0
+    }
+
     /// Whether it can be computed from what was found: a stage may need another that found nothing.
     fn applies(&self, _found: &Found) -> bool {
         true
@@ -290,7 +295,8 @@ impl<S: Stage> AnyStage for S {
             None => Fate::ToDo,
         };
         let spent = kept.map_or(Spent::default(), |r| r.spent);
-        Ok(PlannedStage { name: self.name(), fate, forecast: self.forecast(env), spent })
+        let (forecast, dense_seconds) = (self.forecast(env), self.dense_seconds(env));
+        Ok(PlannedStage { name: self.name(), fate, forecast, spent, dense_seconds })
     }
 
     fn run(

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use saddlescope_figure::write_atomic;
 use serde::de::DeserializeOwned;
@@ -30,6 +31,11 @@ const FOLDER_FORMAT: u32 = 3;
 const FORMAT: &str = "folder.format";
 /// What names of files that are still being written begin with.
 const TORN: [&str; 2] = [".partial-", ".saddlescope-"];
+/// Folders beside `kept` that only whoever holds the lock writes into.
+const OWN: [&str; 3] = ["figures", "arrays", "surfaces"];
+/// An unfinished file of weights beside the lock may be that of another command (`train --out DIR/…`), which writes it in one go: it
+/// counts as left behind when nothing was written to it for this long.
+const ABANDONED: Duration = Duration::from_secs(60);
 
 /// The folder of an analysis.
 #[derive(Debug)]
@@ -105,7 +111,11 @@ impl Folder {
         let kept = dir.join("kept");
         fs::create_dir_all(&kept).map_err(io_error(&kept))?;
         let lock = lock(dir)?;
-        remove_torn(&kept)?;
+        remove_torn(&kept, Duration::ZERO)?;
+        for own in OWN {
+            remove_torn(&dir.join(own), Duration::ZERO)?;
+        }
+        remove_torn(dir, ABANDONED)?;
         let path = dir.join("run.json");
         let mut identity = identity.clone();
         identity.insert(FORMAT.into(), FOLDER_FORMAT.into());
@@ -158,6 +168,14 @@ impl Folder {
             remove(&dir.join(name))?;
         }
         Ok(())
+    }
+
+    /// Deletes the unfinished files that a kill left behind in a folder below this one that is written under the same lock.
+    ///
+    /// # Errors
+    /// A folder that cannot be read or written.
+    pub(crate) fn clear(&self, below: &Path) -> Result<(), FolderError> {
+        remove_torn(&self.dir.join(below), Duration::ZERO)
     }
 
     /// The folder itself.
@@ -305,13 +323,23 @@ fn read<T: DeserializeOwned>(path: &Path) -> Result<Record<T>, FolderError> {
     rmp_serde::from_slice(packed).map_err(|e| damaged(e.to_string()))
 }
 
-/// Deletes the unfinished files that a kill left behind.
-fn remove_torn(kept: &Path) -> Result<(), FolderError> {
-    for entry in fs::read_dir(kept).map_err(io_error(kept))? {
-        let entry = entry.map_err(io_error(kept))?;
+/// Deletes the unfinished files that a kill left behind in a folder, if there is one, and that nothing was written to for this long.
+fn remove_torn(folder: &Path, idle: Duration) -> Result<(), FolderError> {
+    let entries = match fs::read_dir(folder) {
+        Err(reason) if reason.kind() == io::ErrorKind::NotFound => return Ok(()),
+        other => other.map_err(io_error(folder))?,
+    };
+    for entry in entries {
+        let entry = entry.map_err(io_error(folder))?;
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        if TORN.iter().any(|prefix| name.starts_with(prefix)) {
+        if !TORN.iter().any(|prefix| name.starts_with(prefix)) {
+            continue;
+        }
+        // A file that has gone meanwhile, or was written in the future, is not ours to judge.
+        let age = entry.metadata().and_then(|m| m.modified()).ok().and_then(|at| at.elapsed().ok());
+        let file = entry.file_type().is_ok_and(|t| t.is_file());
+        if file && (idle.is_zero() || age.is_some_and(|age| age >= idle)) {
             remove(&entry.path())?;
         }
     }
@@ -444,9 +472,20 @@ mod tests {
     fn what_a_kill_left_unfinished_is_cleared_away() {
         let dir = tempfile::tempdir().unwrap();
         drop(Folder::open(dir.path(), &identity(1)).unwrap());
-        let torn = dir.path().join("kept").join(".partial-abc");
-        fs::write(&torn, b"half").unwrap();
+        let figures = dir.path().join("figures");
+        fs::create_dir(&figures).unwrap();
+        let torn = [dir.path().join("kept"), figures.clone()].map(|folder| folder.join(".partial-abc"));
+        torn.iter().for_each(|path| fs::write(path, b"half").unwrap());
+        // In the folder itself another command may be writing: only what is old goes, and never a file of the user's.
+        let (fresh, old) = (dir.path().join(".saddlescope-1.tmp"), dir.path().join(".partial-old"));
+        let other = figures.join("mine.png");
+        for path in [&fresh, &old, &other] {
+            fs::write(path, b"half").unwrap();
+        }
+        let before = std::time::SystemTime::now() - 2 * ABANDONED;
+        File::options().write(true).open(&old).unwrap().set_modified(before).unwrap();
         drop(Folder::open(dir.path(), &identity(1)).unwrap());
-        assert!(!torn.exists());
+        assert!(torn.iter().all(|path| !path.exists()));
+        assert!(fresh.exists() && other.exists() && !old.exists());
     }
 }

@@ -5,7 +5,7 @@ use super::results::{
     Criticality, EigenResult, EigenpairResult, EscapeResult, HessianSigns, PlanesResult, TraceResult,
     largest, smallest,
 };
-use crate::number_text::{number, short, with_error};
+use crate::number_text::{plus_minus, short, with_error};
 use crate::numeric::dot;
 use crate::reading::{CriticalKind, ExtremeCurvature, classify};
 
@@ -29,6 +29,12 @@ pub fn signs(pairs: &[EigenpairResult]) -> Option<HessianSigns> {
         CriticalKind::Degenerate => HessianSigns::Degenerate,
         CriticalKind::Undecided => HessianSigns::Undecided,
     })
+}
+
+/// Whether an eigenvalue cannot be told from zero. Where the largest and the smallest one cannot, the Hessian is zero as far as
+/// can be told.
+pub(crate) fn vanishes(pair: &EigenpairResult) -> bool {
+    pair.converged && pair.value.abs() <= pair.residual + pair.rounding
 }
 
 /// How far from critical the point is, in units of the loss. `rounding` is the relative rounding error of θ's number type.
@@ -119,11 +125,9 @@ pub fn sentences(found: &Findings<'_>) -> Vec<String> {
     let (top, bottom) = (largest(pairs), smallest(pairs));
     if let (Some(eigen), Some(signs), Some(top), Some(bottom)) = (found.eigen, found.signs, top, bottom) {
         let numbers = format!(
-            "λ_max = {} ± {}, λ_min = {} ± {} (true residuals and rounding)",
-            number(top.value),
-            short(top.residual + top.rounding),
-            number(bottom.value),
-            short(bottom.residual + bottom.rounding)
+            "λ_max = {}, λ_min = {} (true residuals and rounding)",
+            plus_minus(top.value, top.residual + top.rounding),
+            plus_minus(bottom.value, bottom.residual + bottom.rounding)
         );
         out.push(match signs {
             HessianSigns::Indefinite => {
@@ -134,6 +138,9 @@ pub fn sentences(found: &Findings<'_>) -> Vec<String> {
             }
             HessianSigns::Negative => {
                 format!("The Hessian is negative definite here: its largest eigenvalue is certainly negative. {numbers}.")
+            }
+            HessianSigns::Degenerate if vanishes(top) && vanishes(bottom) => {
+                format!("Degenerate: the Hessian vanishes here, as far as can be told. {numbers}.")
             }
             HessianSigns::Degenerate => {
                 format!("An extreme eigenvalue of the Hessian cannot be told from zero to this precision. {numbers}.")
@@ -208,7 +215,8 @@ fn critical_sentence(found: &Findings<'_>) -> Option<String> {
     Some(text)
 }
 
-fn capitalised(text: &str) -> String {
+/// Text with a capital at its beginning.
+pub(crate) fn capitalised(text: &str) -> String {
     let mut chars = text.chars();
     match chars.next() {
         Some(first) => first.to_uppercase().chain(chars).collect(),

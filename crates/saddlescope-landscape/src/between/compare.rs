@@ -81,6 +81,7 @@ pub fn compare(
                 weights: &m.weights,
                 split,
                 selection: options.selection(),
+                label: None,
             })
         })
         .collect();
@@ -147,7 +148,10 @@ pub(crate) fn about(members: &[Member<'_>]) -> Vec<String> {
     let mut about: Vec<String> = Vec::new();
     let several = check_one_model(members).is_err();
     for m in members {
-        let other = m.losses.other.map(|other| {
+        // Whoever speaks of the other split themselves need not be repeated.
+        let said =
+            |name: &str| m.losses.about.iter().any(|s| s.contains(&format!("The {name} split beside it")));
+        let other = m.losses.other.filter(|other| !said(other.name)).map(|other| {
             format!("{} samples of the {} split beside them.", other.risk.samples(), other.name)
         });
         for sentence in m.losses.about.iter().cloned().chain(other) {
@@ -189,7 +193,7 @@ pub(crate) fn weights_provenance(members: &[Member<'_>]) -> BTreeMap<String, Val
 
 pub(crate) fn point_of(job: &PointJob<'_>, side: SideResult) -> PointResult {
     PointResult {
-        name: job.weights.name.clone(),
+        name: job.label().into(),
         origin: job.weights.origin.clone(),
         model: job.losses.model.clone(),
         parameters: job.weights.theta.len(),
@@ -218,6 +222,7 @@ fn plan(
                 fate,
                 forecast: Forecast { products: 0, evaluations },
                 spent: Default::default(),
+                dense_seconds: 0.0,
             });
         };
         members.iter().for_each(|m| shared(format!("{} surfaces", m.weights.name), 3 * cells));
@@ -256,7 +261,8 @@ fn own_surfaces(
     for m in members {
         let mut selection = options.selection();
         selection.surfaces = Some(SurfaceOptions { grid: options.grid, hessian_radius: Some(radii) });
-        let job = PointJob { losses: m.losses, weights: &m.weights, split: m.losses.main, selection };
+        let job =
+            PointJob { losses: m.losses, weights: &m.weights, split: m.losses.main, selection, label: None };
         let analysis = job.run(desk, memory, true)?;
         desk.monitor.finished(&format!("{} surfaces", m.weights.name));
         surfaces.push((m.weights.name.clone(), analysis.surfaces));

@@ -9,24 +9,22 @@ use super::compare_results::{CompareResults, Compared, PairResult, PlacedPoint, 
 use super::points::{Measured, PointResult, SideResult};
 use super::write::{provenance_rows, save_figures, save_report, save_results};
 use crate::analysis::{
-    AnalysisError, EigenpairResult, Estimate, MeasureResult, NamedSurface, fixed, number, short,
+    AnalysisError, EigenpairResult, Estimate, MeasureResult, NamedSurface, fixed, number, percent_with_error,
+    plus_minus, short, vanishes,
 };
 use crate::presentation::{heat_map, range_and_scale, surface_grid};
 
 /// A number with its error, or without one where that is not known.
 pub(crate) fn measured(m: &Measured) -> String {
     match m.std_error {
-        Some(error) => format!("{} ± {}", number(m.value), short(error)),
+        Some(error) => plus_minus(m.value, error),
         None => number(m.value),
     }
 }
 
 /// A share in per cent.
 pub(crate) fn percent(m: &Measured) -> String {
-    match m.std_error {
-        Some(error) => format!("{:.2} ± {:.2} %", 100.0 * m.value, 100.0 * error),
-        None => format!("{:.2} %", 100.0 * m.value),
-    }
+    percent_with_error(m.value, m.std_error)
 }
 
 fn eigenvalue(p: &EigenpairResult) -> Measured {
@@ -50,8 +48,27 @@ const QUANTITIES: [Quantity; 6] = [
         "± over the data; an eigenvalue lies within the residual in brackets",
     ),
     ("λ_min", |s| s.lambda_min.as_ref().map(|p| with_residual(p, eigenvalue(p))), "as for λ_max"),
-    ("trace", |s| s.trace.as_ref().map(|t| measured(&estimate(t))), "Hutchinson; standard error over probes"),
+    (
+        "trace",
+        |s| s.trace.as_ref().map(|t| trace(t, s)),
+        "Hutchinson; standard error over probes, then over the data",
+    ),
 ];
+
+fn trace(t: &Estimate, side: &SideResult) -> String {
+    let of_probes = measured(&estimate(t));
+    match side.trace_over_data {
+        Some(error) => format!("{of_probes} (data: ± {})", short(error)),
+        None => of_probes,
+    }
+}
+
+/// The trace with its error over probes and data together; over the probes alone where the other one is not known.
+fn whole_trace(side: &SideResult) -> Option<Measured> {
+    let m = estimate(side.trace.as_ref()?);
+    let both = m.std_error.zip(side.trace_over_data).map(|(a, b)| a.hypot(b));
+    Some(Measured { std_error: both.or(m.std_error), ..m })
+}
 
 fn with_residual(p: &EigenpairResult, m: Measured) -> String {
     let mark = if p.converged { "" } else { ", not converged" };
@@ -128,30 +145,38 @@ fn pairs_table(pairs: &[PairResult]) -> Table {
     columns.extend([
         ("cosines, largest λ", Align::Right),
         ("cosines, smallest λ", Align::Right),
-        ("mean cos², largest λ", Align::Right),
-        ("by chance", Align::Right),
+        ("mean cos², largest λ (by chance)", Align::Right),
     ]);
     let mut table = Table::new("Every two of them", &columns);
     for p in pairs {
         let cosines = |o: &Option<super::subspace::Overlap>| {
             o.as_ref()
-                .map_or("-".into(), |o| o.cosines.iter().map(|&c| fixed(c, 3)).collect::<Vec<_>>().join(", "))
+                .map_or("-".into(), |o| o.cosines.iter().map(|&c| fixed(c, 2)).collect::<Vec<_>>().join(", "))
         };
         let mut cells =
             vec![format!("{}, {}", p.names[0], p.names[1]), number(p.distance), fixed(p.cosine, 4)];
         cells.extend(splits.iter().map(|s| p.loss_differences.get(s).map_or("-".into(), measured)));
         cells.extend([cosines(&p.largest), cosines(&p.smallest)]);
-        cells.push(p.largest.as_ref().map_or("-".into(), |o| short(o.mean_square)));
-        cells.push(p.largest.as_ref().map_or("-".into(), |o| short(o.by_chance)));
+        let mean =
+            |o: &super::subspace::Overlap| format!("{} ({})", short(o.mean_square), short(o.by_chance));
+        cells.push(p.largest.as_ref().map_or("-".into(), mean));
         table = table.row(cells);
     }
     table
 }
 
-/// The points in order of a measure, flattest first.
+/// Whether the Hessian is zero at a point, as far as can be told.
+fn degenerate(side: &SideResult) -> bool {
+    let ends = [&side.lambda_max, &side.lambda_min];
+    ends.iter().all(|end| end.as_ref().is_some_and(vanishes))
+}
+
+/// The points in order of a measure, flattest first, without those where the Hessian is zero.
 fn ordered(points: &[PointResult], of: impl Fn(&SideResult) -> Option<Measured>) -> Vec<(String, Measured)> {
-    let mut found: Vec<(String, Measured)> =
-        points.iter().filter_map(|p| Some((p.name.clone(), of(p.main()?)?))).collect();
+    let mut found: Vec<(String, Measured)> = points
+        .iter()
+        .filter_map(|p| Some((p.name.clone(), of(p.main().filter(|s| !degenerate(s))?)?)))
+        .collect();
     found.sort_by(|a, b| a.1.value.total_cmp(&b.1.value));
     found
 }
@@ -174,13 +199,22 @@ fn order_sentence(measure: &str, order: &[(String, Measured)]) -> Option<String>
 /// The finding in sentences.
 pub(crate) fn verdict(points: &[PointResult], pairs: &[PairResult], one_model: bool) -> Vec<String> {
     let mut sentences = Vec::new();
+    for p in points.iter().filter(|p| p.main().is_some_and(degenerate)) {
+        sentences.push(format!(
+            "{} is degenerate: the Hessian vanishes there, as far as can be told, as it does where a network is dead or its \
+             outputs are saturated. It is not compared by its curvature.",
+            p.name
+        ));
+    }
     let by_lambda = ordered(points, |s| s.lambda_max.as_ref().map(eigenvalue));
-    let by_trace = ordered(points, |s| s.trace.as_ref().map(estimate));
+    let by_trace = ordered(points, whole_trace);
     sentences.extend(order_sentence("λ_max", &by_lambda));
-    sentences.extend(order_sentence(
-        "the trace (errors over the probes; other samples would add theirs)",
-        &by_trace,
-    ));
+    let known = points.iter().filter_map(PointResult::main).all(|s| s.trace_over_data.is_some());
+    let trace = match known {
+        true => "the trace (errors over probes and data together)",
+        false => "the trace (errors over the probes; other samples would add theirs)",
+    };
+    sentences.extend(order_sentence(trace, &by_trace));
     let names = |order: &[(String, Measured)]| order.iter().map(|o| o.0.clone()).collect::<Vec<_>>();
     if by_lambda.len() > 1 && by_trace.len() > 1 {
         let same =
@@ -204,7 +238,11 @@ pub(crate) fn verdict(points: &[PointResult], pairs: &[PairResult], one_model: b
             ));
         }
     }
-    let common = pairs.iter().filter_map(|p| Some((p, p.largest.as_ref()?)));
+    // Where the Hessian is zero, its eigenvectors are any vectors.
+    let flat: Vec<&String> =
+        points.iter().filter(|p| p.main().is_some_and(degenerate)).map(|p| &p.name).collect();
+    let curved = pairs.iter().filter(|p| p.names.iter().all(|n| !flat.contains(&n)));
+    let common = curved.filter_map(|p| Some((p, p.largest.as_ref()?)));
     if let Some((p, o)) = common.max_by(|a, b| a.1.mean_square.total_cmp(&b.1.mean_square)) {
         sentences.push(format!(
             "The directions of the largest eigenvalues are most alike in {} and {}: the mean squared cosine between their spans \
@@ -237,8 +275,13 @@ pub(crate) fn marks(points: &[PlacedPoint]) -> Vec<Series> {
         .collect()
 }
 
+/// Names of eigenvalues as formulas.
+pub(crate) fn typeset(words: &str) -> String {
+    words.replace("λ_max", "$\\lambda_{max}$").replace("λ_min", "$\\lambda_{min}$")
+}
+
 fn plane_figure(plane: &PlaneResult) -> Figure {
-    let [x, y] = plane.directions.clone();
+    let [x, y] = plane.directions.each_ref().map(|words| typeset(words));
     let grid =
         surface_grid(&plane.surface).labels(format!("$\\alpha$ ({x})"), format!("$\\beta$ ({y})"), "loss");
     let mut map = heat_map(grid.clone(), range_and_scale(grid.z.iter().copied()));
@@ -260,8 +303,8 @@ fn plane_figure(plane: &PlaneResult) -> Figure {
         "plane",
         "The points in one plane",
         format!(
-            "Loss on {} {} samples; dots are the points, which lie at most {} off this plane.{shares} Batch-norm statistics, where \
-             there are any, are computed anew at each point of the grid.",
+            "Loss on {} {} samples; dots are the points, which lie at most {} off this plane, and the cross is the smallest loss on the \
+             grid.{shares} Batch-norm statistics, where there are any, are computed anew at each point of the grid.",
             plane.samples,
             plane.split,
             short(off)
@@ -280,7 +323,7 @@ fn neighbourhoods(surfaces: &[(String, Vec<NamedSurface>)]) -> Option<Figure> {
         "neighbourhoods",
         "Around every point, on the same axes and one colour scale",
         "Left: the plane of the point's own extreme eigenvectors; both axes have the same length for all points. Right: the same \
-         random draw for all points, filter-normalised to each (Li et al. 2018). A cross marks the smallest loss, a \
+         random draw for all points, filter-normalised to each (Li et al. 2018). A cross marks the smallest loss on the grid, a \
          ring the point, a dashed line its loss; hatched: not distinguishable from it.",
     )
     .columns(2);
@@ -300,12 +343,17 @@ fn perspectives(surfaces: &[(String, Vec<NamedSurface>)]) -> Option<Figure> {
     let mut figure = Figure::new(
         "surfaces",
         "The planes of the extreme eigenvectors",
-        "The same range of heights and colours for all points. A cross marks the smallest loss.",
+        "α along the eigenvector of λ_max, β along that of λ_min, which the maps below have too. The same range of heights and colours \
+         for all points. A cross marks the smallest loss on the grid.",
     )
     .columns(hessian.len().clamp(1, 3));
     for (name, s) in hessian {
         let range = (range[0] < range[1]).then_some(range);
-        figure = figure.panel(name.clone(), Surface3d { scale, range, ..s.surface3d() });
+        let surface = s.surface3d();
+        // Three panels stand side by side: what is written at length beside the maps below has no room here.
+        let grid = surface.grid.labels("$\\alpha$", "$\\beta$", "loss");
+        let surface = Surface3d { grid, scale, range, minimum_note: String::new(), ..surface };
+        figure = figure.panel(name.clone(), surface);
     }
     (!figure.panels.is_empty()).then_some(figure)
 }

@@ -8,7 +8,7 @@ use super::desk::{Desk, Part};
 use super::points::risk_identity;
 use super::weights::{ModelLosses, Weights};
 use crate::analysis::{AnalysisError, Forecast, WeightsHash};
-use crate::number_text::fixed;
+use crate::number_text::{fixed, number};
 use crate::numeric::norm;
 use crate::risk::{Risk, RiskError};
 
@@ -109,6 +109,17 @@ struct Training {
     bend: Vec<f64>,
     first_moment: Vec<f64>,
     second_moment: Vec<f64>,
+    /// Why it ended before its time.
+    #[serde(default)]
+    diverged: Option<String>,
+}
+
+/// What the training of a curve came to.
+pub(crate) struct Bend {
+    /// C.
+    pub bend: Vec<f64>,
+    /// Where loss or gradient ceased to be numbers; the bend is then that of the step before.
+    pub diverged: Option<String>,
 }
 
 /// How often the state is kept.
@@ -140,7 +151,7 @@ pub(crate) fn part(
 /// gradients over all samples: ∂L/∂C = 2t(1−t) ∇L. The places t follow a sequence of low discrepancy that the seed shifts.
 ///
 /// # Errors
-/// Cancelled, or whatever the risk reports; a risk without gradients.
+/// Cancelled, or whatever the risk reports; a risk without gradients. Losses that are no numbers are none: they end the training.
 pub(crate) fn trained_curve(
     desk: &mut Desk<'_>,
     losses: &ModelLosses<'_>,
@@ -148,7 +159,7 @@ pub(crate) fn trained_curve(
     b: &Weights,
     options: &CurveOptions,
     seed: u64,
-) -> Result<Vec<f64>, AnalysisError> {
+) -> Result<Bend, AnalysisError> {
     if !losses.main.risk.offers().gradient {
         return Err(
             RiskError::NotOffered { what: "gradients, which the training of a curve needs".into() }.into()
@@ -163,6 +174,7 @@ pub(crate) fn trained_curve(
             bend: a.theta.iter().zip(&b.theta).map(|(x, y)| x + 0.5 * (y - x)).collect(),
             first_moment: vec![0.0; n],
             second_moment: vec![0.0; n],
+            diverged: None,
         });
         let mut shift = [0.0];
         crate::random::fill_normal(seed, 77, &mut shift);
@@ -181,9 +193,12 @@ pub(crate) fn trained_curve(
             let progress = state.step as f64 / options.steps as f64;
             let rate = unit * 0.5 * (1.0 + (std::f64::consts::PI * progress).cos());
             if gradient.iter().any(|g| !g.is_finite()) {
-                return Err(AnalysisError::Other(format!(
-                    "the gradient on the curve is not finite at t = {t:.3} in step {step} (loss {loss}); a smaller rate may help"
-                )));
+                state.diverged = Some(format!(
+                    "the gradient is not finite at t = {t:.3} in step {step} of {}, where the loss is {}",
+                    options.steps,
+                    number(loss)
+                ));
+                break;
             }
             adam(&mut state, &gradient, weight, rate, step);
             state.step += 1;
@@ -195,7 +210,7 @@ pub(crate) fn trained_curve(
         work.monitor.end("");
         Ok(state)
     })?;
-    Ok(found.bend)
+    Ok(Bend { bend: found.bend, diverged: found.diverged })
 }
 
 /// One step of Adam with its usual constants.

@@ -1,6 +1,6 @@
 //! The outer folder of several points: what they share is kept there part by part under keys, as stages are.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use serde::Serialize;
@@ -74,7 +74,12 @@ impl<'m> Desk<'m> {
             ("engine".to_string(), env!("CARGO_PKG_VERSION").into()),
         ]
         .into();
-        Ok(Self { folder: Folder::open(dir, &identity)?, monitor })
+        let folder = Folder::open(dir, &identity)?;
+        for page in pages(dir) {
+            folder.clear(&page)?;
+            folder.clear(&page.join("figures"))?;
+        }
+        Ok(Self { folder, monitor })
     }
 
     fn slot(&self, part: &Part) -> Slot {
@@ -92,7 +97,7 @@ impl<'m> Desk<'m> {
             None => Fate::ToDo,
         };
         let spent = state.map_or(Spent::default(), |(_, spent)| spent);
-        Ok(PlannedStage { name: part.name.clone(), fate, forecast: part.forecast, spent })
+        Ok(PlannedStage { name: part.name.clone(), fate, forecast: part.forecast, spent, dense_seconds: 0.0 })
     }
 
     /// Reads a part, or computes it, going on from what is kept.
@@ -148,6 +153,7 @@ impl<'m> Desk<'m> {
         if cost.products > 0 && risk.offers().product(Curvature::Hessian) {
             let mut out = vec![0.0; theta.len()];
             let point = risk.at(theta, 0)?;
+            point.product(Curvature::Hessian, theta, &mut out)?;
             let began = Instant::now();
             point.product(Curvature::Hessian, theta, &mut out)?;
             cost.product_seconds = began.elapsed().as_secs_f64();
@@ -156,6 +162,15 @@ impl<'m> Desk<'m> {
         self.monitor.plan(stages, &cost);
         Ok(())
     }
+}
+
+/// The folders of the pages that were written into an outer folder.
+fn pages(dir: &Path) -> Vec<PathBuf> {
+    let named = |name: &str| matches!(name, "compare" | "trajectory") || name.starts_with("path-");
+    // What cannot be listed has nothing to be cleared away.
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let folders = entries.filter(|e| e.file_type().is_ok_and(|t| t.is_dir()));
+    folders.map(|e| PathBuf::from(e.file_name())).filter(|name| named(&name.to_string_lossy())).collect()
 }
 
 /// Passes on what an inner analysis tells, under the name of the point; its own table of stages is left out.

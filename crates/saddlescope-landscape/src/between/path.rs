@@ -13,7 +13,7 @@ use super::points::{Measured, PointJob, PointResult, Values, risk_identity};
 use super::weights::{Bound, Member, ModelLosses, Weights, check, check_one_model};
 use crate::analysis::{
     AnalysisError, Dependencies, EigenpairOptions, Fate, Forecast, MemoryLimit, Monitor, PlannedStage,
-    Selection, Spent,
+    Selection, Spent, capitalised, number,
 };
 use crate::risk::RiskError;
 
@@ -105,15 +105,41 @@ pub fn path(
         let plan = Plan { name: "aligned-line", curve: Curve::line(a, &found.weights), statistics };
         ways.push(way(&mut desk, losses, &plan, options.points)?);
     }
+    let mut remark = None;
     if let Some(curve) = options.curve.as_ref().filter(|_| !losses.main.risk.offers().gradient) {
         left_out.push(format!("the curve ({} steps): the loss offers no gradient", curve.steps));
     }
     if let Some(curve) = options.curve.as_ref().filter(|_| losses.main.risk.offers().gradient) {
-        let bend = trained_curve(&mut desk, losses, a, b, curve, options.seed)?;
+        let trained = trained_curve(&mut desk, losses, a, b, curve, options.seed)?;
         let statistics = if normalised { Statistics::Anew } else { Statistics::None };
-        let plan = Plan { name: "curve", curve: Curve::quadratic(a, &bend, b), statistics };
-        ways.push(way(&mut desk, losses, &plan, options.points)?);
+        let plan = Plan { name: "curve", curve: Curve::quadratic(a, &trained.bend, b), statistics };
+        let outcome = match trained.diverged {
+            Some(reason) => Trained::Diverged(reason),
+            None => {
+                let found = way(&mut desk, losses, &plan, options.points)?;
+                let outcome = outcome(&found, &ways);
+                if !matches!(outcome, Trained::Diverged(_)) {
+                    ways.push(found);
+                }
+                outcome
+            }
+        };
+        let of = format!("the training of the curve ({} steps, rate {})", curve.steps, curve.rate);
+        match outcome {
+            Trained::Lowered => {}
+            Trained::NotLowered(reason) => {
+                remark = Some(format!("{of} did not lower its loss: {reason}; a smaller rate may help"));
+            }
+            Trained::Diverged(reason) => {
+                let text =
+                    format!("{of} diverged: {reason}; there is no curve to show. A smaller rate may help");
+                left_out.push(format!("the curve: {text}"));
+                remark = Some(text);
+            }
+        }
     }
+    let mut verdict = path_page::verdict(&ways, [&a.name, &b.name]);
+    verdict.extend(remark.map(|text| format!("{}.", capitalised(&text))));
     let mut provenance = weights_provenance(members);
     provenance.insert("option.points".into(), options.points.into());
     provenance.insert("option.seed".into(), options.seed.into());
@@ -123,7 +149,7 @@ pub fn path(
     let results = PathResults {
         schema: SCHEMA,
         verb: "path".into(),
-        verdict: path_page::verdict(&ways, [&a.name, &b.name]),
+        verdict,
         about: about(members),
         names: [a.name.clone(), b.name.clone()],
         distance: a.distance(b),
@@ -142,6 +168,43 @@ pub fn path(
     let dir = desk.folder.dir().join(format!("path-{}-{}", a.name, b.name));
     path_page::save(&results, &dir)?;
     Ok(results)
+}
+
+/// What the training made of a curve.
+enum Trained {
+    /// Its mean loss over t is below that of the line that it began as.
+    Lowered,
+    /// It is not.
+    NotLowered(String),
+    /// There are losses that are no numbers, or the mean is above that of the line by more than that mean and than the line's own range.
+    Diverged(String),
+}
+
+fn outcome(curve: &Way, ways: &[Way]) -> Trained {
+    if let Some(i) = curve.sides.iter().find_map(|s| s.loss.iter().position(|m| !m.value.is_finite())) {
+        return Trained::Diverged(format!("the loss on it is not finite at t = {:.3}", curve.t[i]));
+    }
+    let losses = |way: &Way| -> Vec<f64> {
+        way.sides.first().map_or(Vec::new(), |s| s.loss.iter().map(|m| m.value).collect())
+    };
+    let mean = |x: &[f64]| x.iter().sum::<f64>() / x.len().max(1) as f64;
+    let Some(line) = ways.iter().find(|w| w.name == "line" && w.statistics == curve.statistics) else {
+        // The line is not known with the same statistics.
+        return Trained::Lowered;
+    };
+    let line = losses(line);
+    let (after, before) = (mean(&losses(curve)), mean(&line));
+    let [low, high] = [f64::min, f64::max].map(|f: fn(f64, f64) -> f64| line.iter().copied().fold(before, f));
+    let text = || {
+        format!("its mean over t is {}, that of the line where it began {}", number(after), number(before))
+    };
+    if after > before + before.abs().max(high - low) {
+        Trained::Diverged(text())
+    } else if after > before {
+        Trained::NotLowered(text())
+    } else {
+        Trained::Lowered
+    }
 }
 
 /// How far a loss may move by rounding alone when units change places, relative to it (or to 1e-3, where it is small): sums in single
@@ -330,6 +393,9 @@ fn weights_at(losses: &ModelLosses<'_>, plan: &Plan<'_>, t: f64) -> Result<Weigh
     Ok(weights)
 }
 
+/// What the highest point of the line is called.
+pub(crate) const HIGHEST: &str = "highest point";
+
 /// Curvature at both ends and at the highest point of the line.
 fn curvatures(
     desk: &mut Desk<'_>,
@@ -340,20 +406,21 @@ fn curvatures(
     memory: MemoryLimit,
 ) -> Result<Vec<PointResult>, AnalysisError> {
     let losses = members[0].losses;
-    let mut all = vec![members[0].weights.clone()];
+    let mut all = vec![(members[0].weights.clone(), None)];
     let highest = line.sides.first().filter(|s| s.barrier.height > 0.0).map(|s| s.barrier.at);
     if let Some(t) = highest {
-        all.push(weights_at(losses, plan, t)?);
+        all.push((weights_at(losses, plan, t)?, Some(format!("{HIGHEST} (t = {t:.2})"))));
     }
-    all.push(members[1].weights.clone());
+    all.push((members[1].weights.clone(), None));
     let mut points = Vec::new();
-    for weights in &all {
-        let job = PointJob { losses, weights, split: losses.main, selection: selection(options) };
+    for (weights, label) in &all {
+        let selection = selection(options);
+        let job = PointJob { losses, weights, split: losses.main, selection, label: label.clone() };
         let analysis = job.run(desk, memory, false)?;
         let values = job.values(desk)?;
         points.push(point_of(&job, job.side(&analysis, &values)));
     }
-    desk.monitor.finished("highest point");
+    desk.monitor.finished(HIGHEST);
     Ok(points)
 }
 
@@ -376,7 +443,7 @@ fn show(
         let mut of_ends = Vec::new();
         for m in members {
             let selection = selection(options);
-            let job = PointJob { losses, weights: &m.weights, split: losses.main, selection };
+            let job = PointJob { losses, weights: &m.weights, split: losses.main, selection, label: None };
             of_ends.push(job.planned(&out, memory)?);
         }
         // Where the highest point lies is known once the line is.
@@ -384,10 +451,11 @@ fn show(
         let forecast = of_ends.iter().map(|s| s.forecast).max_by_key(|f| f.products).unwrap_or_default();
         stages.extend(of_ends);
         stages.push(PlannedStage {
-            name: "highest point".into(),
+            name: HIGHEST.into(),
             fate: if known { Fate::Continued } else { Fate::ToDo },
             forecast,
             spent: Spent::default(),
+            dense_seconds: 0.0,
         });
     }
     let [a, b] = [&members[0].weights, &members[1].weights];
@@ -399,6 +467,7 @@ fn show(
             fate: if known { Fate::Continued } else { Fate::ToDo },
             forecast: Forecast { products: 0, evaluations: 2 + each * options.points },
             spent: Spent::default(),
+            dense_seconds: 0.0,
         });
     }
     if let Some(curve) = options.curve.as_ref().filter(|_| losses.main.risk.offers().gradient) {
@@ -415,9 +484,10 @@ fn show(
             fate: if stages.iter().all(|s| s.fate == Fate::Reused) { Fate::Continued } else { Fate::ToDo },
             forecast: Forecast { products: 0, evaluations: each * options.points },
             spent: Spent::default(),
+            dense_seconds: 0.0,
         });
     }
-    let job = PointJob { losses, weights: a, split: losses.main, selection: selection(options) };
+    let job = PointJob { losses, weights: a, split: losses.main, selection: selection(options), label: None };
     // A, B, the aligned B and the bend of the curve.
     let bytes = job.memory(&out, 4, memory)?;
     desk.show_plan(&stages, losses.main.risk, &a.theta, bytes)

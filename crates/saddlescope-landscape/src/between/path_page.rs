@@ -6,10 +6,11 @@ use saddlescope_figure::page::{Align, Report, Section, Table};
 use saddlescope_figure::{Axis, ColorRole, Figure, LineStyle, Lines, Reference, Series};
 
 use super::compare_page::{measured, points_table};
+use super::path::HIGHEST;
 use super::path_results::{PathResults, Statistics, Way, WaySide};
 use super::points::Measured;
 use super::write::{provenance_rows, save_figures, save_report, save_results};
-use crate::analysis::{AnalysisError, fixed, number, or_unknown};
+use crate::analysis::{AnalysisError, fixed, number};
 
 /// A way in words.
 fn words(way: &Way) -> String {
@@ -149,8 +150,7 @@ fn barriers(results: &PathResults) -> Table {
             ("way", Align::Left),
             ("length", Align::Right),
             ("samples", Align::Left),
-            ("barrier", Align::Right),
-            ("± over the data", Align::Right),
+            ("barrier, ± over the data", Align::Right),
             ("highest at t", Align::Right),
         ],
     );
@@ -160,8 +160,10 @@ fn barriers(results: &PathResults) -> Table {
                 words(way),
                 number(way.length),
                 side.split.clone(),
-                number(side.barrier.height),
-                if side.barrier.height == 0.0 { "-".into() } else { or_unknown(side.barrier.std_error) },
+                match side.barrier.height {
+                    0.0 => "0".into(),
+                    value => measured(&Measured { value, std_error: side.barrier.std_error }),
+                },
                 format!("{:.3}", side.barrier.at),
             ]);
         }
@@ -217,9 +219,12 @@ fn report(results: &PathResults, figures: Vec<Figure>) -> Report {
     way.figures = figures;
     let mut sections = vec![about, way];
     if !results.points.is_empty() {
-        let top = results.points.iter().find(|p| p.name.starts_with("between-"));
+        let top = results.points.iter().find(|p| p.name.starts_with(HIGHEST));
         let text = match top {
-            Some(p) => format!("{} is the highest point of the line.", p.name),
+            Some(p) => format!(
+                "The highest point is that of the line, of the points computed; its analysis is in ../{}.",
+                p.main().map_or("", |s| s.folder.as_str())
+            ),
             None => "The line has no point above its ends.".into(),
         };
         sections.push(

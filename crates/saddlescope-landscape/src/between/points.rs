@@ -95,8 +95,11 @@ pub struct SideResult {
     pub lambda_max: Option<EigenpairResult>,
     /// Pair of the smallest eigenvalue.
     pub lambda_min: Option<EigenpairResult>,
-    /// tr H.
+    /// tr H, with its standard error over the probes.
     pub trace: Option<Estimate>,
+    /// Standard error of tr H over the data, the probes held fixed.
+    #[serde(default, with = "floats::known")]
+    pub trace_over_data: Option<f64>,
     /// Measures of sharpness, where they were asked for.
     #[serde(default)]
     pub sharpness: Vec<MeasureResult>,
@@ -137,12 +140,19 @@ pub(crate) struct PointJob<'a> {
     pub weights: &'a Weights,
     pub split: Split<'a>,
     pub selection: Selection,
+    /// What it is called in tables and on the progress line, where that is not the name of its folder.
+    pub label: Option<String>,
 }
 
 impl PointJob<'_> {
     /// Its name in tables.
     pub fn name(&self) -> String {
-        format!("{} {}", self.weights.name, self.split.name)
+        format!("{} {}", self.label(), self.split.name)
+    }
+
+    /// What the point is called.
+    pub fn label(&self) -> &str {
+        self.label.as_deref().unwrap_or(&self.weights.name)
     }
 
     /// Its folder, relative to the outer one.
@@ -178,7 +188,7 @@ impl PointJob<'_> {
             forecast.evaluations += stage.forecast.evaluations;
             spent.seconds += stage.spent.seconds;
         }
-        Ok(PlannedStage { name: self.name(), fate, forecast, spent })
+        Ok(PlannedStage { name: self.name(), fate, forecast, spent, dense_seconds: 0.0 })
     }
 
     /// Bytes of memory that it needs at most, beside the weights of that many points.
@@ -235,6 +245,7 @@ impl PointJob<'_> {
             lambda_max: crate::analysis::largest(&results.eigenpairs).cloned(),
             lambda_min: crate::analysis::smallest(&results.eigenpairs).cloned(),
             trace: results.trace.as_ref().map(|t| t.hutchinson),
+            trace_over_data: results.trace.as_ref().and_then(|t| t.over_data),
             sharpness: results.sharpness.as_ref().map_or(Vec::new(), |s| s.measures.clone()),
             ..self.side_of_values(values)
         }
@@ -253,6 +264,7 @@ impl PointJob<'_> {
             lambda_max: None,
             lambda_min: None,
             trace: None,
+            trace_over_data: None,
             sharpness: Vec::new(),
             folder: self.folder(),
         }

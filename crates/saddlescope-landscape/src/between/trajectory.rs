@@ -9,7 +9,7 @@ use super::points::PointJob;
 use super::principal::{principal, random_walk_share};
 use super::trajectory_page;
 use super::trajectory_results::TrajectoryResults;
-use super::weights::{Member, check, check_one_model};
+use super::weights::{Member, check, check_one_model, distinct};
 use crate::analysis::{
     Analysis, AnalysisError, EigenpairOptions, Fate, Forecast, MemoryLimit, Monitor, PlannedStage, Selection,
     SpectrumEnd, Spent, Split, radius, shown_change,
@@ -45,10 +45,11 @@ impl Default for TrajectoryOptions {
     }
 }
 
-/// The way of a training through its checkpoints, in the order given. A new checkpoint costs only itself (and new planes).
+/// The way of a training through its checkpoints, in the order given. A new checkpoint costs only itself (and new planes). A copy of
+/// another checkpoint is left out, and the results say so.
 ///
 /// # Errors
-/// Fewer than three checkpoints, weights of several models, cancelled (everything finished is kept), or whatever an analysis
+/// Fewer than two different checkpoints, weights of several models, cancelled (everything finished is kept), or whatever an analysis
 /// reports.
 pub fn trajectory(
     members: &[Member<'_>],
@@ -57,8 +58,11 @@ pub fn trajectory(
     out: &Path,
     monitor: &mut dyn Monitor,
 ) -> Result<TrajectoryResults, AnalysisError> {
-    check(members, 3)?;
+    let (members, mut left_out) = distinct(members);
+    let members = &*members;
+    check(members, 2)?;
     check_one_model(members)?;
+    left_out.iter().for_each(|sentence| monitor.note(sentence));
     let mut desk = Desk::open(out, monitor)?;
     let losses = members[0].losses;
     show(&mut desk, members, options, memory)?;
@@ -80,7 +84,6 @@ pub fn trajectory(
     }
 
     let thetas: Vec<&[f64]> = members.iter().map(|m| m.weights.theta.as_slice()).collect();
-    let mut left_out = Vec::new();
     let parts = principal(&thetas, 2).or_else(|error| {
         left_out.push(format!("the plane of the principal components: {error}"));
         principal(&thetas, 1)
@@ -202,7 +205,7 @@ fn job<'b>(
         probes: Some(options.probes),
         ..Selection::nothing("trajectory")
     };
-    PointJob { losses: members[m].losses, weights: &members[m].weights, split, selection }
+    PointJob { losses: members[m].losses, weights: &members[m].weights, split, selection, label: None }
 }
 
 /// Shows what everything costs. Planes depend on the checkpoints: whether they are kept is known once those are.
@@ -226,6 +229,7 @@ fn show(
                 fate: if known { Fate::Continued } else { Fate::ToDo },
                 forecast: Forecast { products: 0, evaluations: (options.grid | 1).pow(2) },
                 spent: Spent::default(),
+                dense_seconds: 0.0,
             });
         }
     }

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use saddlescope_figure::page::{Align, Report, Section, Table};
+use saddlescope_figure::page::{Align, Report, Row, Section, Table};
 use saddlescope_figure::{Axis, ColorRole, Figure, LineStyle, Lines, Reference, Series};
 
-use super::compare_page::{measured, percent};
+use super::compare_page::{measured, percent, typeset};
 use super::compare_results::PlaneResult;
 use super::points::SideResult;
 use super::trajectory_results::TrajectoryResults;
@@ -66,8 +66,8 @@ pub(crate) fn verdict(results: &TrajectoryResults) -> Vec<String> {
         sentences.push(format!(
             "λ_max is above 2/η ({} at first, {} at last) at {above} of {} checkpoints.{momentum} These limits are those of full-batch descent; with mini-batches \
              λ_max settles below them.",
-            number(ends[0]),
-            number(ends[1]),
+            short(ends[0]),
+            short(ends[1]),
             lambda.len()
         ));
     }
@@ -82,7 +82,9 @@ pub(crate) fn verdict(results: &TrajectoryResults) -> Vec<String> {
         "The Hessian certainly has a negative eigenvalue at {negative} of {} checkpoints.",
         results.points.len()
     ));
-    sentences.push(shares_sentence(results));
+    if results.points.len() > 2 {
+        sentences.push(shares_sentence(results));
+    }
     sentences
 }
 
@@ -172,11 +174,13 @@ fn plane_figure(
     title: &str,
     text: &str,
 ) -> Figure {
-    let [x, y] = plane.directions.clone();
+    let [x, y] = plane.directions.each_ref().map(|words| typeset(words));
     let grid =
         surface_grid(&plane.surface).labels(format!("$\\alpha$ ({x})"), format!("$\\beta$ ({y})"), "loss");
     let mut map = heat_map(grid.clone(), range_and_scale(grid.z.iter().copied()));
     let (xs, ys) = plane.points.iter().map(|p| (p.at[0], p.at[1])).unzip();
+    // The last checkpoint has a dot with its name.
+    map.mark_origin = false;
     map.tracks = vec![Series::new("", xs, ys, ColorRole::Second).style(LineStyle::LinePoints)];
     let (at, unit) = positions(results);
     for place in [0, plane.points.len() - 1] {
@@ -190,8 +194,8 @@ fn plane_figure(
         id,
         title,
         format!(
-            "Loss on {} {} samples over the plane through the last checkpoint (ring); the line joins the checkpoints, projected onto \
-             the plane. {text} Batch-norm statistics, where there are any, are computed anew at each point of the grid.",
+            "Loss on {} {} samples over the plane through the last checkpoint; the line joins the checkpoints, projected onto the plane, \
+             of which the first and the last have their names. A cross marks the smallest loss on the grid. {text} Batch-norm statistics, where there are any, are computed anew at each point of the grid.",
             plane.samples, plane.split
         ),
     )
@@ -208,7 +212,7 @@ fn share_in_plane(plane: &PlaneResult) -> f64 {
 
 fn figures(results: &TrajectoryResults) -> Vec<Figure> {
     let mut figures = vec![way_figure(results)];
-    let percent = |x: f64| format!("{:.1} %", 100.0 * x);
+    let percent = |x: f64| format!("{} %", short(100.0 * x));
     if let Some(plane) = &results.principal_plane {
         let text = shares_sentence(results);
         let title = "The way in the plane of its principal components";
@@ -225,44 +229,58 @@ fn figures(results: &TrajectoryResults) -> Vec<Figure> {
     figures
 }
 
-fn table(results: &TrajectoryResults) -> Table {
+/// Loss and accuracy of the checkpoints, and their curvature.
+fn tables(results: &TrajectoryResults) -> [Table; 2] {
     let splits: Vec<&str> = results.points[0].sides.iter().map(|s| s.split.as_str()).collect();
     let (at, unit) = positions(results);
-    let mut names = vec![(unit.to_string(), Align::Right), ("checkpoint".into(), Align::Left)];
+    let first = || vec![(unit.to_string(), Align::Right), ("checkpoint".to_string(), Align::Left)];
+    let (mut losses, mut curvatures) = (first(), first());
     for s in &splits {
-        names.push((format!("loss, {s}"), Align::Right));
-        names.push((format!("accuracy, {s}"), Align::Right));
+        losses.push((format!("loss, {s}"), Align::Right));
+        losses.push((format!("accuracy, {s}"), Align::Right));
     }
-    for name in ["‖∇L‖", "λ_max", "2/η", "λ_min", "trace", "distance to the last"] {
-        names.push((name.into(), Align::Right));
+    for name in ["‖∇L‖", "distance to the last"] {
+        losses.push((name.into(), Align::Right));
     }
-    let columns: Vec<(&str, Align)> = names.iter().map(|(n, a)| (n.as_str(), *a)).collect();
-    let mut table = Table::new("The checkpoints", &columns);
+    for name in ["λ_max", "2/η", "λ_min", "trace"] {
+        curvatures.push((name.into(), Align::Right));
+    }
+    let table = |title: &str, names: &[(String, Align)]| {
+        Table::new(title, &names.iter().map(|(n, a)| (n.as_str(), *a)).collect::<Vec<_>>())
+    };
+    let mut tables = [
+        table("The checkpoints", &losses),
+        table("Their curvature (errors of λ over the data, of the trace over the probes)", &curvatures),
+    ];
+    let lambda = |p: &Option<crate::analysis::EigenpairResult>| {
+        let with_error = |p: &crate::analysis::EigenpairResult| {
+            measured(&super::points::Measured { value: p.value, std_error: p.std_error })
+        };
+        p.as_ref().map_or("-".into(), with_error)
+    };
     for (i, p) in results.points.iter().enumerate() {
-        let mut cells = vec![format!("{}", at[i]), p.name.clone()];
+        let Some(main) = p.main() else { continue };
+        let first = || vec![format!("{}", at[i]), p.name.clone()];
+        let mut cells = first();
         for s in &p.sides {
             cells.push(measured(&s.loss));
             cells.push(s.accuracy.as_ref().map_or("-".into(), percent));
         }
-        let lambda = |p: &Option<crate::analysis::EigenpairResult>| {
-            p.as_ref().map_or("-".into(), |p| {
-                measured(&super::points::Measured { value: p.value, std_error: p.std_error })
-            })
-        };
-        let Some(main) = p.main() else { continue };
         cells.push(main.gradient_norm.map_or("-".into(), short));
-        cells.push(lambda(&main.lambda_max));
-        cells.push(results.stability_limit.as_ref().map_or("-".into(), |l| short(l[i])));
-        cells.push(lambda(&main.lambda_min));
-        cells.push(main.trace.as_ref().map_or("-".into(), crate::analysis::with_error));
         let away = results.principal_plane.as_ref().or(results.hessian_plane.as_ref()).map(|plane| {
             let p = &plane.points[i];
             (p.at[0].powi(2) + p.at[1].powi(2) + p.off_plane.powi(2)).sqrt()
         });
         cells.push(away.map_or("-".into(), number));
-        table = table.row(cells);
+        tables[0].rows.push(Row { cells, note: String::new() });
+        let mut cells = first();
+        cells.push(lambda(&main.lambda_max));
+        cells.push(results.stability_limit.as_ref().map_or("-".into(), |l| short(l[i])));
+        cells.push(lambda(&main.lambda_min));
+        cells.push(main.trace.as_ref().map_or("-".into(), crate::analysis::with_error));
+        tables[1].rows.push(Row { cells, note: String::new() });
     }
-    table
+    tables
 }
 
 /// Writes results, figures and report.
@@ -283,10 +301,12 @@ fn report(results: &TrajectoryResults, figures: Vec<Figure>) -> Report {
         number(results.distance)
     ));
     way.figures = figures;
-    let mut sections = vec![about, way, Section::new("Numbers").table(table(results))];
+    let mut numbers = Section::new("Numbers");
+    numbers.tables.extend(tables(results));
+    let mut sections = vec![about, way, numbers];
     if !results.left_out.is_empty() {
-        let mut left = Section::new("What cannot be made of these checkpoints");
-        left.paragraphs.clone_from(&results.left_out);
+        let mut left = Section::new("Left out");
+        left.paragraphs = results.left_out.iter().map(|s| format!("{s}.")).collect();
         sections.push(left);
     }
     let name = results.points.last().map_or("", |p| p.model.as_str());

@@ -1,5 +1,7 @@
 //! The weights that are compared or joined, and the losses that they are points of.
 
+use std::borrow::Cow;
+
 use super::error::BetweenError;
 use crate::analysis::{AnalysisError, Split, Subject, WeightsHash};
 use crate::numeric::{dot, norm};
@@ -213,6 +215,33 @@ pub(crate) fn check(members: &[Member<'_>], least: usize) -> Result<(), BetweenE
         }
     }
     Ok(())
+}
+
+/// The weights without copies of others among them, and a sentence for each that is left out. Of several that are the same, the one stays
+/// that says its epoch, or whose name has a number: `last` is left out where `step-200` is the same.
+pub(crate) fn distinct<'m, 'a>(members: &'m [Member<'a>]) -> (Cow<'m, [Member<'a>]>, Vec<String>) {
+    let rank = |m: &Member<'_>| {
+        let name = &m.weights.name;
+        (m.weights.position.epoch.is_none(), !name.contains(|c: char| c.is_ascii_digit()))
+    };
+    let (mut kept, mut sentences) = (Vec::new(), Vec::new());
+    for (i, m) in members.iter().enumerate() {
+        let same = members
+            .iter()
+            .enumerate()
+            .filter(|(_, o)| o.weights.sha256 == m.weights.sha256 && o.losses.model == m.losses.model);
+        match same.min_by_key(|(j, o)| (rank(o), *j)) {
+            Some((j, first)) if j != i => sentences.push(format!(
+                "{} holds the same weights as {} and is left out",
+                m.weights.origin, first.weights.origin
+            )),
+            _ => kept.push(i),
+        }
+    }
+    if sentences.is_empty() {
+        return (Cow::Borrowed(members), sentences);
+    }
+    (kept.into_iter().map(|i| members[i].clone()).collect(), sentences)
 }
 
 /// Whether all weights are of one model, so that there is something between them.

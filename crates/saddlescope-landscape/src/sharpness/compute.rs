@@ -10,8 +10,8 @@ use super::ascent::{Around, AscentOptions, climb};
 use super::critical::critical_sharpness;
 use super::kinds::MeasureKind;
 use super::measure::{Measure, Measures, NotDefined, SharpnessOptions};
-use super::metric::{FlatnessProbes, RescaledHessian, form};
-use crate::analysis::weighted_std_error;
+use super::metric::{FlatnessProbes, Form, RescaledHessian, form};
+use crate::analysis::{mean_over_chunks, weighted_std_error};
 use crate::curvature_operator::CurvatureOperator;
 use crate::direction::{Unfiltered, filter_norms};
 use crate::numeric::{dot, norm};
@@ -32,8 +32,17 @@ pub struct Sharpness<'a> {
     gradient: Vec<f64>,
     /// λ_max with its vector, once it is known.
     top: Option<(Measure, Vec<f64>)>,
-    /// tr H and tr H², once they are known.
-    traces: Option<(Estimate, Estimate)>,
+    /// Once they are known.
+    traces: Option<Traces>,
+}
+
+/// tr H and tr H².
+#[derive(Clone, Copy)]
+struct Traces {
+    trace: Estimate,
+    square: Estimate,
+    /// Standard error of the trace over the data.
+    over_data: Option<f64>,
 }
 
 /// Sees the number of products or gradients of a measure so far; its error stops the measure.
@@ -70,10 +79,10 @@ impl<'a> Sharpness<'a> {
         self
     }
 
-    /// Estimates of tr H and tr H² that are known already.
+    /// Estimates of tr H and tr H² that are known already, and the standard error of the trace over the data.
     #[must_use]
-    pub fn with_traces(mut self, trace: Estimate, trace_of_square: Estimate) -> Self {
-        self.traces = Some((trace, trace_of_square));
+    pub fn with_traces(mut self, trace: Estimate, trace_of_square: Estimate, over_data: Option<f64>) -> Self {
+        self.traces = Some(Traces { trace, square: trace_of_square, over_data });
         self
     }
 
@@ -169,29 +178,37 @@ impl<'a> Sharpness<'a> {
                 (found, self.options.probes)
             }
         };
-        let estimate = match kind {
-            MeasureKind::Trace => known.0,
+        let (estimate, std_error) = match kind {
+            MeasureKind::Trace => (known.trace, known.over_data),
             _ => {
-                let value = known.1.value.max(0.0).sqrt();
-                let error = known.1.std_error / (2.0 * value.max(f64::MIN_POSITIVE));
-                Estimate { value, std_error: error, samples: known.1.samples }
+                let value = known.square.value.max(0.0).sqrt();
+                let error = known.square.std_error / (2.0 * value.max(f64::MIN_POSITIVE));
+                (Estimate { value, std_error: error, samples: known.square.samples }, None)
             }
         };
-        Ok(Measure { products, ..Measure::estimated(kind, estimate) })
+        Ok(Measure { products, std_error, ..Measure::estimated(kind, estimate) })
     }
 
-    fn probe_traces(&self, watch: Watch<'_>) -> Result<(Estimate, Estimate), RiskError> {
+    fn probe_traces(&self, watch: Watch<'_>) -> Result<Traces, RiskError> {
         let n = self.theta.len();
-        let (mut traces, mut squares) = (Vec::new(), Vec::new());
+        let (mut traces, mut squares, mut parts) = (Vec::new(), Vec::new(), Vec::new());
+        let mut chunks = Vec::new();
         let (mut z, mut hz) = (vec![0.0; n], vec![0.0; n]);
         for i in 0..self.options.probes {
             random::fill_probe(self.seed, i as u64, &mut z);
-            self.point.product(Curvature::Hessian, &z, &mut hz)?;
+            let product = self.point.product(Curvature::Hessian, &z, &mut hz)?;
             watch(i + 1)?;
+            parts.extend(product.quotients);
+            chunks = product.chunk_samples;
             traces.push(dot(&z, &hz));
             squares.push(dot(&hz, &hz));
         }
-        Ok((Estimate::from_samples(&traces), Estimate::from_samples(&squares)))
+        let parts: Vec<&[f64]> = parts.iter().map(Vec::as_slice).collect();
+        Ok(Traces {
+            trace: Estimate::from_samples(&traces),
+            square: Estimate::from_samples(&squares),
+            over_data: mean_over_chunks(&parts, &chunks),
+        })
     }
 
     /// L(θ + ε) − L(θ) with its standard error over chunks of samples, ε held fixed.
@@ -342,11 +359,10 @@ impl<'a> Sharpness<'a> {
         for i in 0..self.options.probes {
             random::fill_probe(self.seed, i as u64, &mut z);
             z.iter_mut().zip(&scales).for_each(|(z, d)| *z *= d);
-            samples.push(form(&*self.point, Curvature::Hessian, &z)?.value);
+            samples.push(form(&*self.point, Curvature::Hessian, &z)?);
             watch(i + 1)?;
         }
-        let estimate = Estimate::from_samples(&samples);
-        Ok(Ok(Measure { products: samples.len(), ..Measure::estimated(MeasureKind::FilterTrace, estimate) }))
+        Ok(Ok(over_probes(MeasureKind::FilterTrace, &samples)))
     }
 
     fn fisher_rao(&self, kind: MeasureKind, curvature: Curvature) -> Result<Measure, RiskError> {
@@ -365,15 +381,11 @@ impl<'a> Sharpness<'a> {
         };
         let mut samples = Vec::new();
         for i in 0..self.options.probes {
-            samples.push(form(&*self.point, Curvature::Hessian, &probes.probe(self.seed, i as u64))?.value);
+            samples.push(form(&*self.point, Curvature::Hessian, &probes.probe(self.seed, i as u64))?);
             watch(i + 1)?;
         }
-        let estimate = Estimate::from_samples(&samples);
-        Ok(Ok(Measure {
-            products: samples.len(),
-            of: Some(probes.layer),
-            ..Measure::estimated(MeasureKind::RelativeFlatness, estimate)
-        }))
+        let found = over_probes(MeasureKind::RelativeFlatness, &samples);
+        Ok(Ok(Measure { of: Some(probes.layer), ..found }))
     }
 
     /// L(θ).
@@ -384,6 +396,19 @@ impl<'a> Sharpness<'a> {
     /// ‖∇L‖; `None` where no gradient is offered.
     pub fn gradient_norm(&self) -> Option<f64> {
         (!self.gradient.is_empty()).then(|| norm(&self.gradient))
+    }
+}
+
+/// The mean of vᵀHv over probes, with its standard error over these, and over the data: the spread over chunks of samples of the mean of
+/// vᵀH_b v over the same probes.
+fn over_probes(kind: MeasureKind, forms: &[Form]) -> Measure {
+    let values: Vec<f64> = forms.iter().map(|f| f.value).collect();
+    let parts: Vec<&[f64]> = forms.iter().map(|f| f.parts.0.as_slice()).collect();
+    let chunks = forms.first().map_or(&[][..], |f| &f.parts.1);
+    Measure {
+        std_error: mean_over_chunks(&parts, chunks),
+        products: forms.len(),
+        ..Measure::estimated(kind, Estimate::from_samples(&values))
     }
 }
 

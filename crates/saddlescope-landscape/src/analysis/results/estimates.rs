@@ -15,6 +15,10 @@ pub struct TraceResult {
     pub curvature_fit_warning: Option<String>,
     /// ‖Hz‖² averaged: tr H² = ‖H‖²_F.
     pub trace_of_square: Estimate,
+    /// Standard error of the trace over the data, from zᵀH_b z of chunks of samples, the probes held fixed: what other samples from
+    /// the same source would change. `None` where it is not known.
+    #[serde(default, with = "floats::known")]
+    pub over_data: Option<f64>,
     /// Running means after each probe: Hutchinson.
     #[serde(with = "floats")]
     pub running_hutchinson: Vec<f64>,

@@ -53,10 +53,23 @@ impl CriticalSpectrum {
         }
     }
 
+    /// Whether the Hessian is zero as far as can be told: no eigenvalue exceeds what is not known of it. Where only the extreme
+    /// ones are known, all others lie between them.
+    pub fn vanishes(&self) -> bool {
+        if self.whole {
+            return self.negative == 0 && self.positive == 0;
+        }
+        let zero = |p: &PartEigenvalue| p.converged && p.value.abs() <= p.residual + self.threshold;
+        !self.largest.is_empty()
+            && !self.smallest.is_empty()
+            && self.largest.iter().chain(&self.smallest).all(zero)
+    }
+
     /// The kind of critical point that these signs make.
     pub(crate) fn kind(&self) -> CriticalKind {
         match (self.negative, self.positive) {
             (1.., 1..) => CriticalKind::Saddle,
+            _ if self.vanishes() => CriticalKind::Degenerate,
             _ if !self.whole => CriticalKind::Undecided,
             (0, _) if self.zero == Some(0) => CriticalKind::Minimum,
             (_, 0) if self.zero == Some(0) => CriticalKind::Maximum,

@@ -2,6 +2,8 @@
 //! large one.
 
 use std::ops::ControlFlow;
+use std::sync::{OnceLock, mpsc};
+use std::time::{Duration, Instant};
 
 use nalgebra::DMatrix;
 use saddlescope_krylov::{ExtremeEigen, LinearOperator, Progress, Wanted, extreme_eigenpairs};
@@ -67,6 +69,11 @@ impl Stage for CriticalSpectrumStage {
         Forecast { products: if self.whole(n) { n } else { extreme }, evaluations: 0 }
     }
 
+    fn dense_seconds(&self, env: &Env<'_>) -> f64 {
+        let n = env.subject.theta().len();
+        if self.whole(n) { eigenvalue_seconds(n) } else { 0.0 }
+    }
+
     fn applies(&self, found: &Found) -> bool {
         found.settled.as_ref().is_some_and(|s| s.way.gradient_norm().is_finite())
     }
@@ -108,6 +115,49 @@ impl Stage for CriticalSpectrumStage {
     }
 }
 
+/// Dimension of the matrix whose time is measured.
+const MEASURED: usize = 320;
+/// How much longer than by its cube a matrix takes that does not fit the processor's caches, as measured with N = 3,466.
+const OUT_OF_CACHE: f64 = 2.0;
+
+/// Seconds that all eigenvalues of a matrix will take, by the time of a small one.
+fn eigenvalue_seconds(n: usize) -> f64 {
+    static SMALL: OnceLock<f64> = OnceLock::new();
+    let seconds = *SMALL.get_or_init(|| {
+        let m = DMatrix::from_fn(MEASURED, MEASURED, |i, j| (1.7 * (i * j) as f64 + (i + j) as f64).sin());
+        let began = Instant::now();
+        std::hint::black_box(m.symmetric_eigenvalues());
+        began.elapsed().as_secs_f64()
+    });
+    let times = (n as f64 / MEASURED as f64).powi(3);
+    seconds * if n > MEASURED { OUT_OF_CACHE * times } else { times }
+}
+
+/// All eigenvalues in ascending order; whoever watches sees how much of the time expected has passed, since the solver cannot be asked.
+fn eigenvalues(at: &mut At<'_, '_>, matrix: DMatrix<f64>) -> Result<Vec<f64>, AnalysisError> {
+    let expected = eigenvalue_seconds(matrix.nrows());
+    at.monitor.begin("all eigenvalues of the Hessian", Some(100));
+    let began = Instant::now();
+    let (send, receive) = mpsc::channel();
+    let mut eigenvalues: Vec<f64> = std::thread::scope(|scope| {
+        scope.spawn(move || send.send(matrix.symmetric_eigenvalues().iter().copied().collect::<Vec<_>>()));
+        loop {
+            match receive.recv_timeout(Duration::from_millis(200)) {
+                Ok(found) => return Ok(found),
+                Err(mpsc::RecvTimeoutError::Timeout) => {
+                    let share = (100.0 * began.elapsed().as_secs_f64() / expected).min(99.0);
+                    at.monitor.advance(share as u64, "(per cent of the time expected)");
+                }
+                Err(mpsc::RecvTimeoutError::Disconnected) => {
+                    return Err(AnalysisError::Other("the eigenvalue solver stopped".into()));
+                }
+            }
+        }
+    })?;
+    eigenvalues.sort_by(f64::total_cmp);
+    Ok(eigenvalues)
+}
+
 /// Every eigenvalue, from N products with unit vectors.
 fn whole(
     at: &mut At<'_, '_>,
@@ -126,7 +176,6 @@ fn whole(
         at.monitor.advance((start + count) as u64, "");
     }
     at.monitor.end("");
-    at.monitor.begin("all eigenvalues of the Hessian", None);
     // What is not symmetric is rounding of the products; the symmetric part has about as much of it.
     let (mut squares, mut skew) = (0.0, 0.0);
     for i in 0..n {
@@ -144,9 +193,7 @@ fn whole(
     if !norm.is_finite() {
         return Err(AnalysisError::Other("the Hessian at the settled point is not finite".into()));
     }
-    let mut eigenvalues: Vec<f64> =
-        DMatrix::from_vec(n, n, entries).symmetric_eigenvalues().iter().copied().collect();
-    eigenvalues.sort_by(f64::total_cmp);
+    let eigenvalues = eigenvalues(at, DMatrix::from_vec(n, n, entries))?;
     let count = |test: &dyn Fn(f64) -> bool| eigenvalues.iter().filter(|x| test(**x)).count();
     Ok(CriticalSpectrum {
         whole: true,

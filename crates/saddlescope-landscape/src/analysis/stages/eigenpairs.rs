@@ -268,6 +268,17 @@ pub fn weighted_std_error(values: &[f64], weights: &[usize]) -> Option<f64> {
     Some((spread / (total * (count - 1) as f64)).sqrt())
 }
 
+/// Standard error over chunks of samples of a mean over probes: `parts` are the quotients of every probe, chunk by chunk. `None` where
+/// there are fewer than two chunks, or a probe has none.
+pub(crate) fn mean_over_chunks(parts: &[&[f64]], weights: &[usize]) -> Option<f64> {
+    if parts.is_empty() || parts.iter().any(|p| p.len() != weights.len()) {
+        return None;
+    }
+    let mean = |c: usize| parts.iter().map(|p| p[c]).sum::<f64>() / parts.len() as f64;
+    let means: Vec<f64> = (0..weights.len()).map(mean).collect();
+    weighted_std_error(&means, weights)
+}
+
 /// Every wanted pair with its residual, what is forecast, and the pair that costs most.
 fn line(progress: &Progress<'_>) -> String {
     let pairs: Vec<String> = (progress.wanted.iter())

@@ -39,6 +39,7 @@ impl Probes {
         self.quadratic.truncate(count);
         self.square.truncate(count);
         self.layers.truncate(count);
+        self.chunks.truncate(count);
         self.mixed.truncate(count / 2);
         self
     }
@@ -83,7 +84,9 @@ impl Stage for ProbesStage {
             let zs: Vec<f64> =
                 (first..first + count).flat_map(|i| probe(n, at.env.selection.seed, i)).collect();
             let mut hzs = vec![0.0; zs.len()];
-            at.env.product(Curvature::Hessian, &zs, &mut hzs)?;
+            let product = at.env.product(Curvature::Hessian, &zs, &mut hzs)?;
+            probes.chunks.extend(product.quotients);
+            probes.chunk_samples = product.chunk_samples;
             for (z, hz) in zs.chunks_exact(n).zip(hzs.chunks_exact(n)) {
                 let layers: Vec<f64> =
                     layout.blocks.iter().map(|b| dot(&z[b.range.clone()], &hz[b.range.clone()])).collect();
@@ -131,6 +134,7 @@ pub fn trace(probes: &Probes, fits: &[f64], warning: Option<String>) -> TraceRes
         curvature_fit: (!fits.is_empty()).then(|| Estimate::from_samples(fits)),
         curvature_fit_warning: warning,
         trace_of_square: Estimate::from_samples(&probes.square),
+        over_data: probes.over_data(),
         running_hutchinson,
         running_hutchinson_error,
         running_fit: running(fits).0,

@@ -139,8 +139,16 @@ impl Stage for SelfCheckStage {
         of([("slices", keys.slices.clone())])
     }
 
-    fn forecast(&self, _env: &Env<'_>) -> Forecast {
-        Forecast { products: 3, evaluations: 3 }
+    fn forecast(&self, env: &Env<'_>) -> Forecast {
+        // Beside these: two products and usually one to four pairs of gradients (three losses each) on a few samples, in f64, which takes
+        // twice as long.
+        let share = |of: &dyn Risk, count: usize| {
+            (2 * count * CHECKED_SAMPLES.min(of.samples())).div_ceil(of.samples().max(1))
+        };
+        Forecast {
+            products: 3 + share(env.subject.risk(), 2),
+            evaluations: 3 + share(env.subject.slice_split().risk, 3 * 2 * 4),
+        }
     }
 
     fn compute(&self, at: &mut At<'_, '_>, _: Option<Checked>) -> Result<Checked, AnalysisError> {

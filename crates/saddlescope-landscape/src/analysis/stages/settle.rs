@@ -10,7 +10,7 @@ use super::super::plan::Forecast;
 use super::super::stage::{At, Env, Keys, Stage, of};
 use super::super::store::{Dependencies, Slot};
 use crate::curvature_operator::CurvatureOperator;
-use crate::number_text::short;
+use crate::number_text::{number as number_text, short};
 use crate::risk::{Evaluation, RiskError};
 use crate::settle::{SettleOptions, Settling};
 
@@ -110,8 +110,9 @@ impl Stage for SettleStage {
                 let monitor = &mut *at.monitor;
                 way.advance(risk, &journal, &options, &mut |products, residual| {
                     let note = format!(
-                        "step {number}: ‖∇L‖ {}, loss {loss:.6}; model {}",
+                        "step {number}: ‖∇L‖ {}, loss {}; model {}",
                         short(gradient),
+                        number_text(loss),
                         short(residual)
                     );
                     monitor.advance(products as u64, &note);

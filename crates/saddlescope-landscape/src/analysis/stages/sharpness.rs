@@ -55,7 +55,8 @@ impl Stage for SharpnessStage {
         }
         if let Some(probes) = &at.found.probes {
             let estimate = |samples: &[f64]| Estimate::from_samples(samples);
-            sharpness = sharpness.with_traces(estimate(&probes.quadratic), estimate(&probes.square));
+            let (trace, square) = (estimate(&probes.quadratic), estimate(&probes.square));
+            sharpness = sharpness.with_traces(trace, square, probes.over_data());
         }
         for kind in MeasureKind::ALL {
             if found.get(kind).is_some() || found.left_out.iter().any(|(k, _)| *k == kind) {
