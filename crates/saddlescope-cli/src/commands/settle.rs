@@ -9,6 +9,9 @@ use crate::failure::Failure;
 use crate::run::{RunArguments, between, positive, print_verdict};
 use crate::terminal;
 
+/// Largest norm of the gradient that counts as none.
+const LARGEST_TOLERANCE: f64 = 1e-3;
+
 /// Arguments as given.
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -51,6 +54,16 @@ pub struct Arguments {
     smallest: usize,
 }
 
+/// A norm of the gradient at which a point may be called critical.
+fn tolerance(given: f64) -> Result<f64, Failure> {
+    match positive("--tol", given)? {
+        tolerance if tolerance <= LARGEST_TOLERANCE => Ok(tolerance),
+        _ => Err(Failure::bad_input(format!(
+            "--tol {given}: expected at most {LARGEST_TOLERANCE}; where the gradient is larger, no point is known to be critical"
+        ))),
+    }
+}
+
 /// Checks the arguments, settles, and prints what was found.
 pub fn run(mut a: Arguments) -> Result<(), Failure> {
     match a.run.subject.dtype {
@@ -63,7 +76,7 @@ pub fn run(mut a: Arguments) -> Result<(), Failure> {
         }
     }
     let settle = SettleOptions {
-        tolerance: positive("--tol", a.tol)?,
+        tolerance: tolerance(a.tol)?,
         max_products: between("--max-products", a.max_products, 1, 100_000_000)?,
         max_dimension: between("--max-dimension", a.max_dimension, 2, 100_000)?,
         radius: a.radius.map(|r| positive("--radius", r)).transpose()?,

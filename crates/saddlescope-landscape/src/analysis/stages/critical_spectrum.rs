@@ -139,21 +139,23 @@ fn eigenvalues(at: &mut At<'_, '_>, matrix: DMatrix<f64>) -> Result<Vec<f64>, An
     at.monitor.begin("all eigenvalues of the Hessian", Some(100));
     let began = Instant::now();
     let (send, receive) = mpsc::channel();
-    let mut eigenvalues: Vec<f64> = std::thread::scope(|scope| {
-        scope.spawn(move || send.send(matrix.symmetric_eigenvalues().iter().copied().collect::<Vec<_>>()));
-        loop {
-            match receive.recv_timeout(Duration::from_millis(200)) {
-                Ok(found) => return Ok(found),
-                Err(mpsc::RecvTimeoutError::Timeout) => {
-                    let share = (100.0 * began.elapsed().as_secs_f64() / expected).min(99.0);
-                    at.monitor.advance(share as u64, "(per cent of the time expected)");
-                }
-                Err(mpsc::RecvTimeoutError::Disconnected) => {
-                    return Err(AnalysisError::Other("the eigenvalue solver stopped".into()));
-                }
+    // Not a scoped thread: who interrupts does not wait for the end of the solve.
+    std::thread::spawn(move || send.send(matrix.symmetric_eigenvalues().iter().copied().collect::<Vec<_>>()));
+    let mut eigenvalues: Vec<f64> = loop {
+        match receive.recv_timeout(Duration::from_millis(200)) {
+            Ok(found) => break found,
+            Err(mpsc::RecvTimeoutError::Timeout) if at.monitor.cancelled() => {
+                return Err(AnalysisError::Cancelled);
+            }
+            Err(mpsc::RecvTimeoutError::Timeout) => {
+                let share = (100.0 * began.elapsed().as_secs_f64() / expected).min(99.0);
+                at.monitor.advance(share as u64, "(per cent of the time expected)");
+            }
+            Err(mpsc::RecvTimeoutError::Disconnected) => {
+                return Err(AnalysisError::Other("the eigenvalue solver stopped".into()));
             }
         }
-    })?;
+    };
     eigenvalues.sort_by(f64::total_cmp);
     Ok(eigenvalues)
 }
