@@ -13,7 +13,7 @@ use crate::failure::Failure;
 use crate::progress::Progress;
 use crate::ranks;
 use crate::subject::SubjectArguments;
-use crate::terminal;
+use crate::terminal::{self, significant};
 
 /// Arguments of every verb that computes.
 #[derive(Debug, Args)]
@@ -133,11 +133,11 @@ pub fn print_eigenpairs(results: &Results) -> Result<(), Failure> {
     terminal::print("\n  end        λ                residual     ± over data")?;
     for p in &results.eigenpairs {
         terminal::print(format!(
-            "  {:<9} {:>14.6} {:>12.2e} {:>12}{}",
+            "  {:<9} {:>14} {:>12} {:>12}{}",
             format!("{:?}", p.end).to_lowercase(),
-            p.value,
-            p.residual,
-            p.std_error.map_or("unknown".into(), |e| format!("{e:.2e}")),
+            significant(p.value, 7),
+            significant(p.residual, 3),
+            p.std_error.map_or("unknown".into(), |e| significant(e, 3)),
             if p.converged { "" } else { "  NOT CONVERGED" }
         ))?;
     }
@@ -147,9 +147,9 @@ pub fn print_eigenpairs(results: &Results) -> Result<(), Failure> {
 /// A quantity with its standard error.
 pub fn print_estimate(name: &str, e: &Estimate) -> Result<(), Failure> {
     Ok(terminal::print(format!(
-        "  {name:<44} {:>14.6e} ± {}   ({} samples)",
-        e.value,
-        e.known_error().map_or("unknown".into(), |error| format!("{error:.1e}")),
+        "  {name:<44} {:>14} ± {}   (n = {})",
+        significant(e.value, 7),
+        e.known_error().map_or("unknown".into(), |error| significant(error, 2)),
         e.samples
     ))?)
 }

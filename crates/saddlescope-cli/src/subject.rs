@@ -442,7 +442,11 @@ impl SubjectArguments {
         let mut about = vec![
             format!("Loss: {} ({how}{}), {}.", loss.loss.name(), loss.reason, loss.loss.reduction()),
             format!("{} parameters in {} tensors{fixed}.", model.theta.len(), graph.parameters().len()),
-            format!("{samples} samples of the {} split.", self.split.both()[0]),
+            format!(
+                "{samples} sample{} of the {} split.",
+                if samples == 1 { "" } else { "s" },
+                self.split.both()[0]
+            ),
         ];
         if graph.nodes().iter().any(|n| n.op.name() == "BatchNormalization") {
             about.push(match self.batch_norm {

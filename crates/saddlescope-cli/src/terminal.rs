@@ -24,6 +24,16 @@ pub fn typed(text: &impl Display) -> String {
     text.to_string().replace('−', "-")
 }
 
+/// A number with so many significant digits: 0.00123456, 1234.56, 1.23456e7.
+pub fn significant(x: f64, digits: usize) -> String {
+    let text = format!("{x:.*e}", digits.saturating_sub(1));
+    let exponent = text.rsplit_once('e').and_then(|(_, e)| e.parse::<i32>().ok());
+    match exponent {
+        Some(e @ -4..=5) => format!("{x:.*}", (digits as i32 - 1 - e).max(0) as usize),
+        _ => text,
+    }
+}
+
 /// A result line, on standard output; of several ranks only the first prints.
 pub fn print(text: impl Display) -> anyhow::Result<()> {
     if silent() {
@@ -51,4 +61,25 @@ pub fn error(text: impl Display) {
 pub fn error_of_rank(text: impl Display) {
     // Nothing is left to do when standard error itself cannot be written.
     let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::significant;
+
+    #[test]
+    fn numbers_have_the_digits_asked_for() {
+        for (x, digits, expected) in [
+            (3.120_490_033, 7, "3.120490"),
+            (-0.000_123_456_78, 4, "-0.0001235"),
+            (1.5e-7, 3, "1.50e-7"),
+            (123_456.7, 4, "123457"),
+            (9.9999e5, 3, "1.00e6"),
+            (0.0, 3, "0.00"),
+            (f64::INFINITY, 3, "inf"),
+            (f64::NAN, 3, "NaN"),
+        ] {
+            assert_eq!(significant(x, digits), expected);
+        }
+    }
 }

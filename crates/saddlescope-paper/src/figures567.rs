@@ -94,7 +94,7 @@ pub(super) fn heat_maps(landscapes: &[NetworkLandscape]) -> FigureResult {
 
 /// A sentence of the smallest losses of all panels, with errors.
 fn smallest_loss_is(panels: &[String]) -> String {
-    if panels.is_empty() { String::new() } else { format!(" The smallest loss is: {}.", panels.join("; ")) }
+    if panels.is_empty() { String::new() } else { format!(" Smallest losses: {}.", panels.join("; ")) }
 }
 
 fn row(place: &str, quantity: String, printed: &str, ours: Measured, remark: String) -> Comparison {

@@ -39,7 +39,7 @@ pub enum Command {
     Escape(Box<escape::Arguments>),
     /// Show a model's parameters, layers, operations and memory.
     Info(info::Arguments),
-    /// Reproduce the figures and numbers of Böttcher & Wheeler (2022) that need no network.
+    /// Reproduce the figures and numbers of Böttcher & Wheeler (2022): those that need no network, or Figures 5 to 7 for your weights.
     Paper(paper::Arguments),
     /// Go from one set of weights to another: loss and accuracy on the line and on a low-loss curve, and the barrier.
     Path(Box<path::Arguments>),

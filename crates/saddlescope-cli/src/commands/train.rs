@@ -34,7 +34,7 @@ pub struct Arguments {
     #[arg(long, value_name = "A..B")]
     samples: Option<String>,
 
-    /// Loss: cross-entropy, mse, bce, nll, probabilities, own (default: what suits the data).
+    /// Loss: cross-entropy, soft-cross-entropy, mse, mse-mean, bce, nll, probabilities, own (default: what suits the data).
     #[arg(long)]
     loss: Option<String>,
 

@@ -47,11 +47,30 @@ fn smallest_losses<'a>(
     surfaces: impl Iterator<Item = &'a NamedSurface>,
     name: impl Fn(&NamedSurface) -> String,
 ) -> String {
-    let one = |named: &NamedSurface| {
-        named.surface.minimum().map(|m| format!("{}, {}", name(named), from_center(&m.difference)))
-    };
-    let all: Vec<String> = surfaces.filter_map(one).collect();
-    if all.is_empty() { String::new() } else { format!(" The smallest loss is: {}.", all.join("; ")) }
+    let one =
+        |named: &NamedSurface| named.surface.minimum().map(|m| (name(named), from_center(&m.difference)));
+    in_words(surfaces.filter_map(one))
+}
+
+/// A heading inside a sentence.
+fn inside(heading: &str) -> String {
+    if heading.starts_with("Hessian") { heading.into() } else { heading.to_lowercase() }
+}
+
+/// Places and how the smallest loss there compares with the centre's, as a sentence.
+fn in_words(found: impl Iterator<Item = (String, String)>) -> String {
+    let mut text = String::new();
+    for (place, difference) in found {
+        if text.is_empty() {
+            text = format!(" The smallest loss {place} is {difference}");
+        } else {
+            text += &format!("; {place} it is {difference}");
+        }
+    }
+    if !text.is_empty() {
+        text.push('.');
+    }
+    text
 }
 
 /// What the hatching of heat maps means, where there is any.
@@ -85,7 +104,7 @@ fn surfaces(analysis: &Analysis) -> Option<Figure> {
         format!(
             "Loss L(θ + αη + βδ) on {}. {planes} A cross marks the smallest loss.{}",
             shown.first().map_or_else(|| split.clone(), |s| samples(analysis, s)),
-            smallest_losses(shown.iter().copied(), |s| format!("in {}", s.heading.to_lowercase()))
+            smallest_losses(shown.iter().copied(), |s| format!("in {}", inside(&s.heading)))
         ),
     );
     for named in shown {
@@ -136,7 +155,7 @@ fn heat_maps(analysis: &Analysis) -> Option<Figure> {
              logarithmic.{}{}",
             splits.join(" and "),
             hatching(shown()),
-            smallest_losses(shown(), |s| format!("{}, {}", s.heading.to_lowercase(), s.split))
+            smallest_losses(shown(), |s| format!("in {} ({})", inside(&s.heading), s.split))
         ),
     )
     .columns(2);
@@ -203,12 +222,9 @@ fn cuts(analysis: &Analysis) -> Option<Figure> {
     }
     let lowest = |c: &Cut| {
         let i = c.measured.smallest()?;
-        Some(format!("along the {}, {}", c.direction, from_center(&c.measured.difference(i))))
+        Some((format!("along the {}", c.direction), from_center(&c.measured.difference(i))))
     };
-    let lowest: Vec<String> = analysis.cuts.iter().filter_map(lowest).collect();
-    if !lowest.is_empty() {
-        caption.push_str(&format!(" The smallest loss is: {}.", lowest.join("; ")));
-    }
+    caption.push_str(&in_words(analysis.cuts.iter().filter_map(lowest)));
     let mut figure =
         Figure::new("cuts", "Cuts through the point", caption).columns(analysis.cuts.len().min(3));
     for cut in &analysis.cuts {
