@@ -38,8 +38,18 @@ impl Model {
     pub fn suggest_loss(&self, dataset: &Dataset) -> Result<LossSuggestion, ModelError> {
         match &self.onnx {
             Some(onnx) => Ok(onnx.suggest_loss(dataset)?),
-            // What is described by name ends in logits or in values of a regression.
-            None => Ok(suggest_loss(&self.network, Ending::Plain, dataset)?),
+            // What is described by name ends in logits or in values of a regression: labels leave no choice.
+            None => {
+                let found = suggest_loss(&self.network, Ending::Plain, dataset)?;
+                Ok(match found.loss {
+                    LossKind::CrossEntropy => LossSuggestion {
+                        guess: false,
+                        reason: "the targets are labels, and the network ends in logits".into(),
+                        ..found
+                    },
+                    _ => found,
+                })
+            }
         }
     }
 
