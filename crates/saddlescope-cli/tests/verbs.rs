@@ -34,6 +34,11 @@ fn every_verb_gives_its_part_in_the_documented_layout() {
         &dir("analyze"),
     );
     let whole = check_schema(&dir("analyze"));
+    let page = std::fs::read_to_string(dir("analyze").join("report.html")).unwrap();
+    assert!(
+        page.contains("it is computed from") && page.contains("groups of"),
+        "errors over the data say from what"
+    );
     assert_eq!(
         (&whole["hessian_signs"], &whole["status"]),
         (&Value::from("indefinite"), &Value::from("Converged"))

@@ -41,6 +41,14 @@ fn eigen_table(results: &Results) -> Table {
     table
 }
 
+/// What errors over the data are computed from, where it is known.
+fn groups(results: &Results) -> String {
+    let of = results.provenance.get("chunk").and_then(serde_json::Value::as_u64).filter(|n| *n > 0);
+    let Some(samples) = of.and_then(|n| usize::try_from(n).ok()) else { return String::new() };
+    let groups = results.samples.div_ceil(samples);
+    format!("; it is computed from {} of {}", plural(groups, "group"), plural(samples, "sample"))
+}
+
 fn numbers_table(results: &Results) -> Table {
     let mut table = Table::new("The point", &[("quantity", Align::Left), ("value", Align::Right)]);
     let mut row = |name: &str, value: String, note: &str| {
@@ -358,10 +366,11 @@ pub fn report(results: &Results, figures: Vec<Figure>) -> Report {
             .paragraph(format!(
                 "{} operator products; how the solve ended: {}. An eigenvalue lies within the residual and the rounding of a product \
                  (about {}) of λ. The standard error \
-                 over the data says how much λ would change with other samples from the same source.",
+                 over the data says how much λ would change with other samples from the same source{}.",
                 results.matvecs,
                 eigen.message,
-                short(eigen.pairs.first().map_or(0.0, |p| p.rounding))
+                short(eigen.pairs.first().map_or(0.0, |p| p.rounding)),
+                groups(results)
             ))
             .table(eigen_table(results));
     }
