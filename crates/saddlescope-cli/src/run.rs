@@ -119,6 +119,19 @@ pub fn between(name: &str, value: usize, low: usize, high: usize) -> Result<usiz
     }
 }
 
+/// A number of random vectors, at least `least`. They are used in pairs, each of which spans a plane: an odd number becomes the next even
+/// one, and the user is told.
+pub fn pairs_of_probes(given: usize, least: usize) -> Result<usize, Failure> {
+    let probes = between("--probes", given, least, 100_000)?;
+    if !probes.is_multiple_of(2) {
+        terminal::note(format!(
+            "--probes {probes}: {} are used, since two together span a random plane",
+            probes + 1
+        ))?;
+    }
+    Ok(probes.next_multiple_of(2))
+}
+
 /// The verdict in sentences.
 pub fn print_verdict(results: &Results) -> Result<(), Failure> {
     terminal::print("")?;

@@ -9,7 +9,7 @@ use clap::Args;
 use etcetera::BaseStrategy;
 use saddlescope::analysis::AutoSamples;
 use saddlescope::data::weights::TensorMap;
-use saddlescope::data::{DataError, DataSource, Dataset, Normalization, parse_samples};
+use saddlescope::data::{DATA_MEMORY, DataError, DataSource, Dataset, Normalization, parse_samples};
 use saddlescope::model::{self, Model, ModelError};
 use saddlescope::nn::Dtype;
 use saddlescope::nn::network::LossKind;
@@ -106,9 +106,6 @@ pub struct SubjectArguments {
     #[arg(long, value_name = "MIB")]
     pub memory: Option<usize>,
 }
-
-/// Bytes of inputs that are held in memory where the memory is not limited.
-const DATA_MEMORY: usize = 256 << 20;
 
 /// The fingerprint of data; that of data which stay in their files is kept in the user's folder for caches.
 fn fingerprint(data: &Dataset) -> Result<String, Failure> {

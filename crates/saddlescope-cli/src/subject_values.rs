@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use crate::failure::Failure;
-use crate::run::between;
-use crate::terminal;
 
 /// How many samples surfaces and cuts are made of.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -88,19 +86,6 @@ impl FromStr for FixedInput {
             ),
         }
     }
-}
-
-/// A number of random vectors, at least `least`. They are used in pairs, each of which spans a plane: an odd number becomes the next even
-/// one, and the user is told.
-pub fn pairs_of_probes(given: usize, least: usize) -> Result<usize, Failure> {
-    let probes = between("--probes", given, least, 100_000)?;
-    if !probes.is_multiple_of(2) {
-        terminal::note(format!(
-            "--probes {probes}: {} are used, since two together span a random plane",
-            probes + 1
-        ))?;
-    }
-    Ok(probes.next_multiple_of(2))
 }
 
 /// The fixed inputs by name.

@@ -56,12 +56,15 @@ pub(crate) fn kept(inputs: &[InputTensor], targets: &Targets, folder: &Path) -> 
 
 /// A name for a state of all files; `None` if all inputs are in memory, or a file changed just now.
 fn stamp(inputs: &[InputTensor], targets: &Targets) -> Result<Option<String>, DataError> {
+    // Data in memory are hashed once, for their fingerprint.
+    if inputs.iter().all(|input| input.values.are_in_memory()) {
+        return Ok(None);
+    }
     let mut hash = Canonical(Sha256::new());
     hash.text("saddlescope stamp 1");
-    let mut stored = false;
     for input in inputs {
         hash.head(input);
-        if input.values.bytes_in_memory() > 0 {
+        if input.values.are_in_memory() {
             input.values.for_each_block(|block| {
                 hash.floats(block);
                 Ok(())
@@ -70,10 +73,9 @@ fn stamp(inputs: &[InputTensor], targets: &Targets) -> Result<Option<String>, Da
         }
         let Some(stamp) = input.values.stamp()? else { return Ok(None) };
         hash.text(&stamp);
-        stored = true;
     }
     hash.targets(targets);
-    Ok(stored.then(|| hash.hexadecimal()))
+    Ok(Some(hash.hexadecimal()))
 }
 
 /// Hexadecimal digits of a fingerprint.

@@ -166,6 +166,11 @@ pub(super) fn has(folder: &Path, split: Split) -> bool {
     split_folder(folder, split).is_ok_and(|found| found != folder)
 }
 
+/// Decodes a file, which an error names.
+fn read_image(path: &Path, expected: Option<Size>) -> Result<DecodedImage, DataError> {
+    decode(&files::read_all(path)?, expected).map_err(|e| e.in_file(path))
+}
+
 /// Images that are decoded when they are read.
 struct ImageFiles {
     paths: Vec<PathBuf>,
@@ -176,9 +181,8 @@ struct ImageFiles {
 }
 
 impl ImageFiles {
-    fn read_image(&self, path: &Path, to: &mut [f32]) -> Result<(), DataError> {
-        let bytes = files::read_all(path)?;
-        let image = decode(&bytes, Some(self.size)).map_err(|e| e.in_file(path))?;
+    fn read_sample(&self, path: &Path, to: &mut [f32]) -> Result<(), DataError> {
+        let image = read_image(path, Some(self.size))?;
         match (image.channels, self.channels) {
             (1, 3) => to.chunks_exact_mut(image.values.len()).for_each(|c| c.copy_from_slice(&image.values)),
             (found, expected) if found == expected => to.copy_from_slice(&image.values),
@@ -191,7 +195,7 @@ impl ImageFiles {
     }
 
     fn read_images(&self, paths: &[PathBuf], row: usize, to: &mut [f32]) -> Result<(), DataError> {
-        paths.iter().zip(to.chunks_exact_mut(row)).try_for_each(|(path, to)| self.read_image(path, to))
+        paths.iter().zip(to.chunks_exact_mut(row)).try_for_each(|(path, to)| self.read_sample(path, to))
     }
 }
 
@@ -259,8 +263,7 @@ pub fn load(
 
     // The first image of the folder, not of the range, so that every range of it agrees.
     let first_path = listed[0].0.clone();
-    let first = files::read_all(&first_path).and_then(|bytes| decode(&bytes, None));
-    let first = first.map_err(|e| e.in_file(&first_path))?;
+    let first = read_image(&first_path, None)?;
     let (channels, size) = (first.channels, (first.height, first.width));
     let (paths, labels): (Vec<PathBuf>, Vec<u32>) = listed.drain(range.clone()).unzip();
     let row = channels * size.0 * size.1;

@@ -136,6 +136,7 @@ impl SampleReader for Segments {
     fn files(&self) -> Vec<&Path> {
         self.segments.iter().map(|s| s.path.as_path()).collect()
     }
+
     fn form(&self) -> String {
         let places = self.segments.iter().map(|s| (s.offset, s.stride, s.samples));
         let (element, big_endian, image) = (self.element, self.big_endian, self.image);

@@ -14,6 +14,9 @@ use super::{DataError, Dataset, Normalization, Split, cifar, digits, folder, mni
 const SYNTAX: &str = "expected cifar10:DIR, cifar100:DIR, mnist:DIR, npz:FILE, npy:INPUTS.npy or npy:INPUTS.npy,TARGETS.npy, \
      safetensors:FILE, folder:DIR, or digits";
 
+/// Bytes of inputs that are held in memory where nothing else limits them; larger ones are read sample by sample.
+pub const DATA_MEMORY: usize = 256 << 20;
+
 /// A source of data.
 ///
 /// ```

@@ -41,6 +41,11 @@ impl Values {
         self.range.is_empty()
     }
 
+    /// Whether they are in memory rather than in files.
+    pub(crate) fn are_in_memory(&self) -> bool {
+        matches!(self.held, Held::Memory(_))
+    }
+
     /// Bytes of memory that they take.
     pub fn bytes_in_memory(&self) -> usize {
         match self.held {

@@ -2,7 +2,7 @@
 //! the tests of the command.
 
 use saddlescope::data::{DataSource, Split};
-use saddlescope::nn::{Dtype, risk::RiskOptions, zoo};
+use saddlescope::nn::{Dtype, network::LossKind, risk::RiskOptions, zoo};
 use saddlescope::{ChunkedRisk, Curvature, NetworkRisk, Product, Risk, RiskError};
 use saddlescope_mpi::{Communicator, LocalRank, LocalRanks, Root, serve};
 
@@ -10,7 +10,7 @@ use saddlescope_mpi::{Communicator, LocalRank, LocalRanks, Root, serve};
 fn risk(name: &str, samples: usize, threads: usize, dtype: Dtype) -> (NetworkRisk, Vec<f64>) {
     let data = DataSource::Digits.load(Split::Train, Some(0..samples), None).unwrap();
     let network = zoo::by_name(name).unwrap();
-    let objective = network.objective(network.default_loss(&data), &data).unwrap();
+    let objective = network.objective(LossKind::CrossEntropy, &data).unwrap();
     let options = RiskOptions { threads, ..RiskOptions::default() };
     (NetworkRisk::new(objective, dtype, options).unwrap(), network.initialise(7))
 }

@@ -251,15 +251,6 @@ impl Network {
         }
     }
 
-    /// The loss that suits the data set's targets.
-    pub fn default_loss(&self, dataset: &Dataset) -> LossKind {
-        match dataset.targets() {
-            Targets::Classes { .. } | Targets::ClassesPerPosition { .. } => LossKind::CrossEntropy,
-            Targets::Values { .. } => LossKind::SquaredError,
-            _ => LossKind::Own,
-        }
-    }
-
     /// Binds the network to a loss and a data set.
     ///
     /// # Errors

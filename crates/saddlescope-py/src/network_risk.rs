@@ -7,7 +7,7 @@ use numpy::{PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArra
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use saddlescope::data::weights::TensorMap;
-use saddlescope::data::{DataSource, Dataset, Normalization, Split};
+use saddlescope::data::{DATA_MEMORY, DataSource, Dataset, Normalization, Split};
 use saddlescope::model;
 use saddlescope::nn::Dtype;
 use saddlescope::nn::network::LossKind;
@@ -32,9 +32,6 @@ pub struct NetworkRisk {
     #[pyo3(get)]
     notes: Vec<String>,
 }
-
-/// Bytes of inputs that are held in memory; larger ones are read sample by sample.
-const DATA_MEMORY: usize = 256 << 20;
 
 /// What an ONNX import can be told.
 #[derive(FromPyObject)]

@@ -10,8 +10,7 @@ use crate::eigen_arguments::EigenArguments;
 use crate::failure::Failure;
 use crate::grid::Grid;
 use crate::growing::choose_samples;
-use crate::run::{RunArguments, between, positive, print_eigenpairs, print_verdict};
-use crate::subject_values::pairs_of_probes;
+use crate::run::{RunArguments, between, pairs_of_probes, positive, print_eigenpairs, print_verdict};
 
 /// Arguments as given.
 #[derive(Debug, Args)]

@@ -4,8 +4,7 @@ use clap::Args;
 use saddlescope::analysis::{FitOptions, Selection};
 
 use crate::failure::Failure;
-use crate::run::{RunArguments, between, positive, print_estimate};
-use crate::subject_values::pairs_of_probes;
+use crate::run::{RunArguments, between, pairs_of_probes, positive, print_estimate};
 use crate::terminal;
 
 /// Arguments as given.
@@ -47,9 +46,6 @@ pub fn run(a: Arguments) -> Result<(), Failure> {
         print_estimate("tr H, Hutchinson (2.22)", &trace.hutchinson)?;
         if let Some(fit) = &trace.curvature_fit {
             print_estimate("tr H, curvature fits (same vectors)", fit)?;
-            if let Some(warning) = &trace.curvature_fit_warning {
-                terminal::print(format!("    {warning}"))?;
-            }
         }
         print_estimate("tr H² = ‖H‖²_F", &trace.trace_of_square)?;
         if let Some(warning) = &trace.curvature_fit_warning {
