@@ -45,7 +45,7 @@ const QUANTITIES: [Quantity; 6] = [
     (
         "λ_max",
         |s| s.lambda_max.as_ref().map(|p| with_residual(p, eigenvalue(p))),
-        "± over the data; an eigenvalue lies within the residual in brackets",
+        "± over the data; an eigenvalue lies within the residual and rounding in brackets",
     ),
     ("λ_min", |s| s.lambda_min.as_ref().map(|p| with_residual(p, eigenvalue(p))), "as for λ_max"),
     (
@@ -72,7 +72,7 @@ fn whole_trace(side: &SideResult) -> Option<Measured> {
 
 fn with_residual(p: &EigenpairResult, m: Measured) -> String {
     let mark = if p.converged { "" } else { ", not converged" };
-    format!("{} ({}{mark})", measured(&m), short(p.residual))
+    format!("{} ({}{mark})", measured(&m), short(p.residual + p.rounding))
 }
 
 /// Rows are quantities, columns points; one block of rows for each split.
