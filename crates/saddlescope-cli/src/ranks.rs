@@ -36,6 +36,14 @@ fn ranks() -> Option<&'static dyn Communicator> {
     RANKS.get().copied().filter(|ranks| ranks.size() > 1)
 }
 
+/// How many processes the launcher has started, where it says that there are several, and the variable that says so.
+fn started() -> Option<(&'static str, usize)> {
+    SIZES.iter().find_map(|name| {
+        let ranks = std::env::var(name).ok()?.parse().ok().filter(|ranks| *ranks > 1)?;
+        Some((*name, ranks))
+    })
+}
+
 impl Session {
     /// Begins. A command that was not started by `mpirun` or the like does not touch MPI.
     #[cfg(feature = "mpi")]
@@ -47,6 +55,14 @@ impl Session {
         let session = saddlescope_mpi::MpiSession::start()
             .map_err(|e| Failure::Failed(anyhow::Error::new(e).context("MPI")))?;
         let rank = session.rank();
+        // Each of them would do the whole work, into the same folder.
+        if let Some((name, started)) = started().filter(|(_, started)| *started > rank.size()) {
+            return Err(Failure::bad_input(format!(
+                "the launcher has started {started} processes ({name} is set), but MPI finds {} here: this program was built for another MPI library ({}) than the launcher's; build it with MPICC set to the compiler wrapper that belongs to the launcher, see docs/cluster.md",
+                rank.size(),
+                saddlescope_mpi::MpiSession::library()
+            )));
+        }
         RANKS.get_or_init(|| rank);
         if rank.size() > 1 && rank.rank() > 0 {
             crate::terminal::silence();
@@ -64,12 +80,9 @@ impl Session {
     /// Begins. This program was built without MPI: several processes would each do the whole work.
     #[cfg(not(feature = "mpi"))]
     pub fn start() -> Result<Self, Failure> {
-        let several = |name: &&&str| {
-            std::env::var(**name).ok().and_then(|n| n.parse::<usize>().ok()).is_some_and(|n| n > 1)
-        };
-        match SIZES.iter().find(several) {
+        match started() {
             None => Ok(Self {}),
-            Some(name) => Err(Failure::bad_input(format!(
+            Some((name, _)) => Err(Failure::bad_input(format!(
                 "started as one of several processes ({name} is set), but this program was built without MPI; build it with --features mpi, see docs/cluster.md"
             ))),
         }

@@ -199,6 +199,25 @@ fn ranks_that_would_compute_something_else_are_noticed_before_anything_is_comput
 }
 
 #[test]
+fn ranks_that_find_themselves_alone_do_not_each_do_the_whole_work() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out");
+    // As a launcher does whose MPI library is another than the program's.
+    let output = Command::new(env!("CARGO_BIN_EXE_saddlescope"))
+        .args(with_out(&ANALYSIS, &out))
+        .env("OMPI_COMM_WORLD_SIZE", "2")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let said = text(&output.stderr);
+    assert!(
+        said.contains("has started 2 processes (OMPI_COMM_WORLD_SIZE is set), but MPI finds 1 here"),
+        "{said}"
+    );
+    assert!(!out.exists(), "something was computed");
+}
+
+#[test]
 fn what_only_rank_0_can_notice_ends_all_ranks() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("file");
