@@ -286,6 +286,7 @@ impl Numbers {
             trace: Some(TraceResult {
                 hutchinson: self.estimate(),
                 curvature_fit: Some(self.estimate()),
+                curvature_fit_difference: Some(self.estimate()),
                 curvature_fit_warning: None,
                 trace_of_square: self.estimate(),
                 over_data: Some(0.25),

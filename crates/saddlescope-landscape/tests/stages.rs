@@ -73,6 +73,30 @@ fn eigenpairs_trace_and_density_of_a_known_spectrum() {
 }
 
 #[test]
+fn fits_say_what_they_miss_where_the_loss_is_no_parabola() {
+    let temp = tempfile::tempdir().unwrap();
+    // L = Σ (θᵢ² / 2 + θᵢ⁴ / 24): along η, L = α² Σ ηᵢ² / 2 + α⁴ Σ ηᵢ⁴ / 24. A parabola through −r, 0 and r has the curvature
+    // Σ ηᵢ² + r² Σ ηᵢ⁴ / 12, and the mean of Σ ηᵢ⁴ is 3 · 3.
+    let risk = FnRisk::new(3, |t| t.iter().map(|x| x * x / 2.0 + x.powi(4) / 24.0).sum())
+        .with_gradient(|t, g| g.iter_mut().zip(t).for_each(|(g, x)| *g = x + x.powi(3) / 6.0))
+        .with_hessian(|t, v, hv| (0..3).for_each(|i| hv[i] = (1.0 + t[i] * t[i] / 2.0) * v[i]));
+    let radius = 0.3;
+    let selection = Selection {
+        probes: Some(64),
+        fits: Some(FitOptions { points: 3, radius: Some(radius) }),
+        ..Selection::nothing("test")
+    };
+    let trace = run(&risk, vec![0.0; 3], &selection, temp.path()).results.trace.unwrap();
+    let difference = trace.curvature_fit_difference.unwrap();
+    let expected = 9.0 * radius * radius / 12.0;
+    // The mean of 64 numbers of one sign; five standard errors.
+    assert!((difference.value - expected).abs() < 5.0 * difference.std_error, "{difference:?} {expected}");
+    assert!(difference.value > 3.0 * difference.std_error, "{difference:?}");
+    let between = trace.curvature_fit.unwrap().value - trace.hutchinson.value;
+    assert!((difference.value - between).abs() < 1e-12, "{difference:?} {between}");
+}
+
+#[test]
 fn escape_finds_the_valley_of_a_double_well() {
     let temp = tempfile::tempdir().unwrap();
     // 1 + (x² − 1)²/4 − 1/4 + y² + z²: the origin is a saddle with λ_min = −1, and the valleys lie at x = ±1, a quarter lower.

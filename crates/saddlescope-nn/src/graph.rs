@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 pub use saddlescope_data::ParameterKind;
 
-use crate::op::{AnyOp, ShapeError, numel};
+use crate::op::{AnyOp, IntoOp, ShapeError, numel};
 
 /// A value of a graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -165,17 +165,8 @@ impl Graph {
     }
 
     /// Adds an operation and returns its output.
-    pub fn node(&mut self, name: impl Into<String>, op: impl AnyOp + 'static, inputs: &[ValueId]) -> ValueId {
-        self.node_shared(name, Arc::new(op), inputs)
-    }
-
-    /// Adds an operation that is already shared.
-    pub fn node_shared(
-        &mut self,
-        name: impl Into<String>,
-        op: Arc<dyn AnyOp>,
-        inputs: &[ValueId],
-    ) -> ValueId {
+    pub fn node(&mut self, name: impl Into<String>, op: impl IntoOp, inputs: &[ValueId]) -> ValueId {
+        let op = op.into_op();
         let output = self.push(Source::Node(self.nodes.len()));
         self.nodes.push(Node { name: name.into(), op, inputs: inputs.to_vec(), output });
         output

@@ -47,6 +47,9 @@ pub fn run(a: Arguments) -> Result<(), Failure> {
         if let Some(fit) = &trace.curvature_fit {
             print_estimate("tr H, curvature fits (same vectors)", fit)?;
         }
+        if let Some(difference) = &trace.curvature_fit_difference {
+            print_estimate("fits less products (paired)", difference)?;
+        }
         print_estimate("tr H² = ‖H‖²_F", &trace.trace_of_square)?;
         if let Some(warning) = &trace.curvature_fit_warning {
             terminal::print(format!("  warning: {warning}"))?;

@@ -86,6 +86,9 @@ fn numbers_table(results: &Results) -> Table {
             let note = trace.curvature_fit_warning.as_deref().unwrap_or("function values only, same vectors");
             row("trace, curvature fits", with_error(fit), note);
         }
+        if let Some(difference) = &trace.curvature_fit_difference {
+            row("fits less products", with_error(difference), "paired; what the loss is not a parabola by");
+        }
     }
     if let Some(mean) = &results.mean_curvature {
         row("mean curvature tr H / N (2.20)", with_error(mean), "");

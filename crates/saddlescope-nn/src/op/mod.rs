@@ -6,6 +6,6 @@
 mod operation;
 mod passes;
 
-pub(crate) use operation::Op;
-pub use operation::{AnyOp, Element, OpInfo, Reads, ShapeError, numel};
+pub use operation::{AnyOp, Element, IntoOp, OpInfo, Reads, ShapeError, numel};
+pub(crate) use operation::{Op, into_op};
 pub(crate) use passes::{Context, Operand, Packed, Slot, Slots, passes_from};

@@ -137,6 +137,35 @@ pub trait AnyOp: Op<f32> + Op<f64> {}
 
 impl<O: Op<f32> + Op<f64>> AnyOp for O {}
 
+/// What can be a node of a graph: every operation, shared or not.
+///
+/// The implementations are not generic, so that the passes of an operation are compiled in this crate, once, and not again
+/// in each crate that makes one.
+pub trait IntoOp {
+    /// The operation, shared.
+    fn into_op(self) -> Arc<dyn AnyOp>;
+}
+
+impl IntoOp for Arc<dyn AnyOp> {
+    fn into_op(self) -> Arc<dyn AnyOp> {
+        self
+    }
+}
+
+/// Implements [`IntoOp`] for operations.
+macro_rules! into_op {
+    ($($op:ty),* $(,)?) => {
+        $(impl $crate::op::IntoOp for $op {
+            // Inlined elsewhere it would be compiled there, with all passes.
+            #[inline(never)]
+            fn into_op(self) -> std::sync::Arc<dyn $crate::op::AnyOp> {
+                std::sync::Arc::new(self)
+            }
+        })*
+    };
+}
+pub(crate) use into_op;
+
 /// Number of elements of a shape.
 pub fn numel(shape: &[usize]) -> usize {
     shape.iter().product()

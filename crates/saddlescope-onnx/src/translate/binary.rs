@@ -5,7 +5,7 @@ use super::unary::apply;
 use super::walk::Site;
 use crate::error::OpError;
 use saddlescope_nn::graph::ParameterKind;
-use saddlescope_nn::op::AnyOp;
+use saddlescope_nn::op::IntoOp;
 use saddlescope_nn::ops;
 
 type Outputs = Result<Vec<Symbol>, OpError>;
@@ -15,7 +15,7 @@ pub(super) fn combine(
     site: &mut Site<'_>,
     a: &Symbol,
     b: &Symbol,
-    op: impl AnyOp + 'static,
+    op: impl IntoOp,
 ) -> Result<Symbol, OpError> {
     let element = a.element();
     let (tensors, order) = site.b().aligned(&[a, b])?;

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
-use std::sync::Arc;
 
 use super::draft::{Draft, DraftId};
 use super::symbol::{Both, Known, PROBES, Symbol, Tensor, identity, inverse, reorder};
@@ -11,7 +10,7 @@ use crate::error::OpError;
 use crate::eval::Budget;
 use crate::value::{Data, Value};
 use saddlescope_nn::graph::{DataInput, ParameterKind};
-use saddlescope_nn::op::{AnyOp, numel};
+use saddlescope_nn::op::{IntoOp, numel};
 use saddlescope_nn::ops;
 
 /// A data input of the engine and the ONNX value it holds.
@@ -132,13 +131,13 @@ impl Builder {
     /// Adds an operation; the result has its axes in the order `order`.
     pub(crate) fn op(
         &mut self,
-        op: impl AnyOp + 'static,
+        op: impl IntoOp,
         inputs: &[&Tensor],
         order: Vec<usize>,
     ) -> Result<Tensor, OpError> {
         let ids = inputs.iter().map(|t| t.id).collect();
         let name = self.node.clone();
-        let id = self.draft.node(&name, Arc::new(op), ids)?;
+        let id = self.draft.node(&name, op.into_op(), ids)?;
         let rank = self.draft.shape(id)[0].len();
         if order.len() != rank {
             return Err(OpError::new(format!("a result with {rank} dimensions, expected {}", order.len())));
@@ -148,14 +147,10 @@ impl Builder {
     }
 
     /// As [`Builder::op`], for results whose axes are in ONNX's own order.
-    pub(crate) fn plain_op(
-        &mut self,
-        op: impl AnyOp + 'static,
-        inputs: &[&Tensor],
-    ) -> Result<Tensor, OpError> {
+    pub(crate) fn plain_op(&mut self, op: impl IntoOp, inputs: &[&Tensor]) -> Result<Tensor, OpError> {
         let ids = inputs.iter().map(|t| t.id).collect();
         let name = self.node.clone();
-        let id = self.draft.node(&name, Arc::new(op), ids)?;
+        let id = self.draft.node(&name, op.into_op(), ids)?;
         let order = identity(self.draft.shape(id)[0].len());
         let element = inputs.first().map_or(ElementType::F32, |t| t.element);
         Ok(Tensor { id, order, element, weight: None })
@@ -434,7 +429,7 @@ impl Builder {
             self.reshaped_to(t.id, &shapes)?
         } else {
             let name = self.node.clone();
-            self.draft.node(&name, Arc::new(ops::Transpose::new(&permutation)), vec![t.id])?
+            self.draft.node(&name, ops::Transpose::new(&permutation).into_op(), vec![t.id])?
         };
         self.moved.insert(key, moved);
         Ok(Tensor { id: moved, order: want.to_vec(), ..t.clone() })
@@ -484,7 +479,7 @@ impl Builder {
             });
         }
         let name = self.node.clone();
-        let id = self.draft.node(&name, Arc::new(ops::Reshape::new(&spec)), vec![id])?;
+        let id = self.draft.node(&name, ops::Reshape::new(&spec).into_op(), vec![id])?;
         if self.draft.shape(id) == shapes { Ok(id) } else { Err(wrong()) }
     }
 

@@ -153,7 +153,7 @@ impl Draft {
                 Origin::Data(input) => graph.data(input),
                 Origin::Node { name, op, inputs } => {
                     let inputs: Vec<ValueId> = inputs.iter().filter_map(|i| place.get(i).copied()).collect();
-                    graph.node_shared(name, op, &inputs)
+                    graph.node(name, op, &inputs)
                 }
             };
             place.insert(DraftId(i), value);

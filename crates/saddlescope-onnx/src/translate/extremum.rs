@@ -5,10 +5,10 @@ use super::symbol::Symbol;
 use super::unary::apply;
 use super::walk::Site;
 use crate::error::OpError;
-use saddlescope_nn::op::AnyOp;
+use saddlescope_nn::op::IntoOp;
 use saddlescope_nn::ops;
 
-fn fold<O: AnyOp + 'static>(site: &mut Site<'_>, op: fn() -> O) -> Result<Vec<Symbol>, OpError> {
+fn fold<O: IntoOp>(site: &mut Site<'_>, op: fn() -> O) -> Result<Vec<Symbol>, OpError> {
     let mut best = site.input(0)?;
     if site.inputs.len() == 1 {
         return Ok(vec![apply(site, &best, ops::Identity)?]);

@@ -5,13 +5,13 @@ use super::unary::apply;
 use super::walk::Site;
 use crate::error::OpError;
 use crate::eval;
-use saddlescope_nn::op::AnyOp;
+use saddlescope_nn::op::IntoOp;
 use saddlescope_nn::ops::{self, Identity, Reduce, ReduceExtremum, Reduction};
 
 type Outputs = Result<Vec<Symbol>, OpError>;
 
 /// Reduces over ONNX axes with the operation that `make` builds from engine axes.
-fn over<O: AnyOp + 'static>(
+fn over<O: IntoOp>(
     site: &mut Site<'_>,
     x: &Symbol,
     axes: &[usize],

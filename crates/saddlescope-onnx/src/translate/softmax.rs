@@ -6,13 +6,13 @@ use super::walk::Site;
 use crate::error::OpError;
 use crate::graph::checked_axis;
 use crate::value::numel;
-use saddlescope_nn::op::AnyOp;
+use saddlescope_nn::op::IntoOp;
 use saddlescope_nn::ops;
 
 type Outputs = Result<Vec<Symbol>, OpError>;
 
 /// Before operator set 13 all axes from `axis` on are one (and `axis` is 1 if not given).
-fn along_axis<O: AnyOp + 'static>(site: &mut Site<'_>, make: fn(i64) -> O) -> Outputs {
+fn along_axis<O: IntoOp>(site: &mut Site<'_>, make: fn(i64) -> O) -> Outputs {
     let x = site.input(0)?;
     let rank = x.rank(site.b());
     if site.node.opset >= 13 || site.node.int_or("axis", 1)? == i64::try_from(rank)? - 1 {
@@ -32,7 +32,7 @@ fn along_axis<O: AnyOp + 'static>(site: &mut Site<'_>, make: fn(i64) -> O) -> Ou
 }
 
 /// Along one ONNX axis, whatever the order of axes in the engine.
-pub(super) fn apply<O: AnyOp + 'static>(
+pub(super) fn apply<O: IntoOp>(
     site: &mut Site<'_>,
     x: &Symbol,
     axis: usize,

@@ -11,6 +11,10 @@ pub struct TraceResult {
     pub hutchinson: Estimate,
     /// Least-squares curvature of one-dimensional slices along the same vectors (function values only).
     pub curvature_fit: Option<Estimate>,
+    /// Mean difference of the two along the same vectors, fits less products, with its paired standard error: what the fits
+    /// miss because the loss is no parabola on their interval, or changes by less than its rounding. `None` without fits.
+    #[serde(default)]
+    pub curvature_fit_difference: Option<Estimate>,
     /// What was noticed about the fits.
     pub curvature_fit_warning: Option<String>,
     /// ‖Hz‖² averaged: tr H² = ‖H‖²_F.

@@ -129,9 +129,11 @@ fn running(values: &[f64]) -> (Vec<f64>, Vec<f64>) {
 /// The trace with both methods; `fits` are the curvatures of the fits along the same probes.
 pub fn trace(probes: &Probes, fits: &[f64], warning: Option<String>) -> TraceResult {
     let (running_hutchinson, running_hutchinson_error) = running(&probes.quadratic);
+    let differences: Vec<f64> = fits.iter().zip(&probes.quadratic).map(|(fit, exact)| fit - exact).collect();
     TraceResult {
         hutchinson: Estimate::from_samples(&probes.quadratic),
         curvature_fit: (!fits.is_empty()).then(|| Estimate::from_samples(fits)),
+        curvature_fit_difference: (!fits.is_empty()).then(|| Estimate::from_samples(&differences)),
         curvature_fit_warning: warning,
         trace_of_square: Estimate::from_samples(&probes.square),
         over_data: probes.over_data(),
