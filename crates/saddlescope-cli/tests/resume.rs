@@ -241,7 +241,10 @@ fn a_full_disk_loses_nothing() {
         let output = shell.output().unwrap();
         let text = String::from_utf8_lossy(&output.stderr);
         if !output.status.success() {
-            assert!(text.contains("File too large"), "{limit} KiB: {text}");
+            assert!(
+                text.contains("File too large") && text.contains(full.to_str().unwrap()),
+                "{limit} KiB: {text}"
+            );
             failures += 1;
         }
     }

@@ -257,6 +257,35 @@ fn an_eigenvalue_in_double_precision_lies_in_the_interval_of_single_precision() 
 }
 
 #[test]
+fn a_number_in_the_data_that_is_not_finite_is_named() {
+    let temp = tempfile::tempdir().unwrap();
+    let file = |name: &str| temp.path().join(name);
+    let weights = file("net.safetensors").display().to_string();
+    let f32s = |values: &[f32]| values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
+    npy(&file("labels.npy"), "<i8", "(6,)", (0..6_i64).map(|i| (i % 3).to_le_bytes().to_vec()));
+    let data = |inputs: &str| format!("npy:{},{}", file(inputs).display(), file("labels.npy").display());
+    let write = |name: &str, odd: f32| {
+        let row = |i: usize| f32s(&[i as f32 / 3.0, if i == 4 { odd } else { 1.0 }]);
+        npy(&file(name), "<f4", "(6, 2)", (0..6).map(row));
+    };
+    write("x.npy", 1.0);
+    succeed(&["train", "--model", "mlp:2-4-3", "--data", &data("x.npy"), "--epochs", "1", "--out", &weights]);
+    for (name, odd, said) in
+        [("nan.npy", f32::NAN, "is NaN in sample 4"), ("inf.npy", f32::INFINITY, "is inf in sample 4")]
+    {
+        write(name, odd);
+        let out = file(&format!("out-{name}")).display().to_string();
+        let (data, common) = (data(name), ["--model", "mlp:2-4-3", "--weights", &weights, "--out", &out]);
+        let output = saddlescope(&[&["eigs", "--data", &data], common.as_slice()].concat());
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            !output.status.success() && text.contains(said) && text.contains("element 1 of shape [2]"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
 fn the_loss_of_a_network_by_name_suits_the_targets_too() {
     let temp = tempfile::tempdir().unwrap();
     let file = |name: &str| temp.path().join(name);

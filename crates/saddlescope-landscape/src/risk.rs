@@ -242,6 +242,15 @@ pub trait Risk: Sync {
         Ok(None)
     }
 
+    /// The first number of the data that is NaN or infinite, in words that name the array and the sample; `None` where there is none,
+    /// or where the risk does not know its data. Asked for when something has turned out not to be finite.
+    ///
+    /// # Errors
+    /// Data that cannot be read.
+    fn not_finite_in_data(&self) -> Result<Option<String>, RiskError> {
+        Ok(None)
+    }
+
     /// What belongs to the weights without being a parameter (running statistics of batch normalisation, constants), one
     /// number after the other; empty where there is nothing of the kind.
     fn buffers(&self) -> Vec<f64> {

@@ -119,6 +119,10 @@ impl Risk for DistributedRisk<'_> {
         self.own.first_samples(samples, precision)
     }
 
+    fn not_finite_in_data(&self) -> Result<Option<String>, RiskError> {
+        self.own.not_finite_in_data()
+    }
+
     fn identity(&self) -> BTreeMap<String, Value> {
         self.own.identity()
     }

@@ -252,6 +252,10 @@ impl Risk for NetworkRisk {
         Ok(Some(Box::new(part.with_identity(of.into()))))
     }
 
+    fn not_finite_in_data(&self) -> Result<Option<String>, RiskError> {
+        with_inner!(self, r => r.not_finite_in_data()).map_err(RiskError::failed)
+    }
+
     fn buffers(&self) -> Vec<f64> {
         with_inner!(self, r => r.buffers())
     }

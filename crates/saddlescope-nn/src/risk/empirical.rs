@@ -201,6 +201,25 @@ impl<T: Element> Risk<T> {
         buffers.iter().map(Vec::as_slice).collect()
     }
 
+    /// The first number of the data that is NaN or infinite, in words; `None` if there is none. All data are read.
+    ///
+    /// # Errors
+    /// Data in a file that cannot be read.
+    pub fn not_finite_in_data(&self) -> Result<Option<String>, RiskError> {
+        for (input, numbers) in self.objective.graph.data_inputs().iter().zip(&self.objective.data) {
+            let found = numbers.first_not_finite().map_err(|e| RiskError::Unreadable(e.to_string()))?;
+            if let Some((place, value)) = found {
+                let row = numel(&input.shape).max(1);
+                let (sample, element) = (place / row, place % row);
+                return Ok(Some(format!(
+                    "`{}` is {value} in sample {sample}, element {element} of shape {:?}",
+                    input.name, input.shape
+                )));
+            }
+        }
+        Ok(None)
+    }
+
     /// Why samples could not be read, if that has happened since this was last asked: what was computed from them must not be used.
     /// Never for data in memory.
     pub fn unreadable(&self) -> Option<String> {

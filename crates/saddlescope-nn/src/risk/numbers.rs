@@ -63,6 +63,26 @@ impl Numbers {
         })
     }
 
+    /// The first value that is NaN or infinite, and its place. Values in files are read in parts.
+    ///
+    /// # Errors
+    /// Values in a file that cannot be read.
+    pub(super) fn first_not_finite(&self) -> Result<Option<(usize, f64)>, DataError> {
+        const PART: usize = 1 << 20;
+        match self {
+            Numbers::F32(v) => {
+                for start in (0..v.len()).step_by(PART) {
+                    let part = v.slice(start..(start + PART).min(v.len()))?;
+                    if let Some(i) = part.iter().position(|x| !x.is_finite()) {
+                        return Ok(Some((start + i, f64::from(part[i]))));
+                    }
+                }
+                Ok(None)
+            }
+            Numbers::F64(v) => Ok(v.iter().position(|x| !x.is_finite()).map(|i| (i, v[i]))),
+        }
+    }
+
     /// Binds the samples from number `sample` on, as many as fit, in the engine's order of axes.
     ///
     /// # Errors

@@ -331,18 +331,19 @@ impl<'w, 'a> Watch<'w, 'a> {
     }
 
     fn save(&mut self, state: &LanczosState) -> Result<(), AnalysisError> {
+        let failed = |path: &std::path::Path, error| match error {
+            SnapshotError::Io(reason) => AnalysisError::Folder(FolderError::Io { path: path.into(), reason }),
+            other => AnalysisError::Snapshot(other),
+        };
         if let Some(writer) = &mut self.writer {
-            return Ok(writer.write(state)?);
+            return writer.write(state).map_err(|e| failed(&self.log, e));
         }
         // A new log is written beside the old one and takes its place when it holds a whole state.
         let new = self.log.with_extension("lanczos-new");
-        let io = |path: &std::path::Path, reason| {
-            AnalysisError::Folder(FolderError::Io { path: path.into(), reason })
-        };
-        let file = File::create(&new).map_err(|e| io(&new, e))?;
+        let file = File::create(&new).map_err(|e| failed(&new, e.into()))?;
         let mut writer = SnapshotWriter::new(BufWriter::new(file));
-        writer.write(state)?;
-        std::fs::rename(&new, &self.log).map_err(|e| io(&self.log, e))?;
+        writer.write(state).map_err(|e| failed(&new, e))?;
+        std::fs::rename(&new, &self.log).map_err(|e| failed(&self.log, e.into()))?;
         self.writer = Some(writer);
         Ok(())
     }

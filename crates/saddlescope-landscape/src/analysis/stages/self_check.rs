@@ -116,9 +116,12 @@ fn products(at: &At<'_, '_>) -> Result<Products, AnalysisError> {
     at.env.product(Curvature::Hessian, &v, &mut again)?;
     let seconds = start.elapsed().as_secs_f64();
     if hv.iter().any(|x| !x.is_finite()) {
-        return Err(failed(
-            "a Hessian-vector product is not finite: look for NaN or overflow in the parameters, the data or the loss",
-        ));
+        let place = at.env.subject.risk().not_finite_in_data()?;
+        return Err(failed(match place {
+            Some(place) => format!("a Hessian-vector product is not finite: in the data, {place}"),
+            None => "a Hessian-vector product is not finite: look for NaN or overflow in the parameters, the data or the loss"
+                .into(),
+        }));
     }
     let asymmetry = (dot(&u, &hv) - dot(&v, &hu)).abs() / norm(&hv).max(f64::MIN_POSITIVE);
     Ok(Products { v, asymmetry, same: hv == again, seconds })
