@@ -18,6 +18,10 @@ const FIRST: usize = 64;
 /// No smallest eigenvalue asked for; whatever a solve reports.
 pub fn choose_samples(run: &mut RunArguments, options: &mut EigenpairOptions) -> Result<(), Failure> {
     let Some(share) = run.subject.auto_share()? else { return Ok(()) };
+    crate::ranks::refuse_option(
+        "--samples auto",
+        "find the number of samples without mpirun, then give it to the ranks as --samples 0..N",
+    )?;
     if options.smallest == 0 {
         return Err(Failure::bad_input(
             "--samples auto: --smallest 0, but it is λ_min that says how many are enough",

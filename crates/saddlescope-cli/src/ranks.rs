@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use saddlescope::analysis::Subject;
 use saddlescope::{ChunkedRisk, NetworkSubject, Risk};
-use saddlescope_mpi::{Communicator, Disagreement, Outcome, Root, agree, binary_fingerprint, serve};
+use saddlescope_mpi::{
+    ARGUMENTS, Communicator, Disagreement, Outcome, Root, agree, binary_fingerprint, serve,
+};
 
 use crate::failure::Failure;
 
@@ -118,6 +120,17 @@ pub fn refuse(verb: &str) -> Result<(), Failure> {
     }
 }
 
+/// Refuses several ranks for an option that one process carries out.
+pub fn refuse_option(option: &str, instead: &str) -> Result<(), Failure> {
+    match ranks() {
+        None => Ok(()),
+        Some(ranks) => Err(Failure::bad_input(format!(
+            "{option} works in one process, not in {}: {instead}",
+            ranks.size()
+        ))),
+    }
+}
+
 /// Where all ranks meet: each has loaded model and data, or failed. Rank 0 goes on; the others compute what it asks for until it has
 /// finished, and then have nothing more to do ([`Failure::Served`]).
 pub fn meet(loaded: Result<NetworkSubject, Failure>) -> Result<NetworkSubject, Failure> {
@@ -161,6 +174,7 @@ fn fingerprints(subject: &Subject<'_>) -> Outcome {
         let identity = risk.map(|risk| (risk.samples(), risk.identity()));
         found.insert(name.into(), format!("{identity:?}"));
     }
+    found.insert(ARGUMENTS.into(), arguments(std::env::args().skip(1)));
     match binary_fingerprint() {
         Ok(binary) => {
             found.insert("binary".into(), binary);
@@ -168,6 +182,22 @@ fn fingerprints(subject: &Subject<'_>) -> Outcome {
         }
         Err(error) => Outcome::Failed(1, format!("the running program cannot be read: {error}")),
     }
+}
+
+/// The arguments of the command, but for those that may differ from machine to machine.
+fn arguments(all: impl Iterator<Item = String>) -> String {
+    const OWN: [&str; 2] = ["--threads", "--memory"];
+    let mut kept = Vec::new();
+    let mut all = all.peekable();
+    while let Some(argument) = all.next() {
+        if OWN.contains(&argument.as_str()) {
+            all.next();
+        } else if !OWN.iter().any(|own| argument.strip_prefix(own).is_some_and(|rest| rest.starts_with('=')))
+        {
+            kept.push(argument);
+        }
+    }
+    kept.join(" ")
 }
 
 /// Calls `work` with a subject whose risks all ranks compute; then the other ranks are done.

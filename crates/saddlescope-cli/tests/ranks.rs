@@ -180,9 +180,15 @@ fn ranks_that_would_compute_something_else_are_noticed_before_anything_is_comput
     let (code, said) = unlike(&arguments, &with(&["--split", "test"]));
     assert_eq!(code, Some(2), "{said}");
     assert!(
-        said.contains("error: rank 1 on ") && said.contains("has another data.sha256 than rank 0"),
+        said.contains("error: rank 1 on ")
+            && said.contains("differs from rank 0")
+            && said.contains("data.sha256 is "),
         "{said}"
     );
+
+    let (code, said) = unlike(&arguments, &with(&["--seed", "3"]));
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("arguments is ") && said.contains("--seed 3"), "{said}");
 
     let (code, said) = unlike(&arguments, &with(&["--weights", "nowhere.safetensors"]));
     assert_eq!(code, Some(2), "{said}");
@@ -214,6 +220,23 @@ fn ranks_that_find_themselves_alone_do_not_each_do_the_whole_work() {
         said.contains("has started 2 processes (OMPI_COMM_WORLD_SIZE is set), but MPI finds 1 here"),
         "{said}"
     );
+    assert!(!out.exists(), "something was computed");
+}
+
+#[test]
+fn what_chooses_its_own_samples_is_the_same_or_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let [alone, together] = ["alone", "together"].map(|name| dir.path().join(name));
+    let chosen =
+        ["slice", "--model", "digits-mlp", "--samples", "0..300", "--slice-samples", "auto", "--grid", "5"];
+    succeed(&[&["--threads", "1"], with_out(&chosen, &alone).as_slice()].concat());
+    let output = run(2, &with_out(&chosen, &together));
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_same(&together, &alone);
+    let out = dir.path().join("refused");
+    let output = run(2, &with_out(&["eigs", "--model", "digits-mlp", "--samples", "auto"], &out));
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("--samples auto works in one process, not in 2"));
     assert!(!out.exists(), "something was computed");
 }
 

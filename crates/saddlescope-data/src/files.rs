@@ -65,6 +65,34 @@ pub(crate) fn stamp(path: &Path) -> Result<Option<String>, DataError> {
     read().map_err(io)
 }
 
+/// Size and times of a file that is read again and again: what tells that it has been changed meanwhile.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FileState {
+    len: u64,
+    modified: Option<SystemTime>,
+    change: String,
+}
+
+impl FileState {
+    /// The state now.
+    pub fn of(meta: &Metadata) -> Self {
+        Self { len: meta.len(), modified: meta.modified().ok(), change: inode(meta) }
+    }
+
+    /// Refuses a file that is no longer in this state.
+    ///
+    /// # Errors
+    /// Another size or other times, or a file that cannot be looked at.
+    pub fn check(&self, meta: std::io::Result<Metadata>, path: &Path) -> Result<(), DataError> {
+        let meta = meta.map_err(DataError::io(path, "cannot look at"))?;
+        if Self::of(&meta) == *self {
+            return Ok(());
+        }
+        let found = "a file that has been changed since it was opened";
+        Err(DataError::malformed("data", found, "a file that stays as it is").in_file(path))
+    }
+}
+
 /// Number of the file and time of its last change of any kind, which no program can set back.
 #[cfg(unix)]
 fn inode(meta: &Metadata) -> String {

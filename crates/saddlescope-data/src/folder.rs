@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use image::{DynamicImage, ImageReader, Limits};
 
 use super::dataset::check_range;
+use super::files::FileState;
 use super::values::SampleReader;
 use super::{DataError, Dataset, InputTensor, Normalization, Split, Targets, Values, files};
 
@@ -171,9 +172,15 @@ fn read_image(path: &Path, expected: Option<Size>) -> Result<DecodedImage, DataE
     decode(&files::read_all(path)?, expected).map_err(|e| e.in_file(path))
 }
 
+/// A file, and the state in which it was found; `None` where that is not known.
+struct ImageFile {
+    path: PathBuf,
+    state: Option<FileState>,
+}
+
 /// Images that are decoded when they are read.
 struct ImageFiles {
-    paths: Vec<PathBuf>,
+    files: Vec<ImageFile>,
     channels: usize,
     size: Size,
     /// The image that decides size and channels.
@@ -181,8 +188,12 @@ struct ImageFiles {
 }
 
 impl ImageFiles {
-    fn read_sample(&self, path: &Path, to: &mut [f32]) -> Result<(), DataError> {
+    fn read_sample(&self, file: &ImageFile, to: &mut [f32]) -> Result<(), DataError> {
+        let path = file.path.as_path();
         let image = read_image(path, Some(self.size))?;
+        if let Some(state) = &file.state {
+            state.check(std::fs::metadata(path), path)?;
+        }
         match (image.channels, self.channels) {
             (1, 3) => to.chunks_exact_mut(image.values.len()).for_each(|c| c.copy_from_slice(&image.values)),
             (found, expected) if found == expected => to.copy_from_slice(&image.values),
@@ -194,22 +205,22 @@ impl ImageFiles {
         Ok(())
     }
 
-    fn read_images(&self, paths: &[PathBuf], row: usize, to: &mut [f32]) -> Result<(), DataError> {
-        paths.iter().zip(to.chunks_exact_mut(row)).try_for_each(|(path, to)| self.read_sample(path, to))
+    fn read_images(&self, files: &[ImageFile], row: usize, to: &mut [f32]) -> Result<(), DataError> {
+        files.iter().zip(to.chunks_exact_mut(row)).try_for_each(|(file, to)| self.read_sample(file, to))
     }
 }
 
 impl SampleReader for ImageFiles {
     fn read(&self, first: usize, row: usize, to: &mut [f32]) -> Result<(), DataError> {
-        let paths = &self.paths[first..first + to.len() / row];
+        let files = &self.files[first..first + to.len() / row];
         let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_DECODERS);
-        let share = paths.len().div_ceil(threads).max(FEWEST_FOR_A_DECODER);
-        if share >= paths.len() {
-            return self.read_images(paths, row, to);
+        let share = files.len().div_ceil(threads).max(FEWEST_FOR_A_DECODER);
+        if share >= files.len() {
+            return self.read_images(files, row, to);
         }
         std::thread::scope(|scope| {
-            let decoders: Vec<_> = (paths.chunks(share).zip(to.chunks_mut(share * row)))
-                .map(|(paths, to)| scope.spawn(move || self.read_images(paths, row, to)))
+            let decoders: Vec<_> = (files.chunks(share).zip(to.chunks_mut(share * row)))
+                .map(|(files, to)| scope.spawn(move || self.read_images(files, row, to)))
                 .collect();
             // The first image that is wrong, whichever thread met one first.
             decoders.into_iter().try_for_each(|d| d.join().unwrap_or_else(|e| std::panic::resume_unwind(e)))
@@ -217,7 +228,7 @@ impl SampleReader for ImageFiles {
     }
 
     fn files(&self) -> Vec<&Path> {
-        self.paths.iter().map(PathBuf::as_path).collect()
+        self.files.iter().map(|file| file.path.as_path()).collect()
     }
 
     fn form(&self) -> String {
@@ -268,7 +279,9 @@ pub fn load(
     let (paths, labels): (Vec<PathBuf>, Vec<u32>) = listed.drain(range.clone()).unzip();
     let row = channels * size.0 * size.1;
     let count = paths.len();
-    let images = ImageFiles { paths, channels, size, first: first_path };
+    let state = |path: &Path| std::fs::metadata(path).ok().map(|meta| FileState::of(&meta));
+    let files = paths.into_iter().map(|path| ImageFile { state: state(&path), path }).collect();
+    let images = ImageFiles { files, channels, size, first: first_path };
     let stored = Values::stored(images, count, row);
     let large = count.saturating_mul(row * size_of::<f32>()) > memory;
     let values = if large { stored } else { stored.load()? };

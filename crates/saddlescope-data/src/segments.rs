@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::array::{ArrayValues, ElementType, Layout, append};
 use super::dataset::{MAX_EXACT_INTEGER, checked_product};
+use super::files::FileState;
 use super::values::SampleReader;
 use super::{DataError, Values, files};
 
@@ -23,6 +24,8 @@ pub(crate) struct Segment {
 /// Samples of several files, and how their values are written.
 pub(crate) struct Segments {
     segments: Vec<Segment>,
+    /// The state in which each file was opened; `None` where that is not known.
+    states: Vec<Option<FileState>>,
     element: ElementType,
     big_endian: bool,
     /// Bytes of 0 to 255 stand for 0 to 1.
@@ -39,7 +42,8 @@ impl Segments {
         image: bool,
     ) -> Values {
         let samples: usize = segments.iter().map(|s| s.samples).sum();
-        Values::stored(Self { segments, element, big_endian, image }, samples, row)
+        let states = segments.iter().map(|s| s.file.metadata().ok().map(|m| FileState::of(&m))).collect();
+        Values::stored(Self { segments, states, element, big_endian, image }, samples, row)
     }
 
     /// Rows of an array that begins at `offset` of a file; `None` if its order does not keep samples together.
@@ -116,7 +120,7 @@ impl Segments {
 
 impl SampleReader for Segments {
     fn read(&self, mut first: usize, row: usize, mut to: &mut [f32]) -> Result<(), DataError> {
-        for segment in &self.segments {
+        for (segment, state) in self.segments.iter().zip(&self.states) {
             if first >= segment.samples {
                 first -= segment.samples;
                 continue;
@@ -124,6 +128,9 @@ impl SampleReader for Segments {
             let count = (segment.samples - first).min(to.len() / row);
             let (now, later) = to.split_at_mut(count * row);
             self.read_segment(segment, first, row, now).map_err(|e| e.in_file(&segment.path))?;
+            if let Some(state) = state {
+                state.check(segment.file.metadata(), &segment.path)?;
+            }
             to = later;
             first = 0;
             if to.is_empty() {

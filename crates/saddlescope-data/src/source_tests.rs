@@ -249,6 +249,40 @@ fn many_images_are_decoded_by_several_threads_and_the_first_that_is_wrong_is_nam
 }
 
 #[test]
+fn files_that_change_while_they_are_in_use_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let (x, class) = (dir.path().join("x.npy"), dir.path().join("images/train/a"));
+    let array = |first: f32| {
+        let mut bytes = b"\x93NUMPY\x01\x00\x4a\x00".to_vec();
+        let header = "{'descr': '<f4', 'fortran_order': False, 'shape': (4, 3), }";
+        bytes.extend(format!("{header:<73}\n").into_bytes());
+        (0..12).for_each(|i| bytes.extend((first + i as f32).to_le_bytes()));
+        bytes
+    };
+    let picture =
+        |grey: u8, path: &Path| image::GrayImage::from_pixel(4, 4, image::Luma([grey])).save(path).unwrap();
+    std::fs::create_dir_all(&class).unwrap();
+    let second = class.join("1.png");
+    picture(10, &class.join("0.png"));
+    picture(20, &second);
+    std::fs::write(&x, array(0.0)).unwrap();
+    let array_source = DataSource::Npy { inputs: x.clone(), targets: None };
+    let images: DataSource = format!("folder:{}", dir.path().join("images").display()).parse().unwrap();
+    let open =
+        |source: &DataSource| source.open(Split::Train, None, None, 0).unwrap().inputs()[0].values.clone();
+    let (numbers, pictures) = (open(&array_source), open(&images));
+    assert!(numbers.all().is_ok() && pictures.all().is_ok());
+    // Times of files tell changes apart that are a few milliseconds apart.
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    std::fs::write(&x, array(1.0)).unwrap();
+    picture(30, &second);
+    for (values, name) in [(numbers, "x.npy"), (pictures, "1.png")] {
+        let error = values.all().unwrap_err().to_string();
+        assert!(error.contains("changed since it was opened") && error.contains(name), "{error}");
+    }
+}
+
+#[test]
 fn the_fingerprint_of_data_that_stay_in_their_files_is_kept_until_a_file_changes() {
     let dir = tempfile::tempdir().unwrap();
     let (x, y) = (dir.path().join("x.npy"), dir.path().join("y.npy"));

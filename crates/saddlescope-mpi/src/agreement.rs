@@ -1,11 +1,14 @@
 //! What the ranks tell each other before anything is computed: that all are ready, and about to compute the same.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::communicator::{CommunicationError, Communicator, receive_text, send_text, spread_text};
+
+/// The name under which ranks compare the arguments of their commands.
+pub const ARGUMENTS: &str = "arguments";
 
 /// How far a rank has come.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -74,15 +77,25 @@ fn stopped(
     match (outcome, root) {
         (Outcome::Failed(code, message), _) => Some((*code, format!("rank {rank} on {host}: {message}"))),
         (Outcome::Ready(found), Outcome::Ready(expected)) => {
-            let names = found.keys().chain(expected.keys());
-            let name = names.min_by_key(|&name| (found.get(name) == expected.get(name), name))?;
-            let say = |of: &BTreeMap<String, String>| of.get(name).cloned().unwrap_or_else(|| "none".into());
-            (found.get(name) != expected.get(name)).then(|| {
+            let names: BTreeSet<&String> = found.keys().chain(expected.keys()).collect();
+            let value = |of: &BTreeMap<String, String>, name: &String| {
+                of.get(name).cloned().unwrap_or_else(|| "none".into())
+            };
+            let mut differing: Vec<&String> =
+                names.into_iter().filter(|&name| found.get(name) != expected.get(name)).collect();
+            // The arguments say nothing more where what came of them differs.
+            if differing.len() > 1 {
+                differing.retain(|name| *name != ARGUMENTS);
+            }
+            let said: Vec<String> = differing
+                .iter()
+                .map(|name| format!("{name} is {}, expected {}", value(found, name), value(expected, name)))
+                .collect();
+            (!said.is_empty()).then(|| {
                 let message = format!(
-                    "rank {rank} on {host} has another {name} than rank 0 on {}: {}, expected {}",
+                    "rank {rank} on {host} differs from rank 0 on {}: {}",
                     ranks.host(),
-                    say(found),
-                    say(expected)
+                    said.join("; ")
                 );
                 (2, message)
             })
@@ -146,7 +159,7 @@ mod tests {
         all_stop(
             &[ready("a"), ready("a"), ready("b"), ready("c")],
             2,
-            "rank 2 on this machine has another data than rank 0 on this machine: b, expected a",
+            "rank 2 on this machine differs from rank 0 on this machine: data is b, expected a",
         );
     }
 

@@ -119,6 +119,11 @@ impl Risk for DistributedRisk<'_> {
         self.own.first_samples(samples, precision)
     }
 
+    fn samples_in(&self, samples: Range<usize>) -> Result<Option<Box<dyn Risk + '_>>, RiskError> {
+        // Computed by this rank alone, to the same bits: the other ranks know only the risks that all have loaded.
+        self.own.samples_in(samples)
+    }
+
     fn not_finite_in_data(&self) -> Result<Option<String>, RiskError> {
         self.own.not_finite_in_data()
     }

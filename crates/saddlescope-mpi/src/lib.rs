@@ -35,7 +35,7 @@ mod split_basis;
 mod sums;
 mod worker;
 
-pub use agreement::{Disagreement, Outcome, agree, binary_fingerprint};
+pub use agreement::{ARGUMENTS, Disagreement, Outcome, agree, binary_fingerprint};
 pub use communicator::{CommunicationError, Communicator};
 pub use distributed::{DistributedRisk, Root};
 pub use local::{LocalRank, LocalRanks};

@@ -56,7 +56,10 @@ pub fn eigsh<'py>(
     let result = py.detach(|| {
         let mut watch = Watch::new(progress, state_path, &raised);
         match from {
-            Some(state) => resume_extreme_eigenpairs(&operator, &options, state, &mut watch),
+            Some(state) => {
+                state::check(&state, &operator)?;
+                resume_extreme_eigenpairs(&operator, &options, state, &mut watch)
+            }
             None => extreme_eigenpairs(&operator, &options, &mut watch),
         }
     });
@@ -84,7 +87,7 @@ fn with_journal<R>(
 ) -> PyResult<R> {
     let Some(file) = file else { return Ok(run(operator)) };
     let wrong = |error: FolderError| PyOSError::new_err(error.to_string());
-    let journal = Journal::open(operator, &file).map_err(wrong)?;
+    let journal = Journal::open_checked(operator, &file).map_err(wrong)?;
     let result = run(&journal);
     journal.finish().map_err(wrong)?;
     Ok(result)

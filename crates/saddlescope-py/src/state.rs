@@ -5,7 +5,7 @@ use std::path::Path;
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use saddlescope_krylov::{LanczosState, read_snapshot};
+use saddlescope_krylov::{LanczosState, ProductError, SymmetricOperator, read_snapshot};
 
 use crate::raised::value_error;
 
@@ -69,4 +69,37 @@ pub fn read(path: &Path) -> PyResult<Option<LanczosState>> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(PyOSError::new_err(format!("{}: {error}", path.display()))),
     }
+}
+
+/// Makes one product to see whether the state is one of this operator: for a basis vector q, A q is a combination of the basis
+/// that the state knows.
+///
+/// # Errors
+/// Where the two differ by more than 1e-4 of the largest number of the projected operator: products of one operator differ by
+/// rounding alone.
+pub fn check(state: &LanczosState, operator: &dyn SymmetricOperator) -> Result<(), ProductError> {
+    let (m, h) = state.projected();
+    // A state of another dimension is refused by the solver.
+    if m == 0 || state.dim() != operator.dim() {
+        return Ok(());
+    }
+    let last = m - 1;
+    let Some(q) = state.basis_vector(last)? else { return Ok(()) };
+    let mut rest = vec![0.0; q.len()];
+    operator.apply(&q, &mut rest)?;
+    let coefficients = h.chunks_exact(m).chain(state.coupling().chunks_exact(m)).map(|row| row[last]);
+    for (i, c) in coefficients.enumerate().filter(|(_, c)| *c != 0.0) {
+        let Some(q) = state.basis_vector(i)? else { continue };
+        rest.iter_mut().zip(&q).for_each(|(r, q)| *r -= c * q);
+    }
+    let difference = rest.iter().map(|r| r * r).sum::<f64>().sqrt();
+    let size = h.iter().fold(0.0_f64, |size, x| size.max(x.abs()));
+    // Not finite products are for the solver to report.
+    if difference > 1e-4 * size {
+        return Err(ProductError::failed(format!(
+            "the state is that of another operator: a product differs from the one that was made by {:.2} % of the largest; start without it",
+            100.0 * difference / size
+        )));
+    }
+    Ok(())
 }

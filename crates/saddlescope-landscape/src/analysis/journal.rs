@@ -25,6 +25,8 @@ struct State {
     file: File,
     /// Whether records may still follow.
     replaying: bool,
+    /// Whether the first record is still to be compared with the operator's own product.
+    unchecked: bool,
     failure: Option<std::io::Error>,
 }
 
@@ -43,9 +45,40 @@ impl<'a> Journal<'a> {
             .map_err(|reason| FolderError::Io { path: path.into(), reason })?;
         Ok(Self {
             inner,
-            state: Mutex::new(State { file, replaying: true, failure: None }),
+            state: Mutex::new(State { file, replaying: true, unchecked: false, failure: None }),
             path: path.into(),
         })
+    }
+
+    /// Opens a journal that may be of another operator: its first product is made again, and products fail where the two differ by
+    /// more than 1e-4 of their norm, or where the file is no journal. That costs one product.
+    ///
+    /// # Errors
+    /// If the file cannot be opened.
+    pub fn open_checked(inner: &'a dyn SymmetricOperator, path: &Path) -> Result<Self, FolderError> {
+        let mut journal = Self::open(inner, path)?;
+        journal.state.get_mut().unwrap_or_else(PoisonError::into_inner).unchecked = true;
+        Ok(journal)
+    }
+
+    /// Compares the first record with the operator's own product.
+    fn check_first(&self, state: &mut State, xs: &[f64], kept: &[f64]) -> Result<(), ProductError> {
+        if !std::mem::take(&mut state.unchecked) {
+            return Ok(());
+        }
+        let mut own = vec![0.0; kept.len()];
+        self.inner.apply_block(xs, &mut own)?;
+        let square = |values: &mut dyn Iterator<Item = f64>| values.map(|x| x * x).sum::<f64>();
+        let difference = square(&mut own.iter().zip(kept).map(|(a, b)| a - b)).sqrt();
+        let size = square(&mut own.iter().copied()).sqrt().max(square(&mut kept.iter().copied()).sqrt());
+        // Products of one operator differ by rounding where a device does not repeat its bits.
+        if difference > 1e-4 * size {
+            return Err(ProductError::failed(JournalOfAnother {
+                path: self.path.clone(),
+                share: difference / size,
+            }));
+        }
+        Ok(())
     }
 
     /// Why the journal could not be written, if that happened.
@@ -61,7 +94,40 @@ impl<'a> Journal<'a> {
     }
 }
 
+/// A journal that cannot be of this operator.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{path} holds products of another operator: the first differs from this operator's by {:.2} % of its norm; give another file, or remove this one",
+    100.0 * share
+)]
+struct JournalOfAnother {
+    path: PathBuf,
+    share: f64,
+}
+
+/// A file that no solve of this dimension has written.
+#[derive(Debug, thiserror::Error)]
+#[error("{path} holds no products of an operator of dimension {n}; give another file, or remove this one")]
+struct NoJournal {
+    path: PathBuf,
+    n: usize,
+}
+
 impl State {
+    /// Whether the file begins with a whole record of `len` numbers, or with less than one: a first record that was torn.
+    fn is_journal(&mut self, len: usize) -> std::io::Result<bool> {
+        let size = self.file.metadata()?.len();
+        if size < (16 + 8 * len) as u64 {
+            return Ok(true);
+        }
+        let mut record = vec![0; 16 + 8 * len];
+        self.file.read_exact(&mut record)?;
+        self.file.seek(SeekFrom::Start(0))?;
+        let number = |b: &[u8]| f64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]);
+        let numbers: Vec<f64> = record[16..].chunks_exact(8).map(number).collect();
+        Ok(record[8..16] == checksum::numbers(&numbers).to_le_bytes())
+    }
+
     /// Reads the next record into `ys` if it is whole and belongs to these inputs; else cuts the journal off here.
     fn replay(&mut self, xs: &[f64], ys: &mut [f64]) -> bool {
         if !self.replaying {
@@ -122,10 +188,15 @@ impl LinearOperator for Journal<'_> {
 
     fn apply_block(&self, xs: &[f64], ys: &mut [f64]) -> Result<(), ProductError> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if !state.replay(xs, ys) {
-            self.inner.apply_block(xs, ys)?;
-            state.record(xs, ys);
+        if state.unchecked && !state.is_journal(ys.len()).map_err(ProductError::failed)? {
+            return Err(ProductError::failed(NoJournal { path: self.path.clone(), n: self.nrows() }));
         }
+        if state.replay(xs, ys) {
+            return self.check_first(&mut state, xs, ys);
+        }
+        state.unchecked = false;
+        self.inner.apply_block(xs, ys)?;
+        state.record(xs, ys);
         Ok(())
     }
 }
@@ -166,5 +237,32 @@ mod tests {
         assert_eq!(torn, pairs);
         assert!(0 < rest && rest < products);
         assert_eq!(std::fs::read(&path).unwrap(), bytes);
+    }
+
+    #[test]
+    fn a_checked_journal_is_not_used_for_another_operator() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal");
+        let operator = |first: f64| {
+            let diagonal: Vec<f64> = (0..60).map(|i| if i == 0 { first } else { f64::from(i) }).collect();
+            DenseOperator::from_diagonal(&diagonal)
+        };
+        let options = ExtremeEigen { tolerance: 1e-8, ..ExtremeEigen::ends(1, 1) };
+        let solve = |operator: &DenseOperator| {
+            let counted = Counted::new(operator);
+            let journal = Journal::open_checked(&counted, &path).unwrap();
+            let solution = extreme_eigenpairs(&journal, &options, &mut ()).map_err(|e| e.to_string());
+            (solution.map(|s| s.pairs[0].value), counted.products())
+        };
+        let (one, products) = solve(&operator(-70.0));
+        assert!(one.is_ok() && products > 4);
+        // The same operator again: one product, to compare.
+        assert_eq!(solve(&operator(-70.0)), (one, 1));
+        let (other, _) = solve(&operator(-90.0));
+        assert!(other.as_ref().is_err_and(|e| e.contains("products of another operator")), "{other:?}");
+        std::fs::write(&path, vec![7; 10_000]).unwrap();
+        let (garbage, _) = solve(&operator(-70.0));
+        assert!(garbage.as_ref().is_err_and(|e| e.contains("no products of an operator")), "{garbage:?}");
+        assert_eq!(std::fs::read(&path).unwrap(), vec![7; 10_000], "the file was overwritten");
     }
 }
