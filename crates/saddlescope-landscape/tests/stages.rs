@@ -97,6 +97,18 @@ fn fits_say_what_they_miss_where_the_loss_is_no_parabola() {
 }
 
 #[test]
+fn one_parameter_has_no_random_planes() {
+    let temp = tempfile::tempdir().unwrap();
+    let risk = FnRisk::new(1, |t| t[0] * t[0])
+        .with_gradient(|t, g| g[0] = 2.0 * t[0])
+        .with_hessian(|_, v, hv| hv[0] = 2.0 * v[0]);
+    let selection = Selection { eigenpairs: eigenpairs(1), probes: Some(8), ..Selection::nothing("test") };
+    let r = run(&risk, vec![0.0], &selection, temp.path()).results;
+    assert_eq!((&r.random_planes, &r.saddle_probability), (&None, &None));
+    assert!(r.verdict.iter().all(|s| !s.contains("random slices")), "{:?}", r.verdict);
+}
+
+#[test]
 fn escape_finds_the_valley_of_a_double_well() {
     let temp = tempfile::tempdir().unwrap();
     // 1 + (x² − 1)²/4 − 1/4 + y² + z²: the origin is a saddle with λ_min = −1, and the valleys lie at x = ±1, a quarter lower.

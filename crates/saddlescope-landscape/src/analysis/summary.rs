@@ -38,13 +38,14 @@ pub(super) fn results(
         .as_ref()
         .map_or((Vec::new(), None), |f| (f.per_probe.clone(), f.warning.as_ref().map(ToString::to_string)));
     let trace = found.probes.as_ref().map(|m| probes::trace(m, &curvatures, warning));
-    let planes = found.probes.as_ref().map(probes::planes);
+    // One parameter spans no plane: what two vectors of one number each show is no slice.
+    let planes = found.probes.as_ref().filter(|_| n > 1).map(probes::planes);
     let density = found.density.as_ref().and_then(|d| density::curve(d, eigenpairs, n));
     let probability = match &density {
         Some(d) if planes.is_some() => Some(density::saddle_probability(eigenpairs, d, n, selection.seed)?),
         _ => None,
     };
-    let filtered = found.filtered_planes.as_ref().map(|planes| {
+    let filtered = found.filtered_planes.as_ref().filter(|_| n > 1).map(|planes| {
         let planes: Vec<PlaneHessian> = planes.iter().map(|&[a, b, c]| PlaneHessian { a, b, c }).collect();
         probes::count(&planes)
     });
@@ -95,6 +96,7 @@ pub(super) fn results(
         mean_curvature: trace.as_ref().map(|t| t.hutchinson.scaled(1.0 / n as f64)),
         saddle_probability_closed_form: trace
             .as_ref()
+            .filter(|_| n > 1)
             .map(|t| saddle_probability_closed_form(t.hutchinson.value, t.trace_of_square.value)),
         frobenius_norm: trace.as_ref().map(|t| root(&t.trace_of_square)),
         trace,
