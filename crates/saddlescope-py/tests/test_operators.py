@@ -86,6 +86,9 @@ def test_density_counts_negative_eigenvalues():
     curve, errors = found.density(grid, 0.1)
     assert curve.sum() * 0.01 == pytest.approx(1, abs=1e-3) and errors.shape == curve.shape
     assert found.moment(1).value == pytest.approx(found.trace().value / 400)
+    copy = pickle.loads(pickle.dumps(found))
+    assert copy.density(grid, 0.1)[0].tobytes() == curve.tobytes() and copy.index(1e-6) == index
+    assert (copy.dim, copy.products, copy.status, copy.support) == (found.dim, found.products, found.status, found.support)
 
 
 def test_an_exception_of_the_operator_arrives_as_it_is():
