@@ -24,6 +24,14 @@ def optional_whole(name, value, least=0):
     return None if value is None else whole(name, value, least)
 
 
+def grid_side(value):
+    """Points along each side of a surface, or 0 for no surfaces."""
+    found = whole("grid", value)
+    if found == 1:
+        raise ValueError("grid=1; expected 0 for no surfaces, or at least 2 points along each side")
+    return found
+
+
 def number(name, value, *, positive=False):
     """A finite number that is not negative (or is positive), as a float."""
     try:
