@@ -2,11 +2,17 @@
 
 use numpy::{PyArray1, PyReadonlyArray1};
 use pyo3::prelude::*;
+use saddlescope_krylov::Quadrature;
+
+use crate::raised::value_error;
 
 type Numbers = Py<PyArray1<f64>>;
 
+/// Dimension, products, status, quadratures.
+type Fields = (usize, usize, String, Vec<(Numbers, Numbers)>);
+
 /// The density of the eigenvalues of an operator, as the Gauss quadratures of its probes.
-#[pyclass(frozen, module = "saddlescope", name = "SpectralDensity")]
+#[pyclass(frozen, module = "saddlescope._native", name = "SpectralDensity")]
 pub struct SpectralDensity(pub saddlescope_krylov::SpectralDensity);
 
 fn tuple(e: saddlescope_krylov::Estimate) -> (f64, f64, usize) {
@@ -15,6 +21,27 @@ fn tuple(e: saddlescope_krylov::Estimate) -> (f64, f64, usize) {
 
 #[pymethods]
 impl SpectralDensity {
+    /// The density of these fields, as `__reduce__` hands them over.
+    #[staticmethod]
+    fn from_fields(
+        dim: usize,
+        products: usize,
+        status: String,
+        quadratures: Vec<(PyReadonlyArray1<'_, f64>, PyReadonlyArray1<'_, f64>)>,
+    ) -> PyResult<Self> {
+        let status = serde_json::from_value(status.into()).map_err(value_error)?;
+        let values = |array: &PyReadonlyArray1<'_, f64>| array.as_array().to_vec();
+        let probes =
+            quadratures.iter().map(|(x, w)| Quadrature { nodes: values(x), weights: values(w) }).collect();
+        Ok(Self(saddlescope_krylov::SpectralDensity { n: dim, probes, products, status }))
+    }
+
+    fn __reduce__(slf: &Bound<'_, Self>) -> PyResult<(Py<PyAny>, Fields)> {
+        let rebuild = slf.get_type().getattr("from_fields")?.unbind();
+        let found = slf.get();
+        Ok((rebuild, (found.dim(), found.products(), found.status(), found.quadratures(slf.py()))))
+    }
+
     #[getter]
     fn dim(&self) -> usize {
         self.0.n

@@ -128,3 +128,16 @@ def test_our_engine_takes_weights_files(tmp_path):
     assert found.results["distance"] == pytest.approx(0.01 * np.linalg.norm(risk.theta), rel=1e-4)
     # Our engine knows its hidden units.
     assert found.results["alignment"]["units"] > 0
+
+
+def test_bad_arguments_are_named_before_any_work():
+    ends = {"left": [-1.0, 0.0], "right": [1.0, 0.0]}
+    for run, options, words in (
+        (ss.compare, {"grid": 1}, "grid=1; expected 0 for no surfaces"), (ss.compare, {"seed": -1}, "seed=-1"), (ss.compare, {"out": ""}, "out is an empty path"),
+        (ss.compare, {"probes": 1.5}, "probes=1.5"), (ss.path, {"points": 1}, "points=1"), (ss.path, {"curve": 5}, "curve=5; expected"),
+        (ss.path, {"curve": (0, 0.1)}, r"curve\[0\]=0"), (ss.path, {"curve": (5, -1)}, r"curve\[1\]=-1"),
+        (ss.trajectory, {"learning_rate": float("nan")}, "learning_rate=nan"), (ss.trajectory, {"learning_rate": [0.1, -1]}, "learning_rate=-1"),
+        (ss.trajectory, {"tol": -1}, "tol=-1"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            run(bowls(), ends, **options)

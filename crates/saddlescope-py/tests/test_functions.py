@@ -102,6 +102,41 @@ def test_only_a_loss_is_analysed_as_far_as_that_goes(tmp_path):
     assert found.eigenpairs == [] and found.results["not_offered"]
 
 
+def test_bad_arguments_are_named_before_any_work(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    risk = double_well()
+    for options, words in (
+        ({"grid": 1}, "grid=1; expected a whole number from 2 on"), ({"grid": 2.5}, "grid=2.5"), ({"largest": -1}, "largest=-1; expected"),
+        ({"tol": float("nan")}, "tol=nan; expected a finite number"), ({"seed": -1}, "seed=-1"), ({"memory": -1}, "memory=-1"),
+        ({"max_products": 2.5}, "max_products=2.5"), ({"stages": ["escape"]}, "stage 'escape' needs the stage 'eigenpairs'"),
+        ({"stages": ["fits"]}, "needs the stage 'probes'"), ({"stages": []}, "stages names no stage"), ({"stages": "cuts"}, r"such as \['cuts'\]"),
+        ({"stages": ["guess"]}, "stage 'guess'"), ({"out": ""}, "out is an empty path"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            ss.analyze(risk, **{"out": "folder", **options})
+    for run, options, words in (
+        (ss.settle, {"tol": float("nan")}, "tol=nan"), (ss.settle, {"radius": -1}, "radius=-1; expected a finite number above 0"),
+        (ss.settle, {"whole_up_to": -1}, "whole_up_to=-1"), (ss.sharpness, {"probes": 0}, "probes=0"), (ss.sharpness, {"rho": float("inf")}, "rho=inf"),
+        (ss.sharpness, {"out": ""}, "out is an empty path"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            run(risk, **{"out": "folder", **options})
+    for axis in ((-1, 1, 2.5), (-1, 1, 1), (-1, 1), 5):
+        with pytest.raises(ValueError, match="axis"):
+            ss.cut(risk, [0.0, 1.0], axis)
+    assert list(tmp_path.iterdir()) == []
+    numbers = ss.analyze(risk, stages=["eigenpairs", "surfaces"], grid=np.int64(3), seed=np.int32(1), largest=np.int64(1), tol=np.float32(1e-3))
+    assert len(numbers.eigenpairs) == 2
+
+
+def test_a_table_of_no_eigenpairs_is_empty():
+    pytest.importorskip("pandas", reason="pandas is not installed: tables are not tested")
+    columns = ["end", "value", "residual", "std_error", "converged"]
+    assert list(ss.analyze(double_well(), stages=["eigenpairs"]).to_pandas().columns) == columns
+    empty = ss.analyze(double_well(), stages=["cuts"]).to_pandas()
+    assert len(empty) == 0 and list(empty.columns) == columns
+
+
 def test_cuts_surfaces_and_directions():
     risk = double_well()
     line = ss.cut(risk, [0.0, 1.0], (-1, 1, 3))

@@ -86,6 +86,9 @@ def test_density_counts_negative_eigenvalues():
     curve, errors = found.density(grid, 0.1)
     assert curve.sum() * 0.01 == pytest.approx(1, abs=1e-3) and errors.shape == curve.shape
     assert found.moment(1).value == pytest.approx(found.trace().value / 400)
+    copy = pickle.loads(pickle.dumps(found))
+    assert copy.density(grid, 0.1)[0].tobytes() == curve.tobytes() and copy.index(1e-6) == index
+    assert (copy.dim, copy.products, copy.status, copy.support) == (found.dim, found.products, found.status, found.support)
 
 
 def test_an_exception_of_the_operator_arrives_as_it_is():
@@ -112,7 +115,7 @@ def test_what_is_wrong_is_said():
         ss.eigsh(lambda x: x)
     with pytest.raises(ValueError, match="square"):
         ss.eigsh(np.ones((3, 4)))
-    with pytest.raises(ValueError, match="tolerance"):
+    with pytest.raises(ValueError, match="tol=-1"):
         ss.eigsh(a, tol=-1)
     with pytest.raises(ValueError, match="method"):
         ss.trace(a, method="guess")
@@ -121,6 +124,66 @@ def test_what_is_wrong_is_said():
     with pytest.raises(ValueError, match="⟨x, Ay⟩ = ⟨y, Ax⟩ fails"):
         ss.check_operator(np.triu(np.ones((20, 20))))
     ss.check_operator(symmetric(20))
+
+
+def test_block_products_of_the_wrong_shape_are_refused():
+    a = symmetric(6)
+    # With as many columns as rows the shape alone does not tell.
+    for columns in (2, 6):
+        with pytest.raises(ValueError, match="expected the same"):
+            ss.trace(lambda x: (a @ x).T, dim=6, block=True, block_size=columns)
+    with pytest.raises(ValueError, match=r"shape \(6, 1\) has shape \(6,\)"):
+        ss.eigsh(lambda x: (a @ x)[:, 0], dim=6, block=True)
+    found = ss.trace(lambda x: a @ x, dim=6, block=True, block_size=6, probes=np.eye(6) * np.sqrt(6))
+    assert found.trace.value == pytest.approx(np.trace(a), abs=1e-12)
+
+
+def test_complex_numbers_are_refused():
+    a = symmetric(8)
+    hermitian = a + 1j * (np.triu(a) - np.triu(a).T)
+    for solve in (ss.eigsh, ss.algorithm1, ss.trace, ss.density, ss.check_operator):
+        with pytest.raises(ValueError, match="complex128; expected a real one"):
+            solve(hermitian)
+        for options in ({}, {"block": True}):
+            with pytest.raises(ValueError, match="complex128; expected real numbers"):
+                solve(lambda x: hermitian @ x, dim=8, **options)
+    with pytest.raises(ValueError, match="start has dtype complex128"):
+        ss.eigsh(a, start=np.ones(8) + 0j)
+    with pytest.raises(ValueError, match="probes has dtype complex128"):
+        ss.trace(a, probes=np.ones((1, 8)) + 0j)
+
+
+def test_an_operator_that_is_not_symmetric_is_not_called_rounding():
+    a = symmetric(60)
+    skew = a + 0.3 * np.triu(a)
+    for solve in (ss.eigsh, ss.algorithm1):
+        found = solve(skew)
+        assert found.status == "Stagnated" and "the operator is not symmetric" in found.message and "rounding" not in found.message
+    # Rounding itself is still called that.
+    single = a.astype(np.float32)
+    found = ss.eigsh(lambda x: single @ x.astype(np.float32), dim=60, tol=1e-13, absolute_tol=0)
+    assert not found.converged and "rounding" in found.message
+
+
+def test_numbers_that_cannot_be_meant_are_named():
+    a = symmetric(8)
+    for options, words in (
+        ({"largest": -1}, "largest=-1; expected a whole number from 0 on"), ({"smallest": 1.5}, "smallest=1.5; expected"),
+        ({"tol": float("nan")}, "tol=nan; expected a finite number from 0 on"), ({"seed": -1}, "seed=-1"), ({"max_products": -1}, "max_products=-1"),
+        ({"memory": -1}, "memory=-1"), ({"block_size": 0}, "block_size=0; expected a whole number from 1 on"), ({"state": ""}, "state is an empty path"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            ss.eigsh(a, **options)
+    for solve, options, words in (
+        (ss.trace, {"max_products": 0}, "max_products=0"), (ss.trace, {"target_std_error": -1}, "target_std_error=-1"),
+        (ss.density, {"probes": 0}, "probes=0"), (ss.density, {"steps": 2.5}, "steps=2.5"), (ss.algorithm1, {"tol": "a"}, "tol='a'"),
+        (ss.algorithm1, {"state": ""}, "state is an empty path"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            solve(a, **options)
+    with pytest.raises(ValueError, match="dim=8.5"):
+        ss.eigsh(lambda x: a @ x, dim=8.5)
+    assert ss.eigsh(a, largest=np.int64(1), seed=np.int32(0), tol=np.float32(1e-3)).converged
 
 
 def test_a_state_goes_on_to_the_same_bits(tmp_path):

@@ -467,3 +467,16 @@ def test_an_analysis_with_its_report_and_the_escape(tmp_path):
     assert set(state) == set(before) and all(torch.equal(model.state_dict()[n], before[n]) for n in before)
     model.load_state_dict(state)
     assert float(F.cross_entropy(model(x), y).detach()) == pytest.approx(found.results["escape"]["loss"][1], rel=1e-6)
+
+
+def test_inference_mode_is_refused():
+    x, y = torch.eye(2).double(), torch.zeros(2, 1).double()
+    model = nn.Linear(2, 1, bias=False).double()
+    make = lambda: ss.torch.Risk(model, F.mse_loss, (x, y))
+    risk = make()
+    with torch.inference_mode():
+        for call in (make, risk.gradient, lambda: ss.eigsh(risk.hessian())):
+            with pytest.raises(RuntimeError, match=r"inference_mode\(\) is on"):
+                call()
+    with torch.no_grad():
+        assert make().gradient().tobytes() == risk.gradient().tobytes()

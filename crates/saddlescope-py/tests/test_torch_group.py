@@ -19,6 +19,20 @@ def with_package():
     return {**os.environ, "PYTHONPATH": os.pathsep.join([package, os.environ.get("PYTHONPATH", "")])}
 
 
+def in_two_processes(script, tmp_path):
+    """Runs a script with rank, size, a file for the group and a folder; all must end well."""
+    ranks = [
+        subprocess.Popen([sys.executable, "-c", script, str(r), "2", str(tmp_path / "store"), str(tmp_path)], env=with_package(), stderr=subprocess.PIPE)
+        for r in range(2)
+    ]
+    try:
+        errors = [process.communicate(timeout=240)[1].decode() for process in ranks]
+    finally:
+        for process in ranks:
+            process.kill()
+    assert all(process.returncode == 0 for process in ranks), "\n".join(errors)
+
+
 RANKS = """
 import sys, pickle, numpy as np, torch, torch.distributed as dist, saddlescope as ss
 rank, size, store, out = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4]
@@ -46,15 +60,7 @@ dist.destroy_process_group()
 
 @pytest.mark.skipif(not torch.distributed.is_available(), reason="this PyTorch has no torch.distributed")
 def test_two_processes_give_the_result_of_one(tmp_path):
-    script = tmp_path / "ranks.py"
-    script.write_text(RANKS)
-    environment, command = with_package(), [sys.executable, str(script)]
-    ranks = [
-        subprocess.Popen([*command, str(r), "2", str(tmp_path / "store"), str(tmp_path)], env=environment, stderr=subprocess.PIPE)
-        for r in range(2)
-    ]
-    errors = [process.communicate(timeout=240)[1].decode() for process in ranks]
-    assert all(process.returncode == 0 for process in ranks), errors
+    in_two_processes(RANKS, tmp_path)
     a, b = (np.load(tmp_path / f"{r}.npz") for r in range(2))
     for name in {name for name in a if not name.startswith("exact")}:
         assert a[name].tobytes() == b[name].tobytes(), name
@@ -109,13 +115,96 @@ dist.destroy_process_group()
 
 @pytest.mark.skipif(not torch.distributed.is_available(), reason="this PyTorch has no torch.distributed")
 def test_processes_share_buffers_and_notice_other_ones(tmp_path):
-    ranks = [
-        subprocess.Popen([sys.executable, "-c", BUFFERS, str(r), "2", str(tmp_path / "store"), str(tmp_path)], env=with_package(), stderr=subprocess.PIPE)
-        for r in range(2)
-    ]
-    errors = [process.communicate(timeout=240)[1].decode() for process in ranks]
-    assert all(process.returncode == 0 for process in ranks), errors
+    in_two_processes(BUFFERS, tmp_path)
     a, b = (np.load(tmp_path / f"{r}.npz") for r in range(2))
     assert a["together"].tobytes() == b["together"].tobytes()
     # The sums of another order: rounding.
     assert np.abs(a["together"] - a["alone"]).max() < 1e-13
+
+
+FAILURES = """
+import sys, threading, numpy as np, torch, torch.distributed as dist, saddlescope as ss
+rank, size, store = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=size)
+torch.manual_seed(0); torch.set_num_threads(1)
+class TwoArguments(Exception):
+    def __init__(self, what, where):
+        super().__init__(what)
+        self.where = where
+class Holds(Exception):
+    pass
+def locked():
+    error = Holds("locked")
+    error.lock = threading.Lock()
+    return error
+class Model(torch.nn.Linear):
+    error = None
+    def forward(self, x):
+        if self.error is not None:
+            raise self.error
+        return super().forward(x)
+model = Model(3, 2).double()
+x, y = torch.randn(15, 3).double(), torch.randint(0, 2, (15,))
+mine = slice(0, 8) if rank == 0 else slice(8, 15)
+risk = ss.torch.Risk(model, torch.nn.functional.cross_entropy, (x[mine], y[mine]), group=dist.group.WORLD)
+expected = risk.loss()
+def check(error, at, elsewhere, words):
+    # `at` raises its own exception, the other process a copy, or one that says what it was.
+    model.error = error if rank == at else None
+    try:
+        ss.eigsh(risk.hessian())
+    except BaseException as caught:
+        if rank == at:
+            assert caught is error, caught
+        else:
+            assert type(caught) is elsewhere and words in str(caught), repr(caught)
+    else:
+        raise AssertionError(words)
+    model.error = None
+    assert risk.loss() == expected
+for at in (1, 0):
+    check(TwoArguments("mine", "here"), at, RuntimeError, f"process {at} of the group raised __main__.TwoArguments: mine")
+    check(locked(), at, RuntimeError, f"process {at} of the group raised __main__.Holds: locked")
+    check(ValueError("plain"), at, ValueError, "plain")
+    check(KeyboardInterrupt("stop"), at, KeyboardInterrupt, "stop")
+try:
+    risk._lead(threading.Lock)
+except TypeError as error:
+    assert "the result, lock, cannot be sent to the other processes" in str(error), error
+else:
+    raise AssertionError("a lock")
+assert risk.loss() == expected
+dist.barrier()
+dist.destroy_process_group()
+"""
+
+
+@pytest.mark.skipif(not torch.distributed.is_available(), reason="this PyTorch has no torch.distributed")
+def test_exceptions_and_results_that_cannot_be_pickled_leave_the_processes_in_step(tmp_path):
+    in_two_processes(FAILURES, tmp_path)
+
+
+NATIVE = """
+import sys, numpy as np, torch, torch.distributed as dist, saddlescope as ss
+rank, size, store, out = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4]
+dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=size)
+torch.manual_seed(0); torch.set_num_threads(1)
+model = torch.nn.Linear(3, 2).double()
+x, y = torch.randn(15, 3).double(), torch.randint(0, 2, (15,))
+mine = slice(0, 8) if rank == 0 else slice(8, 15)
+risk = ss.torch.Risk(model, torch.nn.functional.cross_entropy, (x[mine], y[mine]), group=dist.group.WORLD)
+found = ss.density(risk.hessian(), probes=3, steps=5)
+curve, errors = found.density(np.linspace(-1, 1, 9), 0.1)
+np.savez(f"{out}/{rank}.npz", curve=curve, errors=errors, index=found.index(), trace=found.trace(), support=found.support, products=found.products,
+         loss=risk.loss())
+dist.barrier()
+dist.destroy_process_group()
+"""
+
+
+@pytest.mark.skipif(not torch.distributed.is_available(), reason="this PyTorch has no torch.distributed")
+def test_a_density_reaches_every_process(tmp_path):
+    in_two_processes(NATIVE, tmp_path)
+    a, b = (np.load(tmp_path / f"{r}.npz") for r in range(2))
+    for name in a:
+        assert a[name].tobytes() == b[name].tobytes(), name

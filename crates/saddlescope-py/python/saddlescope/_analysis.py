@@ -1,7 +1,6 @@
 """The analysis of a point of any risk, its report, and slices of the loss."""
 
 import json
-import os
 import tempfile
 from dataclasses import dataclass
 from html import escape as _html
@@ -11,11 +10,17 @@ from typing import List, Optional
 import numpy as np
 
 from . import _native
+from ._arguments import file_path, optional_number, optional_whole, whole
 from ._linalg import Eigenpair
 from ._progress import StageBars, _bar
 
 __all__ = ["Analysis", "Cut", "Surface", "analyze", "cut", "escape", "random_direction", "surface"]
 
+
+_STAGES = ("eigenpairs", "probes", "fits", "density", "split", "filtered_planes", "escape", "cuts", "surfaces")
+
+#: What a stage cannot do without.
+_NEEDS = {"split": "eigenpairs", "escape": "eigenpairs", "fits": "probes"}
 
 #: Kinds of tensors that are made of filters, neurons or rows.
 _FILTERED = ("conv_filter", "linear_weight", "linear_weight_transposed", "embedding")
@@ -165,7 +170,7 @@ class Analysis(Found):
         import pandas
 
         columns = ["end", "value", "residual", "std_error", "converged"]
-        return pandas.DataFrame(self.results["eigenpairs"])[columns]
+        return pandas.DataFrame(self.results["eigenpairs"], columns=columns)
 
     def __repr__(self):
         head = f"{self.results['model']}: {self.results['parameters']} parameters, {self.results['samples']} samples"
@@ -198,10 +203,7 @@ def _selection(options):
     stages, seed, largest, smallest, tol, max_products, grid, keep_biases, share = options
     chosen = dict(default)
     if stages is not None:
-        known = ["eigenpairs", "probes", "fits", "density", "split", "filtered_planes", "escape", "cuts", "surfaces"]
-        for name in stages:
-            if name not in known:
-                raise ValueError(f"stage {name!r}; expected some of {', '.join(known)}")
+        stages = _stages(stages)
         chosen = dict(nothing)
         chosen.update({name: default[name] for name in stages})
     chosen["seed"] = seed
@@ -215,6 +217,21 @@ def _selection(options):
     if share is not None:
         chosen["slice_samples"] = {"share": share}
     return json.dumps(chosen)
+
+
+def _stages(stages):
+    """The names of stages as a list, all of them known and with what they need."""
+    if isinstance(stages, str):
+        raise ValueError(f"stages={stages!r}; expected a list of names, such as [{stages!r}]")
+    stages = list(stages)
+    if not stages:
+        raise ValueError(f"stages names no stage; expected some of {', '.join(_STAGES)}")
+    for name in stages:
+        if name not in _STAGES:
+            raise ValueError(f"stage {name!r}; expected some of {', '.join(_STAGES)}")
+        if name in _NEEDS and _NEEDS[name] not in stages:
+            raise ValueError(f"stage {name!r} needs the stage {_NEEDS[name]!r}: name both")
+    return stages
 
 
 def analyze(risk, *, test=None, out=None, stages=None, largest=3, smallest=3, tol=None, max_products=500, grid=25,
@@ -231,7 +248,8 @@ def analyze(risk, *, test=None, out=None, stages=None, largest=3, smallest=3, to
         of other data are refused. By default a folder that is deleted with the result.
     stages : iterable of str, optional
         Which stages: eigenpairs, probes, fits, density, split, filtered_planes, escape, cuts, surfaces; all by default. What
-        the risk does not offer is left out, and the report says so.
+        the risk does not offer is left out, and the report says so. Split and escape need eigenpairs, fits need probes; without
+        eigenpairs cuts and surfaces are along random directions only.
     largest, smallest : int
         Eigenpairs at either end.
     tol : float, optional
@@ -261,6 +279,8 @@ def analyze(risk, *, test=None, out=None, stages=None, largest=3, smallest=3, to
         A risk that fails its own checks. Exceptions of the model arrive unchanged; after any of them, and after Ctrl-C, the same
         call continues.
     """
+    largest, smallest, seed = whole("largest", largest), whole("smallest", smallest), whole("seed", seed)
+    tol, max_products, grid = optional_number("tol", tol), whole("max_products", max_products), whole("grid", grid, 2)
     if largest + smallest > risk.dim:
         # No more pairs than there are: the same ones, shared between the ends.
         smallest = min(smallest, max(risk.dim // 2, risk.dim - largest))
@@ -296,10 +316,11 @@ def _other(risk, test):
 
 def _in_folder(risk, out, progress, work):
     """Runs `work(folder, monitor, keep)` where this risk leads; without `out` in a folder that is deleted with the result."""
+    out = file_path("out", out)
 
     def run():
         keep = None if out is not None else tempfile.TemporaryDirectory(prefix="saddlescope-")
-        folder = os.fspath(out) if keep is None else keep.name
+        folder = out if keep is None else keep.name
         bars = StageBars() if progress is True else (progress or None)
         try:
             return work(folder, bars, keep)
@@ -311,8 +332,7 @@ def _in_folder(risk, out, progress, work):
 
 
 def _carry_out(risk, test, selection, memory, out, progress, kind, slice_samples=None):
-    other = _other(risk, test)
-
+    other, memory = _other(risk, test), optional_whole("memory", memory, 1)
     about = risk._about()
     if slice_samples is not None and slice_samples < risk.samples:
         about.append(f"Cuts and surfaces use the first {slice_samples} of these samples.")
@@ -326,10 +346,11 @@ def _carry_out(risk, test, selection, memory, out, progress, kind, slice_samples
 
 
 def _axis(axis):
-    if np.isscalar(axis):
-        raise ValueError(f"axis {axis!r}; expected (lo, hi, count)")
-    lo, hi, count = axis
-    return float(lo), float(hi), int(count)
+    try:
+        lo, hi, count = axis
+    except (TypeError, ValueError):
+        raise ValueError(f"axis {axis!r}; expected (lo, hi, count)") from None
+    return float(lo), float(hi), whole("axis[2]", count, 2)
 
 
 def _direction(risk, direction):
@@ -355,7 +376,8 @@ def cut(risk, direction, axis=(-1, 1, 51), *, theta=None) -> Cut:
     Cut
         NaN and infinities stay where they are.
     """
-    work = lambda: Cut(**_native.cut(risk, risk._vector(theta), _direction(risk, direction), _axis(axis)))
+    along, axis = _direction(risk, direction), _axis(axis)
+    work = lambda: Cut(**_native.cut(risk, risk._vector(theta), along, axis))
     return risk._lead(work)
 
 
@@ -407,7 +429,7 @@ def random_direction(risk, *, normalize="filter", keep_biases=False, seed=0, ind
         Directions of different ``index`` are independent.
     """
     blocks = [(name, list(shape), kind) for name, shape, kind in risk.layout]
-    return _native.random_direction(blocks, risk.theta, normalize, keep_biases, seed, index)
+    return _native.random_direction(blocks, risk.theta, normalize, keep_biases, whole("seed", seed), whole("index", index))
 
 
 def escape(risk, analysis):

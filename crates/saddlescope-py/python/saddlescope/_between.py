@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from . import _native
 from ._analysis import Found, _in_folder, _other
+from ._arguments import grid_side, number, optional_number, optional_whole, whole
 
 __all__ = ["Comparison", "Path", "Trajectory", "compare", "path", "trajectory"]
 
@@ -71,8 +72,25 @@ def _given(risk, weights, position=None):
     return found
 
 
+def _common(seed, probes, largest, smallest, tol, max_products):
+    """The options that all have."""
+    return {"seed": whole("seed", seed), "probes": whole("probes", probes), "largest": whole("largest", largest),
+            "smallest": whole("smallest", smallest), "tol": optional_number("tol", tol), "max_products": whole("max_products", max_products)}
+
+
+def _curve(curve):
+    """(steps, rate) of the training of a curve, or None."""
+    if curve is None:
+        return None
+    try:
+        steps, rate = curve
+    except (TypeError, ValueError):
+        raise ValueError(f"curve={curve!r}; expected (steps, rate) or None") from None
+    return whole("curve[0]", steps, 1), number("curve[1]", rate, positive=True)
+
+
 def _run(verb, kind, risk, weights, test, options, memory, out, progress, place):
-    other = _other(risk, test)
+    other, memory = _other(risk, test), optional_whole("memory", memory, 1)
 
     def work(folder, monitor, keep):
         found = _native.between(verb, risk, risk.name, risk.split, other, weights, options, memory, folder, monitor)
@@ -116,8 +134,7 @@ def compare(risk, weights, *, test=None, out=None, largest=3, smallest=3, tol=No
     ValueError
         Fewer than two weights, two that are the same, or of another model. Exceptions of the model arrive unchanged.
     """
-    options = {"seed": seed, "probes": probes, "largest": largest, "smallest": smallest, "tol": tol, "max_products": max_products,
-               "grid": grid, "sharpness": sharpness}
+    options = {**_common(seed, probes, largest, smallest, tol, max_products), "grid": grid_side(grid), "sharpness": sharpness}
     return _run("compare", Comparison, risk, _given(risk, weights), test, options, memory, out, progress, "compare")
 
 
@@ -155,8 +172,8 @@ def path(risk, weights, *, test=None, out=None, points=25, eigenvalues=True, tol
     given = _given(risk, weights)
     if len(given) != 2:
         raise ValueError(f"{len(given)} weights are given; expected the two ends of the path")
-    options = {"seed": seed, "probes": probes, "largest": 1, "smallest": 1, "tol": tol, "max_products": max_products, "points": points,
-               "eigenvalues": eigenvalues, "statistics_anew": statistics_anew, "align": align, "curve": curve}
+    options = {**_common(seed, probes, 1, 1, tol, max_products), "points": whole("points", points, 2), "eigenvalues": eigenvalues,
+               "statistics_anew": statistics_anew, "align": align, "curve": _curve(curve)}
     return _run("path", Path, risk, given, test, options, memory, out, progress, f"path-{given[0]['name']}-{given[1]['name']}")
 
 
@@ -189,10 +206,10 @@ def trajectory(risk, checkpoints, *, test=None, out=None, learning_rate=None, mo
         if len(learning_rate) != len(named):
             raise ValueError(f"{len(learning_rate)} learning rates for {len(named)} checkpoints")
         rates = None
-    position = None if rates is not None or learning_rate is None else (lambda i: (None, float(learning_rate[i]), momentum))
+    position = None if rates is not None or learning_rate is None else (lambda i: (None, number("learning_rate", learning_rate[i], positive=True), momentum))
     if momentum is not None and not 0 <= momentum < 1:
         raise ValueError(f"momentum={momentum}; expected at least 0 and below 1")
-    options = {"seed": seed, "probes": probes, "largest": 1, "smallest": 1, "tol": tol, "max_products": max_products, "grid": grid,
-               "learning_rate": rates, "momentum": momentum}
+    options = {**_common(seed, probes, 1, 1, tol, max_products), "grid": grid_side(grid),
+               "learning_rate": optional_number("learning_rate", rates, positive=True), "momentum": momentum}
     given = _given(risk, dict(named), position)
     return _run("trajectory", Trajectory, risk, given, test, options, memory, out, progress, "trajectory")

@@ -7,7 +7,8 @@ from typing import List, NamedTuple, Optional, Tuple
 import numpy as np
 
 from . import _native
-from ._operators import resolve
+from ._arguments import file_path, number, optional_number, optional_whole, whole
+from ._operators import asymmetry, real, resolve
 from ._progress import solver_progress
 
 __all__ = [
@@ -17,6 +18,9 @@ __all__ = [
 
 #: From this dimension on, basis vectors are stored in single precision unless ``precision`` says otherwise.
 SINGLE_FROM = 20_000_000
+
+#: xᵀAy − yᵀAx relative to ‖x‖ ‖Ay‖ that is more than rounding, of single precision too.
+_ASYMMETRIC = 1e-5
 
 
 class Estimate(NamedTuple):
@@ -240,14 +244,27 @@ def _pair(found):
 def _options(n, dtype, *, largest=1, smallest=1, magnitude=None, tol, absolute_tol, max_products, basis_vectors, memory,
              precision, block_size, seed, start):
     if start is not None:
-        start = np.atleast_2d(np.ascontiguousarray(start, dtype=np.float64))
+        start = np.atleast_2d(real(start, "start"))
     if precision is None:
         precision = "f32" if n >= SINGLE_FROM else "f64"
     return {
-        "largest": largest, "smallest": smallest, "magnitude": magnitude, "tol": float(tol), "absolute_tol": absolute_tol,
-        "max_products": max_products, "basis_vectors": basis_vectors, "memory": memory, "precision": precision,
-        "block_size": block_size, "seed": seed, "start": start,
+        "largest": whole("largest", largest), "smallest": whole("smallest", smallest), "magnitude": optional_whole("magnitude", magnitude),
+        "tol": number("tol", tol), "absolute_tol": optional_number("absolute_tol", absolute_tol),
+        "max_products": whole("max_products", max_products), "basis_vectors": optional_whole("basis_vectors", basis_vectors, 1),
+        "memory": optional_whole("memory", memory, 1), "precision": precision, "block_size": whole("block_size", block_size, 1),
+        "seed": whole("seed", seed), "start": start,
     }
+
+
+def _look_at_symmetry(found, product, n, options):
+    """Where a solve ended because residuals stay large: rounding does that, and an operator that is not symmetric. Two products tell."""
+    if found["status"] not in ("RoundingFloor", "Stagnated") or found["products"] + 2 > options["max_products"]:
+        return
+    found["products"] += 2
+    share = asymmetry(product, n, options["seed"])
+    if share > _ASYMMETRIC:
+        found["message"] = (f"the operator is not symmetric: xᵀAy and yᵀAx of random vectors differ by {share:.1e} ‖x‖ ‖Ay‖ "
+                            "(saddlescope.check_operator says more)")
 
 
 def eigsh(A, *, largest=1, smallest=1, magnitude=None, tol=1e-4, absolute_tol=None, max_products=1000, dim=None, block=None,
@@ -304,11 +321,12 @@ def eigsh(A, *, largest=1, smallest=1, magnitude=None, tol=1e-4, absolute_tol=No
                        block_size=block_size, seed=seed, start=start)
     path = None
     if isinstance(state, (str, os.PathLike)):
-        state, path = None, os.fspath(state)
+        state, path = None, file_path("state", state)
 
     def work():
         with solver_progress(progress) as watch:
             found = _native.eigsh(product, n, options, state, path, watch)
+        _look_at_symmetry(found, product, n, options)
         found["pairs"] = [Eigenpair(*pair) for pair in found["pairs"]]
         return Eigensolution(**found)
 
@@ -331,10 +349,12 @@ def algorithm1(A, *, tol=1e-4, absolute_tol=None, max_products=1000, dim=None, b
     product, n, dtype = resolve(A, dim, block)
     options = _options(n, dtype, tol=tol, absolute_tol=absolute_tol, max_products=max_products, basis_vectors=basis_vectors,
                        memory=memory, precision=precision, block_size=1, seed=seed, start=None)
+    file = file_path("state", state)
 
     def work():
         with solver_progress(progress) as watch:
-            found = _native.algorithm1(product, n, options, _file(state), watch)
+            found = _native.algorithm1(product, n, options, file, watch)
+        _look_at_symmetry(found, product, n, options)
         found["first"], found["second"] = _pair(found["first"]), _pair(found["second"])
         return DominantPairs(**found)
 
@@ -369,12 +389,14 @@ def trace(A, *, method="hutchinson", max_products=100, target_std_error=None, pr
     if not isinstance(probes, str):
         if method != "hutchinson":
             raise ValueError(f"given probes are for method='hutchinson', not {method!r}")
-        probes = np.atleast_2d(np.ascontiguousarray(probes, dtype=np.float64))
-    options = {"max_products": max_products, "target_std_error": target_std_error, "block_size": block_size, "seed": seed}
+        probes = np.atleast_2d(real(probes, "probes"))
+    options = {"max_products": whole("max_products", max_products, 1), "target_std_error": optional_number("target_std_error", target_std_error),
+               "block_size": whole("block_size", block_size, 1), "seed": whole("seed", seed)}
+    file = file_path("state", state)
 
     def work():
         with solver_progress(progress) as watch:
-            found = _native.trace(product, n, method, probes, options, _file(state), watch)
+            found = _native.trace(product, n, method, probes, options, file, watch)
         found["trace"] = Estimate(*found["trace"])
         if found["frobenius_squared"] is not None:
             found["frobenius_squared"] = Estimate(*found["frobenius_squared"])
@@ -411,18 +433,15 @@ def density(A, *, probes=16, steps=64, block_size=4, reorthogonalise=True, preci
     product, n, _ = resolve(A, dim, block)
     if precision is None:
         precision = "f32" if n >= SINGLE_FROM else "f64"
-    options = {"probes": probes, "steps": steps, "block_size": block_size, "reorthogonalise": reorthogonalise,
-               "precision": precision, "kind": kind, "seed": seed}
+    options = {"probes": whole("probes", probes, 1), "steps": whole("steps", steps, 1), "block_size": whole("block_size", block_size, 1),
+               "reorthogonalise": reorthogonalise, "precision": precision, "kind": kind, "seed": whole("seed", seed)}
+    file = file_path("state", state)
 
     def work():
         with solver_progress(progress) as watch:
-            return SpectralDensity(_native.density(product, n, options, _file(state), watch))
+            return SpectralDensity(_native.density(product, n, options, file, watch))
 
     return _lead(A, work)
-
-
-def _file(state):
-    return None if state is None else os.fspath(state)
 
 
 def check_operator(A, *, tolerance=1e-10, dim=None, block=None):
@@ -441,6 +460,6 @@ def check_operator(A, *, tolerance=1e-10, dim=None, block=None):
         With the first property that fails, and by how much.
     """
     product, n, _ = resolve(A, dim, block)
-    problem = _native.check_operator(product, n, float(tolerance))
+    problem = _native.check_operator(product, n, number("tolerance", tolerance))
     if problem is not None:
         raise ValueError(problem)

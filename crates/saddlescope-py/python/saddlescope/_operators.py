@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from ._arguments import whole
+
 
 def resolve(A, dim=None, block=None):
     """The block product of an operator.
@@ -9,7 +11,7 @@ def resolve(A, dim=None, block=None):
     Parameters
     ----------
     A : array (n, n), sparse matrix, SciPy LinearOperator, curvlinops operator, torch tensor or callable
-        A callable takes a vector of shape (n,) and returns one, or with ``block=True`` an array (n, k) of k columns.
+        Real and symmetric. A callable takes a vector of shape (n,) and returns one, or with ``block=True`` an array (n, k) of k columns.
     dim : int, optional
         n; needed for a callable, checked for everything else.
     block : bool, optional
@@ -30,6 +32,9 @@ def resolve(A, dim=None, block=None):
         n = int(shape[0])
         if dim is not None and dim != n:
             raise ValueError(f"dim={dim}, but the operator has shape {tuple(shape)}")
+        if "complex" in str(getattr(A, "dtype", "")):
+            raise ValueError(f"the operator has dtype {A.dtype}; expected a real one (for a Hermitian A + iC: the real symmetric [[A, -C], [C, A]], "
+                             "which has every eigenvalue twice)")
         if _is_torch(A):
             return _torch_product(A), n, _width(getattr(A, "dtype", None))
         matmat = getattr(A, "matmat", None)
@@ -41,9 +46,8 @@ def resolve(A, dim=None, block=None):
     if callable(A):
         if dim is None:
             raise ValueError("dim is needed for a function: the length of its vectors")
-        if dim < 0:
-            raise ValueError(f"dim={dim}; expected a length")
-        return (_rows(A) if block else _columns(A)), int(dim), "f64"
+        n = whole("dim", dim)
+        return (_rows_of_function(A) if block else _columns(A)), n, "f64"
     raise TypeError(
         f"{type(A).__name__} is no operator; expected a matrix, a SciPy LinearOperator, a curvlinops operator, "
         "or a function with dim="
@@ -54,17 +58,39 @@ def _width(dtype):
     return "f32" if any(word in str(dtype) for word in ("float32", "float16")) else "f64"
 
 
+def real(values, what):
+    """An array of doubles. Imaginary parts are refused, which NumPy would drop."""
+    values = np.asarray(values)
+    if np.iscomplexobj(values):
+        raise ValueError(f"{what} has dtype {values.dtype}; expected real numbers (values.real if the imaginary parts are rounding)")
+    return np.ascontiguousarray(values, dtype=np.float64)
+
+
 def _array(images):
     """What an operator returned, as doubles in rows that lie one after the other."""
-    return np.ascontiguousarray(images, dtype=np.float64)
+    return real(images, "what the operator returned")
 
 
 def _rows(matmat):
     def product(block):
-        images = _array(np.asarray(matmat(block.T)).T)
-        return images.reshape(block.shape) if images.size == block.size else images
+        images = np.asarray(matmat(block.T))
+        if images.shape != block.T.shape:
+            raise ValueError(f"the product with columns of shape {block.T.shape} has shape {images.shape}; expected the same")
+        return _array(images.T)
 
     return product
+
+
+def _rows_of_function(function):
+    product = _rows(function)
+
+    def split(block):
+        if len(block) < 2 or len(block) != block.shape[1]:
+            return product(block)
+        # As many columns as rows: their shape would not tell rows from columns.
+        return np.concatenate([product(block[:-1]), product(block[-1:])])
+
+    return split
 
 
 def _columns(matvec):
@@ -80,7 +106,7 @@ def _columns(matvec):
             image = np.asarray(matvec(x))
             if image.shape != x.shape:
                 raise ValueError(f"the function returned shape {image.shape}; expected {x.shape}")
-            y[:] = image
+            y[:] = _array(image)
         return images
 
     return product
@@ -101,7 +127,17 @@ def _torch_product(A):
     device = getattr(A, "device", torch.device("cpu"))
 
     def product(block):
-        vectors = torch.from_numpy(block).to(device=device, dtype=dtype)
-        return _array((A @ vectors.T).T.detach().to("cpu", torch.float64).numpy())
+        images = A @ torch.from_numpy(block).to(device=device, dtype=dtype).T
+        if images.is_complex():
+            raise ValueError(f"what the operator returned has dtype {images.dtype}; expected real numbers")
+        return _array(images.T.detach().to("cpu", torch.float64).numpy())
 
     return product
+
+
+def asymmetry(product, n, seed):
+    """|xᵀAy − yᵀAx| for two random vectors, relative to ‖x‖ ‖Ay‖: rounding if A is symmetric. Two products."""
+    x, y = np.random.default_rng(seed).standard_normal((2, 1, n))
+    ax, ay = product(x), product(y)
+    scale = max(np.linalg.norm(x) * np.linalg.norm(ay), np.linalg.norm(y) * np.linalg.norm(ax))
+    return float(abs(np.vdot(x, ay) - np.vdot(y, ax)) / scale) if scale > 0 else 0.0

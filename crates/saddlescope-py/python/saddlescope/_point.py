@@ -7,6 +7,7 @@ import numpy as np
 
 from . import _native
 from ._analysis import Analysis, _carry_out
+from ._arguments import number, optional_number, whole
 
 __all__ = ["Measure", "Settled", "Sharpness", "settle", "sharpness"]
 
@@ -137,10 +138,12 @@ def settle(risk, *, test=None, out=None, tol=1e-10, max_products=20_000, max_dim
     if not risk.has_gradient or "hessian" not in risk.curvatures:
         raise ValueError("settling needs a gradient and products with the Hessian, which this risk does not offer")
     selection, more = _nothing("settle")
-    selection["settle"] = {**more["settle"], "tolerance": tol, "max_products": max_products, "max_dimension": max_dimension,
-                           "radius": radius, "downhill": downhill}
-    selection["critical_spectrum"] = {**more["critical_spectrum"], "whole_up_to": whole_up_to, "largest": largest, "smallest": smallest}
-    selection["seed"] = seed
+    selection["settle"] = {**more["settle"], "tolerance": number("tol", tol), "max_products": whole("max_products", max_products, 1),
+                           "max_dimension": whole("max_dimension", max_dimension, 1),
+                           "radius": optional_number("radius", radius, positive=True), "downhill": bool(downhill)}
+    selection["critical_spectrum"] = {**more["critical_spectrum"], "whole_up_to": whole("whole_up_to", whole_up_to),
+                                      "largest": whole("largest", largest), "smallest": whole("smallest", smallest)}
+    selection["seed"] = whole("seed", seed)
     return _carry_out(risk, test, json.dumps(selection), memory, out, progress, Settled)
 
 
@@ -171,6 +174,10 @@ def sharpness(risk, *, out=None, rho=0.05, epsilon=1e-3, probes=16, tol=None, gr
     -------
     Sharpness
     """
+    rho, epsilon, seed = number("rho", rho, positive=True), number("epsilon", epsilon, positive=True), whole("seed", seed)
+    probes, gradients, tol = whole("probes", probes, 1), whole("gradients", gradients, 1), optional_number("tol", tol)
+    if rescale is not None and not 1 < number("rescale", rescale):
+        raise ValueError(f"rescale={rescale}; expected a number above 1")
     default, _, _ = map(json.loads, _native.selections())
     selection, more = _nothing("sharpness")
     pairs = min(1, risk.dim)
@@ -180,6 +187,4 @@ def sharpness(risk, *, out=None, rho=0.05, epsilon=1e-3, probes=16, tol=None, gr
     selection.update(earlier_eigenpairs=True, probes=probes, rescaling=rescale, seed=seed)
     selection["sharpness"] = {**more["sharpness"], "rho": rho, "epsilon": epsilon, "gradients": gradients, "probes": probes,
                               "tolerance": 1e-3 if tol is None else tol}
-    if rescale is not None and not rescale > 1:
-        raise ValueError(f"rescale={rescale}; expected a number above 1")
     return _carry_out(risk, None, json.dumps(selection), memory, out, progress, Sharpness)

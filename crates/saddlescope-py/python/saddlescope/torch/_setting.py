@@ -55,6 +55,9 @@ def exact(device, recurrent):
     """Full precision, kernels that can be differentiated twice, no autocast, no cuDNN for recurrent layers."""
     from torch.nn.attention import SDPBackend, sdpa_kernel
 
+    if torch.is_inference_mode_enabled():
+        raise RuntimeError("torch.inference_mode() is on, where nothing can be differentiated: leave it before a risk is made or used "
+                           "(torch.no_grad() does no harm)")
     with ExitStack() as stack:
         stack.enter_context(torch.enable_grad())
         stack.enter_context(Formulas())
