@@ -56,8 +56,37 @@ def test_more_probes_go_on(tmp_path):
     ss.trace(product, dim=N, max_products=16, state=state)
     assert len(made) == 16
     more = ss.trace(product, dim=N, max_products=48, state=state)
-    assert len(made) == 48
+    # One is made again, to see whether the file is this operator's.
+    assert len(made) == 49
     assert more.trace.samples == 48
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_the_file_of_another_operator_is_refused(name, tmp_path):
+    state, call = tmp_path / "state", CALLS[name]
+    right = call(lambda v: DIAGONAL * v, state=state)
+    kept = state.read_bytes()
+    with pytest.raises(ValueError, match="another operator"):
+        call(lambda v: 1.01 * DIAGONAL * v, state=state)
+    assert state.read_bytes() == kept, "what was there is lost"
+    assert np.array_equal(call(lambda v: DIAGONAL * v, state=state), right)
+    (tmp_path / "text").write_text("no products\n" * 1000)
+    with pytest.raises(ValueError, match="holds no products"):
+        call(lambda v: DIAGONAL * v, state=tmp_path / "text")
+
+
+def test_the_space_of_another_operator_is_refused():
+    made = []
+
+    def product(v):
+        made.append(1)
+        return DIAGONAL * v
+
+    part = ss.eigsh(product, dim=N, tol=1e-8, max_products=20)
+    with pytest.raises(ValueError, match="another operator"):
+        ss.eigsh(lambda v: 1.01 * DIAGONAL * v, dim=N, tol=1e-8, state=part.state)
+    rest, whole = ss.eigsh(product, dim=N, tol=1e-8, state=part.state), ss.eigsh(product, dim=N, tol=1e-8)
+    assert [p.value for p in rest.pairs] == [p.value for p in whole.pairs]
 
 
 def test_a_state_that_cannot_be_written_is_named(tmp_path):

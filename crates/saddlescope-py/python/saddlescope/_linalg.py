@@ -340,7 +340,8 @@ def algorithm1(A, *, tol=1e-4, absolute_tol=None, max_products=1000, dim=None, b
     For comparison: :func:`eigsh` finds both pairs with fewer products. Parameters and errors as there.
     state : path, optional
         A file in which every product is kept (8 n bytes each): the same call goes on after a stop, with the same bits, and a call
-        for more goes on from there. Delete the file when you are done; products of another operator or another call are not used.
+        for more goes on from there. Delete the file when you are done. A file of
+        another operator is an error (one product is made again to see); products of another call are replaced.
 
     Returns
     -------
@@ -379,7 +380,8 @@ def trace(A, *, method="hutchinson", max_products=100, target_std_error=None, pr
         Random vectors of Hutchinson's method; given ones, one a row, must have E[zzᵀ] = I.
     state : path, optional
         A file in which every product is kept (8 n bytes each): the same call goes on after a stop, with the same bits, and a call
-        for more goes on from there. Delete the file when you are done; products of another operator or another call are not used.
+        for more goes on from there. Delete the file when you are done. A file of
+        another operator is an error (one product is made again to see); products of another call are replaced.
 
     Returns
     -------
@@ -424,7 +426,8 @@ def density(A, *, probes=16, steps=64, block_size=4, reorthogonalise=True, preci
     kind : {"sphere", "rademacher"}
     state : path, optional
         A file in which every product is kept (8 n bytes each): the same call goes on after a stop, with the same bits, and a call
-        for more goes on from there. Delete the file when you are done; products of another operator or another call are not used.
+        for more goes on from there. Delete the file when you are done. A file of
+        another operator is an error (one product is made again to see); products of another call are replaced.
 
     Returns
     -------
