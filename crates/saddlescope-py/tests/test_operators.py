@@ -209,7 +209,8 @@ def test_a_state_goes_on_to_the_same_bits(tmp_path):
     # The same operator at once: a product with a block of one vector may round otherwise than with a vector.
     at_once = ss.eigsh(lambda x: a @ x, dim=150, tol=1e-10)
     assert again.values.tobytes() == at_once.values.tobytes()
-    assert len(calls) <= whole.products + 1
+    # One was interrupted, and one is made to see whether the state is this operator's.
+    assert len(calls) <= whole.products + 2
     with pytest.raises(ValueError, match="dimension"):
         ss.eigsh(symmetric(20), state=path)
 
