@@ -106,6 +106,27 @@ def test_kinds_and_selection_of_parameters():
         ss.torch.Risk(model.requires_grad_(False), F.cross_entropy, (x, y))
 
 
+def test_a_parameter_that_is_one_number():
+    class Scaled(nn.Linear):
+        def __init__(self):
+            super().__init__(3, 2)
+            self.logit_scale = nn.Parameter(torch.tensor(0.6))
+
+        def forward(self, x):
+            return super().forward(x) * self.logit_scale.exp()
+
+    model, x, y = Scaled().double(), torch.randn(9, 3).double(), torch.randint(0, 2, (9,))
+    loss = lambda scale: F.cross_entropy(F.linear(x, model.weight, model.bias) * scale[0].exp(), y)
+    hessian = torch.func.hessian(loss)(model.logit_scale.detach().reshape(1))
+    for order in ("forward", "reverse"):
+        risk = ss.torch.Risk(model, F.cross_entropy, (x, y), params="logit_scale", order=order)
+        assert close(risk.hessian().matmat(np.eye(1)), hessian)
+        whole = ss.torch.Risk(model, F.cross_entropy, (x, y), order=order)
+        place = np.concatenate([np.full(int(np.prod(shape)), name == "logit_scale") for name, shape, _ in whole.layout])
+        assert place.sum() == 1 and close(whole.hessian().matmat(np.eye(9))[np.ix_(place, place)], hessian)
+        assert whole.state_dict()["logit_scale"].shape == ()
+
+
 def test_tied_and_unused_parameters():
     class Tied(nn.Module):
         def __init__(self):

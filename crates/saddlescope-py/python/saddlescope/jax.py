@@ -19,6 +19,7 @@ import numpy as np
 import jax
 import jax.numpy as jnp
 
+from . import _identity
 from ._risk import Penalty, SampleRange
 from ._risk import Risk as _Risk
 
@@ -92,13 +93,29 @@ class Risk(_Risk):
             raise ValueError(f"the loss returned shape {jnp.shape(value)}; expected a number, the mean over the batch")
 
     def identity(self):
-        loss = getattr(self._loss, "__qualname__", type(self._loss).__qualname__)
-        return {"engine": "jax", "backend": jax.default_backend(), "dtype": self.precision, "loss": loss, "data.sha256": self._data_hash,
-                **self._penalty.identity()}
+        return {"computed_by": "jax", "backend": jax.default_backend(), "dtype": self.precision, "loss": _identity.words(self._loss),
+                "data.sha256": self._data_hash,
+                **_identity.weight(self._weight if self._weight is not _count else None), **self._penalty.identity()}
+
+    def _compute(self):
+        """Loss and gradient of the first batch at a point that does not depend on the parameters' values; where they are not finite
+        there, or cannot be computed, those at θ."""
+        along, batch = _identity.direction(self.dim), next(iter(self._batches))
+
+        def at(theta):
+            loss, slope = self._slope(self._split(theta), batch)
+            return [float(loss), *_identity.summary(self._join(slope), along)]
+
+        found = [np.nan]
+        try:
+            found = at(_identity.probe_point(self.layout))
+        except Exception:  # Outside of what the loss can compute.
+            pass
+        return found if np.isfinite(found).all() else at(self.theta)
 
     def _about(self):
         said = self.identity()
-        about = f"Computed by JAX {jax.__version__} on {said['backend']} in {said['dtype']}. The loss is the mean of {said['loss']} over {self.samples} samples."
+        about = f"Computed by JAX {jax.__version__} on {said['backend']} in {said['dtype']}. The loss is the mean of {said['loss'].partition(':')[0]} over {self.samples} samples."
         return [about, *self._penalty.about(), *self.notes]
 
     def _samples_in(self, start, stop):
@@ -106,7 +123,7 @@ class Risk(_Risk):
         if self._weight is not _count:
             return None
         other = copy.copy(self)
-        other._batches, other.notes = SampleRange(self._batches, start, stop, _count, _part), list(self.notes)
+        other._computed, other._batches, other.notes = None, SampleRange(self._batches, start, stop, _count, _part), list(self.notes)
         other._look()
         return other
 

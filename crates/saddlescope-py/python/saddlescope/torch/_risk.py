@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.func import functional_call, vmap
 
+from .. import _identity as identity
 from .._risk import Risk as _Risk
 from .._risk import Penalty, SampleRange, fingerprint
 from . import _buffers as buffers
@@ -17,6 +18,7 @@ from . import _products as products
 from ._chunks import Chunks
 from ._data import Batches, convert, part, size, tensors
 from ._group import Group
+from ._identity import loss_words, modules
 from ._parameters import Vector, layout, select
 from ._setting import check_mode, exact, has_recurrence, unwrap
 from ._trial import ORDERS, is_padded, out_of_memory, try_batch
@@ -144,6 +146,7 @@ class Risk(_Risk):
             try_batch(self, batch)
         else:
             self.has_accuracy, self.curvatures, self._order = _like.has_accuracy, _like.curvatures, _like._order
+            self._computed = _like._computed
         if self._group:
             self._join_offers()
 
@@ -183,14 +186,10 @@ class Risk(_Risk):
         return state
 
     def identity(self):
-        loss = self.loss_function
-        words = repr(loss) if isinstance(loss, nn.Module) else getattr(loss, "__qualname__", type(loss).__qualname__)
-        code = getattr(loss, "__code__", None)
-        if code is not None:
-            words += ":" + hashlib.sha256(code.co_code + repr(code.co_names).encode()).hexdigest()[:12]
         return {
-            "engine": "torch", "device": self.device.type, "dtype": str(self.dtype).rpartition(".")[2], "loss": words,
-            "data.sha256": self._data_hash, "coupled": self.coupled, **self._penalty.identity(),
+            "computed_by": "torch", "device": self.device.type, "dtype": str(self.dtype).rpartition(".")[2],
+            "loss": loss_words(self.loss_function), "modules": modules(self.model),
+            "data.sha256": self._data_hash, "coupled": self.coupled, **identity.weight(self._weight), **self._penalty.identity(),
         }
 
     def _about(self):

@@ -9,6 +9,7 @@ import torch
 
 from . import _products as products
 from ._data import convert, part, size
+from ._identity import computed
 from ._setting import exact
 
 #: How products with the Hessian are made.
@@ -19,7 +20,8 @@ _AGREES = 0.05
 
 
 def try_batch(risk, batch):
-    """Sets what a risk offers: `has_accuracy`, the order of its products, `curvatures`, and notes on what does not work.
+    """Sets what a risk offers: `has_accuracy`, the order of its products, `curvatures`, and notes on what does not work; and `_computed`,
+    what tells it from others.
 
     Raises
     ------
@@ -38,6 +40,7 @@ def try_batch(risk, batch):
         _choose_order(risk, params, placed, few)
         _choose_curvatures(risk, params, few)
         _note_unused(risk, params, placed)
+        risk._computed = computed(risk, placed)
 
 
 def is_padded(batch):
