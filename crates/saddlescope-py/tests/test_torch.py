@@ -488,3 +488,30 @@ def test_an_analysis_with_its_report_and_the_escape(tmp_path):
     assert set(state) == set(before) and all(torch.equal(model.state_dict()[n], before[n]) for n in before)
     model.load_state_dict(state)
     assert float(F.cross_entropy(model(x), y).detach()) == pytest.approx(found.results["escape"]["loss"][1], rel=1e-6)
+
+
+def test_a_batch_size_is_a_number_of_samples():
+    x, y, model = torch.randn(10, 3), torch.randint(0, 2, (10,)), nn.Linear(3, 2)
+    loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(x, y), batch_size=4)
+    for data in ((x, y), loader, [(x, y)]):
+        for size in (-1, 0, 2.5, True):
+            with pytest.raises(ValueError, match=f"batch_size {size}; expected a whole number"):
+                ss.torch.Risk(model, F.cross_entropy, data, batch_size=size)
+        assert ss.torch.Risk(model, F.cross_entropy, data, batch_size=np.int64(3)).samples == 10
+
+
+def test_convolutions_on_several_threads_need_not_repeat():
+    class Functional(nn.Linear):
+        def forward(self, x):
+            return super().forward(F.conv1d(x[:, None], x.new_ones(1, 1, 2))[:, 0])
+
+    x, y, threads = torch.randn(5, 4), torch.randint(0, 2, (5,)), torch.get_num_threads()
+    of = lambda model: ss.torch.Risk(model, F.cross_entropy, (x, y))
+    try:
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            assert of(nn.Linear(4, 2)).repeatable and of(Functional(3, 2)).repeatable == (count == 1)
+        few = of(Functional(3, 2)).samples_in(0, 3)
+        assert not few.repeatable and np.isfinite(ss.analyze(of(Functional(3, 2)), stages=["cuts"]).results["loss"])
+    finally:
+        torch.set_num_threads(threads)

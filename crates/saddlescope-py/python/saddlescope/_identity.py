@@ -42,9 +42,9 @@ def digest(*parts) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
 
 
-def numbers(values, precision, repeatable) -> str:
+def numbers(values, precision) -> str:
     """Numbers with as many digits as another run reproduces: another number of threads rounds sums differently."""
-    digits = 6 if precision == "f64" else 4 if repeatable else 3
+    digits = 6 if precision == "f64" else 3
     # One NaN is as good as another, and a zero has no sign.
     return " ".join(f"{value + 0.0:.{digits - 1}e}" if np.isfinite(value) else "nan" for value in values)
 

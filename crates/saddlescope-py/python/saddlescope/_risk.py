@@ -150,7 +150,7 @@ class Risk:
     def _identity_json(self):
         """The identity with what the risk computes, so that results of another function are not taken for its own."""
         if self._computed is None:
-            self._computed = _identity.numbers(self._compute(), self.precision, self.repeatable)
+            self._computed = _identity.numbers(self._compute(), self.precision)
         return json.dumps({**self.identity(), "computed": self._computed})
 
     def _compute(self):

@@ -53,4 +53,4 @@ def computed(risk, batch):
         found = at(identity.probe_point(risk.layout))
     except Exception:  # Outside of what the model can compute.
         pass
-    return identity.numbers(found if np.isfinite(found).all() else at(risk.theta), risk.precision, risk.repeatable)
+    return identity.numbers(found if np.isfinite(found).all() else at(risk.theta), risk.precision)

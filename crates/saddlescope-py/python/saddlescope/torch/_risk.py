@@ -4,6 +4,7 @@ import copy
 import hashlib
 from collections.abc import Mapping
 from contextlib import contextmanager
+from numbers import Integral
 
 import numpy as np
 import torch
@@ -96,6 +97,8 @@ class Risk(_Risk):
                  order="auto", coupled=None, weight_decay=0.0, name=None, split="train", _like=None):
         if order not in ("auto", *ORDERS):
             raise ValueError(f"order {order!r}; expected auto, reverse or forward")
+        if batch_size is not None and (isinstance(batch_size, bool) or not isinstance(batch_size, Integral) or batch_size < 1):
+            raise ValueError(f"batch_size {batch_size!r}; expected a whole number from 1 on, or None for no limit")
         self.notes, self.split, self._penalty = [], split, Penalty(weight_decay)
         model = unwrap(model, self.notes)
         self.name = name or type(model).__name__
@@ -111,7 +114,6 @@ class Risk(_Risk):
             model = copy.deepcopy(model).to(self.device, self.dtype)
             chosen = {name: p for name, p in model.named_parameters() if name in chosen}
         self.precision = "f32" if self.dtype == torch.float32 else "f64"
-        self.repeatable = self.device.type == "cpu"
         self.model, self.loss_function, self._weight, self._order = model, loss, weight, order
         self._vector_of, self.layout = Vector(chosen), layout(model, chosen)
         self._recurrent, self._other = has_recurrence(model), {}
@@ -146,7 +148,7 @@ class Risk(_Risk):
             try_batch(self, batch)
         else:
             self.has_accuracy, self.curvatures, self._order = _like.has_accuracy, _like.curvatures, _like._order
-            self._computed = _like._computed
+            self._computed, self.repeatable = _like._computed, _like.repeatable
         if self._group:
             self._join_offers()
 
@@ -168,10 +170,11 @@ class Risk(_Risk):
 
     def _join_offers(self):
         """What all processes offer; products are made in the way that the first one chose."""
-        found = self._group.all_gather((self._order, self.curvatures, self.has_accuracy))
-        self._order = found[0][0] if all(order for order, _, _ in found) else None
-        self.curvatures = tuple(c for c in found[0][1] if all(c in others for _, others, _ in found))
-        self.has_accuracy = all(accuracy for _, _, accuracy in found)
+        found = self._group.all_gather((self._order, self.curvatures, self.has_accuracy, self.repeatable))
+        orders, curvatures, accuracies, repeats = zip(*found)
+        self._order = orders[0] if all(orders) else None
+        self.curvatures = tuple(c for c in curvatures[0] if all(c in others for others in curvatures))
+        self.has_accuracy, self.repeatable = all(accuracies), all(repeats)
 
     # What a user may ask for besides.
 

@@ -4,6 +4,7 @@ from contextlib import ExitStack, contextmanager
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from ._formulas import Formulas
 
@@ -48,6 +49,23 @@ def check_mode(model):
 def has_recurrence(model):
     """Whether cuDNN's recurrent layers, which have no second derivatives, would be used."""
     return any(isinstance(module, nn.RNNBase) for module in model.modules())
+
+
+class Seen(TorchFunctionMode):
+    """Which functions of PyTorch are called."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = set()
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        self.names.add(getattr(function, "__name__", ""))
+        return function(*args, **(kwargs or {}))
+
+
+def repeats(device, names):
+    """Whether PyTorch gives the same bits each time: not on a GPU, nor does its convolution of one sample on several threads."""
+    return device.type == "cpu" and (torch.get_num_threads() == 1 or not any(name.startswith("conv") for name in names))
 
 
 @contextmanager

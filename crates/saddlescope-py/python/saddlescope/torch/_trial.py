@@ -10,7 +10,7 @@ import torch
 from . import _products as products
 from ._data import convert, part, size
 from ._identity import computed
-from ._setting import exact
+from ._setting import Seen, exact, repeats
 
 #: How products with the Hessian are made.
 ORDERS = {"reverse": products.reverse_over_reverse, "forward": products.forward_over_reverse}
@@ -20,7 +20,7 @@ _AGREES = 0.05
 
 
 def try_batch(risk, batch):
-    """Sets what a risk offers: `has_accuracy`, the order of its products, `curvatures`, and notes on what does not work; and `_computed`,
+    """Sets what a risk offers: `has_accuracy`, `repeatable`, the order of its products, `curvatures`, and notes on what does not work; and `_computed`,
     what tells it from others.
 
     Raises
@@ -32,7 +32,9 @@ def try_batch(risk, batch):
     params, placed = risk._params(risk.theta), risk._place(small)
     with exact(risk.device, risk._recurrent):
         with torch.no_grad():
-            first = _first_loss(risk, params, placed, batch)
+            with Seen() as seen:
+                first = _first_loss(risk, params, placed, batch)
+            risk.repeatable = repeats(risk.device, seen.names)
             _check_repeats(risk, params, placed, first)
             _check_mean(risk, params, placed, small, first)
             risk.has_accuracy = _has_accuracy(risk, params, placed)
