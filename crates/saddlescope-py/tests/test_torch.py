@@ -515,3 +515,41 @@ def test_convolutions_on_several_threads_need_not_repeat():
         assert not few.repeatable and np.isfinite(ss.analyze(of(Functional(3, 2)), stages=["cuts"]).results["loss"])
     finally:
         torch.set_num_threads(threads)
+
+
+def test_losses_that_are_no_mean_are_noticed_wherever_in_the_data():
+    torch.manual_seed(0)
+    x, y, model = torch.randn(80, 3).double(), torch.arange(80) // 20 % 3, nn.Linear(3, 3).double()
+    batches = lambda y: [(x[i : i + 20], y[i : i + 20]) for i in range(0, 80, 20)]
+    weighted = nn.CrossEntropyLoss(weight=torch.tensor([1.0, 5, 10]).double())
+    for data in (batches(y), (x, y)):
+        for size in (None, 7):
+            with pytest.raises(ValueError, match="class weights"):
+                ss.torch.Risk(model, weighted, data, batch_size=size)
+    # Sorted data are fine where the weights of the samples are said.
+    total = torch.tensor([1, 5, 10])
+    risk = ss.torch.Risk(model, weighted, batches(y), weight=lambda batch: int(total[batch[1]].sum()))
+    assert risk.loss() == pytest.approx(float(weighted(model(x), y).detach()), rel=1e-12)
+    for place in (30, 65):
+        padded = y.clone()
+        padded[place] = -100
+        with pytest.raises(ValueError, match="ignored"):
+            ss.torch.Risk(model, F.cross_entropy, batches(padded))
+        dicts = [{"x": a, "labels": b} for a, b in batches(padded)]
+        with pytest.raises(ValueError, match=f"labels of batch {place // 20} hold -100"):
+            ss.torch.Risk(model, lambda model, batch: F.cross_entropy(model(batch["x"]), batch["labels"]), dicts)
+        counted = ss.torch.Risk(model, F.cross_entropy, batches(padded), weight=lambda batch: int((batch[1] != -100).sum()))
+        assert counted.loss() == pytest.approx(float(F.cross_entropy(model(x), padded).detach()), rel=1e-12)
+        assert counted.evaluate().correct[1] == 79
+    # Batches of other shapes do not fit together and are left alone.
+    assert ss.torch.Risk(Pooled(), F.cross_entropy, [(x[:4, None, :2], y[:4]), (x[:3, None], y[:3])]).samples == 7
+
+
+class Pooled(nn.Linear):
+    """Takes inputs of any length."""
+
+    def __init__(self):
+        super().__init__(2, 3, dtype=torch.float64)
+
+    def forward(self, x):
+        return super().forward(F.adaptive_avg_pool1d(x, 2)[:, 0])

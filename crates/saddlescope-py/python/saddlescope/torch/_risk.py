@@ -20,9 +20,10 @@ from ._chunks import Chunks
 from ._data import Batches, convert, part, size, tensors
 from ._group import Group
 from ._identity import loss_words, modules
+from ._mixed import IGNORED, Mixed, is_padded
 from ._parameters import Vector, layout, select
 from ._setting import check_mode, exact, has_recurrence, unwrap
-from ._trial import ORDERS, is_padded, out_of_memory, try_batch
+from ._trial import ORDERS, out_of_memory, try_batch
 from ._units import unit_groups
 
 
@@ -128,15 +129,18 @@ class Risk(_Risk):
             raise ValueError("the data hold no batch")
         self._whole = isinstance(batch, Mapping) or not isinstance(batch, (tuple, list)) or len(batch) < 2
         self._with_loss = _WithLoss(model, loss) if self._whole else None
-        if self._whole and weight is None and is_padded(batch):
-            raise ValueError(
-                "the labels hold -100, so batches count different numbers of tokens: give weight=saddlescope.torch.token_weight "
-                "(or another function from a batch to what it counts)"
-            )
         if coupled_norm:
             self.notes.append("Batch norm is in training mode: every batch is normalised by itself and is not split.")
         self._buffer_names = buffers.names_of(model)
-        counts = [self._weigh(b) for b in self._batches]
+        counts, mixed = [], Mixed()
+        for index, one in enumerate(self._batches):
+            if self._whole and weight is None and is_padded(one):
+                raise ValueError(
+                    f"the labels of batch {index} hold -100, so batches count different numbers of tokens: give "
+                    "weight=saddlescope.torch.token_weight (or another function from a batch to what it counts)"
+                )
+            counts.append(self._weigh(one))
+            mixed.add(one)
         self._local, self._batch_count = sum(counts), len(counts)
         self.samples = self._local
         if self._group:
@@ -145,7 +149,7 @@ class Risk(_Risk):
             raise ValueError("the weights of all batches are zero")
         self._watched, self.fingerprint = self._watch(), buffers.rest_hash(model.state_dict(), set(self._vector_of.names))
         if _like is None:
-            try_batch(self, batch)
+            try_batch(self, batch, mixed)
         else:
             self.has_accuracy, self.curvatures, self._order = _like.has_accuracy, _like.curvatures, _like._order
             self._computed, self.repeatable = _like._computed, _like.repeatable
@@ -327,8 +331,8 @@ class Risk(_Risk):
                 if not self.has_accuracy:
                     return float(self._loss(params, batch)), 0, 0
                 outputs = self._outputs(params, batch)
-                right = int((outputs.argmax(1) == batch[-1]).sum())
-                return float(self._scalar(self.loss_function(outputs, batch[-1]))), right, len(batch[-1])
+                right, counted = int((outputs.argmax(1) == batch[-1]).sum()), int((batch[-1] != IGNORED).sum())
+                return float(self._scalar(self.loss_function(outputs, batch[-1]))), right, counted
 
         for index, weight, (loss, right, counted) in self._over(work):
             chunks.add(index, weight, loss, right, counted)

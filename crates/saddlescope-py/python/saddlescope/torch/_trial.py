@@ -19,7 +19,7 @@ ORDERS = {"reverse": products.reverse_over_reverse, "forward": products.forward_
 _AGREES = 0.05
 
 
-def try_batch(risk, batch):
+def try_batch(risk, batch, mixed):
     """Sets what a risk offers: `has_accuracy`, `repeatable`, the order of its products, `curvatures`, and notes on what does not work; and `_computed`,
     what tells it from others.
 
@@ -37,18 +37,13 @@ def try_batch(risk, batch):
             risk.repeatable = repeats(risk.device, seen.names)
             _check_repeats(risk, params, placed, first)
             _check_mean(risk, params, placed, small, first)
+            _check_mixed(risk, params, mixed.samples(risk._micro or max(2, size(small))))
             risk.has_accuracy = _has_accuracy(risk, params, placed)
         few = placed if risk.coupled else part(placed, 0, 2)
         _choose_order(risk, params, placed, few)
         _choose_curvatures(risk, params, few)
         _note_unused(risk, params, placed)
         risk._computed = computed(risk, placed)
-
-
-def is_padded(batch):
-    """Whether labels say that some tokens do not count."""
-    labels = batch.get("labels") if isinstance(batch, Mapping) else None
-    return isinstance(labels, torch.Tensor) and bool((labels == -100).any())
 
 
 def out_of_memory(error):
@@ -104,6 +99,13 @@ def _check_repeats(risk, params, batch, first):
         )
 
 
+def _check_mixed(risk, params, samples):
+    """The same for samples of different batches: data may be sorted by class, or padded later on."""
+    if samples is not None and not risk.coupled:
+        placed = risk._place(samples)
+        _check_mean(risk, params, placed, samples, float(risk._loss(params, placed)))
+
+
 def _check_mean(risk, params, placed, small, first):
     count = size(small)
     if risk.coupled or count < 2 or not np.isfinite(first):
@@ -119,8 +121,8 @@ def _check_mean(risk, params, placed, small, first):
     if not abs(mean - first) <= _slack(risk) * max(abs(first), 1e-6):
         raise ValueError(
             f"the loss of a batch is {first:.9g}, the weighted mean of its two parts {mean:.9g}: the loss must be the mean over what "
-            "weight counts (reduction='mean'; give weight= where samples count differently, or coupled=True where the samples "
-            "of a batch depend on each other)"
+            "weight counts (reduction='mean'; give weight= where samples count differently, as with class weights or labels that are "
+            "ignored, or coupled=True where the samples of a batch depend on each other)"
         )
 
 
