@@ -553,3 +553,34 @@ class Pooled(nn.Linear):
 
     def forward(self, x):
         return super().forward(F.adaptive_avg_pool1d(x, 2)[:, 0])
+
+
+def test_buffers_that_forward_writes_to_stay_as_they_are():
+    class Averaged(nn.Linear):
+        def __init__(self, in_place):
+            super().__init__(3, 2)
+            self.register_buffer("average", torch.zeros(2))
+            self.in_place = in_place
+
+        def forward(self, x):
+            z = super().forward(x)
+            if self.in_place:
+                self.average.mul_(0.9).add_(0.1 * self.weight.detach().mean(1))
+            else:
+                self.average = 0.9 * self.average + 0.1 * self.weight.detach().mean(1)
+            return z - self.average
+
+    x, y = torch.randn(9, 3).double(), torch.randint(0, 2, (9,))
+    spectral = nn.Sequential(nn.utils.parametrizations.spectral_norm(nn.Linear(3, 4)), nn.Tanh(), nn.Linear(4, 2))
+    for model in (Averaged(True), Averaged(False), spectral.train()):
+        model = model.double()
+        before = {name: value.clone() for name, value in model.state_dict().items()}
+        risk = ss.torch.Risk(model, F.cross_entropy, (x, y), batch_size=4)
+        loss = risk.loss()
+        assert risk.loss() == loss and np.isfinite(risk.gradient()).all()
+        if risk.curvatures:
+            risk.operator(risk.curvatures[0]).matvec(np.ones(risk.dim))
+        assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+        assert loss == pytest.approx(float(F.cross_entropy(model(x), y).detach()), rel=1e-12)
+        in_place = not isinstance(model, Averaged) or model.in_place
+        assert in_place == any("writes to the buffers" in note for note in risk.notes)

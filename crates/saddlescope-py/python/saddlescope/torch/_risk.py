@@ -41,7 +41,8 @@ class _WithLoss(nn.Module):
 class Risk(_Risk):
     """The mean loss of a ``torch.nn.Module`` over data, as a function of its parameters.
 
-    The model is never changed: every evaluation passes its parameters to ``torch.func.functional_call``.
+    The model is never changed: every evaluation passes its parameters and buffers to ``torch.func.functional_call``, copies of those
+    buffers that ``forward`` writes to.
 
     Parameters
     ----------
@@ -118,7 +119,7 @@ class Risk(_Risk):
         self.model, self.loss_function, self._weight, self._order = model, loss, weight, order
         self._vector_of, self.layout = Vector(chosen), layout(model, chosen)
         self._recurrent, self._other = has_recurrence(model), {}
-        self._written = dict(model.named_buffers()) if coupled_norm else {}
+        self._written = ()
         self._sum_dtype = torch.float32 if self.device.type == "mps" else torch.float64
         self.coupled = bool(coupled_norm if coupled is None else coupled)
         self._batches, self._micro = Batches(data, batch_size, self.coupled), batch_size
@@ -152,7 +153,7 @@ class Risk(_Risk):
             try_batch(self, batch, mixed)
         else:
             self.has_accuracy, self.curvatures, self._order = _like.has_accuracy, _like.curvatures, _like._order
-            self._computed, self.repeatable = _like._computed, _like.repeatable
+            self._computed, self.repeatable, self._written = _like._computed, _like.repeatable, _like._written
         if self._group:
             self._join_offers()
 
@@ -223,11 +224,10 @@ class Risk(_Risk):
         return convert(batch, cast)
 
     def _state(self, params, prefix=""):
-        state = {prefix + name: t for name, t in self._other.items()}
-        state.update({prefix + name: p for name, p in zip(self._vector_of.names, params)})
-        # Running statistics would be written to: every call gets its own copy.
-        state.update({prefix + name: self._other.get(name, b).clone() for name, b in self._written.items()})
-        return state
+        # With all buffers, so that none is replaced in the model; those that forward writes to are copied for every call.
+        state = {**dict(self.model.named_buffers()), **self._other, **dict(zip(self._vector_of.names, params))}
+        state.update({name: state[name].clone() for name in self._written})
+        return {prefix + name: t for name, t in state.items()}
 
     @contextmanager
     def _in_double(self):

@@ -3,10 +3,13 @@ way to make them is right and fast."""
 
 import time
 from collections.abc import Mapping
+from contextlib import contextmanager
 
 import numpy as np
 import torch
+from torch import nn
 
+from . import _buffers as buffers
 from . import _products as products
 from ._data import convert, part, size
 from ._identity import computed
@@ -20,8 +23,8 @@ _AGREES = 0.05
 
 
 def try_batch(risk, batch, mixed):
-    """Sets what a risk offers: `has_accuracy`, `repeatable`, the order of its products, `curvatures`, and notes on what does not work; and `_computed`,
-    what tells it from others.
+    """Sets what a risk offers: `has_accuracy`, `repeatable`, the order of its products, `curvatures`, and notes on what does not work; the buffers
+    that are written to; and `_computed`, what tells it from others.
 
     Raises
     ------
@@ -32,7 +35,7 @@ def try_batch(risk, batch, mixed):
     params, placed = risk._params(risk.theta), risk._place(small)
     with exact(risk.device, risk._recurrent):
         with torch.no_grad():
-            with Seen() as seen:
+            with Seen() as seen, _buffers_watched(risk):
                 first = _first_loss(risk, params, placed, batch)
             risk.repeatable = repeats(risk.device, seen.names)
             _check_repeats(risk, params, placed, first)
@@ -59,6 +62,31 @@ def _slack(risk):
 def _first_line(error):
     words = str(error).strip()
     return words.splitlines()[0][:200] if words else type(error).__name__
+
+
+@contextmanager
+def _buffers_watched(risk):
+    """Finds out which buffers are written to, on copies of them."""
+    before = risk._other
+    copies = {name: before.get(name, b).clone() for name, b in risk.model.named_buffers()}
+    risk._other = {**before, **copies}
+    try:
+        yield
+    finally:
+        risk._other = before
+    # Kernels of batch norm write without a word: values tell.
+    norms = [name for name, module in risk.model.named_modules() if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.training]
+    own, of_norm = dict(risk.model.named_buffers()), lambda name: name.rpartition(".")[0] in norms
+    changed = [name for name, t in copies.items() if t._version > 0 or not _same(t, before.get(name, own[name]))]
+    risk._written = tuple(name for name in copies if name in changed or of_norm(name))
+    others = [name for name in changed if not of_norm(name)]
+    if others:
+        risk.notes.append(f"Every evaluation writes to the buffers {', '.join(others[:5])}{', …' if len(others) > 5 else ''} and begins with their values in the "
+                          "model, which stay as they are.")
+
+
+def _same(a, b):
+    return buffers.rest_hash({"": a}, ()) == buffers.rest_hash({"": b}, ())
 
 
 def _first_loss(risk, params, placed, batch):
