@@ -584,3 +584,23 @@ def test_buffers_that_forward_writes_to_stay_as_they_are():
         assert loss == pytest.approx(float(F.cross_entropy(model(x), y).detach()), rel=1e-12)
         in_place = not isinstance(model, Averaged) or model.in_place
         assert in_place == any("writes to the buffers" in note for note in risk.notes)
+
+
+@pytest.mark.parametrize("order", ["reverse", "forward"])
+def test_autocast_is_off_also_where_the_model_enters_it(order):
+    class Mixed(nn.Module):
+        def __init__(self, inner):
+            super().__init__()
+            self.inner = inner
+
+        def forward(self, x):
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                assert torch.is_autocast_enabled("cpu")
+                return self.inner(x).float()
+
+    model, x, y = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2)), torch.randn(9, 3), torch.randint(0, 2, (9,))
+    plain, mixed = (ss.torch.Risk(m, F.cross_entropy, (x, y), order=order) for m in (model, Mixed(model)))
+    assert mixed.loss() == plain.loss() and np.array_equal(mixed.gradient(), plain.gradient())
+    for curvature in plain.curvatures:
+        assert np.array_equal(*(r.operator(curvature).matvec(np.ones(r.dim)) for r in (plain, mixed)))
+    assert any("autocast" in note for note in mixed.notes) and not any("autocast" in note for note in plain.notes)

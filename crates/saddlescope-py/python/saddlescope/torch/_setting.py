@@ -52,13 +52,14 @@ def has_recurrence(model):
 
 
 class Seen(TorchFunctionMode):
-    """Which functions of PyTorch are called."""
+    """Which functions of PyTorch are called, and whether under autocast."""
 
-    def __init__(self):
+    def __init__(self, device):
         super().__init__()
-        self.names = set()
+        self.names, self.autocast, self._device = set(), False, device.type
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
+        self.autocast |= torch.is_autocast_enabled(self._device)
         self.names.add(getattr(function, "__name__", ""))
         return function(*args, **(kwargs or {}))
 
@@ -75,7 +76,7 @@ def exact(device, recurrent):
 
     with ExitStack() as stack:
         stack.enter_context(torch.enable_grad())
-        stack.enter_context(Formulas())
+        stack.enter_context(Formulas(device))
         stack.enter_context(sdpa_kernel(SDPBackend.MATH))
         stack.enter_context(torch.autocast(device.type, enabled=False))
         if device.type == "cuda":

@@ -35,9 +35,11 @@ def try_batch(risk, batch, mixed):
     params, placed = risk._params(risk.theta), risk._place(small)
     with exact(risk.device, risk._recurrent):
         with torch.no_grad():
-            with Seen() as seen, _buffers_watched(risk):
+            with Seen(risk.device) as seen, _buffers_watched(risk):
                 first = _first_loss(risk, params, placed, batch)
             risk.repeatable = repeats(risk.device, seen.names)
+            if seen.autocast:
+                risk.notes.append("The model enters autocast, which is kept off: everything is computed in the number type of the risk.")
             _check_repeats(risk, params, placed, first)
             _check_mean(risk, params, placed, small, first)
             _check_mixed(risk, params, mixed.samples(risk._micro or max(2, size(small))))
