@@ -107,3 +107,16 @@ def test_a_sum_is_no_mean():
         ss.jax.Risk(total, {"w": w}, batches)
     risk = ss.jax.Risk(total, {"w": w}, batches, coupled=True)
     assert risk.loss() == pytest.approx(sum(len(b["y"]) * float(total({"w": w}, b)) for b in batches) / 30, rel=1e-12)
+
+
+def test_what_is_not_finite_is_named():
+    x, y, w, loss, batches = logistic()
+    broken = [{"x": b["x"].copy(), "y": b["y"]} for b in batches]
+    broken[2]["x"][5, 1] = np.nan
+    risk = ss.jax.Risk(loss, {"w": w}, broken)
+    assert np.isnan(risk.loss())
+    with pytest.raises(FloatingPointError, match="batch 2, sample 5 has loss nan"):
+        ss.eigsh(risk.hessian())
+    w[3] = np.inf
+    with pytest.raises(FloatingPointError, match="θ is not finite: parameter 'w' holds inf"):
+        ss.eigsh(ss.jax.Risk(loss, {"w": w}, batches).hessian())

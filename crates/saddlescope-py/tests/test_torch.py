@@ -430,6 +430,11 @@ def test_a_nan_is_named_and_exceptions_of_the_model_arrive():
     with pytest.raises(FloatingPointError, match="batch 1, sample 3"):
         ss.eigsh(risk.hessian())
 
+    model = nn.Linear(3, 2)
+    model.bias.data[1] = float("inf")
+    with pytest.raises(FloatingPointError, match="θ is not finite: parameter 'bias' holds inf"):
+        ss.eigsh(ss.torch.Risk(model, F.cross_entropy, (x[:5], y[:5])).hessian())
+
     class Mine(Exception):
         pass
 

@@ -143,6 +143,17 @@ class Risk:
             raise ValueError(f"θ has shape {theta.shape}; expected {self.theta.shape}")
         return theta
 
+    def _check_finite(self, theta):
+        """Refuses a θ that is not finite, by the name of the parameter, before its data are blamed for a product."""
+        if np.isfinite(theta).all():
+            return
+        start = 0
+        for name, shape, _ in self.layout:
+            values = theta[start : start + int(np.prod(shape))]
+            start += values.size
+            if not np.isfinite(values).all():
+                raise FloatingPointError(f"θ is not finite: parameter {name!r} holds {values[~np.isfinite(values)][0]}")
+
     def _about(self):
         """What a reader of the report should know."""
         return list(self.notes)

@@ -210,15 +210,29 @@ class Risk(_Risk):
         return self._penalty.gradient(theta, total / self.samples), self._penalty.evaluation(theta, self._mean(losses, weights))
 
     def _product(self, theta, curvature, block):
+        self._check_finite(theta)
         free, vectors = self._split(theta), [self._split(v) for v in block]
         images, columns, weights = np.zeros(block.shape), [], []
-        for batch in self._batches:
+        for index, batch in enumerate(self._batches):
             weights.append(self._count(batch))
             parts = np.stack([self._join(self._push(free, v, batch)) for v in vectors])
             images += weights[-1] * parts
             columns.append(np.einsum("kn,kn->k", parts, block))
+            # A sum of products is finite only if all of them are.
+            if not np.isfinite(columns[-1]).all():
+                self._name_sample(free, batch, index)
         found = images / self.samples, np.ascontiguousarray(np.stack(columns, axis=1)), weights
         return self._penalty.product(curvature, block, found)
+
+    def _name_sample(self, free, batch, index):
+        """Says which sample makes a product that is not finite."""
+        rows = 0 if self.coupled or len(_lengths(batch)) != 1 else _count(batch)
+        for i in range(rows):
+            one = _part(batch, i, i + 1)
+            loss, leaves = float(self._value(free, one)), [leaf for leaf in jax.tree_util.tree_leaves(one) if not _is_key(leaf)]
+            if not np.isfinite(loss) or not all(bool(jnp.isfinite(leaf).all()) for leaf in leaves):
+                raise FloatingPointError(f"a product is not finite: batch {index}, sample {i} has loss {loss}")
+        raise FloatingPointError(f"a product is not finite in batch {index}")
 
 
 def _is_key(leaf):

@@ -390,6 +390,7 @@ class Risk(_Risk):
         return total.to("cpu", torch.float64).numpy(), columns, [weights[i] for i in places]
 
     def _product(self, theta, curvature, block):
+        self._check_finite(theta)
         parts = self._gathered("_local_product", theta, curvature, block)
         images = parts[0][0] if len(parts) == 1 else sum(part[0] for part in parts)
         images /= self.samples
