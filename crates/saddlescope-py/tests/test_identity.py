@@ -76,7 +76,9 @@ def test_losses_of_jax(tmp_path):
     x = np.random.default_rng(0).normal(size=(8, 3))
     scaled = lambda by: lambda params, batch: by * jax.numpy.mean((batch @ params["w"]) ** 2)
     of = lambda by: ss.jax.Risk(scaled(by), {"w": np.ones(3)}, [x])
-    refused(tmp_path, lambda: of(1.0), {"factor": of(5.0)})
+    refused(tmp_path / "loss", lambda: of(1.0), {"factor": of(5.0)})
+    fixed = lambda n: ss.jax.Risk(scaled(1.0), {"w": np.ones(3), "fixed": np.array([n])}, [x])
+    refused(tmp_path / "fixed", lambda: fixed(1), {"fixed leaf": fixed(2)})
 
 
 SCRIPT = """

@@ -74,6 +74,8 @@ class Risk(_Risk):
         self.name, self.split, self.notes, self._loss, self._penalty = name, split, [], loss, Penalty(weight_decay)
         self.layout = [(_path(paths[i][0]), list(leaves[i].shape), "other") for i in self._free]
         self.theta = np.concatenate([np.asarray(leaves[i], dtype=np.float64).reshape(-1) for i in self._free])
+        fixed = [leaf for i, leaf in enumerate(leaves) if i not in self._free]
+        self.fingerprint = _hash(fixed).hex() if fixed else ""
         self.precision = "f64" if all(leaves[i].dtype == jnp.float64 for i in self._free) else "f32"
         self.repeatable = jax.default_backend() == "cpu"
         of = lambda free, batch: loss(self._params(free), batch)
