@@ -64,7 +64,7 @@ def test_a_second_call_reads_what_is_there_and_more_can_be_asked(tmp_path):
     ss.analyze(double_well(), out=tmp_path, stages=["eigenpairs"])
     calls = []
     ss.analyze(double_well(calls), out=tmp_path, stages=["eigenpairs"])
-    assert "product" not in calls
+    assert calls.count("product") == 1  # The one by which the function is known.
     more = ss.analyze(double_well(calls), out=tmp_path, stages=["eigenpairs", "cuts"])
     assert more.cuts and calls.count("loss") > 0
     with pytest.raises(ValueError, match="double well"):

@@ -80,3 +80,43 @@ def test_pytrees_between_points():
     decayed = lambda params, batch: loss(params, batch) + 0.05 * jax.numpy.sum(params["w"] ** 2)
     settled = ss.settle(ss.jax.Risk(decayed, {"w": w}, batches))
     assert settled.converged and settled.kind == "minimum" and len(settled.spectrum["eigenvalues"]) == 4
+
+
+def test_random_keys_in_batches_are_no_samples():
+    x = np.random.default_rng(0).normal(size=(9, 5)) * np.arange(1, 10)[:, None]
+
+    def loss(params, batch):
+        return jax.numpy.mean((batch["x"] @ params["w"]) ** 2) + 0.1 * jax.random.normal(batch["key"], ())
+
+    of = lambda key, **more: ss.jax.Risk(loss, {"w": np.ones(5)}, [{"key": key(i), "x": x[i : i + 4]} for i in range(0, 9, 4)], **more)
+    exact = 2 * x.T @ x / 9
+    with pytest.raises(ValueError, match=r"key \(2,\), x \(4, 5\).*weight="):
+        of(jax.random.PRNGKey)
+    for risk in of(jax.random.key), of(jax.random.PRNGKey, weight=lambda batch: len(batch["x"])):
+        assert risk.samples == 9 and np.abs(risk.hessian().matmat(np.eye(5)) - exact).max() < 1e-12 * exact.max()
+    assert of(jax.random.key).coupled
+    assert of(jax.random.key).identity()["data.sha256"] != of(lambda i: jax.random.key(i + 1)).identity()["data.sha256"]
+    with pytest.raises(ValueError, match="some of its samples"):
+        of(jax.random.key).samples_in(0, 4)
+
+
+def test_a_sum_is_no_mean():
+    _, _, w, loss, batches = logistic()
+    total = lambda params, batch: loss(params, batch) * len(batch["y"])
+    with pytest.raises(ValueError, match="must be the mean"):
+        ss.jax.Risk(total, {"w": w}, batches)
+    risk = ss.jax.Risk(total, {"w": w}, batches, coupled=True)
+    assert risk.loss() == pytest.approx(sum(len(b["y"]) * float(total({"w": w}, b)) for b in batches) / 30, rel=1e-12)
+
+
+def test_what_is_not_finite_is_named():
+    x, y, w, loss, batches = logistic()
+    broken = [{"x": b["x"].copy(), "y": b["y"]} for b in batches]
+    broken[2]["x"][5, 1] = np.nan
+    risk = ss.jax.Risk(loss, {"w": w}, broken)
+    assert np.isnan(risk.loss())
+    with pytest.raises(FloatingPointError, match="batch 2, sample 5 has loss nan"):
+        ss.eigsh(risk.hessian())
+    w[3] = np.inf
+    with pytest.raises(FloatingPointError, match="θ is not finite: parameter 'w' holds inf"):
+        ss.eigsh(ss.jax.Risk(loss, {"w": w}, batches).hessian())

@@ -106,6 +106,27 @@ def test_kinds_and_selection_of_parameters():
         ss.torch.Risk(model.requires_grad_(False), F.cross_entropy, (x, y))
 
 
+def test_a_parameter_that_is_one_number():
+    class Scaled(nn.Linear):
+        def __init__(self):
+            super().__init__(3, 2)
+            self.logit_scale = nn.Parameter(torch.tensor(0.6))
+
+        def forward(self, x):
+            return super().forward(x) * self.logit_scale.exp()
+
+    model, x, y = Scaled().double(), torch.randn(9, 3).double(), torch.randint(0, 2, (9,))
+    loss = lambda scale: F.cross_entropy(F.linear(x, model.weight, model.bias) * scale[0].exp(), y)
+    hessian = torch.func.hessian(loss)(model.logit_scale.detach().reshape(1))
+    for order in ("forward", "reverse"):
+        risk = ss.torch.Risk(model, F.cross_entropy, (x, y), params="logit_scale", order=order)
+        assert close(risk.hessian().matmat(np.eye(1)), hessian)
+        whole = ss.torch.Risk(model, F.cross_entropy, (x, y), order=order)
+        place = np.concatenate([np.full(int(np.prod(shape)), name == "logit_scale") for name, shape, _ in whole.layout])
+        assert place.sum() == 1 and close(whole.hessian().matmat(np.eye(9))[np.ix_(place, place)], hessian)
+        assert whole.state_dict()["logit_scale"].shape == ()
+
+
 def test_tied_and_unused_parameters():
     class Tied(nn.Module):
         def __init__(self):
@@ -409,6 +430,11 @@ def test_a_nan_is_named_and_exceptions_of_the_model_arrive():
     with pytest.raises(FloatingPointError, match="batch 1, sample 3"):
         ss.eigsh(risk.hessian())
 
+    model = nn.Linear(3, 2)
+    model.bias.data[1] = float("inf")
+    with pytest.raises(FloatingPointError, match="θ is not finite: parameter 'bias' holds inf"):
+        ss.eigsh(ss.torch.Risk(model, F.cross_entropy, (x[:5], y[:5])).hessian())
+
     class Mine(Exception):
         pass
 
@@ -480,3 +506,119 @@ def test_inference_mode_is_refused():
                 call()
     with torch.no_grad():
         assert make().gradient().tobytes() == risk.gradient().tobytes()
+
+
+def test_a_batch_size_is_a_number_of_samples():
+    x, y, model = torch.randn(10, 3), torch.randint(0, 2, (10,)), nn.Linear(3, 2)
+    loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(x, y), batch_size=4)
+    for data in ((x, y), loader, [(x, y)]):
+        for size in (-1, 0, 2.5, True):
+            with pytest.raises(ValueError, match=f"batch_size {size}; expected a whole number"):
+                ss.torch.Risk(model, F.cross_entropy, data, batch_size=size)
+        assert ss.torch.Risk(model, F.cross_entropy, data, batch_size=np.int64(3)).samples == 10
+
+
+def test_convolutions_on_several_threads_need_not_repeat():
+    class Functional(nn.Linear):
+        def forward(self, x):
+            return super().forward(F.conv1d(x[:, None], x.new_ones(1, 1, 2))[:, 0])
+
+    x, y, threads = torch.randn(5, 4), torch.randint(0, 2, (5,)), torch.get_num_threads()
+    of = lambda model: ss.torch.Risk(model, F.cross_entropy, (x, y))
+    try:
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            assert of(nn.Linear(4, 2)).repeatable and of(Functional(3, 2)).repeatable == (count == 1)
+        few = of(Functional(3, 2)).samples_in(0, 3)
+        assert not few.repeatable and np.isfinite(ss.analyze(of(Functional(3, 2)), stages=["cuts"]).results["loss"])
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_losses_that_are_no_mean_are_noticed_wherever_in_the_data():
+    torch.manual_seed(0)
+    x, y, model = torch.randn(80, 3).double(), torch.arange(80) // 20 % 3, nn.Linear(3, 3).double()
+    batches = lambda y: [(x[i : i + 20], y[i : i + 20]) for i in range(0, 80, 20)]
+    weighted = nn.CrossEntropyLoss(weight=torch.tensor([1.0, 5, 10]).double())
+    for data in (batches(y), (x, y)):
+        for size in (None, 7):
+            with pytest.raises(ValueError, match="class weights"):
+                ss.torch.Risk(model, weighted, data, batch_size=size)
+    # Sorted data are fine where the weights of the samples are said.
+    total = torch.tensor([1, 5, 10])
+    risk = ss.torch.Risk(model, weighted, batches(y), weight=lambda batch: int(total[batch[1]].sum()))
+    assert risk.loss() == pytest.approx(float(weighted(model(x), y).detach()), rel=1e-12)
+    for place in (30, 65):
+        padded = y.clone()
+        padded[place] = -100
+        with pytest.raises(ValueError, match="ignored"):
+            ss.torch.Risk(model, F.cross_entropy, batches(padded))
+        dicts = [{"x": a, "labels": b} for a, b in batches(padded)]
+        with pytest.raises(ValueError, match=f"labels of batch {place // 20} hold -100"):
+            ss.torch.Risk(model, lambda model, batch: F.cross_entropy(model(batch["x"]), batch["labels"]), dicts)
+        counted = ss.torch.Risk(model, F.cross_entropy, batches(padded), weight=lambda batch: int((batch[1] != -100).sum()))
+        assert counted.loss() == pytest.approx(float(F.cross_entropy(model(x), padded).detach()), rel=1e-12)
+        assert counted.evaluate().correct[1] == 79
+    # Batches of other shapes do not fit together and are left alone.
+    assert ss.torch.Risk(Pooled(), F.cross_entropy, [(x[:4, None, :2], y[:4]), (x[:3, None], y[:3])]).samples == 7
+
+
+class Pooled(nn.Linear):
+    """Takes inputs of any length."""
+
+    def __init__(self):
+        super().__init__(2, 3, dtype=torch.float64)
+
+    def forward(self, x):
+        return super().forward(F.adaptive_avg_pool1d(x, 2)[:, 0])
+
+
+def test_buffers_that_forward_writes_to_stay_as_they_are():
+    class Averaged(nn.Linear):
+        def __init__(self, in_place):
+            super().__init__(3, 2)
+            self.register_buffer("average", torch.zeros(2))
+            self.in_place = in_place
+
+        def forward(self, x):
+            z = super().forward(x)
+            if self.in_place:
+                self.average.mul_(0.9).add_(0.1 * self.weight.detach().mean(1))
+            else:
+                self.average = 0.9 * self.average + 0.1 * self.weight.detach().mean(1)
+            return z - self.average
+
+    x, y = torch.randn(9, 3).double(), torch.randint(0, 2, (9,))
+    spectral = nn.Sequential(nn.utils.parametrizations.spectral_norm(nn.Linear(3, 4)), nn.Tanh(), nn.Linear(4, 2))
+    for model in (Averaged(True), Averaged(False), spectral.train()):
+        model = model.double()
+        before = {name: value.clone() for name, value in model.state_dict().items()}
+        risk = ss.torch.Risk(model, F.cross_entropy, (x, y), batch_size=4)
+        loss = risk.loss()
+        assert risk.loss() == loss and np.isfinite(risk.gradient()).all()
+        if risk.curvatures:
+            risk.operator(risk.curvatures[0]).matvec(np.ones(risk.dim))
+        assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+        assert loss == pytest.approx(float(F.cross_entropy(model(x), y).detach()), rel=1e-12)
+        in_place = not isinstance(model, Averaged) or model.in_place
+        assert in_place == any("writes to the buffers" in note for note in risk.notes)
+
+
+@pytest.mark.parametrize("order", ["reverse", "forward"])
+def test_autocast_is_off_also_where_the_model_enters_it(order):
+    class Mixed(nn.Module):
+        def __init__(self, inner):
+            super().__init__()
+            self.inner = inner
+
+        def forward(self, x):
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                assert torch.is_autocast_enabled("cpu")
+                return self.inner(x).float()
+
+    model, x, y = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2)), torch.randn(9, 3), torch.randint(0, 2, (9,))
+    plain, mixed = (ss.torch.Risk(m, F.cross_entropy, (x, y), order=order) for m in (model, Mixed(model)))
+    assert mixed.loss() == plain.loss() and np.array_equal(mixed.gradient(), plain.gradient())
+    for curvature in plain.curvatures:
+        assert np.array_equal(*(r.operator(curvature).matvec(np.ones(r.dim)) for r in (plain, mixed)))
+    assert any("autocast" in note for note in mixed.notes) and not any("autocast" in note for note in plain.notes)

@@ -6,6 +6,8 @@ from typing import List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
+from . import _identity
+
 #: Curvature matrices: H = ∇∇L; G, the generalised Gauss–Newton matrix; R = H − G; the Fisher matrix of per-sample gradients.
 CURVATURES = ("hessian", "gauss_newton", "residual", "fisher")
 
@@ -95,6 +97,7 @@ class Risk:
     fingerprint = ""
     notes: List[str] = []
     _native = None
+    _computed = None
 
     theta: np.ndarray
     layout: List[tuple]
@@ -129,7 +132,7 @@ class Risk:
         return Operator(self, curvature, self._vector(theta))
 
     def identity(self) -> dict:
-        """What results depend on besides θ, by name."""
+        """What results depend on besides θ, by name. What the risk computes at a fixed point is compared besides."""
         return {}
 
     def _vector(self, theta):
@@ -140,12 +143,38 @@ class Risk:
             raise ValueError(f"θ has shape {theta.shape}; expected {self.theta.shape}")
         return theta
 
+    def _check_finite(self, theta):
+        """Refuses a θ that is not finite, by the name of the parameter, before its data are blamed for a product."""
+        if np.isfinite(theta).all():
+            return
+        start = 0
+        for name, shape, _ in self.layout:
+            values = theta[start : start + int(np.prod(shape))]
+            start += values.size
+            if not np.isfinite(values).all():
+                raise FloatingPointError(f"θ is not finite: parameter {name!r} holds {values[~np.isfinite(values)][0]}")
+
     def _about(self):
         """What a reader of the report should know."""
         return list(self.notes)
 
     def _identity_json(self):
-        return json.dumps(self.identity())
+        """The identity with what the risk computes, so that results of another function are not taken for its own."""
+        if self._computed is None:
+            self._computed = _identity.numbers(self._compute(), self.precision)
+        return json.dumps({**self.identity(), "computed": self._computed})
+
+    def _compute(self):
+        """Numbers that tell this function from others: the loss at θ, and length and direction of the gradient and of a product."""
+        along = _identity.direction(self.dim)
+        found = [self._evaluate(self.theta)[0]]
+        if self.has_gradient:
+            found += _identity.summary(self._gradient(self.theta)[0], along)
+        if "hessian" in self.curvatures:
+            found += _identity.summary(np.asarray(self._at(self.theta, 0).product("hessian", along[None])[0])[0], along)
+            if self.has_gradient and found[1] < 1e-9 * found[3]:
+                found[1:3] = 0.0, 0.0  # Rounding, at a critical point.
+        return found
 
     def _memory(self):
         """Bytes needed whatever else is, and of the data alone."""
@@ -269,7 +298,7 @@ class Function(Risk):
         self.curvatures = () if hessian is None else ("hessian",)
 
     def identity(self):
-        return {"function": self.name, "engine": "numpy"}
+        return {"function": self.name, "computed_by": "numpy"}
 
     def _evaluate(self, theta):
         return float(self._functions[0](theta)), None, [], []

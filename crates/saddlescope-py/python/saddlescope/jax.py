@@ -1,7 +1,7 @@
 """Losses of JAX as risks.
 
 The loss must be a pure function: random numbers and mutable state (dropout keys, batch statistics) belong into its closure or
-into the batch, so that they are the same in every pass.
+into the batch, so that they are the same in every pass. Keys in a batch are those of ``jax.random.key``, which are no samples.
 
 >>> import jax.numpy as jnp, saddlescope as ss
 >>> loss = lambda params, batch: jnp.mean((batch["x"] @ params["w"] - batch["y"]) ** 2)
@@ -19,6 +19,7 @@ import numpy as np
 import jax
 import jax.numpy as jnp
 
+from . import _identity
 from ._risk import Penalty, SampleRange
 from ._risk import Risk as _Risk
 
@@ -39,7 +40,10 @@ class Risk(_Risk):
     batches : iterable of pytrees
         Read once for every product; a list, or an object whose iteration starts anew each time.
     weight : callable, optional
-        What a batch counts in the mean: by default the length of the first axis of its first leaf.
+        What a batch counts in the mean: by default the length of the first axis of its leaves, random keys left out.
+    coupled : bool, optional
+        Whether the loss of a batch is no mean over its samples (contrastive losses, batch statistics, noise drawn for a whole batch).
+        The risk is then the weighted mean of the batches' losses. By default so if the first batch holds keys of ``jax.random.key``.
     weight_decay : float
         λ of the training: the loss gets the penalty λ/2 ‖θ‖².
     name, split : str
@@ -48,13 +52,14 @@ class Risk(_Risk):
     Raises
     ------
     ValueError
-        For batches that can be read only once or differ between passes, and parameters without floating-point leaves.
+        For batches that can be read only once or differ between passes, leaves of other lengths, losses that are no mean, and
+        parameters without floating-point leaves.
     """
 
     has_gradient = has_chunks = True
     curvatures = ("hessian",)
 
-    def __init__(self, loss, params, batches, *, weight=None, weight_decay=0.0, name="jax", split="train"):
+    def __init__(self, loss, params, batches, *, weight=None, coupled=None, weight_decay=0.0, name="jax", split="train"):
         if iter(batches) is batches:
             raise ValueError("batches is an iterator and can be read once only: give a list")
         paths, self._tree = jax.tree_util.tree_flatten_with_path(params)
@@ -65,9 +70,12 @@ class Risk(_Risk):
         if not any(leaves[i].size for i in self._free):
             raise ValueError("params holds no parameter: all leaves of floating point are empty")
         self._leaves, self._batches, self._weight = leaves, batches, weight or _count
+        self.coupled = coupled
         self.name, self.split, self.notes, self._loss, self._penalty = name, split, [], loss, Penalty(weight_decay)
         self.layout = [(_path(paths[i][0]), list(leaves[i].shape), "other") for i in self._free]
         self.theta = np.concatenate([np.asarray(leaves[i], dtype=np.float64).reshape(-1) for i in self._free])
+        fixed = [leaf for i, leaf in enumerate(leaves) if i not in self._free]
+        self.fingerprint = _hash(fixed).hex() if fixed else ""
         self.precision = "f64" if all(leaves[i].dtype == jnp.float64 for i in self._free) else "f32"
         self.repeatable = jax.default_backend() == "cpu"
         of = lambda free, batch: loss(self._params(free), batch)
@@ -87,26 +95,67 @@ class Risk(_Risk):
         if _hash(next(iter(self._batches))) != first:
             raise ValueError("the first batch differs between two passes: turn off shuffling and random augmentation")
         self._data_hash = whole.hexdigest()
-        value = self._value(self._split(self.theta), next(iter(self._batches)))
+        batch = next(iter(self._batches))
+        if self.coupled is None:
+            self.coupled = any(map(_is_key, jax.tree_util.tree_leaves(batch)))
+        value = self._value(self._split(self.theta), batch)
         if jnp.shape(value) != ():
             raise ValueError(f"the loss returned shape {jnp.shape(value)}; expected a number, the mean over the batch")
+        if not self.coupled:
+            self._check_mean(batch)
+
+    def _check_mean(self, batch):
+        """Whether the loss of a few samples is the mean over two halves of them."""
+        if self._weight is not _count and len(_lengths(batch)) > 1:
+            return  # What counts samples is not known.
+        half, free = min(_count(batch) // 2, 8), self._split(self.theta)
+        if half == 0:
+            return
+        parts = [_part(batch, 0, half), _part(batch, half, 2 * half)]
+        whole, weights = _part(batch, 0, 2 * half), list(map(self._count, parts))
+        found, losses = float(self._value(free, whole)), [float(self._value(free, part)) for part in parts]
+        if not np.isfinite(found) or sum(weights) == 0:
+            return
+        mean = sum(w * loss for w, loss in zip(weights, losses) if w) / sum(weights)
+        if not abs(mean - found) <= (1e-5 if self.precision == "f64" else 1e-3) * max(abs(found), 1e-6):
+            raise ValueError(
+                f"the loss of {2 * half} samples is {found:.9g}, the weighted mean of its two halves {mean:.9g}: the loss must be the mean "
+                "over what weight counts (a mean, no sum; give weight= where samples count differently, or coupled=True where the "
+                "samples of a batch depend on each other or share random numbers)"
+            )
 
     def identity(self):
-        loss = getattr(self._loss, "__qualname__", type(self._loss).__qualname__)
-        return {"engine": "jax", "backend": jax.default_backend(), "dtype": self.precision, "loss": loss, "data.sha256": self._data_hash,
-                **self._penalty.identity()}
+        return {"computed_by": "jax", "backend": jax.default_backend(), "dtype": self.precision, "loss": _identity.words(self._loss),
+                "coupled": self.coupled, "data.sha256": self._data_hash,
+                **_identity.weight(self._weight if self._weight is not _count else None), **self._penalty.identity()}
+
+    def _compute(self):
+        """Loss and gradient of the first batch at a point that does not depend on the parameters' values; where they are not finite
+        there, or cannot be computed, those at θ."""
+        along, batch = _identity.direction(self.dim), next(iter(self._batches))
+
+        def at(theta):
+            loss, slope = self._slope(self._split(theta), batch)
+            return [float(loss), *_identity.summary(self._join(slope), along)]
+
+        found = [np.nan]
+        try:
+            found = at(_identity.probe_point(self.layout))
+        except Exception:  # Outside of what the loss can compute.
+            pass
+        return found if np.isfinite(found).all() else at(self.theta)
 
     def _about(self):
         said = self.identity()
-        about = f"Computed by JAX {jax.__version__} on {said['backend']} in {said['dtype']}. The loss is the mean of {said['loss']} over {self.samples} samples."
+        about = f"Computed by JAX {jax.__version__} on {said['backend']} in {said['dtype']}. The loss is the mean of {said['loss'].partition(':')[0]} over {self.samples} samples."
         return [about, *self._penalty.about(), *self.notes]
 
     def _samples_in(self, start, stop):
         # With weights of their own, or single numbers for batches, samples are not rows.
-        if self._weight is not _count:
+        if self.coupled or self._weight is not _count:
             return None
         other = copy.copy(self)
-        other._batches, other.notes = SampleRange(self._batches, start, stop, _count, _part), list(self.notes)
+        other._computed, other._batches, other.notes = None, SampleRange(self._batches, start, stop, _count, _part), list(self.notes)
         other._look()
         return other
 
@@ -163,25 +212,59 @@ class Risk(_Risk):
         return self._penalty.gradient(theta, total / self.samples), self._penalty.evaluation(theta, self._mean(losses, weights))
 
     def _product(self, theta, curvature, block):
+        self._check_finite(theta)
         free, vectors = self._split(theta), [self._split(v) for v in block]
         images, columns, weights = np.zeros(block.shape), [], []
-        for batch in self._batches:
+        for index, batch in enumerate(self._batches):
             weights.append(self._count(batch))
             parts = np.stack([self._join(self._push(free, v, batch)) for v in vectors])
             images += weights[-1] * parts
             columns.append(np.einsum("kn,kn->k", parts, block))
+            # A sum of products is finite only if all of them are.
+            if not np.isfinite(columns[-1]).all():
+                self._name_sample(free, batch, index)
         found = images / self.samples, np.ascontiguousarray(np.stack(columns, axis=1)), weights
         return self._penalty.product(curvature, block, found)
 
+    def _name_sample(self, free, batch, index):
+        """Says which sample makes a product that is not finite."""
+        rows = 0 if self.coupled or len(_lengths(batch)) != 1 else _count(batch)
+        for i in range(rows):
+            one = _part(batch, i, i + 1)
+            loss, leaves = float(self._value(free, one)), [leaf for leaf in jax.tree_util.tree_leaves(one) if not _is_key(leaf)]
+            if not np.isfinite(loss) or not all(bool(jnp.isfinite(leaf).all()) for leaf in leaves):
+                raise FloatingPointError(f"a product is not finite: batch {index}, sample {i} has loss {loss}")
+        raise FloatingPointError(f"a product is not finite in batch {index}")
+
+
+def _is_key(leaf):
+    """Whether this is a random key with a type of its own; older ones are plain numbers."""
+    return hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _lengths(batch):
+    """The lengths of the first axes of a batch: (name, shape) of one leaf for each."""
+    found = {}
+    for path, leaf in jax.tree_util.tree_flatten_with_path(batch)[0]:
+        if np.ndim(leaf) and not _is_key(leaf):
+            found.setdefault(np.shape(leaf)[0], (_path(path), np.shape(leaf)))
+    return found
+
 
 def _count(batch):
-    leaves = jax.tree_util.tree_leaves(batch)
-    return int(np.shape(leaves[0])[0]) if leaves and np.ndim(leaves[0]) else 1
+    lengths = _lengths(batch)
+    if len(lengths) > 1:
+        leaves = ", ".join(f"{name} {shape}" for name, shape in lengths.values())
+        raise ValueError(
+            f"the leaves of a batch have different lengths ({leaves}), so that the number of its samples is not known: give weight=, a "
+            "function from a batch to that number; random keys made by jax.random.key are told from samples, those of jax.random.PRNGKey are not"
+        )
+    return next(iter(lengths), 1)
 
 
 def _part(batch, start, stop):
     """Samples `start` to `stop`: every leaf whose first axis counts samples is cut."""
-    whole = _count(batch)
+    whole = next(iter(_lengths(batch)), None)
     return jax.tree_util.tree_map(lambda leaf: leaf[start:stop] if np.ndim(leaf) and np.shape(leaf)[0] == whole else leaf, batch)
 
 
@@ -192,6 +275,9 @@ def _path(keys):
 def _hash(batch):
     h = hashlib.sha256()
     for leaf in jax.tree_util.tree_leaves(batch):
+        if _is_key(leaf):
+            h.update(f"{leaf.dtype}".encode())
+            leaf = jax.random.key_data(leaf)
         array = np.ascontiguousarray(leaf)
         h.update(f"{array.shape}{array.dtype}".encode())
         h.update(array.tobytes())

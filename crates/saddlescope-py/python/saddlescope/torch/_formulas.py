@@ -43,10 +43,20 @@ _FORMULAS = {
 
 
 class Formulas(TorchFunctionMode):
-    """Puts the formulas in place of the operations while it is entered."""
+    """Puts the formulas in place of the operations while it is entered, and keeps autocast off that a model enters by itself."""
+
+    def __init__(self, device):
+        super().__init__()
+        self._device = device.type
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
-        kwargs = kwargs or {}
+        if torch.is_autocast_enabled(self._device):
+            with torch.autocast(self._device, enabled=False):
+                return self._call(function, args, kwargs or {})
+        return self._call(function, args, kwargs or {})
+
+    @staticmethod
+    def _call(function, args, kwargs):
         if function is F.embedding and (kwargs.get("padding_idx") is not None or len(args) > 2 and args[2] is not None):
             return _embedding(*args, **kwargs)
         return _FORMULAS.get(function, function)(*args, **kwargs)

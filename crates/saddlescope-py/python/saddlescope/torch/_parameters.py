@@ -96,7 +96,7 @@ class Vector:
     def split(self, flat):
         """Views of a vector (N,), or of k vectors (k, N), in the shapes of the parameters."""
         lead = flat.shape[:-1]
-        return [part.reshape(*lead, *shape) for part, shape in zip(flat.split(self.sizes, dim=-1), self.shapes)]
+        return [part.reshape((*lead, *shape)) for part, shape in zip(flat.split(self.sizes, dim=-1), self.shapes)]
 
     def join(self, tensors):
         """One vector; a parameter without a gradient counts as zero."""

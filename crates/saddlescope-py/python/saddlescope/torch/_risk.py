@@ -4,12 +4,14 @@ import copy
 import hashlib
 from collections.abc import Mapping
 from contextlib import contextmanager
+from numbers import Integral
 
 import numpy as np
 import torch
 from torch import nn
 from torch.func import functional_call, vmap
 
+from .. import _identity as identity
 from .._risk import Risk as _Risk
 from .._risk import Penalty, SampleRange, fingerprint
 from . import _buffers as buffers
@@ -17,9 +19,11 @@ from . import _products as products
 from ._chunks import Chunks
 from ._data import Batches, convert, part, size, tensors
 from ._group import Group
+from ._identity import loss_words, modules
+from ._mixed import IGNORED, Mixed, is_padded
 from ._parameters import Vector, layout, select
 from ._setting import check_mode, exact, has_recurrence, unwrap
-from ._trial import ORDERS, is_padded, out_of_memory, try_batch
+from ._trial import ORDERS, out_of_memory, try_batch
 from ._units import unit_groups
 
 
@@ -37,7 +41,8 @@ class _WithLoss(nn.Module):
 class Risk(_Risk):
     """The mean loss of a ``torch.nn.Module`` over data, as a function of its parameters.
 
-    The model is never changed: every evaluation passes its parameters to ``torch.func.functional_call``.
+    The model is never changed: every evaluation passes its parameters and buffers to ``torch.func.functional_call``, copies of those
+    buffers that ``forward`` writes to.
 
     Parameters
     ----------
@@ -94,6 +99,8 @@ class Risk(_Risk):
                  order="auto", coupled=None, weight_decay=0.0, name=None, split="train", _like=None):
         if order not in ("auto", *ORDERS):
             raise ValueError(f"order {order!r}; expected auto, reverse or forward")
+        if batch_size is not None and (isinstance(batch_size, bool) or not isinstance(batch_size, Integral) or batch_size < 1):
+            raise ValueError(f"batch_size {batch_size!r}; expected a whole number from 1 on, or None for no limit")
         self.notes, self.split, self._penalty = [], split, Penalty(weight_decay)
         model = unwrap(model, self.notes)
         self.name = name or type(model).__name__
@@ -109,11 +116,10 @@ class Risk(_Risk):
             model = copy.deepcopy(model).to(self.device, self.dtype)
             chosen = {name: p for name, p in model.named_parameters() if name in chosen}
         self.precision = "f32" if self.dtype == torch.float32 else "f64"
-        self.repeatable = self.device.type == "cpu"
         self.model, self.loss_function, self._weight, self._order = model, loss, weight, order
         self._vector_of, self.layout = Vector(chosen), layout(model, chosen)
         self._recurrent, self._other = has_recurrence(model), {}
-        self._written = dict(model.named_buffers()) if coupled_norm else {}
+        self._written = ()
         self._sum_dtype = torch.float32 if self.device.type == "mps" else torch.float64
         self.coupled = bool(coupled_norm if coupled is None else coupled)
         self._batches, self._micro = Batches(data, batch_size, self.coupled), batch_size
@@ -124,15 +130,18 @@ class Risk(_Risk):
             raise ValueError("the data hold no batch")
         self._whole = isinstance(batch, Mapping) or not isinstance(batch, (tuple, list)) or len(batch) < 2
         self._with_loss = _WithLoss(model, loss) if self._whole else None
-        if self._whole and weight is None and is_padded(batch):
-            raise ValueError(
-                "the labels hold -100, so batches count different numbers of tokens: give weight=saddlescope.torch.token_weight "
-                "(or another function from a batch to what it counts)"
-            )
         if coupled_norm:
             self.notes.append("Batch norm is in training mode: every batch is normalised by itself and is not split.")
         self._buffer_names = buffers.names_of(model)
-        counts = [self._weigh(b) for b in self._batches]
+        counts, mixed = [], Mixed()
+        for index, one in enumerate(self._batches):
+            if self._whole and weight is None and is_padded(one):
+                raise ValueError(
+                    f"the labels of batch {index} hold -100, so batches count different numbers of tokens: give "
+                    "weight=saddlescope.torch.token_weight (or another function from a batch to what it counts)"
+                )
+            counts.append(self._weigh(one))
+            mixed.add(one)
         self._local, self._batch_count = sum(counts), len(counts)
         self.samples = self._local
         if self._group:
@@ -141,9 +150,10 @@ class Risk(_Risk):
             raise ValueError("the weights of all batches are zero")
         self._watched, self.fingerprint = self._watch(), buffers.rest_hash(model.state_dict(), set(self._vector_of.names))
         if _like is None:
-            try_batch(self, batch)
+            try_batch(self, batch, mixed)
         else:
             self.has_accuracy, self.curvatures, self._order = _like.has_accuracy, _like.curvatures, _like._order
+            self._computed, self.repeatable, self._written = _like._computed, _like.repeatable, _like._written
         if self._group:
             self._join_offers()
 
@@ -165,10 +175,11 @@ class Risk(_Risk):
 
     def _join_offers(self):
         """What all processes offer; products are made in the way that the first one chose."""
-        found = self._group.all_gather((self._order, self.curvatures, self.has_accuracy))
-        self._order = found[0][0] if all(order for order, _, _ in found) else None
-        self.curvatures = tuple(c for c in found[0][1] if all(c in others for _, others, _ in found))
-        self.has_accuracy = all(accuracy for _, _, accuracy in found)
+        found = self._group.all_gather((self._order, self.curvatures, self.has_accuracy, self.repeatable))
+        orders, curvatures, accuracies, repeats = zip(*found)
+        self._order = orders[0] if all(orders) else None
+        self.curvatures = tuple(c for c in curvatures[0] if all(c in others for others in curvatures))
+        self.has_accuracy, self.repeatable = all(accuracies), all(repeats)
 
     # What a user may ask for besides.
 
@@ -183,14 +194,10 @@ class Risk(_Risk):
         return state
 
     def identity(self):
-        loss = self.loss_function
-        words = repr(loss) if isinstance(loss, nn.Module) else getattr(loss, "__qualname__", type(loss).__qualname__)
-        code = getattr(loss, "__code__", None)
-        if code is not None:
-            words += ":" + hashlib.sha256(code.co_code + repr(code.co_names).encode()).hexdigest()[:12]
         return {
-            "engine": "torch", "device": self.device.type, "dtype": str(self.dtype).rpartition(".")[2], "loss": words,
-            "data.sha256": self._data_hash, "coupled": self.coupled, **self._penalty.identity(),
+            "computed_by": "torch", "device": self.device.type, "dtype": str(self.dtype).rpartition(".")[2],
+            "loss": loss_words(self.loss_function), "modules": modules(self.model),
+            "data.sha256": self._data_hash, "coupled": self.coupled, **identity.weight(self._weight), **self._penalty.identity(),
         }
 
     def _about(self):
@@ -217,11 +224,10 @@ class Risk(_Risk):
         return convert(batch, cast)
 
     def _state(self, params, prefix=""):
-        state = {prefix + name: t for name, t in self._other.items()}
-        state.update({prefix + name: p for name, p in zip(self._vector_of.names, params)})
-        # Running statistics would be written to: every call gets its own copy.
-        state.update({prefix + name: self._other.get(name, b).clone() for name, b in self._written.items()})
-        return state
+        # With all buffers, so that none is replaced in the model; those that forward writes to are copied for every call.
+        state = {**dict(self.model.named_buffers()), **self._other, **dict(zip(self._vector_of.names, params))}
+        state.update({name: state[name].clone() for name in self._written})
+        return {prefix + name: t for name, t in state.items()}
 
     @contextmanager
     def _in_double(self):
@@ -325,8 +331,8 @@ class Risk(_Risk):
                 if not self.has_accuracy:
                     return float(self._loss(params, batch)), 0, 0
                 outputs = self._outputs(params, batch)
-                right = int((outputs.argmax(1) == batch[-1]).sum())
-                return float(self._scalar(self.loss_function(outputs, batch[-1]))), right, len(batch[-1])
+                right, counted = int((outputs.argmax(1) == batch[-1]).sum()), int((batch[-1] != IGNORED).sum())
+                return float(self._scalar(self.loss_function(outputs, batch[-1]))), right, counted
 
         for index, weight, (loss, right, counted) in self._over(work):
             chunks.add(index, weight, loss, right, counted)
@@ -384,6 +390,7 @@ class Risk(_Risk):
         return total.to("cpu", torch.float64).numpy(), columns, [weights[i] for i in places]
 
     def _product(self, theta, curvature, block):
+        self._check_finite(theta)
         parts = self._gathered("_local_product", theta, curvature, block)
         images = parts[0][0] if len(parts) == 1 else sum(part[0] for part in parts)
         images /= self.samples

@@ -4,6 +4,7 @@ from contextlib import ExitStack, contextmanager
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from ._formulas import Formulas
 
@@ -50,6 +51,24 @@ def has_recurrence(model):
     return any(isinstance(module, nn.RNNBase) for module in model.modules())
 
 
+class Seen(TorchFunctionMode):
+    """Which functions of PyTorch are called, and whether under autocast."""
+
+    def __init__(self, device):
+        super().__init__()
+        self.names, self.autocast, self._device = set(), False, device.type
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        self.autocast |= torch.is_autocast_enabled(self._device)
+        self.names.add(getattr(function, "__name__", ""))
+        return function(*args, **(kwargs or {}))
+
+
+def repeats(device, names):
+    """Whether PyTorch gives the same bits each time: not on a GPU, nor does its convolution of one sample on several threads."""
+    return device.type == "cpu" and (torch.get_num_threads() == 1 or not any(name.startswith("conv") for name in names))
+
+
 @contextmanager
 def exact(device, recurrent):
     """Full precision, kernels that can be differentiated twice, no autocast, no cuDNN for recurrent layers."""
@@ -60,7 +79,7 @@ def exact(device, recurrent):
                            "(torch.no_grad() does no harm)")
     with ExitStack() as stack:
         stack.enter_context(torch.enable_grad())
-        stack.enter_context(Formulas())
+        stack.enter_context(Formulas(device))
         stack.enter_context(sdpa_kernel(SDPBackend.MATH))
         stack.enter_context(torch.autocast(device.type, enabled=False))
         if device.type == "cuda":

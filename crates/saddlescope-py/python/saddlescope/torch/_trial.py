@@ -3,13 +3,17 @@ way to make them is right and fast."""
 
 import time
 from collections.abc import Mapping
+from contextlib import contextmanager
 
 import numpy as np
 import torch
+from torch import nn
 
+from . import _buffers as buffers
 from . import _products as products
 from ._data import convert, part, size
-from ._setting import exact
+from ._identity import computed
+from ._setting import Seen, exact, repeats
 
 #: How products with the Hessian are made.
 ORDERS = {"reverse": products.reverse_over_reverse, "forward": products.forward_over_reverse}
@@ -18,8 +22,9 @@ ORDERS = {"reverse": products.reverse_over_reverse, "forward": products.forward_
 _AGREES = 0.05
 
 
-def try_batch(risk, batch):
-    """Sets what a risk offers: `has_accuracy`, the order of its products, `curvatures`, and notes on what does not work.
+def try_batch(risk, batch, mixed):
+    """Sets what a risk offers: `has_accuracy`, `repeatable`, the order of its products, `curvatures`, and notes on what does not work; the buffers
+    that are written to; and `_computed`, what tells it from others.
 
     Raises
     ------
@@ -30,20 +35,20 @@ def try_batch(risk, batch):
     params, placed = risk._params(risk.theta), risk._place(small)
     with exact(risk.device, risk._recurrent):
         with torch.no_grad():
-            first = _first_loss(risk, params, placed, batch)
+            with Seen(risk.device) as seen, _buffers_watched(risk):
+                first = _first_loss(risk, params, placed, batch)
+            risk.repeatable = repeats(risk.device, seen.names)
+            if seen.autocast:
+                risk.notes.append("The model enters autocast, which is kept off: everything is computed in the number type of the risk.")
             _check_repeats(risk, params, placed, first)
             _check_mean(risk, params, placed, small, first)
+            _check_mixed(risk, params, mixed.samples(risk._micro or max(2, size(small))))
             risk.has_accuracy = _has_accuracy(risk, params, placed)
         few = placed if risk.coupled else part(placed, 0, 2)
         _choose_order(risk, params, placed, few)
         _choose_curvatures(risk, params, few)
         _note_unused(risk, params, placed)
-
-
-def is_padded(batch):
-    """Whether labels say that some tokens do not count."""
-    labels = batch.get("labels") if isinstance(batch, Mapping) else None
-    return isinstance(labels, torch.Tensor) and bool((labels == -100).any())
+        risk._computed = computed(risk, placed)
 
 
 def out_of_memory(error):
@@ -59,6 +64,31 @@ def _slack(risk):
 def _first_line(error):
     words = str(error).strip()
     return words.splitlines()[0][:200] if words else type(error).__name__
+
+
+@contextmanager
+def _buffers_watched(risk):
+    """Finds out which buffers are written to, on copies of them."""
+    before = risk._other
+    copies = {name: before.get(name, b).clone() for name, b in risk.model.named_buffers()}
+    risk._other = {**before, **copies}
+    try:
+        yield
+    finally:
+        risk._other = before
+    # Kernels of batch norm write without a word: values tell.
+    norms = [name for name, module in risk.model.named_modules() if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.training]
+    own, of_norm = dict(risk.model.named_buffers()), lambda name: name.rpartition(".")[0] in norms
+    changed = [name for name, t in copies.items() if t._version > 0 or not _same(t, before.get(name, own[name]))]
+    risk._written = tuple(name for name in copies if name in changed or of_norm(name))
+    others = [name for name in changed if not of_norm(name)]
+    if others:
+        risk.notes.append(f"Every evaluation writes to the buffers {', '.join(others[:5])}{', …' if len(others) > 5 else ''} and begins with their values in the "
+                          "model, which stay as they are.")
+
+
+def _same(a, b):
+    return buffers.rest_hash({"": a}, ()) == buffers.rest_hash({"": b}, ())
 
 
 def _first_loss(risk, params, placed, batch):
@@ -99,6 +129,13 @@ def _check_repeats(risk, params, batch, first):
         )
 
 
+def _check_mixed(risk, params, samples):
+    """The same for samples of different batches: data may be sorted by class, or padded later on."""
+    if samples is not None and not risk.coupled:
+        placed = risk._place(samples)
+        _check_mean(risk, params, placed, samples, float(risk._loss(params, placed)))
+
+
 def _check_mean(risk, params, placed, small, first):
     count = size(small)
     if risk.coupled or count < 2 or not np.isfinite(first):
@@ -114,8 +151,8 @@ def _check_mean(risk, params, placed, small, first):
     if not abs(mean - first) <= _slack(risk) * max(abs(first), 1e-6):
         raise ValueError(
             f"the loss of a batch is {first:.9g}, the weighted mean of its two parts {mean:.9g}: the loss must be the mean over what "
-            "weight counts (reduction='mean'; give weight= where samples count differently, or coupled=True where the samples "
-            "of a batch depend on each other)"
+            "weight counts (reduction='mean'; give weight= where samples count differently, as with class weights or labels that are "
+            "ignored, or coupled=True where the samples of a batch depend on each other)"
         )
 
 
