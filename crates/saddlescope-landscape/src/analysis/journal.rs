@@ -117,11 +117,15 @@ struct NoJournal {
 }
 
 impl State {
-    /// Whether the file begins with a whole record of `len` numbers, or with less than one: a first record that was torn.
-    fn is_journal(&mut self, len: usize) -> std::io::Result<bool> {
+    /// Whether the file begins with a whole record of `len` numbers, or with a part of one for these inputs: a first record that
+    /// was torn.
+    fn is_journal(&mut self, xs: &[f64], len: usize) -> std::io::Result<bool> {
         let size = self.file.metadata()?.len();
         if size < (16 + 8 * len) as u64 {
-            return Ok(true);
+            let mut begin = vec![0; size.min(8) as usize];
+            self.file.read_exact(&mut begin)?;
+            self.file.seek(SeekFrom::Start(0))?;
+            return Ok(checksum::numbers(xs).to_le_bytes().starts_with(&begin));
         }
         let mut record = vec![0; 16 + 8 * len];
         self.file.read_exact(&mut record)?;
@@ -191,7 +195,7 @@ impl LinearOperator for Journal<'_> {
 
     fn apply_block(&self, xs: &[f64], ys: &mut [f64]) -> Result<(), ProductError> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.unchecked && !state.is_journal(ys.len()).map_err(ProductError::failed)? {
+        if state.unchecked && !state.is_journal(xs, ys.len()).map_err(ProductError::failed)? {
             return Err(ProductError::failed(NoJournal { path: self.path.clone(), n: self.nrows() }));
         }
         if state.replay(xs, ys) {
@@ -263,9 +267,19 @@ mod tests {
         assert_eq!(solve(&operator(-70.0)), (one, 1));
         let (other, _) = solve(&operator(-90.0));
         assert!(other.as_ref().is_err_and(|e| e.contains("products of another operator")), "{other:?}");
-        std::fs::write(&path, vec![7; 10_000]).unwrap();
-        let (garbage, _) = solve(&operator(-70.0));
-        assert!(garbage.as_ref().is_err_and(|e| e.contains("no products of an operator")), "{garbage:?}");
-        assert_eq!(std::fs::read(&path).unwrap(), vec![7; 10_000], "the file was overwritten");
+        for size in [10, 10_000] {
+            std::fs::write(&path, vec![7; size]).unwrap();
+            let (garbage, _) = solve(&operator(-70.0));
+            assert!(garbage.as_ref().is_err_and(|e| e.contains("no products of an operator")), "{garbage:?}");
+            assert_eq!(std::fs::read(&path).unwrap(), vec![7; size], "the file was overwritten");
+        }
+        // A first record that was torn is none.
+        std::fs::remove_file(&path).unwrap();
+        let (whole, products) = solve(&operator(-70.0));
+        let bytes = std::fs::read(&path).unwrap();
+        for size in [3, 100] {
+            std::fs::write(&path, &bytes[..size]).unwrap();
+            assert_eq!(solve(&operator(-70.0)), (whole.clone(), products));
+        }
     }
 }
