@@ -111,23 +111,20 @@ impl Session {
 
 /// Refuses several ranks for a verb that makes no use of them.
 pub fn refuse(verb: &str) -> Result<(), Failure> {
-    match ranks() {
-        None => Ok(()),
-        Some(ranks) => Err(Failure::bad_input(format!(
-            "`{verb}` runs in one process, not in {}: start it without mpirun",
-            ranks.size()
-        ))),
-    }
+    one_process(&format!("`{verb}` runs"), "start it without mpirun")
 }
 
 /// Refuses several ranks for an option that one process carries out.
 pub fn refuse_option(option: &str, instead: &str) -> Result<(), Failure> {
+    one_process(&format!("{option} works"), instead)
+}
+
+fn one_process(what: &str, instead: &str) -> Result<(), Failure> {
     match ranks() {
         None => Ok(()),
-        Some(ranks) => Err(Failure::bad_input(format!(
-            "{option} works in one process, not in {}: {instead}",
-            ranks.size()
-        ))),
+        Some(ranks) => {
+            Err(Failure::bad_input(format!("{what} in one process, not in {}: {instead}", ranks.size())))
+        }
     }
 }
 
@@ -185,10 +182,9 @@ fn fingerprints(subject: &Subject<'_>) -> Outcome {
 }
 
 /// The arguments of the command, but for those that may differ from machine to machine.
-fn arguments(all: impl Iterator<Item = String>) -> String {
+fn arguments(mut all: impl Iterator<Item = String>) -> String {
     const OWN: [&str; 2] = ["--threads", "--memory"];
     let mut kept = Vec::new();
-    let mut all = all.peekable();
     while let Some(argument) = all.next() {
         if OWN.contains(&argument.as_str()) {
             all.next();

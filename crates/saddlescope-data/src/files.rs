@@ -55,28 +55,26 @@ pub(crate) fn stamp(path: &Path) -> Result<Option<String>, DataError> {
     let io = DataError::io(path, "cannot look at");
     let read = || -> std::io::Result<Option<String>> {
         let meta = std::fs::metadata(path)?;
-        let modified = meta.modified()?;
-        if SystemTime::now().duration_since(modified).is_ok_and(|age| age < SETTLED) {
+        if SystemTime::now().duration_since(meta.modified()?).is_ok_and(|age| age < SETTLED) {
             return Ok(None);
         }
         let place = std::path::absolute(path)?;
-        Ok(Some(format!("{place:?} {} {modified:?} {}", meta.len(), inode(&meta))))
+        Ok(Some(format!("{place:?} {}", FileState::of(&meta)?.0)))
     };
     read().map_err(io)
 }
 
-/// Size and times of a file that is read again and again: what tells that it has been changed meanwhile.
+/// Size and times of a file: what tells that it has been changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct FileState {
-    len: u64,
-    modified: Option<SystemTime>,
-    change: String,
-}
+pub(crate) struct FileState(String);
 
 impl FileState {
     /// The state now.
-    pub fn of(meta: &Metadata) -> Self {
-        Self { len: meta.len(), modified: meta.modified().ok(), change: inode(meta) }
+    ///
+    /// # Errors
+    /// Where files have no time of their last change.
+    pub fn of(meta: &Metadata) -> std::io::Result<Self> {
+        Ok(Self(format!("{} {:?} {}", meta.len(), meta.modified()?, inode(meta))))
     }
 
     /// Refuses a file that is no longer in this state.
@@ -84,8 +82,8 @@ impl FileState {
     /// # Errors
     /// Another size or other times, or a file that cannot be looked at.
     pub fn check(&self, meta: std::io::Result<Metadata>, path: &Path) -> Result<(), DataError> {
-        let meta = meta.map_err(DataError::io(path, "cannot look at"))?;
-        if Self::of(&meta) == *self {
+        let now = meta.and_then(|meta| Self::of(&meta)).map_err(DataError::io(path, "cannot look at"))?;
+        if now == *self {
             return Ok(());
         }
         let found = "a file that has been changed since it was opened";

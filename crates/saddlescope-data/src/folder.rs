@@ -279,7 +279,7 @@ pub fn load(
     let (paths, labels): (Vec<PathBuf>, Vec<u32>) = listed.drain(range.clone()).unzip();
     let row = channels * size.0 * size.1;
     let count = paths.len();
-    let state = |path: &Path| std::fs::metadata(path).ok().map(|meta| FileState::of(&meta));
+    let state = |path: &Path| std::fs::metadata(path).and_then(|meta| FileState::of(&meta)).ok();
     let files = paths.into_iter().map(|path| ImageFile { state: state(&path), path }).collect();
     let images = ImageFiles { files, channels, size, first: first_path };
     let stored = Values::stored(images, count, row);

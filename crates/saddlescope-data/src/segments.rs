@@ -42,7 +42,8 @@ impl Segments {
         image: bool,
     ) -> Values {
         let samples: usize = segments.iter().map(|s| s.samples).sum();
-        let states = segments.iter().map(|s| s.file.metadata().ok().map(|m| FileState::of(&m))).collect();
+        let states =
+            segments.iter().map(|s| s.file.metadata().and_then(|m| FileState::of(&m)).ok()).collect();
         Values::stored(Self { segments, states, element, big_endian, image }, samples, row)
     }
 

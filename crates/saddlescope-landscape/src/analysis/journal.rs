@@ -13,6 +13,7 @@ use saddlescope_krylov::{BasisStore, LinearOperator, Precision, ProductError, Sy
 
 use super::checksum;
 use super::folder_error::FolderError;
+use crate::numeric::norm;
 
 /// An operator whose products are kept.
 pub struct Journal<'a> {
@@ -71,9 +72,9 @@ impl<'a> Journal<'a> {
         let (x, kept) = (&xs[..n.min(xs.len())], &kept[..n.min(kept.len())]);
         let mut own = vec![0.0; kept.len()];
         self.inner.apply_block(x, &mut own)?;
-        let square = |values: &mut dyn Iterator<Item = f64>| values.map(|x| x * x).sum::<f64>();
-        let difference = square(&mut own.iter().zip(kept).map(|(a, b)| a - b)).sqrt();
-        let size = square(&mut own.iter().copied()).sqrt().max(square(&mut kept.iter().copied()).sqrt());
+        let size = norm(&own).max(norm(kept));
+        own.iter_mut().zip(kept).for_each(|(a, b)| *a -= b);
+        let difference = norm(&own);
         // Products of one operator differ by rounding where a device does not repeat its bits.
         if difference > 1e-4 * size {
             return Err(ProductError::failed(JournalOfAnother {
@@ -127,12 +128,21 @@ impl State {
             self.file.seek(SeekFrom::Start(0))?;
             return Ok(checksum::numbers(xs).to_le_bytes().starts_with(&begin));
         }
-        let mut record = vec![0; 16 + 8 * len];
-        self.file.read_exact(&mut record)?;
+        let record = self.read_record(&mut vec![0.0; len]);
         self.file.seek(SeekFrom::Start(0))?;
-        let number = |b: &[u8]| f64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]);
-        let numbers: Vec<f64> = record[16..].chunks_exact(8).map(number).collect();
-        Ok(record[8..16] == checksum::numbers(&numbers).to_le_bytes())
+        Ok(record.is_some())
+    }
+
+    /// Reads the next record into `ys`; the checksum of its inputs, or `None` if it is not whole.
+    fn read_record(&mut self, ys: &mut [f64]) -> Option<u64> {
+        let mut record = vec![0; 16 + 8 * ys.len()];
+        self.file.read_exact(&mut record).ok()?;
+        let mut words = record
+            .chunks_exact(8)
+            .map(|b| u64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]));
+        let (inputs, outputs) = (words.next()?, words.next()?);
+        ys.iter_mut().zip(words).for_each(|(y, word)| *y = f64::from_bits(word));
+        (outputs == checksum::numbers(ys)).then_some(inputs)
     }
 
     /// Reads the next record into `ys` if it is whole and belongs to these inputs; else cuts the journal off here.
@@ -141,28 +151,8 @@ impl State {
             return false;
         }
         let Ok(start) = self.file.stream_position() else { return false };
-        let mut head = [0; 16];
-        let mut body = vec![0; 8 * ys.len()];
-        let read = self.file.read_exact(&mut head).and_then(|()| self.file.read_exact(&mut body));
-        let word = |i: usize| {
-            u64::from_le_bytes([
-                head[i],
-                head[i + 1],
-                head[i + 2],
-                head[i + 3],
-                head[i + 4],
-                head[i + 5],
-                head[i + 6],
-                head[i + 7],
-            ])
-        };
-        if read.is_ok() && word(0) == checksum::numbers(xs) {
-            for (y, b) in ys.iter_mut().zip(body.chunks_exact(8)) {
-                *y = f64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]);
-            }
-            if word(8) == checksum::numbers(ys) {
-                return true;
-            }
+        if self.read_record(ys) == Some(checksum::numbers(xs)) {
+            return true;
         }
         self.replaying = false;
         let cut = self.file.set_len(start).and_then(|()| self.file.seek(SeekFrom::Start(start)).map(|_| ()));

@@ -68,16 +68,16 @@ impl Numbers {
     /// # Errors
     /// Values in a file that cannot be read.
     pub(super) fn first_not_finite(&self) -> Result<Option<(usize, f64)>, DataError> {
-        const PART: usize = 1 << 20;
         match self {
             Numbers::F32(v) => {
-                for start in (0..v.len()).step_by(PART) {
-                    let part = v.slice(start..(start + PART).min(v.len()))?;
-                    if let Some(i) = part.iter().position(|x| !x.is_finite()) {
-                        return Ok(Some((start + i, f64::from(part[i]))));
-                    }
-                }
-                Ok(None)
+                let (mut start, mut found) = (0, None);
+                v.for_each_block(|block| {
+                    let place = || block.iter().position(|x| !x.is_finite());
+                    found = found.or_else(|| place().map(|i| (start + i, f64::from(block[i]))));
+                    start += block.len();
+                    Ok(())
+                })?;
+                Ok(found)
             }
             Numbers::F64(v) => Ok(v.iter().position(|x| !x.is_finite()).map(|i| (i, v[i]))),
         }
