@@ -19,10 +19,18 @@ def with_package():
     return {**os.environ, "PYTHONPATH": os.pathsep.join([package, os.environ.get("PYTHONPATH", "")])}
 
 
+#: How every script begins: it joins the group and knows its rank and the folder for what it finds.
+JOIN = """
+import sys, numpy as np, torch, torch.distributed as dist, saddlescope as ss
+rank, size, store, out = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4]
+dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=size)
+"""
+
+
 def in_two_processes(script, tmp_path):
-    """Runs a script with rank, size, a file for the group and a folder; all must end well."""
+    """Runs a script in two processes of a group; both must end well."""
     ranks = [
-        subprocess.Popen([sys.executable, "-c", script, str(r), "2", str(tmp_path / "store"), str(tmp_path)], env=with_package(), stderr=subprocess.PIPE)
+        subprocess.Popen([sys.executable, "-c", JOIN + script, str(r), "2", str(tmp_path / "store"), str(tmp_path)], env=with_package(), stderr=subprocess.PIPE)
         for r in range(2)
     ]
     try:
@@ -34,9 +42,6 @@ def in_two_processes(script, tmp_path):
 
 
 RANKS = """
-import sys, pickle, numpy as np, torch, torch.distributed as dist, saddlescope as ss
-rank, size, store, out = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4]
-dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=size)
 torch.manual_seed(0); torch.set_num_threads(1)
 model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 2)).double()
 x, y = torch.randn(15, 3).double(), torch.randint(0, 2, (15,))
@@ -72,9 +77,7 @@ def test_two_processes_give_the_result_of_one(tmp_path):
 
 
 BUFFERS = """
-import sys, copy, numpy as np, torch, torch.distributed as dist, saddlescope as ss
-rank, size, store, out = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4]
-dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=size)
+import copy
 torch.manual_seed(0); torch.set_num_threads(1)
 model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4), torch.nn.Tanh(), torch.nn.Linear(4, 2)).double()
 x, y = torch.randn(15, 3).double(), torch.randint(0, 2, (15,))
@@ -123,9 +126,7 @@ def test_processes_share_buffers_and_notice_other_ones(tmp_path):
 
 
 FAILURES = """
-import sys, threading, numpy as np, torch, torch.distributed as dist, saddlescope as ss
-rank, size, store = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
-dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=size)
+import threading
 torch.manual_seed(0); torch.set_num_threads(1)
 class TwoArguments(Exception):
     def __init__(self, what, where):
@@ -185,9 +186,6 @@ def test_exceptions_and_results_that_cannot_be_pickled_leave_the_processes_in_st
 
 
 NATIVE = """
-import sys, numpy as np, torch, torch.distributed as dist, saddlescope as ss
-rank, size, store, out = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4]
-dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=size)
 torch.manual_seed(0); torch.set_num_threads(1)
 model = torch.nn.Linear(3, 2).double()
 x, y = torch.randn(15, 3).double(), torch.randint(0, 2, (15,))
