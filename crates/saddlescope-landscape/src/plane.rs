@@ -1,5 +1,7 @@
 //! Planes through a point of parameter space.
 
+use rayon::prelude::*;
+
 use crate::numeric::{add_scaled, dot};
 use crate::{Direction, DirectionError};
 
@@ -76,10 +78,22 @@ impl Plane {
 
     /// theta ← θ* + αη + βδ; `theta` has the length of the center.
     pub fn point(&self, alpha: f64, beta: f64, theta: &mut [f64]) {
-        theta.copy_from_slice(&self.center);
-        add_scaled(theta, alpha, self.u.vector());
-        add_scaled(theta, beta, self.v.vector());
+        let (u, v) = (self.u.vector(), self.v.vector());
+        fill_pieces(theta, |start, theta| {
+            let piece = start..start + theta.len();
+            theta.copy_from_slice(&self.center[piece.clone()]);
+            add_scaled(theta, alpha, &u[piece.clone()]);
+            add_scaled(theta, beta, &v[piece]);
+        });
     }
+}
+
+/// Elements of θ that a thread writes at a time: they stay in its first-level cache while the directions are added.
+const PIECE: usize = 2048;
+
+/// Calls `fill` with the place of every piece of θ and the piece, spread over the threads of the current rayon pool.
+fn fill_pieces(theta: &mut [f64], fill: impl Fn(usize, &mut [f64]) + Sync) {
+    theta.par_chunks_mut(PIECE).with_min_len(16).enumerate().for_each(|(i, piece)| fill(i * PIECE, piece));
 }
 
 /// The line θ* + αη.
@@ -112,8 +126,12 @@ impl Line {
 
     /// theta ← θ* + αη; `theta` has the length of the center.
     pub fn point(&self, alpha: f64, theta: &mut [f64]) {
-        theta.copy_from_slice(&self.center);
-        add_scaled(theta, alpha, self.u.vector());
+        let u = self.u.vector();
+        fill_pieces(theta, |start, theta| {
+            let piece = start..start + theta.len();
+            theta.copy_from_slice(&self.center[piece.clone()]);
+            add_scaled(theta, alpha, &u[piece]);
+        });
     }
 }
 

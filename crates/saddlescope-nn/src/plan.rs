@@ -328,6 +328,11 @@ impl Plan {
         self.primal.total() + self.tangent.total() * tangents
     }
 
+    /// Numbers of the largest value.
+    pub(crate) fn largest(&self) -> usize {
+        self.primal.sizes.iter().copied().max().unwrap_or(0)
+    }
+
     /// Numbers that are kept between products: what keeping the primals of one micro-batch costs.
     pub(crate) fn kept_len(&self) -> usize {
         self.primal.sizes.iter().zip(&self.kept).filter(|(_, kept)| **kept).map(|(n, _)| n).sum()

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::rc::Rc;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use super::ending::{Ending, classes_last, ending};
 use super::error::{OnnxError, OpError};
@@ -59,7 +59,7 @@ pub struct OnnxModel {
     /// cross-entropy can be computed stably; see [`OnnxModel::network_for`].
     pub network: Network,
     /// θ as the file has it, in the order of the network's parameters, widened to f64.
-    pub theta: Vec<f64>,
+    pub theta: Arc<[f64]>,
     /// What the last operation was.
     pub ending: Ending,
     /// Inputs that the data set must provide, by name.
@@ -201,7 +201,7 @@ impl OnnxModel {
         };
         Ok(Self {
             network: Network { name: name.into(), graph: done.graph, output: logits },
-            theta,
+            theta: theta.into(),
             ending: if own_loss { Ending::Loss } else { ending },
             inputs: program.inputs().to_vec(),
             unused,

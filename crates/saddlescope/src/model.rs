@@ -1,6 +1,7 @@
 //! A trained network with its parameters, from a name and a weights file, from an ONNX file, or embedded.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use saddlescope_data::Dataset;
 use saddlescope_data::weights::{TensorMap, WeightsError};
@@ -21,7 +22,7 @@ pub struct Model {
     /// The network; its buffers (running statistics) are those of the weights file.
     pub network: Network,
     /// θ, in the order of the network's parameters.
-    pub theta: Vec<f64>,
+    pub theta: Arc<[f64]>,
     /// Where both came from, in words.
     pub source: String,
     /// What a user should know about the import, one sentence each.
@@ -88,7 +89,7 @@ impl Model {
         else {
             return Ok(None);
         };
-        let whole = onnx.theta.len() == self.theta.len() && onnx.theta == self.theta;
+        let whole = Arc::ptr_eq(&onnx.theta, &self.theta) || onnx.theta == self.theta;
         if !whole || loss != reference.loss_kind() || dataset.samples() < reference.samples {
             return Ok(None);
         }
@@ -148,7 +149,7 @@ impl Model {
                 Some(values.to_vec())
             }
         });
-        self.theta = kept;
+        self.theta = kept.into();
     }
 }
 
@@ -237,7 +238,7 @@ pub fn load_with(name: &str, weights: Option<&Path>, options: &ImportOptions) ->
             return Err(ModelError::NotFinite { path, tensor: parameter.name.clone(), index, value });
         }
     }
-    Ok(Model { network, theta, source, notes: Vec::new(), onnx: None })
+    Ok(Model { network, theta: theta.into(), source, notes: Vec::new(), onnx: None })
 }
 
 /// θ of a network, in file order, from a safetensors file; its buffers become those of the file.
@@ -264,9 +265,9 @@ fn load_onnx(path: &Path, weights: Option<&Path>, options: &ImportOptions) -> Re
     let (theta, from) = match weights {
         Some(file) => {
             let theta = load_weights(&mut network, file)?;
-            (theta, format!(", weights {}", file.display()))
+            (theta.into(), format!(", weights {}", file.display()))
         }
-        None => (onnx.theta.clone(), String::new()),
+        None => (Arc::clone(&onnx.theta), String::new()),
     };
     let mut notes = onnx.notes.clone();
     if !onnx.unused.is_empty() {

@@ -1,6 +1,7 @@
 //! A network at its trained point with the risks on the samples chosen, ready for an analysis.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use saddlescope_landscape::Risk;
 use saddlescope_landscape::analysis::{Split, Subject, WeightsHash};
@@ -38,7 +39,7 @@ impl NetworkSubject {
         .into();
         Subject {
             model: self.model.network.name.clone(),
-            theta: self.model.theta.clone(),
+            theta: Arc::clone(&self.model.theta),
             main: Split { name: &self.split, risk: &self.risk },
             slices: self.slices.as_ref().map(|r| r as &dyn Risk),
             other: self.other.as_ref().map(|(name, risk)| Split { name, risk }),
@@ -68,7 +69,7 @@ pub fn weights_of(model: &Model, name: &str, origin: String, position: TrainingP
     Weights {
         name: clean(name),
         origin,
-        theta: model.theta.clone(),
+        theta: model.theta.to_vec(),
         buffers,
         sha256: weights_fingerprint(model),
         position,

@@ -58,6 +58,9 @@ impl Solver<'_> {
             let mut pair = self.stand(r, place);
             if !pair.is_settled() {
                 let allowed = self.state.granted(place.0, place.1);
+                if allowed.is_none() {
+                    self.make_room();
+                }
                 let candidate = Candidate { pair, allowed, state: &self.state, coordinates: &r.coordinates };
                 if let Some(residual) = observer.residual_allowed(&candidate)? {
                     if !(residual.is_finite() && residual >= 0.0) {
@@ -103,6 +106,7 @@ impl Solver<'_> {
             if left <= self.options.wanted_in(self.n).count() {
                 return Ok(None);
             }
+            self.make_room();
             let v = ritz_vector(&self.state, &ritz[i].coordinates)?;
             let mut image = vec![0.0; self.n];
             match self.operator.apply(&v, &mut image) {

@@ -24,6 +24,13 @@ pub(super) enum Checked {
 }
 
 impl Solver<'_> {
+    /// Gives the vectors of a step back where they are long: a Ritz vector and its image are about to take their place.
+    pub(super) fn make_room(&mut self) {
+        if 16 * self.n > CHECK_BYTES {
+            self.work = Work::default();
+        }
+    }
+
     /// Multiplies the wanted Ritz vectors once more and decides. `None`: the true residuals fell short, go on.
     pub(super) fn check_and_decide(
         &mut self,

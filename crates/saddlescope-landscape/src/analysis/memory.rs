@@ -5,6 +5,7 @@ use saddlescope_krylov::{BasisLimit, ExtremeEigen, Precision, Wanted};
 
 use super::error::AnalysisError;
 use super::selection::Selection;
+use super::stages::self_check;
 use super::subject::Subject;
 use crate::risk::Risk;
 
@@ -99,28 +100,44 @@ fn least_basis(n: usize, selection: &Selection, precision: Precision) -> usize {
     eigen.basis_bytes(n)
 }
 
+/// Vectors of length N multiplied at a time, where nothing else decides: four, or as many as 256 MiB hold with their products.
+pub(crate) fn product_block(n: usize) -> usize {
+    ((256 << 20) / (16 * n.max(1))).clamp(1, 4)
+}
+
 /// What is always needed: program, data, workspaces of all threads, vectors in flight.
 fn fixed(subject: &Subject<'_>, selection: &Selection, lines: usize) -> usize {
     let n = subject.theta().len();
     let pairs = selection.pairs();
+    let block = product_block(n).min(pairs);
     // Vectors multiplied at a time.
     let several = selection.probes.is_some() || selection.density.as_ref().is_some_and(|d| d.probes > 1);
-    let tangents = if several { 4 } else { 2 };
+    let planes = selection.cuts.is_some() || !selection.slices.requests.is_empty();
+    let tangents = match several {
+        true => 4,
+        false => block.max(if planes { 2 } else { 1 }),
+    };
     let engine = |risk: &dyn Risk, tangents: usize| risk.memory(tangents).fixed;
-    let mut bytes = PROCESS + engine(subject.risk(), tangents);
-    let cuts = selection.cuts.is_some() || !selection.slices.requests.is_empty();
+    // θ, the gradient, and for the search of eigenpairs a vector, its product and a pair that is looked at; then blocks of vectors
+    // with their products, or the directions of a plane with the point on it; eigenvectors with their copies on the way to the disk.
+    let search = if product_block(n) > 1 { 4 } else { 2 };
+    let at_work = if planes { 6 } else { 0 };
+    let mut vectors = 2 + search.max(2 * tangents).max(at_work) + 2 * pairs;
+    let wide =
+        selection.sharpness.is_some() || selection.settle.is_some() || selection.critical_spectrum.is_some();
+    // Points that are climbed to or settled at, with their gradients and ways back.
+    vectors += if wide { 8 } else { 0 };
+    let mut work = engine(subject.risk(), tangents) + 8 * n * vectors;
     // A cut's quadratic prediction takes a product, and a gradient that is kept, on its own samples.
-    bytes += subject.slices.map_or(0, |r| engine(r, usize::from(cuts)) + 8 * n * 3 * usize::from(cuts));
+    work += subject.slices.map_or(0, |r| engine(r, usize::from(planes)) + 8 * n * 3 * usize::from(planes));
     if selection.slice_samples.is_some() {
         // The samples of a round, at most all, and the directions of all lines.
-        bytes += engine(subject.risk(), usize::from(cuts)) + 8 * n * (2 + lines);
+        work += engine(subject.risk(), usize::from(planes)) + 8 * n * (2 + lines);
     }
-    bytes += subject.other.map_or(0, |s| engine(s.risk, 0));
-    // θ in its places, the gradient, a block of vectors with its products, eigenvectors with their copies on the way to
-    // the disk.
-    bytes += 8 * n * (10 + 2 * tangents + 3 * pairs);
+    work += subject.other.map_or(0, |s| engine(s.risk, 0));
     // The Krylov space of a step, and the dense Hessian with what its eigenvalues need.
-    bytes += selection.settle.as_ref().map_or(0, |o| 8 * n * o.bounded(n).max_dimension);
+    work += selection.settle.as_ref().map_or(0, |o| 8 * n * o.bounded(n).max_dimension);
     let whole = selection.critical_spectrum.as_ref().is_some_and(|o| n <= o.whole_up_to);
-    bytes + if whole { 16 * n * n } else { 0 }
+    work += if whole { 16 * n * n } else { 0 };
+    PROCESS + work.max(self_check::memory(subject))
 }

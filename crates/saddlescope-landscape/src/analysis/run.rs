@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::error::AnalysisError;
 use super::found::{Analysis, Found};
@@ -113,7 +114,7 @@ impl<'a> ChosenSamples<'a> {
     fn subject<'b>(&'b self, subject: &'b Subject<'a>) -> Subject<'b> {
         Subject {
             model: subject.model.clone(),
-            theta: subject.theta.clone(),
+            theta: Arc::clone(&subject.theta),
             main: subject.main,
             slices: self.risk.as_deref(),
             other: subject.other,

@@ -1,6 +1,7 @@
 //! What is analysed: a risk at a point θ, with the risks on other samples that slices are also drawn on.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -21,7 +22,7 @@ pub struct Subject<'a> {
     /// Name of the model, for titles.
     pub model: String,
     /// θ.
-    pub theta: Vec<f64>,
+    pub theta: Arc<[f64]>,
     /// The risk whose curvature is analysed.
     pub main: Split<'a>,
     /// The risk on fewer of those samples, for cuts and surfaces; `None`: that of `main`.
@@ -38,7 +39,8 @@ pub struct Subject<'a> {
 
 impl<'a> Subject<'a> {
     /// A point of a risk. The samples are called `train`; the fields say more where there is more to say.
-    pub fn new(model: impl Into<String>, theta: Vec<f64>, risk: &'a dyn Risk) -> Self {
+    pub fn new(model: impl Into<String>, theta: impl Into<Arc<[f64]>>, risk: &'a dyn Risk) -> Self {
+        let theta = theta.into();
         let mut hash = WeightsHash::new(risk.layout());
         hash.values(&theta);
         Self {

@@ -173,7 +173,7 @@ impl ModelLosses<'_> {
         };
         let subject = Subject {
             model: self.model.clone(),
-            theta: weights.theta.clone(),
+            theta: weights.theta.as_slice().into(),
             main: Split { name: split.name, risk: risk.risk() },
             slices: slices.as_ref().map(Bound::risk),
             other: None,

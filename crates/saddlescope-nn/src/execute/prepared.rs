@@ -63,13 +63,13 @@ fn pack_all<T: Element, V: Fn(Source, &mut dyn FnMut(&[T])) + Sync>(
 impl<T: Element> Prepared<T> {
     /// Prepares θ (file order, as it lies in `graph.parameters()`) for products.
     pub(crate) fn new(graph: &Graph, plan: &Plan, theta: &[f64], threads: usize) -> Self {
-        let parameters: Vec<Vec<T>> = (graph.parameters().iter().zip(graph.parameter_ranges()))
-            .map(|(p, range)| {
-                let mut value = vec![T::ZERO; range.len()];
-                permute(&p.shape, p.permutation.as_deref(), &theta[range], &mut value, T::from_f64);
-                value
-            })
-            .collect();
+        let mut parameters: Vec<Vec<T>> = Vec::new();
+        parameters.resize_with(graph.parameters().len(), Vec::new);
+        let items = graph.parameters().iter().zip(graph.parameter_ranges()).zip(&mut parameters).collect();
+        each(threads, items, |((p, range), value)| {
+            *value = vec![T::ZERO; range.len()];
+            permute(&p.shape, p.permutation.as_deref(), &theta[range], value, T::from_f64);
+        });
         let buffers: Vec<Vec<T>> = (graph.buffers().iter())
             .map(|b| {
                 let mut value = vec![T::ZERO; b.values.len()];

@@ -10,9 +10,9 @@ use super::evaluation::{Evaluation, MemoryEstimate};
 use super::numbers::{Numbers, check_data};
 use super::objective::Objective;
 use super::parts::Parts;
-use super::sums::{Buffers, Sums};
+use super::sums::{self, Buffers, Sums};
 use super::tally::{NodeSums, Tallies, Tally};
-use crate::execute::{Execution, Prepared, Sweep, Workspace};
+use crate::execute::{Execution, ParameterAdjoints, Prepared, Sweep, Workspace};
 use crate::fuse::fused;
 use crate::graph::{Graph, GraphError, ValueId};
 use crate::op::{Element, numel};
@@ -156,13 +156,18 @@ impl<T: Element> Risk<T> {
         let data = self.objective.data.iter().map(Numbers::bytes).sum::<usize>();
         let inputs = self.objective.graph.data_inputs();
         let bound = self.micro * inputs.iter().map(|input| numel(&input.shape)).sum::<usize>();
-        // Sums of chunks that wait for each other where there are many chunks.
-        let waiting = (self.chunks().max(1).ilog2() as usize).saturating_sub(5);
+        // θ and directions with what is prepared of filters: those of Winograd's algorithm take several times their size.
+        let filters = self.objective.graph.parameters().iter().filter(|p| p.permutation.is_some());
+        let prepared = n + 2 * filters.map(|p| numel(&p.shape)).sum::<usize>();
+        let chunks = self.chunks();
+        let sums = n * tangents * sums::units(chunks, self.threads(), size);
+        // Losses take some buffers as large as the output.
+        let scratch = 4 * plan.largest();
         // Of every sample the label, and loss and weight: those at θ, those of the point in flight, and both on their way from the threads.
         let parts = if self.per_sample { 64 * self.objective.samples } else { 0 };
         MemoryEstimate {
-            per_thread: (plan.workspace_len(tangents) + n * tangents + bound) * size,
-            shared: 8 * n * tangents * (1 + waiting) + size * n * 3 * (1 + tangents) + data + parts,
+            per_thread: (plan.workspace_len(tangents) + bound + scratch) * size,
+            shared: sums + size * prepared * (1 + tangents) + data + parts,
             data,
             all_primals: keeping.kept_len() * size * batches,
         }
@@ -347,7 +352,7 @@ impl<T: Element> Risk<T> {
                 (
                     self.borrow_workspace(),
                     Tally::default(),
-                    self.buffers.take(graph, 1),
+                    None::<ParameterAdjoints<T>>,
                     Vec::new(),
                     Vec::new(),
                 )
@@ -355,7 +360,7 @@ impl<T: Element> Risk<T> {
             |i, (workspace, tally, adjoints, kept, buffers)| {
                 *tally = Tally::default();
                 kept.clear();
-                adjoints.reset();
+                let adjoints = adjoints.insert(self.buffers.take(graph, 1));
                 for (start, end) in self.micro_batches(chunks.start + i) {
                     let plan = plans.get(end - start);
                     let data = self.bind(start, end, buffers);
@@ -370,13 +375,12 @@ impl<T: Element> Risk<T> {
             |_, (_, tally, adjoints, kept, _)| {
                 total.push(0, *tally, Tally::add);
                 losses.append(kept);
-                sum.push(std::mem::replace(adjoints, self.buffers.take(graph, 1)));
+                if let Some(adjoints) = adjoints.take() {
+                    sum.push(adjoints);
+                }
             },
         );
-        for (workspace, _, adjoints, ..) in states {
-            self.return_workspace(workspace);
-            self.buffers.give(adjoints);
-        }
+        states.into_iter().for_each(|(workspace, ..)| self.return_workspace(workspace));
         (Tallies { nodes: total.into_open(), losses }, sum)
     }
 }

@@ -139,7 +139,8 @@ impl<'a, T: Element> RiskPoint<'a, T> {
         let mut chunk_samples = Vec::with_capacity(chunks.len());
         struct State<T> {
             workspace: Workspace<T>,
-            adjoints: ParameterAdjoints<T>,
+            /// Of the chunk at work; none between chunks, so that no more are held than are needed.
+            adjoints: Option<ParameterAdjoints<T>>,
             quotients: Vec<f64>,
             hz: Vec<T>,
             data: Vec<Vec<T>>,
@@ -157,16 +158,15 @@ impl<'a, T: Element> RiskPoint<'a, T> {
                     workspace.profile = profiling.then(Profile::default);
                     workspace
                 },
-                adjoints: risk.buffers.take(graph, k),
+                adjoints: None,
                 quotients: vec![0.0; k],
                 hz: Vec::new(),
                 data: Vec::new(),
             },
             |i, state| {
-                if second {
-                    state.adjoints.reset();
-                } else {
-                    state.adjoints.zero();
+                let adjoints = state.adjoints.insert(risk.buffers.take(graph, k));
+                if !second {
+                    adjoints.zero();
                 }
                 let mut micro_batches = risk.micro_batches(chunks.start + i).peekable();
                 while let Some((start, end)) = micro_batches.next() {
@@ -186,20 +186,14 @@ impl<'a, T: Element> RiskPoint<'a, T> {
                     );
                     execution.last = micro_batches.peek().is_none();
                     if second {
-                        self.second_order(&mut execution, curvature, end - start, kept, &mut state.adjoints);
+                        self.second_order(&mut execution, curvature, end - start, kept, adjoints);
                     } else {
-                        self.first_order(
-                            &mut execution,
-                            curvature,
-                            end - start,
-                            &mut state.adjoints,
-                            &mut state.hz,
-                        );
+                        self.first_order(&mut execution, curvature, end - start, adjoints, &mut state.hz);
                     }
                 }
                 let start = Instant::now();
                 state.quotients.fill(0.0);
-                state.adjoints.add_dots(&tangents.parameters, &mut state.quotients);
+                adjoints.add_dots(&tangents.parameters, &mut state.quotients);
                 if let Some(profile) = &mut state.workspace.profile {
                     profile.record("(quotients)", Phase::Around, start, 0, 0);
                 }
@@ -213,7 +207,9 @@ impl<'a, T: Element> RiskPoint<'a, T> {
                     all.push(q * scale);
                 }
                 chunk_samples.push(samples);
-                sum.push(std::mem::replace(&mut state.adjoints, risk.buffers.take(graph, k)));
+                if let Some(adjoints) = state.adjoints.take() {
+                    sum.push(adjoints);
+                }
                 if let Some(profile) = &mut state.workspace.profile {
                     profile.record("(sums over chunks)", Phase::Around, start, 0, 0);
                 }
@@ -224,7 +220,6 @@ impl<'a, T: Element> RiskPoint<'a, T> {
                 all.merge(&own);
             }
             risk.return_workspace(state.workspace);
-            risk.buffers.give(state.adjoints);
         }
         risk.buffers.give_tangents(tangents.parameters);
         if let Some(problem) = risk.unreadable() {

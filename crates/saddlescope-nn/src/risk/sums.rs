@@ -17,6 +17,16 @@ use crate::tree::{self, Tree};
 /// Chunks that wait as they are where there are no more than that; pairs where there are more.
 const GROUP: usize = 4;
 
+/// Bytes that a sum over so many chunks holds at most for every number, beside the result: chunks that are at work or wait, each
+/// number of `size` bytes, and sums in double precision, one for each level of the tree above the groups.
+pub(super) fn units(chunks: usize, threads: usize, size: usize) -> usize {
+    if chunks <= GROUP {
+        return chunks * size;
+    }
+    let levels = chunks.ilog2() as usize - 1;
+    (threads.min(chunks) + 2) * size + 8 * levels
+}
+
 /// Elements of one piece of work of the last pass.
 const PIECE: usize = 1 << 16;
 

@@ -53,7 +53,7 @@ impl Embedded {
         let loss = model.suggest_loss(&data)?.loss;
         let options = RiskOptions { threads, micro_batch: Some(16), keep_bytes: 0 };
         let risk = NetworkRisk::new(model.network.objective(loss, &data)?, Dtype::F32, options)?;
-        Ok(Self { theta: model.theta, risk })
+        Ok(Self { theta: model.theta.to_vec(), risk })
     }
 
     fn subject(&self) -> Subject<'_> {

@@ -16,6 +16,7 @@ use super::super::error::AnalysisError;
 use super::super::folder_error::FolderError;
 use super::super::found::{Eigenpairs, Found};
 use super::super::journal::Journal;
+use super::super::memory::product_block;
 use super::super::monitor::Monitor;
 use super::super::plan::Forecast;
 use super::super::results::{EigenResult, EigenpairResult};
@@ -246,12 +247,17 @@ fn sampling_errors(at: &At<'_, '_>, pairs: &[Eigenpair]) -> Result<Vec<Option<f6
     if pairs.is_empty() || !at.env.subject.risk().offers().chunks {
         return Ok(vec![None; pairs.len()]);
     }
-    let vs: Vec<f64> = pairs.iter().flat_map(|p| p.vector.iter().copied()).collect();
-    let mut out = vec![0.0; vs.len()];
-    let product = at.env.product(Curvature::Hessian, &vs, &mut out)?;
-    let mut errors: Vec<Option<f64>> =
-        product.quotients.iter().map(|q| weighted_std_error(q, &product.chunk_samples)).collect();
-    errors.resize(pairs.len(), None);
+    let block = product_block(pairs[0].vector.len());
+    let mut errors = Vec::with_capacity(pairs.len());
+    let mut out = Vec::new();
+    for pairs in pairs.chunks(block) {
+        let vs: Vec<f64> = pairs.iter().flat_map(|p| p.vector.iter().copied()).collect();
+        out.resize(vs.len(), 0.0);
+        let product = at.env.product(Curvature::Hessian, &vs, &mut out)?;
+        let known = errors.len() + pairs.len();
+        errors.extend(product.quotients.iter().map(|q| weighted_std_error(q, &product.chunk_samples)));
+        errors.resize(known, None);
+    }
     Ok(errors)
 }
 

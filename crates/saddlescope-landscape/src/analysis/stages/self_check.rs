@@ -10,6 +10,7 @@ use super::super::plan::Forecast;
 use super::super::results::SelfCheck;
 use super::super::stage::{At, Env, Keys, Samples, Stage, of};
 use super::super::store::{Dependencies, Slot};
+use super::super::subject::Subject;
 use super::escape::moved;
 use crate::number_text::scientific;
 use crate::numeric::{dot, norm};
@@ -18,12 +19,29 @@ use crate::risk::{Curvature, Risk, RiskError};
 /// Samples that the derivative check is made on. Each adds its own branches (units off, maxima elsewhere) and as much time;
 /// with 16 the check took a quarter of a whole solve of BERT.
 const CHECKED_SAMPLES: usize = 4;
+/// What the gradients of these samples may take, in bytes: networks of more than 67 million parameters are checked on fewer.
+const CHECKED_BYTES: usize = 2 << 30;
 /// Largest relative difference allowed between product and central difference, both in f64: truncation and rounding
 /// leave 1e-6 or less at the best step, a wrong derivative is off by a factor.
 pub const ALLOWED: f64 = 1e-4;
 /// Largest relative difference allowed between a product in f32 and the same in f64. Rounding of 1e-7 is amplified by
 /// some hundred layers and by cancellation; beyond 1e-2 eigenvalues would be wrong in their second digit.
 const ALLOWED_ROUNDING: f64 = 1e-2;
+
+/// Samples that the derivative of a risk of N parameters is checked on.
+fn checked_samples(n: usize) -> usize {
+    (CHECKED_BYTES / (8 * n.max(1))).clamp(1, CHECKED_SAMPLES)
+}
+
+/// Bytes that the check of the derivative takes: the engine in double precision on its samples, θ, v and Hv, and a moved point with two
+/// gradients.
+pub(crate) fn memory(subject: &Subject<'_>) -> usize {
+    let n = subject.theta().len();
+    let risk = subject.risk();
+    let data = risk.memory(0).data;
+    let few = risk.first_samples(checked_samples(n), Precision::F64).ok().flatten();
+    data + few.as_deref().unwrap_or(risk).memory(1).fixed + 8 * n * 6
+}
 
 /// A random direction of length 1; `relative`: every entry scaled by the parameter's size, so that parameters that are
 /// zero stay zero and units that are off stay off.
@@ -96,35 +114,38 @@ fn failed(text: impl Into<String>) -> AnalysisError {
     AnalysisError::SelfCheck(text.into())
 }
 
+/// A product that is not finite is an error; the data are searched for the reason.
+fn finite(at: &At<'_, '_>, hv: &[f64]) -> Result<(), AnalysisError> {
+    if hv.iter().all(|x| x.is_finite()) {
+        return Ok(());
+    }
+    Err(failed(match at.env.subject.risk().not_finite_in_data()? {
+        Some(place) => format!("a Hessian-vector product is not finite: in the data, {place}"),
+        None => "a Hessian-vector product is not finite: look for NaN or overflow in the parameters, the data or the loss"
+            .into(),
+    }))
+}
+
 /// Symmetry of the products, and whether a repeated product is bitwise identical; seconds of a product.
 struct Products {
-    v: Vec<f64>,
     asymmetry: f64,
     same: bool,
     seconds: f64,
 }
 
-fn products(at: &At<'_, '_>) -> Result<Products, AnalysisError> {
+fn products(at: &At<'_, '_>, v: &[f64]) -> Result<Products, AnalysisError> {
     let (theta, seed) = (at.env.subject.theta(), at.env.selection.seed);
     let n = theta.len();
     let u = direction(theta, seed, "self-check-u", false);
-    let v = direction(theta, seed, "self-check-v", false);
     let (mut hu, mut hv, mut again) = (vec![0.0; n], vec![0.0; n], vec![0.0; n]);
     at.env.product(Curvature::Hessian, &u, &mut hu)?;
-    at.env.product(Curvature::Hessian, &v, &mut hv)?;
+    at.env.product(Curvature::Hessian, v, &mut hv)?;
     let start = Instant::now();
-    at.env.product(Curvature::Hessian, &v, &mut again)?;
+    at.env.product(Curvature::Hessian, v, &mut again)?;
     let seconds = start.elapsed().as_secs_f64();
-    if hv.iter().any(|x| !x.is_finite()) {
-        let place = at.env.subject.risk().not_finite_in_data()?;
-        return Err(failed(match place {
-            Some(place) => format!("a Hessian-vector product is not finite: in the data, {place}"),
-            None => "a Hessian-vector product is not finite: look for NaN or overflow in the parameters, the data or the loss"
-                .into(),
-        }));
-    }
-    let asymmetry = (dot(&u, &hv) - dot(&v, &hu)).abs() / norm(&hv).max(f64::MIN_POSITIVE);
-    Ok(Products { v, asymmetry, same: hv == again, seconds })
+    finite(at, &hv)?;
+    let asymmetry = (dot(&u, &hv) - dot(v, &hu)).abs() / norm(&hv).max(f64::MIN_POSITIVE);
+    Ok(Products { asymmetry, same: hv == again, seconds })
 }
 
 impl Stage for SelfCheckStage {
@@ -146,7 +167,7 @@ impl Stage for SelfCheckStage {
         // Beside these: two products and usually one to four pairs of gradients (three losses each) on a few samples, in f64, which takes
         // twice as long.
         let share = |of: &dyn Risk, count: usize| {
-            (2 * count * CHECKED_SAMPLES.min(of.samples())).div_ceil(of.samples().max(1))
+            (2 * count * checked_samples(of.dim()).min(of.samples())).div_ceil(of.samples().max(1))
         };
         Forecast {
             products: 3 + share(env.subject.risk(), 2),
@@ -169,7 +190,12 @@ impl Stage for SelfCheckStage {
         };
         let mut product_seconds = 0.0;
         if offers.product(Curvature::Hessian) {
-            let products = products(at)?;
+            let v = direction(theta, at.env.selection.seed, "self-check-v", false);
+            // First, so that the memory of the engine in double precision is free again when all samples are multiplied.
+            if offers.gradient {
+                derivative(at, &v, &mut check)?;
+            }
+            let products = products(at, &v)?;
             product_seconds = products.seconds;
             check.repeatable &= products.same;
             check.asymmetry = Some(products.asymmetry);
@@ -179,9 +205,6 @@ impl Stage for SelfCheckStage {
                     "products are symmetric only to {}; eigenvalues below that share of ‖H‖ are not to be trusted",
                     scientific(products.asymmetry, 1)
                 ));
-            }
-            if offers.gradient {
-                derivative(at, &products.v, &mut check)?;
             }
         }
         if offers.repeatable && !check.repeatable {
@@ -201,22 +224,14 @@ impl Stage for SelfCheckStage {
 fn derivative(at: &At<'_, '_>, v: &[f64], check: &mut SelfCheck) -> Result<(), AnalysisError> {
     let (risk, theta, seed) = (at.env.subject.risk(), at.env.subject.theta(), at.env.selection.seed);
     let precision = risk.offers().precision;
-    let own = risk.first_samples(CHECKED_SAMPLES, Precision::F64)?;
+    let samples = checked_samples(theta.len());
+    let own = risk.first_samples(samples, Precision::F64)?;
     let few = own.as_deref().unwrap_or(risk);
     let in_f64 = few.offers().precision == Precision::F64;
-    let mut found = product_against_difference(few, theta, v, Curvature::Hessian)?;
-    let single = match precision {
-        Precision::F32 if in_f64 => risk.first_samples(CHECKED_SAMPLES, Precision::F32)?,
-        _ => None,
-    };
-    check.rounding_error = match single {
-        Some(single) => {
-            let mut product = vec![0.0; theta.len()];
-            single.at(theta, 0)?.product(Curvature::Hessian, v, &mut product)?;
-            Some(relative_distance(&product, &found.hv))
-        }
-        None => None,
-    };
+    check.finite_difference_samples = few.samples();
+    let found = product_against_difference(few, theta, v, Curvature::Hessian)?;
+    finite(at, &found.hv)?;
+    let mut best = (found.error, found.smooth_step);
     if found.error.is_nan() || found.error > ALLOWED {
         // A unit exactly at its kink (a filter of zeros, say) makes the gradient jump at any step; along a direction
         // that leaves zeros alone it does not.
@@ -235,13 +250,24 @@ fn derivative(at: &At<'_, '_>, v: &[f64], check: &mut SelfCheck) -> Result<(), A
             // In f32 no step is both longer than rounding needs and shorter than the distance to the next kink.
             check.warnings.push(format!("{text}; in f32 this need not mean that products are wrong"));
         } else {
+            best = (kept.error, kept.smooth_step);
             check.warnings.push(format!(
                 "the gradient jumps at this very point ({} away from the product along a random direction, {} along one that leaves zeros alone): units sit exactly at their kink, and the Hessian holds only on their side of it",
                 scientific(found.error, 1),
                 scientific(kept.error, 1)
             ));
-            found = kept;
         }
+    }
+    // What the engine in double precision needs is given back before the one in single precision begins.
+    drop(own);
+    let single = match precision {
+        Precision::F32 if in_f64 => risk.first_samples(samples, Precision::F32)?,
+        _ => None,
+    };
+    if let Some(single) = single {
+        let mut product = vec![0.0; theta.len()];
+        single.at(theta, 0)?.product(Curvature::Hessian, v, &mut product)?;
+        check.rounding_error = Some(relative_distance(&product, &found.hv));
     }
     if let Some(error) = check.rounding_error.filter(|e| e.is_nan() || *e > ALLOWED_ROUNDING) {
         check.warnings.push(format!(
@@ -249,11 +275,10 @@ fn derivative(at: &At<'_, '_>, v: &[f64], check: &mut SelfCheck) -> Result<(), A
             scientific(error, 1)
         ));
     }
-    check.finite_difference_error = Some(found.error);
+    check.finite_difference_error = Some(best.0);
     check.finite_difference_allowed = ALLOWED;
-    check.finite_difference_samples = few.samples();
     check.finite_difference_precision = if in_f64 { "f64" } else { "f32" }.into();
-    check.smooth_step = found.smooth_step;
+    check.smooth_step = best.1;
     Ok(())
 }
 

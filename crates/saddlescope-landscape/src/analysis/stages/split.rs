@@ -8,6 +8,7 @@ use super::super::error::AnalysisError;
 use super::super::found::Eigenpairs;
 use super::super::found::Found;
 use super::super::journal::Journal;
+use super::super::memory::product_block;
 use super::super::plan::Forecast;
 use super::super::results::{PartEigenvalue, SplitResult};
 use super::super::selection::SplitOptions;
@@ -73,10 +74,13 @@ impl Stage for SplitStage {
         vs.extend_from_slice(bottom);
         let mut quadratic = [[0.0; 2]; 2];
         for (part, curvature) in [Curvature::GaussNewton, Curvature::Residual].into_iter().enumerate() {
-            let mut out = vec![0.0; vs.len()];
-            env.product(curvature, &vs, &mut out)?;
-            for (end, (v, av)) in vs.chunks_exact(n).zip(out.chunks_exact(n)).enumerate() {
-                quadratic[end][part] = v.iter().zip(av).map(|(a, b)| a * b).sum();
+            let block = product_block(n).min(2);
+            let mut out = vec![0.0; block * n];
+            for (first, vs) in vs.chunks(block * n).enumerate() {
+                env.product(curvature, vs, &mut out)?;
+                for (i, (v, av)) in vs.chunks_exact(n).zip(out.chunks_exact(n)).enumerate() {
+                    quadratic[first * block + i][part] = v.iter().zip(av).map(|(a, b)| a * b).sum();
+                }
             }
         }
         let mut products = 4;
