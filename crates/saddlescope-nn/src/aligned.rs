@@ -40,6 +40,11 @@ impl<T: Scalar> AlignedVec<T> {
         Self { data, origin, len }
     }
 
+    /// How long it can be made without new memory.
+    pub fn capacity(&self) -> usize {
+        self.data.len() - self.origin
+    }
+
     /// Makes the array `len` long. Its contents are then unspecified.
     pub fn set_len(&mut self, len: usize) {
         if self.origin + len > self.data.len() {

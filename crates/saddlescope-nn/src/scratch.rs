@@ -43,8 +43,13 @@ impl<T: Scalar> Scratch<T> {
     }
 
     /// Lends a buffer of `len` numbers with unspecified contents. Give it back with [`Scratch::give`].
+    ///
+    /// It is the smallest one that is large enough, or the largest, made larger: so no more buffers grow than are large at a time.
     pub fn take(&mut self, len: usize) -> AlignedVec<T> {
-        let mut buffer = self.pool.pop().unwrap_or_default();
+        let room = |i: &usize| self.pool[*i].capacity();
+        let fitting = (0..self.pool.len()).filter(|i| room(i) >= len).min_by_key(room);
+        let chosen = fitting.or_else(|| (0..self.pool.len()).max_by_key(room));
+        let mut buffer = chosen.map(|i| self.pool.swap_remove(i)).unwrap_or_default();
         buffer.set_len(len);
         buffer
     }
@@ -52,5 +57,25 @@ impl<T: Scalar> Scratch<T> {
     /// Takes a buffer back.
     pub fn give(&mut self, buffer: AlignedVec<T>) {
         self.pool.push(buffer);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_buffer_is_lent_again_for_what_is_large() {
+        let mut scratch = Scratch::<f32>::new();
+        for _ in 0..3 {
+            let (large, small) = (scratch.take(1000), scratch.take(10));
+            scratch.give(large);
+            scratch.give(small);
+            let small = scratch.take(10);
+            scratch.give(small);
+        }
+        let mut sizes: Vec<usize> = scratch.pool.iter().map(AlignedVec::capacity).collect();
+        sizes.sort_unstable();
+        assert!(sizes.len() == 2 && sizes[0] < 100, "{sizes:?}");
     }
 }

@@ -43,7 +43,7 @@ impl MemoryPlan {
         limit: Option<usize>,
     ) -> Result<Self, AnalysisError> {
         let n = subject.theta().len();
-        let fixed = fixed(subject, selection, lines);
+        let needs = Needs::of(subject, selection, lines);
         let precision = subject.risk().offers().precision;
         let solves = selection.pairs() > 0
             || selection.density.is_some()
@@ -59,21 +59,21 @@ impl MemoryPlan {
         let primals = subject.risk().memory(1).keep;
         let Some(limit) = limit else {
             let keep = KEEP.min(primals);
-            return Ok(Self { basis: whole, keep, total: fixed + share(whole) + keep });
+            return Ok(Self { basis: whole, keep, total: needs.with(share(whole)) + keep });
         };
         let least = if solves { least_basis(n, selection, precision) } else { 0 };
         let basis = if asked.is_some() { whole } else { whole.min(limit / 3).max(least) };
         let keep = |total: usize| limit.saturating_sub(total).min(primals);
         // Where nobody has asked for vectors, one process decides how many there are: results are not to depend on how many
         // processes there are.
-        let total = fixed + share(basis);
-        let decisive = if asked.is_some() { total } else { fixed + if solves { basis } else { 0 } };
+        let total = needs.with(share(basis));
+        let decisive = if asked.is_some() { total } else { needs.with(if solves { basis } else { 0 }) };
         if decisive <= limit {
             return Ok(Self { basis, keep: keep(total), total: total + keep(total) });
         }
         // Where the third does not fit beside the rest, the least that works may; where one process could not do that either,
         // several may.
-        let total = if asked.is_some() { total } else { fixed + share(least) };
+        let total = if asked.is_some() { total } else { needs.with(share(least)) };
         if total > limit {
             let needed_mib = total.div_ceil(1 << 20);
             return Err(AnalysisError::Memory { needed_mib, allowed_mib: limit >> 20 });
@@ -105,39 +105,66 @@ pub(crate) fn product_block(n: usize) -> usize {
     ((256 << 20) / (16 * n.max(1))).clamp(1, 4)
 }
 
-/// What is always needed: program, data, workspaces of all threads, vectors in flight.
-fn fixed(subject: &Subject<'_>, selection: &Selection, lines: usize) -> usize {
-    let n = subject.theta().len();
-    let pairs = selection.pairs();
-    let block = product_block(n).min(pairs);
-    // Vectors multiplied at a time.
-    let several = selection.probes.is_some() || selection.density.as_ref().is_some_and(|d| d.probes > 1);
-    let planes = selection.cuts.is_some() || !selection.slices.requests.is_empty();
-    let tangents = match several {
-        true => 4,
-        false => block.max(if planes { 2 } else { 1 }),
-    };
-    let engine = |risk: &dyn Risk, tangents: usize| risk.memory(tangents).fixed;
-    // θ, the gradient, and for the search of eigenpairs a vector, its product and a pair that is looked at; then blocks of vectors
-    // with their products, or the directions of a plane with the point on it; eigenvectors with their copies on the way to the disk.
-    let search = if product_block(n) > 1 { 4 } else { 2 };
-    let at_work = if planes { 6 } else { 0 };
-    let mut vectors = 2 + search.max(2 * tangents).max(at_work) + 2 * pairs;
-    let wide =
-        selection.sharpness.is_some() || selection.settle.is_some() || selection.critical_spectrum.is_some();
-    // Points that are climbed to or settled at, with their gradients and ways back.
-    vectors += if wide { 8 } else { 0 };
-    let mut work = engine(subject.risk(), tangents) + 8 * n * vectors;
-    // A cut's quadratic prediction takes a product, and a gradient that is kept, on its own samples.
-    work += subject.slices.map_or(0, |r| engine(r, usize::from(planes)) + 8 * n * 3 * usize::from(planes));
-    if selection.slice_samples.is_some() {
-        // The samples of a round, at most all, and the directions of all lines.
-        work += engine(subject.risk(), usize::from(planes)) + 8 * n * (2 + lines);
+/// What a run needs, in bytes.
+struct Needs {
+    /// Beside a Krylov basis, while it grows.
+    beside_basis: usize,
+    /// When there is none: before the first solve, and on what the solves have found.
+    without_basis: usize,
+}
+
+impl Needs {
+    /// At most, with a basis of so many bytes in this process.
+    fn with(&self, basis: usize) -> usize {
+        self.without_basis.max(self.beside_basis + basis)
     }
-    work += subject.other.map_or(0, |s| engine(s.risk, 0));
-    // The Krylov space of a step, and the dense Hessian with what its eigenvalues need.
-    work += selection.settle.as_ref().map_or(0, |o| 8 * n * o.bounded(n).max_dimension);
-    let whole = selection.critical_spectrum.as_ref().is_some_and(|o| n <= o.whole_up_to);
-    work += if whole { 16 * n * n } else { 0 };
-    PROCESS + work.max(self_check::memory(subject))
+
+    /// Program, data, workspaces of all threads, vectors in flight.
+    fn of(subject: &Subject<'_>, selection: &Selection, lines: usize) -> Self {
+        let n = subject.theta().len();
+        let pairs = selection.pairs();
+        let engine = |risk: &dyn Risk, tangents: usize| risk.memory(tangents).fixed;
+        let planes = selection.cuts.is_some() || !selection.slices.requests.is_empty();
+        // Vectors multiplied at a time.
+        let probes = selection.probes.is_some();
+        let density = selection.density.as_ref().map_or(0, |d| d.probes.min(4));
+        let block =
+            product_block(n).min(pairs).max(if planes { 2 } else { 1 }).max(if probes { 4 } else { 0 });
+
+        // The risks on other samples: their data, and the workspaces that they keep.
+        let cuts = usize::from(planes);
+        let mut others = subject.slices.map_or(0, |r| engine(r, cuts));
+        others += subject.other.map_or(0, |s| engine(s.risk, 0));
+        if selection.slice_samples.is_some() {
+            // The samples of a round, at most all.
+            others += engine(subject.risk(), cuts);
+        }
+
+        // θ, the gradient, a vector and its product; a pair that is looked at takes their place where vectors are long. A density has
+        // a vector and a product for each of its bases, beside the pairs that were found.
+        let search = if product_block(n) > 1 { 4 } else { 2 };
+        let solving = 2 + search.max(if density > 0 { 2 * density + pairs } else { 0 });
+        let beside_basis = engine(subject.risk(), density.max(1)) + others + 8 * n * solving;
+
+        // Blocks of vectors with their products, or the directions of a plane with the point on it; the gradient at the samples of cuts;
+        // eigenvectors with their copies on the way to the disk.
+        let mut vectors =
+            2 + (2 * block).max(6 * cuts) + 3 * usize::from(subject.slices.is_some()) * cuts + 2 * pairs;
+        vectors += if selection.slice_samples.is_some() { 2 + lines } else { 0 };
+        // Points that are climbed to or settled at, with their gradients and ways back, and the Krylov space of a step.
+        let further = selection.sharpness.is_some()
+            || selection.settle.is_some()
+            || selection.critical_spectrum.is_some();
+        vectors += if further { 8 } else { 0 };
+        vectors += selection.settle.as_ref().map_or(0, |o| o.bounded(n).max_dimension);
+        // The dense Hessian with what its eigenvalues need.
+        let whole = selection.critical_spectrum.as_ref().is_some_and(|o| n <= o.whole_up_to);
+        let dense = if whole { 16 * n * n } else { 0 };
+        let found = engine(subject.risk(), block) + others + 8 * n * vectors + dense;
+
+        Self {
+            beside_basis: PROCESS + beside_basis,
+            without_basis: PROCESS + found.max(self_check::memory(subject)),
+        }
+    }
 }
