@@ -215,7 +215,7 @@ impl Risk for NetworkRisk {
     }
 
     fn memory(&self, tangents: usize) -> MemoryEstimate {
-        let (found, threads) = with_inner!(self, r => (r.memory(tangents), r.threads()));
+        let (found, threads) = with_inner!(self, r => (r.memory(tangents), r.threads().min(r.chunks())));
         MemoryEstimate {
             fixed: found.shared + threads * found.per_thread,
             data: found.data,
