@@ -115,15 +115,20 @@ fn no_critical_point_is_made_up() {
 #[test]
 fn where_the_hessian_vanishes_it_is_said_so() {
     // A slope without curvature, as a saturated network has it: nothing tells where its zero might be.
-    let slope = |level: f64| {
+    let bent = |level: f64, curvature: f64| {
         FnRisk::new(3, move |t| level * t[0] + 1.0)
             .with_gradient(move |_, g| g.copy_from_slice(&[level, 0.0, 0.0]))
-            .with_hessian(|_, _, hv| hv.fill(0.0))
+            .with_hessian(move |_, v, hv| hv.iter_mut().zip(v).for_each(|(h, v)| *h = curvature * v))
     };
+    let slope = |level: f64| bent(level, 0.0);
     for start in [[0.0; 3], [2.0, -1.0, 1e3]] {
-        let found = settle(&slope(0.5), &start, &SettleOptions::default(), &mut |_| Ok(())).unwrap();
-        assert_eq!(found.end, Some(SettleEnd::HessianVanishes));
-        assert_eq!(found.theta, start);
+        // What is left of saturated units' derivatives is no curvature either.
+        for curvature in [0.0, 1e-55] {
+            let risk = bent(0.5, curvature);
+            let found = settle(&risk, &start, &SettleOptions::default(), &mut |_| Ok(())).unwrap();
+            assert_eq!(found.end, Some(SettleEnd::HessianVanishes));
+            assert_eq!(found.theta, start);
+        }
     }
     let temp = tempfile::tempdir().unwrap();
     let (found, _) = run(&slope(0.5), vec![0.5; 3], temp.path());

@@ -13,6 +13,7 @@ use crate::analysis::{
     plus_minus, short, vanishes,
 };
 use crate::presentation::{heat_map, range_and_scale, surface_grid};
+use crate::settle::negligible;
 
 /// A number with its error, or without one where that is not known.
 pub(crate) fn measured(m: &Measured) -> String {
@@ -165,17 +166,22 @@ fn pairs_table(pairs: &[PairResult]) -> Table {
     table
 }
 
-/// Whether the Hessian is zero at a point, as far as can be told.
-fn degenerate(side: &SideResult) -> bool {
-    let ends = [&side.lambda_max, &side.lambda_min];
-    ends.iter().all(|end| end.as_ref().is_some_and(vanishes))
+/// Whether the Hessian is zero at a point, as far as can be told: within its errors, or beside the gradient, as settling has it.
+fn degenerate(point: &PointResult) -> bool {
+    let Some(side) = point.main() else { return false };
+    let none = |p: &EigenpairResult| {
+        let beside = |g| p.converged && negligible(p.value.abs() + p.residual, g, point.norm);
+        vanishes(p) || side.gradient_norm.is_some_and(beside)
+    };
+    [&side.lambda_max, &side.lambda_min].iter().all(|end| end.as_ref().is_some_and(none))
 }
 
 /// The points in order of a measure, flattest first, without those where the Hessian is zero.
 fn ordered(points: &[PointResult], of: impl Fn(&SideResult) -> Option<Measured>) -> Vec<(String, Measured)> {
     let mut found: Vec<(String, Measured)> = points
         .iter()
-        .filter_map(|p| Some((p.name.clone(), of(p.main().filter(|s| !degenerate(s))?)?)))
+        .filter(|p| !degenerate(p))
+        .filter_map(|p| Some((p.name.clone(), of(p.main()?)?)))
         .collect();
     found.sort_by(|a, b| a.1.value.total_cmp(&b.1.value));
     found
@@ -199,7 +205,7 @@ fn order_sentence(measure: &str, order: &[(String, Measured)]) -> Option<String>
 /// The finding in sentences.
 pub(crate) fn verdict(points: &[PointResult], pairs: &[PairResult], one_model: bool) -> Vec<String> {
     let mut sentences = Vec::new();
-    for p in points.iter().filter(|p| p.main().is_some_and(degenerate)) {
+    for p in points.iter().filter(|p| degenerate(p)) {
         sentences.push(format!(
             "{} is degenerate: the Hessian vanishes there, as far as can be told, as it does where a network is dead or its \
              outputs are saturated. It is not compared by its curvature.",
@@ -239,8 +245,7 @@ pub(crate) fn verdict(points: &[PointResult], pairs: &[PairResult], one_model: b
         }
     }
     // Where the Hessian is zero, its eigenvectors are any vectors.
-    let flat: Vec<&String> =
-        points.iter().filter(|p| p.main().is_some_and(degenerate)).map(|p| &p.name).collect();
+    let flat: Vec<&String> = points.iter().filter(|p| degenerate(p)).map(|p| &p.name).collect();
     let curved = pairs.iter().filter(|p| p.names.iter().all(|n| !flat.contains(&n)));
     let common = curved.filter_map(|p| Some((p, p.largest.as_ref()?)));
     if let Some((p, o)) = common.max_by(|a, b| a.1.mean_square.total_cmp(&b.1.mean_square)) {

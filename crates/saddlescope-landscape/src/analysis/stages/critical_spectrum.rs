@@ -6,7 +6,7 @@ use std::sync::{OnceLock, mpsc};
 use std::time::{Duration, Instant};
 
 use nalgebra::DMatrix;
-use saddlescope_krylov::{ExtremeEigen, LinearOperator, Progress, Wanted, extreme_eigenpairs};
+use saddlescope_krylov::{ExtremeEigen, LinearOperator, Progress, Stream, Wanted, extreme_eigenpairs};
 
 use super::super::error::AnalysisError;
 use super::super::found::Found;
@@ -17,6 +17,7 @@ use super::super::selection::CriticalSpectrumOptions;
 use super::super::stage::{At, Env, Keys, Stage, of};
 use super::super::store::{Dependencies, Slot};
 use crate::curvature_operator::CurvatureOperator;
+use crate::numeric::norm;
 use crate::risk::Curvature;
 use crate::settle::SettleEnd;
 
@@ -78,6 +79,11 @@ impl Stage for CriticalSpectrumStage {
         found.settled.as_ref().is_some_and(|s| s.way.gradient_norm().is_finite())
     }
 
+    fn suffices(&self, kept: &CriticalSpectrum) -> bool {
+        // Earlier versions kept what the solver said, whether it were numbers or not.
+        kept.eigenvalues.iter().all(|x| x.is_finite())
+    }
+
     fn compute(
         &self,
         at: &mut At<'_, '_>,
@@ -133,6 +139,49 @@ fn eigenvalue_seconds(n: usize) -> f64 {
     seconds * if n > MEASURED { OUT_OF_CACHE * times } else { times }
 }
 
+/// The matrix divided by its norm ‖·‖_F, and that norm: no square of an entry that matters is lost.
+fn normalised(mut matrix: DMatrix<f64>) -> (DMatrix<f64>, f64) {
+    let size = norm(matrix.as_slice());
+    if size > 0.0 && size.is_finite() {
+        matrix.iter_mut().for_each(|x| *x /= size);
+    }
+    (matrix, size)
+}
+
+/// All eigenvalues of a symmetric matrix of norm 1; `None` where the solver finds numbers that are none, or that are not those of the
+/// matrix.
+///
+/// Squares of entries below 1e-154 are zero, and the solver divides by them: such a matrix is solved again with noise of the size of its
+/// rounding errors, ‖E‖ ≤ ε ‖H‖_F, which leaves no entry that small.
+fn dense_eigenvalues(matrix: &DMatrix<f64>) -> Option<Vec<f64>> {
+    let n = matrix.nrows();
+    let rounding = n as f64 * f64::EPSILON;
+    let solve = |matrix: &DMatrix<f64>| {
+        let mut found: Vec<f64> = matrix.symmetric_eigenvalues().iter().copied().collect();
+        found.sort_by(f64::total_cmp);
+        let squares: f64 = found.iter().map(|x| x * x).sum();
+        let trace = (found.iter().sum::<f64>() - matrix.trace()).abs();
+        // NaN is no small difference. The errors of N eigenvalues may add up.
+        let sound = trace <= 10.0 * n as f64 * rounding
+            && (squares - matrix.norm_squared()).abs() <= 10.0 * n as f64 * rounding;
+        (sound && found.iter().all(|x| x.is_finite())).then_some(found)
+    };
+    solve(matrix).or_else(|| {
+        let mut noise = vec![0.0; n * (n + 1) / 2];
+        Stream::new(0, "dense eigenvalues", 0).fill_rademacher(&mut noise);
+        let mut noisy = matrix.clone();
+        let mut next = noise.iter();
+        for i in 0..n {
+            for j in 0..=i {
+                let e = next.next().map_or(0.0, |sign| sign * f64::EPSILON / n as f64);
+                noisy[(i, j)] += e;
+                noisy[(j, i)] = noisy[(i, j)];
+            }
+        }
+        solve(&noisy)
+    })
+}
+
 /// All eigenvalues in ascending order; whoever watches sees how much of the time expected has passed, since the solver cannot be asked.
 fn eigenvalues(at: &mut At<'_, '_>, matrix: DMatrix<f64>) -> Result<Vec<f64>, AnalysisError> {
     let expected = eigenvalue_seconds(matrix.nrows());
@@ -140,10 +189,17 @@ fn eigenvalues(at: &mut At<'_, '_>, matrix: DMatrix<f64>) -> Result<Vec<f64>, An
     let began = Instant::now();
     let (send, receive) = mpsc::channel();
     // Not a scoped thread: who interrupts does not wait for the end of the solve.
-    std::thread::spawn(move || send.send(matrix.symmetric_eigenvalues().iter().copied().collect::<Vec<_>>()));
-    let mut eigenvalues: Vec<f64> = loop {
+    std::thread::spawn(move || send.send(dense_eigenvalues(&matrix)));
+    loop {
         match receive.recv_timeout(Duration::from_millis(200)) {
-            Ok(found) => break found,
+            Ok(Some(found)) => return Ok(found),
+            Ok(None) => {
+                return Err(AnalysisError::Other(
+                    "the eigenvalue solver found numbers that are not the eigenvalues of the Hessian at the settled point: their sums \
+                     are not its trace and its norm; the extreme ones alone can be computed (whole-up-to 0)"
+                        .into(),
+                ));
+            }
             Err(mpsc::RecvTimeoutError::Timeout) if at.monitor.cancelled() => {
                 return Err(AnalysisError::Cancelled);
             }
@@ -155,9 +211,7 @@ fn eigenvalues(at: &mut At<'_, '_>, matrix: DMatrix<f64>) -> Result<Vec<f64>, An
                 return Err(AnalysisError::Other("the eigenvalue solver stopped".into()));
             }
         }
-    };
-    eigenvalues.sort_by(f64::total_cmp);
-    Ok(eigenvalues)
+    }
 }
 
 /// Every eigenvalue, from N products with unit vectors.
@@ -179,23 +233,23 @@ fn whole(
     }
     at.monitor.end("");
     // What is not symmetric is rounding of the products; the symmetric part has about as much of it.
-    let (mut squares, mut skew) = (0.0, 0.0);
+    let mut skew = vec![0.0; n];
     for i in 0..n {
+        let mut row = vec![0.0; i];
         for j in 0..i {
             let (a, b) = (entries[i * n + j], entries[j * n + i]);
             let mean = 0.5 * (a + b);
-            skew += 0.5 * (a - b).powi(2);
-            squares += 2.0 * mean * mean;
+            row[j] = 0.5_f64.sqrt() * (a - b);
             (entries[i * n + j], entries[j * n + i]) = (mean, mean);
         }
-        squares += entries[i * n + i].powi(2);
+        skew[i] = norm(&row);
     }
-    let (norm, skew) = (squares.sqrt(), skew.sqrt());
-    let threshold = skew + n as f64 * f64::EPSILON * norm + distance;
-    if !norm.is_finite() {
+    let (matrix, size) = normalised(DMatrix::from_vec(n, n, entries));
+    if !size.is_finite() {
         return Err(AnalysisError::Other("the Hessian at the settled point is not finite".into()));
     }
-    let eigenvalues = eigenvalues(at, DMatrix::from_vec(n, n, entries))?;
+    let threshold = norm(&skew) + n as f64 * f64::EPSILON * size + distance;
+    let eigenvalues: Vec<f64> = eigenvalues(at, matrix)?.iter().map(|x| size * x).collect();
     let count = |test: &dyn Fn(f64) -> bool| eigenvalues.iter().filter(|x| test(**x)).count();
     Ok(CriticalSpectrum {
         whole: true,
@@ -258,5 +312,37 @@ impl CriticalSpectrumStage {
             largest,
             smallest,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_whose_squares_vanish_do_not_spoil_the_eigenvalues() {
+        // One curvature beside a block of curvatures 1e170 times smaller, all of a size at which nothing is left of squares.
+        let tiny = |i: usize, j: usize| 1e-170 * (1.0 + (1.7 * (i * j) as f64).sin());
+        let entry = |i: usize, j: usize| if i == 0 && j == 0 { 1.0 } else { tiny(i, j) };
+        for scale in [1.0, 1e-55, 1e-130] {
+            let (matrix, size) = normalised(DMatrix::from_fn(40, 40, |i, j| scale * entry(i, j)));
+            assert!(matrix.symmetric_eigenvalues().iter().any(|x| x.is_nan()), "the solver alone manages");
+            let found = dense_eigenvalues(&matrix).unwrap();
+            assert_eq!(found.len(), 40);
+            assert!((found[39] - 1.0).abs() < 1e-15 && (size / scale - 1.0).abs() < 1e-15);
+            assert!(found[..39].iter().all(|x| x.abs() < 40.0 * f64::EPSILON), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn eigenvalues_of_matrices_of_any_size() {
+        for scale in [1e-300, 1.0, 1e300] {
+            let m = DMatrix::from_fn(30, 30, |i, j| if i == j { 2.0 * scale } else { 0.1 * scale });
+            let (matrix, size) = normalised(m);
+            let found: Vec<f64> =
+                dense_eigenvalues(&matrix).unwrap().iter().map(|x| size / scale * x).collect();
+            assert!((found[29] - 4.9).abs() < 1e-13 && found[..29].iter().all(|x| (x - 1.9).abs() < 1e-13));
+        }
+        assert_eq!(dense_eigenvalues(&DMatrix::zeros(3, 3)).unwrap(), [0.0; 3]);
     }
 }
