@@ -72,6 +72,24 @@ fn a_quadratic_takes_one_step_and_keeps_its_spectrum() {
 }
 
 #[test]
+fn the_figure_of_the_spectrum_shows_every_eigenvalue() {
+    let temp = tempfile::tempdir().unwrap();
+    let lambda = vec![1e3, 1.0, 1e-9, -2.0];
+    let risk = Quadratic::diagonal(lambda).unwrap();
+    let (found, _) = run(&risk, vec![1e-3, -1e-3, 0.0, 1e-3], temp.path());
+    assert_eq!(found.end, SettleEnd::Converged);
+    let text = std::fs::read_to_string(temp.path().join("figures/settled-spectrum.json")).unwrap();
+    let figure: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let spectrum = found.spectrum.unwrap();
+    let shown = spectrum.eigenvalues.iter().map(|x| x.abs()).filter(|x| *x > spectrum.threshold);
+    let least = shown.chain([spectrum.threshold]).fold(f64::INFINITY, f64::min);
+    let ranges: Vec<&str> = text.split("\"range\"").collect();
+    assert!(ranges.len() > 1, "{figure:#}");
+    let range = ranges[1].split(['[', ',', ']']).nth(1).unwrap().trim().parse::<f64>().unwrap();
+    assert!(range < least, "{range} {least}");
+}
+
+#[test]
 fn a_saddle_is_not_left_for_a_minimum() {
     let temp = tempfile::tempdir().unwrap();
     // One of the four saddles of Himmelblau's function, to six digits.

@@ -16,8 +16,8 @@ use crate::analysis::{AnalysisError, fixed, number};
 fn words(way: &Way) -> String {
     let statistics = match way.statistics {
         Statistics::None => "",
-        Statistics::Interpolated => ", batch-norm statistics interpolated",
-        Statistics::Anew => ", batch-norm statistics anew",
+        Statistics::Interpolated => " (batch-norm statistics interpolated)",
+        Statistics::Anew => " (batch-norm statistics anew)",
     };
     format!("{}{statistics}", way.name.replace('-', " "))
 }
@@ -38,7 +38,7 @@ fn barrier_sentence(way: &Way, side: &WaySide, ends: [&str; 2]) -> String {
     }
     let clear = match barrier.std_error {
         Some(e) if e > 0.0 && barrier.height < 2.0 * e => {
-            " It is below two standard errors: not told from none."
+            " It is below two standard errors: it cannot be told from zero."
         }
         _ => "",
     };
