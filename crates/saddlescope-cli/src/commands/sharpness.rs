@@ -78,14 +78,14 @@ pub fn run(a: Arguments) -> Result<(), Failure> {
     for m in &result.measures {
         let known = |x: Option<f64>| x.map_or("-".into(), |x| format!("{x:.1e}"));
         // What a climb has reached is a bound from below.
-        let (bound, error) = match m.measure.kind.is_lower_bound() {
-            true => ("≥ ", None),
-            false => ("", m.measure.error),
+        let (value, error) = match m.measure.kind.is_lower_bound() {
+            true => (format!("≥ {:.6e}", m.measure.value), None),
+            false => (format!("{:.6e}", m.measure.value), m.measure.error),
         };
         terminal::print(format!(
             "  {:<32} {:>15} {:>9} {:>11}   {}{}",
             m.name,
-            format!("{bound}{:.6e}", m.measure.value),
+            value,
             known(error),
             known(m.measure.std_error),
             m.formula,

@@ -331,6 +331,12 @@ mod tests {
             let (matrix, size) = normalised(DMatrix::from_fn(n, n, |i, j| scale * graded(i, j)));
             assert!(matrix.symmetric_eigenvalues().iter().any(|x| x.is_nan()), "the solver alone manages");
             let found = dense_eigenvalues(&matrix).unwrap();
+            let small = saddlescope_krylov::DenseOperator::new(n, matrix.as_slice().to_vec()).unwrap();
+            let of_solvers = small.eigenvalues().unwrap();
+            assert!(
+                found.iter().zip(&of_solvers).all(|(a, b)| (a - b).abs() < 1e-14),
+                "{found:?} {of_solvers:?}"
+            );
             assert_eq!(found.len(), n);
             // One eigenvalue is that of the first entry but for 1e-6 of it; the others are a millionth and less.
             let first = matrix[(0, 0)];
