@@ -16,6 +16,7 @@ use super::super::results::{CriticalSpectrum, PartEigenvalue};
 use super::super::selection::CriticalSpectrumOptions;
 use super::super::stage::{At, Env, Keys, Stage, of};
 use super::super::store::{Dependencies, Slot};
+use super::sharpness::rounding;
 use crate::curvature_operator::CurvatureOperator;
 use crate::numeric::norm;
 use crate::risk::Curvature;
@@ -273,6 +274,7 @@ impl CriticalSpectrumStage {
         distance: f64,
     ) -> Result<CriticalSpectrum, AnalysisError> {
         let o = &self.options;
+        let rounding = rounding(at);
         let (env, monitor) = (at.env, &mut *at.monitor);
         let eigen = ExtremeEigen {
             wanted: Wanted::Ends { largest: o.largest, smallest: o.smallest },
@@ -297,7 +299,9 @@ impl CriticalSpectrumStage {
             residual: p.residual,
             converged: p.converged,
         };
-        let sign = |p: &PartEigenvalue, sign: f64| p.converged && sign * p.value > p.residual + distance;
+        // What products lose by rounding is of the size of the largest eigenvalue, whatever a small one's residual is.
+        let threshold = distance + rounding * solution.norm_estimate;
+        let sign = |p: &PartEigenvalue, sign: f64| p.converged && sign * p.value > p.residual + threshold;
         let largest: Vec<PartEigenvalue> = solution.largest().iter().map(part).collect();
         let smallest: Vec<PartEigenvalue> = solution.smallest().iter().map(part).collect();
         let all = || largest.iter().chain(&smallest);
@@ -306,7 +310,7 @@ impl CriticalSpectrumStage {
             negative: all().filter(|p| sign(p, -1.0)).count(),
             zero: None,
             positive: all().filter(|p| sign(p, 1.0)).count(),
-            threshold: distance,
+            threshold,
             eigenvalues: Vec::new(),
             products: solution.products,
             largest,
