@@ -157,8 +157,14 @@ const SUFFICIENT: f64 = 1e-4;
 const ROUNDING: f64 = 1e-12;
 /// ‖H g‖ below this share of ‖H‖‖g‖ is zero: Newton steps against it would be longer than 1e6 gradient steps.
 const FLAT: f64 = 1e-6;
-/// ‖H‖_F max(1, ‖θ‖) below this share of ‖g‖ is zero: a Newton step would be 1e12 times as long as θ, which is rounding.
+/// Curvature times max(1, ‖θ‖) below this share of ‖g‖ is zero: a Newton step would be 1e12 times as long as θ, which is rounding.
 const VANISHING: f64 = 1e-12;
+
+/// Whether curvature is zero beside a gradient, at a θ of this norm: a Newton step against the gradient would be lost in rounding.
+pub(crate) fn negligible(curvature: f64, gradient: f64, theta: f64) -> bool {
+    curvature.abs() * theta.max(1.0) <= VANISHING * gradient
+}
+
 /// A way has not arrived if the model was wrong by more than [`WRONG`] at last, and the way from ten times the gradient to the
 /// gradient now is longer than [`MOVING`] times max(1, ‖θ‖), or as long as it was for the factor of ten before ([`STEADY`]). At a
 /// critical point the model is right in the end, and at a degenerate one (x⁴, x⁶) each factor of ten takes 0.46 or 0.63 of the
@@ -289,7 +295,8 @@ impl Settling {
         let wanted = (self.forcing * size).max(0.3 * options.tolerance);
         let space = self.space(hessian, options, size, wanted, watch)?;
         let stretch = space.stretch().unwrap_or(0.0);
-        if !options.downhill && stretch <= FLAT * space.norm_estimate() {
+        let flat = stretch <= FLAT * space.norm_estimate() || negligible(stretch, size, norm(&self.theta));
+        if !options.downhill && flat {
             let vanishes = self.hessian_vanishes(hessian, size)?;
             self.end = Some(if vanishes { SettleEnd::HessianVanishes } else { SettleEnd::GradientFlat });
             return Ok(());
@@ -359,7 +366,7 @@ impl Settling {
         let mut image = vec![0.0; z.len()];
         hessian.apply(&z, &mut image)?;
         self.products += 1;
-        Ok(norm(&image) * norm(&self.theta).max(1.0) <= VANISHING * size)
+        Ok(negligible(norm(&image), size, norm(&self.theta)))
     }
 
     /// The next step and what the model promises of it; `None` where the model promises nothing.

@@ -2,12 +2,12 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use saddlescope_landscape::analysis::{AnalysisError, EigenpairOptions};
+use saddlescope_landscape::analysis::{AnalysisError, EigenpairOptions, Split};
 use saddlescope_landscape::between::{
     BetweenError, CompareOptions, CurveOptions, Member, ModelLosses, PathOptions, TrajectoryOptions,
     TrajectoryResults, Weights, compare, path, trajectory,
 };
-use saddlescope_landscape::{Evaluation, FnRisk, Risk};
+use saddlescope_landscape::{Curvature, Evaluation, FnRisk, Product, Risk};
 
 /// L(x, y) = (x² − 1)² + ½ (2 + x) y²: minima at (±1, 0) with Hessians diag(8, 3) and diag(8, 1); the barrier between them is
 /// L(0, 0) = 1.
@@ -230,7 +230,8 @@ fn errors_of_differences_are_those_of_the_same_samples() {
     })
     .with_samples(8)
     .with_chunks();
-    let losses = ModelLosses::new("chunks", &risk);
+    let test = Split { name: "test", risk: &risk };
+    let losses = ModelLosses { other: Some(test), ..ModelLosses::new("chunks", &risk) };
     let points = members(&losses, &[("a", vec![0.0]), ("b", vec![1.0])]);
     let dir = tempfile::tempdir().unwrap();
     let options = CompareOptions { grid: 0, ..compare_options() };
@@ -240,6 +241,45 @@ fn errors_of_differences_are_those_of_the_same_samples() {
     let difference = &found.pairs[0].loss_differences["train"];
     assert!((difference.value + 1.125).abs() < 1e-12);
     assert!((difference.std_error.unwrap() - 0.125).abs() < 1e-12);
+    // What is said of the smallest loss goes by the difference: by the errors of each nothing could be told.
+    let said = found.verdict.iter().find(|s| s.starts_with("Smallest loss")).unwrap();
+    assert!(said.contains("that of b is 1.12 ± 0.12 higher on the same samples."), "{said}");
+    let points = members(&losses, &[("a", vec![0.0]), ("b", vec![1.0]), ("c", vec![1e-3])]);
+    let found = compare(&points, &options, None, dir.path(), &mut ()).unwrap();
+    let said = found.verdict.iter().find(|s| s.starts_with("Smallest loss")).unwrap();
+    assert!(said.contains("that of c is"), "{said}");
+}
+
+#[test]
+fn the_trace_along_a_training_has_its_error_over_the_data() {
+    // Two halves of the samples with Hessians 1·I and 4·I.
+    let risk = FnRisk::new(3, |t| 1.25 * t.iter().map(|x| x * x).sum::<f64>())
+        .with_gradient(|t, g| g.iter_mut().zip(t).for_each(|(g, x)| *g = 2.5 * x))
+        .with_products(&[Curvature::Hessian], |_, _, vs, out| {
+            out.iter_mut().zip(vs).for_each(|(o, v)| *o = 2.5 * v);
+            let squares = |v: &[f64]| v.iter().map(|x| x * x).sum::<f64>();
+            let quotients = vs.chunks_exact(3).map(|v| vec![squares(v), 4.0 * squares(v)]).collect();
+            Ok(Product { quotients, chunk_samples: vec![4, 4] })
+        })
+        .with_samples(8);
+    let losses = ModelLosses::new("two halves", &risk);
+    let points = members(&losses, &[("step-1", vec![1.0; 3]), ("step-2", vec![0.5; 3])]);
+    let dir = tempfile::tempdir().unwrap();
+    let options =
+        TrajectoryOptions { eigenpairs: pairs(), probes: 4, grid: 0, ..TrajectoryOptions::default() };
+    let found = trajectory(&points, &options, None, dir.path(), &mut ()).unwrap();
+    let side = found.points[0].main().unwrap();
+    let (of_probes, over_data) = (side.trace.unwrap().known_error().unwrap(), side.trace_over_data.unwrap());
+    let page = std::fs::read_to_string(dir.path().join("trajectory/report.html")).unwrap();
+    assert!(page.contains("(data: ± ") && page.contains("then over the data"));
+    let way = std::fs::read_to_string(dir.path().join("trajectory/figures/way.json")).unwrap();
+    let way: serde_json::Value = serde_json::from_str(&way).unwrap();
+    let panels = way["panels"].as_array().unwrap();
+    let trace = panels.iter().find(|p| p["title"] == "trace").unwrap_or_else(|| panic!("{way:#}"));
+    let text = trace.to_string();
+    let both = of_probes.hypot(over_data);
+    let error = text.split("std_error\":[").nth(1).unwrap().split(',').next().unwrap();
+    assert!((error.parse::<f64>().unwrap() - both).abs() < 1e-12 * both, "{text} {both}");
 }
 
 #[test]
@@ -341,9 +381,9 @@ fn bad_input_is_a_clear_error() {
     assert!(error(&[("a", a.clone()), ("b", vec![1.0; 3])]).contains("3 parameters; expected 2"));
     // Nothing was written for any of them.
     assert!(std::fs::read_dir(dir.path()).unwrap().next().is_none());
-    // Of checkpoints that are copies one is left, which is no trajectory.
+    // Of checkpoints that are copies one is left, which is no trajectory: not that too few were given.
     let copies = members(&losses, &[("a", a.clone()), ("last", a)]);
     let error = trajectory(&copies, &TrajectoryOptions::default(), None, dir.path(), &mut ()).unwrap_err();
-    assert!(error.to_string().contains("at least 2"), "{error}");
+    assert!(error.to_string().contains("a and last hold the same weights"), "{error}");
     assert_eq!(risk.dim(), 2);
 }

@@ -241,6 +241,7 @@ impl Numbers {
             max_products: 1000,
             method: EigenMethod::Lanczos,
             condition_b1: None,
+            rest: Some(self.pair()),
         };
         Results {
             schema: SCHEMA,

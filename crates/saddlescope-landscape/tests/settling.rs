@@ -72,6 +72,24 @@ fn a_quadratic_takes_one_step_and_keeps_its_spectrum() {
 }
 
 #[test]
+fn the_figure_of_the_spectrum_shows_every_eigenvalue() {
+    let temp = tempfile::tempdir().unwrap();
+    let lambda = vec![1e3, 1.0, 1e-9, -2.0];
+    let risk = Quadratic::diagonal(lambda).unwrap();
+    let (found, _) = run(&risk, vec![1e-3, -1e-3, 0.0, 1e-3], temp.path());
+    assert_eq!(found.end, SettleEnd::Converged);
+    let text = std::fs::read_to_string(temp.path().join("figures/settled-spectrum.json")).unwrap();
+    let figure: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let spectrum = found.spectrum.unwrap();
+    let shown = spectrum.eigenvalues.iter().map(|x| x.abs()).filter(|x| *x > spectrum.threshold);
+    let least = shown.chain([spectrum.threshold]).fold(f64::INFINITY, f64::min);
+    let ranges: Vec<&str> = text.split("\"range\"").collect();
+    assert!(ranges.len() > 1, "{figure:#}");
+    let range = ranges[1].split(['[', ',', ']']).nth(1).unwrap().trim().parse::<f64>().unwrap();
+    assert!(range < least, "{range} {least}");
+}
+
+#[test]
 fn a_saddle_is_not_left_for_a_minimum() {
     let temp = tempfile::tempdir().unwrap();
     // One of the four saddles of Himmelblau's function, to six digits.
@@ -115,15 +133,20 @@ fn no_critical_point_is_made_up() {
 #[test]
 fn where_the_hessian_vanishes_it_is_said_so() {
     // A slope without curvature, as a saturated network has it: nothing tells where its zero might be.
-    let slope = |level: f64| {
+    let bent = |level: f64, curvature: f64| {
         FnRisk::new(3, move |t| level * t[0] + 1.0)
             .with_gradient(move |_, g| g.copy_from_slice(&[level, 0.0, 0.0]))
-            .with_hessian(|_, _, hv| hv.fill(0.0))
+            .with_hessian(move |_, v, hv| hv.iter_mut().zip(v).for_each(|(h, v)| *h = curvature * v))
     };
+    let slope = |level: f64| bent(level, 0.0);
     for start in [[0.0; 3], [2.0, -1.0, 1e3]] {
-        let found = settle(&slope(0.5), &start, &SettleOptions::default(), &mut |_| Ok(())).unwrap();
-        assert_eq!(found.end, Some(SettleEnd::HessianVanishes));
-        assert_eq!(found.theta, start);
+        // What is left of saturated units' derivatives is no curvature either.
+        for curvature in [0.0, 1e-55] {
+            let risk = bent(0.5, curvature);
+            let found = settle(&risk, &start, &SettleOptions::default(), &mut |_| Ok(())).unwrap();
+            assert_eq!(found.end, Some(SettleEnd::HessianVanishes));
+            assert_eq!(found.theta, start);
+        }
     }
     let temp = tempfile::tempdir().unwrap();
     let (found, _) = run(&slope(0.5), vec![0.5; 3], temp.path());

@@ -1,6 +1,6 @@
 //! Measures of sharpness where they have closed forms.
 
-use saddlescope_landscape::analysis::{Selection, Subject, analyze};
+use saddlescope_landscape::analysis::{EigenpairOptions, Monitor, Selection, Subject, analyze};
 use saddlescope_landscape::analytic::Quadratic;
 use saddlescope_landscape::sharpness::{MeasureKind, Measures, SharpnessOptions, measures};
 use saddlescope_landscape::{
@@ -118,6 +118,82 @@ fn measures_relative_to_the_weights_are_what_their_formulas_say() {
     // No Gauss–Newton products, and the reason says so.
     let left = found.left_out.iter().find(|(k, _)| *k == MeasureKind::FisherRaoModel).unwrap();
     assert!(left.1.contains("Gauss–Newton"), "{}", left.1);
+}
+
+#[test]
+fn the_largest_eigenvalue_has_the_rounding_of_its_products() {
+    let risk = Quadratic::diagonal(vec![5.0, 3.0, 1.0]).unwrap();
+    let found = measures(&risk, &[0.3, 0.2, 0.1], &options(), 1).unwrap();
+    let error = found.get(MeasureKind::LargestEigenvalue).unwrap().error.unwrap();
+    assert!(error >= 5.0 * f64::EPSILON, "{error}");
+    // The same as that of the eigenpair of the same run; climbed measures are bounds from below and say so.
+    let selection = Selection {
+        eigenpairs: Some(EigenpairOptions { largest: 1, smallest: 1, ..EigenpairOptions::within(1e-8) }),
+        probes: Some(4),
+        sharpness: Some(options()),
+        ..Selection::nothing("sharpness")
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let subject = Subject::new("diagonal", vec![0.3, 0.2, 0.1], &risk);
+    let results = analyze(&subject, &selection, None, dir.path(), &mut ()).unwrap().results;
+    let (pair, found) = (&results.eigenpairs[0], results.sharpness.unwrap());
+    let error = found.get(MeasureKind::LargestEigenvalue).unwrap().measure.error.unwrap();
+    assert!(pair.rounding > 0.0 && error == pair.residual + pair.rounding, "{error} {pair:?}");
+    let table = found.markdown();
+    for name in ["SAM sharpness, climbed", "ε-sharpness, %"] {
+        assert!(table.contains(&format!("| {name} | ≥ ")), "{table}");
+    }
+    // No curvature fits, no word of them.
+    let caption = std::fs::read_to_string(dir.path().join("figures/trace.json")).unwrap();
+    assert!(!caption.contains("least-squares"), "{caption}");
+}
+
+/// Remembers which stages were begun.
+#[derive(Default)]
+struct Begun(Vec<String>);
+
+impl Monitor for Begun {
+    fn begin(&mut self, stage: &str, _: Option<u64>) {
+        self.0.push(stage.into());
+    }
+    fn advance(&mut self, _: u64, _: &str) {}
+    fn end(&mut self, _: &str) {}
+    fn note(&mut self, _: &str) {}
+    fn cancelled(&self) -> bool {
+        false
+    }
+}
+
+#[test]
+fn a_network_that_cannot_be_rescaled_is_refused_at_the_beginning() {
+    // Two layers in a row with something else than ReLU between them.
+    let h = vec![1.0, 2.0, 3.0, 4.0];
+    let block = |name: &str, range: std::ops::Range<usize>, shape: [usize; 2]| ParameterBlock {
+        name: name.into(),
+        shape: shape.to_vec(),
+        range,
+        kind: ParameterKind::LinearWeight,
+    };
+    let layout = ParameterLayout { blocks: vec![block("a", 0..2, [2, 1]), block("b", 2..4, [1, 2])] };
+    let (a, b) = (h.clone(), h.clone());
+    let risk = FnRisk::new(4, move |t| 0.5 * t.iter().zip(&h).map(|(t, h)| h * t * t).sum::<f64>())
+        .with_gradient(move |t, g| g.iter_mut().zip(t).zip(&a).for_each(|((g, t), h)| *g = h * t))
+        .with_hessian(move |_, v, hv| hv.iter_mut().zip(v).zip(&b).for_each(|((o, v), h)| *o = h * v))
+        .with_layout(layout)
+        .unwrap();
+    let selection = Selection {
+        eigenpairs: Some(EigenpairOptions { largest: 1, smallest: 1, ..EigenpairOptions::within(1e-8) }),
+        probes: Some(4),
+        sharpness: Some(options()),
+        rescaling: Some(4.0),
+        ..Selection::nothing("sharpness")
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let mut begun = Begun::default();
+    let subject = Subject::new("no relu", vec![0.3, -0.2, 0.1, 0.4], &risk);
+    let Err(error) = analyze(&subject, &selection, None, dir.path(), &mut begun) else { panic!("accepted") };
+    assert!(error.to_string().contains("something else than ReLU"), "{error}");
+    assert!(begun.0.iter().all(|s| !s.contains("eigenpairs") && !s.contains("sharpness")), "{:?}", begun.0);
 }
 
 #[test]

@@ -101,7 +101,7 @@ pub fn run(mut a: Arguments) -> Result<(), Failure> {
         let stuck =
             matches!(settle.end, SettleEnd::GradientFlat | SettleEnd::HessianVanishes | SettleEnd::Stalled);
         if !a.downhill && stuck {
-            terminal::print("With --downhill the way leads to a minimum instead, in the same folder.")?;
+            terminal::print("With --downhill the way may lead to a minimum instead, in the same folder.")?;
         }
         terminal::print(
             "\n  step  products     ‖∇L‖         loss           distance   model off by  refused",

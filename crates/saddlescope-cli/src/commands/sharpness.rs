@@ -77,11 +77,16 @@ pub fn run(a: Arguments) -> Result<(), Failure> {
     )?;
     for m in &result.measures {
         let known = |x: Option<f64>| x.map_or("-".into(), |x| format!("{x:.1e}"));
+        // What a climb has reached is a bound from below.
+        let (value, error) = match m.measure.kind.is_lower_bound() {
+            true => (format!("≥ {:.6e}", m.measure.value), None),
+            false => (format!("{:.6e}", m.measure.value), m.measure.error),
+        };
         terminal::print(format!(
-            "  {:<32} {:>13.6e} {:>11} {:>11}   {}{}",
+            "  {:<32} {:>15} {:>9} {:>11}   {}{}",
             m.name,
-            m.measure.value,
-            known(m.measure.error),
+            value,
+            known(error),
             known(m.measure.std_error),
             m.formula,
             if m.measure.converged { "" } else { "  NOT CONVERGED" }

@@ -91,7 +91,7 @@ fn surfaces(analysis: &Analysis) -> Option<Figure> {
         && a.name.starts_with("hessian-")
         && b.name.starts_with("random-")
     {
-        "Left: η, δ are the unit eigenvectors of the largest and the smallest Hessian eigenvalue. Right: a random plane, \
+        "(a) η, δ are the unit eigenvectors of the largest and the smallest Hessian eigenvalue. (b) A random plane, \
          filter-normalised (Li et al. 2018)."
             .to_string()
     } else {
@@ -326,7 +326,8 @@ fn traces(results: &Results) -> Option<Figure> {
         )
         .std_error(trace.running_hutchinson_error.clone()),
     ];
-    if !trace.running_fit.is_empty() {
+    let fits = !trace.running_fit.is_empty();
+    if fits {
         series.push(
             Series::new(
                 "curvature fits",
@@ -347,8 +348,11 @@ fn traces(results: &Results) -> Option<Figure> {
         Figure::new(
             "trace",
             "Trace of the Hessian",
-            "Running means over Gaussian probes z: products zᵀHz (band: ± one standard error) and least-squares curvatures of \
-             the loss along the same vectors.",
+            format!(
+                "Running mean{} over Gaussian probes z: products zᵀHz (band: ± one standard error){}.",
+                if fits { "s" } else { "" },
+                if fits { " and least-squares curvatures of the loss along the same vectors" } else { "" }
+            ),
         )
         .width(FigureWidth::Single)
         .panel("", panel),

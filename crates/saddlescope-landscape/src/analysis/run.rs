@@ -9,12 +9,13 @@ use super::found::{Analysis, Found};
 use super::memory::MemoryPlan;
 use super::monitor::Monitor;
 use super::order::{offered, stages};
-use super::plan::PlannedStage;
+use super::plan::{Fate, PlannedStage};
 use super::remembered::{earlier_selection, save_selection};
 use super::results::{Cost, Results};
 use super::selection::Selection;
 use super::stage::Env;
 use super::stages::lines::line_count;
+use super::stages::rescaling;
 use super::store::Folder;
 use super::subject::Subject;
 use super::summary::results;
@@ -243,6 +244,11 @@ fn run_stages(
             if let (Some(first), Some(before)) = (plans.first_mut(), self_check.clone()) {
                 // It is done by now; the table says what it was before.
                 *first = before;
+            }
+            // A network that cannot be rescaled is refused before anything is computed of it.
+            let copies = |p: &PlannedStage| p.name == rescaling::NAME && p.fate != Fate::Reused;
+            if let Some(factor) = asked.rescaling.filter(|_| plans.iter().any(copies)) {
+                rescaling::check(subject.risk(), subject.theta(), factor, asked.seed)?;
             }
             let expected = cost_of(&plans, &found, plan.total);
             for warning in found.self_check.iter().flat_map(|c| &c.check.warnings) {

@@ -156,7 +156,10 @@ pub(crate) fn way_figure(result: &SettleResult) -> Option<Figure> {
     let products = of(|s| s.products as f64);
     let gradient = Lines {
         x: Axis::linear("Hessian-vector products"),
-        y: Axis::log("$\\|\\nabla L\\|$"),
+        y: whole_log_axis(
+            "$\\|\\nabla L\\|$",
+            result.steps.iter().map(|s| s.gradient_norm).chain([result.tolerance]),
+        ),
         series: vec![
             Series::new("", products.clone(), of(|s| s.gradient_norm), ColorRole::First)
                 .style(LineStyle::LinePoints),
@@ -186,6 +189,14 @@ pub(crate) fn way_figure(result: &SettleResult) -> Option<Figure> {
     )
 }
 
+/// A logarithmic axis that shows all of these positive numbers, however many decades they span.
+fn whole_log_axis(label: &str, values: impl Iterator<Item = f64>) -> Axis {
+    let axis = Axis::log(label);
+    let (low, high) = (values.filter(|x| *x > 0.0 && x.is_finite()))
+        .fold((f64::INFINITY, 0.0_f64), |(low, high), x| (low.min(x), high.max(x)));
+    if low < high { axis.range(0.5 * low, 2.0 * high) } else { axis }
+}
+
 /// All eigenvalues at the settled point, both signs on one logarithmic axis.
 pub(crate) fn spectrum_figure(result: &SettleResult) -> Option<Figure> {
     let spectrum = result.spectrum.as_ref().filter(|s| s.whole && !s.eigenvalues.is_empty())?;
@@ -208,9 +219,10 @@ pub(crate) fn spectrum_figure(result: &SettleResult) -> Option<Figure> {
     if series.is_empty() {
         return None;
     }
+    let shown = || series.iter().flat_map(|s| s.y.iter().copied()).chain([spectrum.threshold]);
     let panel = Lines {
         x: Axis::linear("rank by size"),
-        y: Axis::log("$|\\lambda|$"),
+        y: whole_log_axis("$|\\lambda|$", shown()),
         series,
         references: vec![Reference::horizontal(spectrum.threshold, "zero to rounding")],
     };

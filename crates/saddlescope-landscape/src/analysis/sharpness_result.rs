@@ -59,7 +59,7 @@ impl SharpnessResult {
         out.push_str(&format!("| --- | ---: |{}\n", " ---: |".repeat(names.len())));
         for (name, here, there) in self.rescaling_rows() {
             let cells: Vec<String> = there.into_iter().map(|t| cell(&here, t)).collect();
-            out.push_str(&format!("| {name} | {} | {} |\n", number(here.value), cells.join(" | ")));
+            out.push_str(&format!("| {name} | {} | {} |\n", at_least(&here), cells.join(" | ")));
         }
         let losses: Vec<String> = self.rescaled.iter().map(|r| number(r.loss)).collect();
         out.push_str(&format!("| loss | | {} |\n", losses.join(" | ")));
@@ -74,11 +74,20 @@ fn cell(here: &Measure, there: Option<(Measure, Moves)>) -> String {
     })
 }
 
+/// What a climb has reached is a bound from below; anything else has its error.
 fn with_error(m: &Measure) -> String {
+    if m.kind.is_lower_bound() {
+        return at_least(m);
+    }
     match m.error {
         Some(error) => plus_minus(m.value, error),
         None => number(m.value),
     }
+}
+
+/// The value alone, with ≥ where it is a bound from below.
+fn at_least(m: &Measure) -> String {
+    format!("{}{}", if m.kind.is_lower_bound() { "≥ " } else { "" }, number(m.value))
 }
 
 fn table(result: &SharpnessResult) -> Table {
@@ -116,7 +125,7 @@ fn rescaling_table(result: &SharpnessResult) -> Table {
     columns.extend(result.rescaled.iter().map(|r| (r.name.as_str(), Align::Right)));
     let mut table = Table::new("The same function with other weights", &columns);
     for (name, here, there) in result.rescaling_rows() {
-        let mut cells = vec![name, number(here.value)];
+        let mut cells = vec![name, at_least(&here)];
         cells.extend(there.into_iter().map(|t| cell(&here, t)));
         table.rows.push(Row { cells, note: String::new() });
     }
@@ -127,7 +136,7 @@ fn rescaling_table(result: &SharpnessResult) -> Table {
 pub(crate) fn section(result: &SharpnessResult, figures: Vec<Figure>) -> Section {
     let mut section = Section::new("Sharpness").paragraph(
         "Every measure by its own definition; a small value of one says nothing about another. A larger value is sharper in \
-         that measure. The error is that of the number on these samples (what kind of error, the notes say), ± over the data \
+         that measure. The error is that of the number on these samples (what kind of error, the notes say), ≥ marks what a climb has reached, ± over the data \
          what other samples would change.",
     );
     section = section.table(table(result));
@@ -198,7 +207,7 @@ pub(crate) fn rescaling_figure(result: &SharpnessResult) -> Option<Figure> {
             "rescaling",
             "One function, many sharpnesses",
             "The first layer of a ReLU network multiplied by a factor, the second divided by it: the function and the loss stay as \
-             they are. Left: measures that depend on the weights chosen for it. Right: measures that do not.",
+             they are. (a) Measures that depend on the weights chosen for it. (b) Measures that do not.",
         )
         .panel("depend on the weights", panel(&moving))
         .panel("invariant", panel(&staying)),

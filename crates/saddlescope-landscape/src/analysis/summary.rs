@@ -120,17 +120,12 @@ pub(super) fn results(
     })
 }
 
-/// A product in the number type's own rounding, where it was not compared with one in f64: some units of the last place.
-const UNCOMPARED: f64 = 10.0;
-
-/// The eigenvalues with what rounding leaves uncertain. The self-check's relative difference is of a random vector, whose image is
-/// short beside that of the leading eigenvector: as a share of the largest |λ| it is on the safe side.
+/// The eigenvalues with what rounding leaves uncertain.
 fn with_rounding(found: &EigenResult, check: &SelfCheck, precision: Precision) -> EigenResult {
     let mut found = found.clone();
-    let share = check.rounding_error.filter(|e| e.is_finite()).unwrap_or(UNCOMPARED * precision.epsilon());
-    let largest = found.pairs.iter().map(|p| p.value.abs()).fold(0.0, f64::max);
+    let rounding = check.rounding_share(precision) * found.largest_magnitude();
     for pair in &mut found.pairs {
-        pair.rounding = share * largest;
+        pair.rounding = rounding;
         let radius = pair.residual + pair.rounding;
         pair.interval = [pair.value - radius, pair.value + radius];
     }

@@ -12,7 +12,7 @@ use super::desk::{Desk, Part};
 use super::error::BetweenError;
 use super::points::{PointJob, PointResult, SideResult, Values, risk_identity};
 use super::principal::principal;
-use super::subspace::overlap;
+use super::subspace::{Span, overlap};
 use super::weights::{Member, check, check_one_model};
 use crate::analysis::{
     Analysis, AnalysisError, EigenpairOptions, Fate, Forecast, MemoryLimit, Monitor, NamedSurface, ROWS,
@@ -427,12 +427,11 @@ fn pairs(
                 }
             }
             let common = |end| {
-                let of = |analysis: usize| -> Vec<&[f64]> {
+                let of = |analysis: usize| {
                     let a: &Analysis = &analyses[analysis];
-                    let pairs = a.results.eigenpairs.iter().zip(&a.eigenvectors);
-                    pairs.filter(|(p, _)| p.end == end).map(|(_, v)| v.as_slice()).collect()
+                    Some(Span::of(a.results.eigen.as_ref()?, &a.eigenvectors, end))
                 };
-                overlap(&of(i), &of(j))
+                overlap(&of(i)?, &of(j)?)
             };
             pairs.push(PairResult {
                 names: [a.weights.name.clone(), b.weights.name.clone()],

@@ -7,12 +7,14 @@ use saddlescope_figure::{ColorRole, Figure, LineStyle, Series, Surface3d, read_j
 
 use super::compare_results::{CompareResults, Compared, PairResult, PlacedPoint, PlaneResult};
 use super::points::{Measured, PointResult, SideResult};
+use super::subspace::Overlap;
 use super::write::{provenance_rows, save_figures, save_report, save_results};
 use crate::analysis::{
     AnalysisError, EigenpairResult, Estimate, MeasureResult, NamedSurface, fixed, number, percent_with_error,
     plus_minus, short, vanishes,
 };
 use crate::presentation::{heat_map, range_and_scale, surface_grid};
+use crate::settle::negligible;
 
 /// A number with its error, or without one where that is not known.
 pub(crate) fn measured(m: &Measured) -> String {
@@ -55,7 +57,7 @@ const QUANTITIES: [Quantity; 6] = [
     ),
 ];
 
-fn trace(t: &Estimate, side: &SideResult) -> String {
+pub(crate) fn trace(t: &Estimate, side: &SideResult) -> String {
     let of_probes = measured(&estimate(t));
     match side.trace_over_data {
         Some(error) => format!("{of_probes} (data: ± {})", short(error)),
@@ -64,7 +66,7 @@ fn trace(t: &Estimate, side: &SideResult) -> String {
 }
 
 /// The trace with its error over probes and data together; over the probes alone where the other one is not known.
-fn whole_trace(side: &SideResult) -> Option<Measured> {
+pub(crate) fn whole_trace(side: &SideResult) -> Option<Measured> {
     let m = estimate(side.trace.as_ref()?);
     let both = m.std_error.zip(side.trace_over_data).map(|(a, b)| a.hypot(b));
     Some(Measured { std_error: both.or(m.std_error), ..m })
@@ -109,7 +111,8 @@ pub(crate) fn points_table(points: &[PointResult]) -> Table {
                 found.map_or("-".into(), |m| {
                     let mark = if m.measure.converged { "" } else { " (not converged)" };
                     let shown = Measured { value: m.measure.value, std_error: m.measure.std_error };
-                    format!("{}{mark}", measured(&shown))
+                    let bound = if m.measure.kind.is_lower_bound() { "≥ " } else { "" };
+                    format!("{bound}{}{mark}", measured(&shown))
                 })
             };
             let note = if split == 0 { source.as_str() } else { "" };
@@ -135,6 +138,31 @@ fn measures(points: &[PointResult], split: usize) -> Vec<(String, String)> {
     found
 }
 
+/// A name that is not broken at its hyphens.
+fn unbroken(name: &str) -> String {
+    name.replace('-', "\u{2011}")
+}
+
+/// What stands for the angles between spans that are not known.
+const NOT_RESOLVED: &str = "not resolved";
+
+/// The cosines, with what they may be off by where that can be seen in their digits.
+fn cosines(o: &Overlap) -> String {
+    if o.cosines.is_empty() {
+        return NOT_RESOLVED.into();
+    }
+    let list = o.cosines.iter().map(|&c| fixed(c, 2)).collect::<Vec<_>>().join(", ");
+    match o.uncertainty.filter(|u| *u >= 0.005) {
+        Some(u) => format!("{list} (± {} at most)", short(u)),
+        None => list,
+    }
+}
+
+fn mean_square(o: &Overlap) -> String {
+    let found = o.mean_square.map_or(NOT_RESOLVED.into(), short);
+    format!("{found} ({})", short(o.by_chance))
+}
+
 fn pairs_table(pairs: &[PairResult]) -> Table {
     let splits: Vec<String> =
         pairs.first().map_or(Vec::new(), |p| p.loss_differences.keys().cloned().collect());
@@ -149,33 +177,35 @@ fn pairs_table(pairs: &[PairResult]) -> Table {
     ]);
     let mut table = Table::new("Every two of them", &columns);
     for p in pairs {
-        let cosines = |o: &Option<super::subspace::Overlap>| {
-            o.as_ref()
-                .map_or("-".into(), |o| o.cosines.iter().map(|&c| fixed(c, 2)).collect::<Vec<_>>().join(", "))
-        };
-        let mut cells =
-            vec![format!("{}, {}", p.names[0], p.names[1]), number(p.distance), fixed(p.cosine, 4)];
+        let mut cells = vec![
+            format!("{}, {}", unbroken(&p.names[0]), unbroken(&p.names[1])),
+            number(p.distance),
+            fixed(p.cosine, 4),
+        ];
         cells.extend(splits.iter().map(|s| p.loss_differences.get(s).map_or("-".into(), measured)));
-        cells.extend([cosines(&p.largest), cosines(&p.smallest)]);
-        let mean =
-            |o: &super::subspace::Overlap| format!("{} ({})", short(o.mean_square), short(o.by_chance));
-        cells.push(p.largest.as_ref().map_or("-".into(), mean));
+        cells.extend([&p.largest, &p.smallest].map(|o| o.as_ref().map_or("-".into(), cosines)));
+        cells.push(p.largest.as_ref().map_or("-".into(), mean_square));
         table = table.row(cells);
     }
     table
 }
 
-/// Whether the Hessian is zero at a point, as far as can be told.
-fn degenerate(side: &SideResult) -> bool {
-    let ends = [&side.lambda_max, &side.lambda_min];
-    ends.iter().all(|end| end.as_ref().is_some_and(vanishes))
+/// Whether the Hessian is zero at a point, as far as can be told: within its errors, or beside the gradient, as settling has it.
+fn degenerate(point: &PointResult) -> bool {
+    let Some(side) = point.main() else { return false };
+    let none = |p: &EigenpairResult| {
+        let beside = |g| p.converged && negligible(p.value.abs() + p.residual, g, point.norm);
+        vanishes(p) || side.gradient_norm.is_some_and(beside)
+    };
+    [&side.lambda_max, &side.lambda_min].iter().all(|end| end.as_ref().is_some_and(none))
 }
 
 /// The points in order of a measure, flattest first, without those where the Hessian is zero.
 fn ordered(points: &[PointResult], of: impl Fn(&SideResult) -> Option<Measured>) -> Vec<(String, Measured)> {
     let mut found: Vec<(String, Measured)> = points
         .iter()
-        .filter_map(|p| Some((p.name.clone(), of(p.main().filter(|s| !degenerate(s))?)?)))
+        .filter(|p| !degenerate(p))
+        .filter_map(|p| Some((p.name.clone(), of(p.main()?)?)))
         .collect();
     found.sort_by(|a, b| a.1.value.total_cmp(&b.1.value));
     found
@@ -196,10 +226,38 @@ fn order_sentence(measure: &str, order: &[(String, Measured)]) -> Option<String>
     Some(format!("By {measure}, flattest first: {}.{gap}", list.join(", ")))
 }
 
+/// Whose loss is smallest on the other samples, and whether it can be told from the next one: by the difference on the same samples
+/// where it is known, else by the errors of both.
+fn smallest_loss(points: &[PointResult], pairs: &[PairResult]) -> Option<String> {
+    let index = points.first().map(|p| p.sides.len()).filter(|n| *n > 1)? - 1;
+    let mut order: Vec<(&PointResult, &SideResult)> =
+        points.iter().filter_map(|p| Some((p, p.sides.get(index)?))).collect();
+    order.sort_by(|a, b| a.1.loss.value.total_cmp(&b.1.loss.value));
+    let [(p, side), (next, beside), ..] = order.as_slice() else { return None };
+    let pair = pairs.iter().find(|pair| pair.names.contains(&p.name) && pair.names.contains(&next.name));
+    let above = beside.loss.value - side.loss.value;
+    let (error, same) = match pair.and_then(|pair| pair.loss_differences.get(&side.split)) {
+        Some(difference) => (difference.std_error, " on the same samples"),
+        None => (side.loss.std_error.zip(beside.loss.std_error).map(|(a, b)| a.hypot(b)), ""),
+    };
+    let told = match error {
+        Some(e) if e > 0.0 && above < 2.0 * e => ", which does not decide between them",
+        _ => "",
+    };
+    Some(format!(
+        "Smallest loss on the {} samples: {}, {}; that of {} is {} higher{same}{told}.",
+        side.split,
+        p.name,
+        measured(&side.loss),
+        next.name,
+        measured(&Measured { value: above, std_error: error })
+    ))
+}
+
 /// The finding in sentences.
 pub(crate) fn verdict(points: &[PointResult], pairs: &[PairResult], one_model: bool) -> Vec<String> {
     let mut sentences = Vec::new();
-    for p in points.iter().filter(|p| p.main().is_some_and(degenerate)) {
+    for p in points.iter().filter(|p| degenerate(p)) {
         sentences.push(format!(
             "{} is degenerate: the Hessian vanishes there, as far as can be told, as it does where a network is dead or its \
              outputs are saturated. It is not compared by its curvature.",
@@ -224,33 +282,19 @@ pub(crate) fn verdict(points: &[PointResult], pairs: &[PairResult], one_model: b
              its function (Dinh et al. 2017)."
         ));
     }
-    if let Some(index) = points.first().map(|p| p.sides.len()).filter(|n| *n > 1).map(|n| n - 1) {
-        let best = points
-            .iter()
-            .filter_map(|p| Some((p, p.sides.get(index)?)))
-            .min_by(|a, b| a.1.loss.value.total_cmp(&b.1.loss.value));
-        if let Some((p, side)) = best {
-            sentences.push(format!(
-                "Smallest loss on the {} samples: {}, {}.",
-                side.split,
-                p.name,
-                measured(&side.loss)
-            ));
-        }
-    }
+    sentences.extend(smallest_loss(points, pairs));
     // Where the Hessian is zero, its eigenvectors are any vectors.
-    let flat: Vec<&String> =
-        points.iter().filter(|p| p.main().is_some_and(degenerate)).map(|p| &p.name).collect();
+    let flat: Vec<&String> = points.iter().filter(|p| degenerate(p)).map(|p| &p.name).collect();
     let curved = pairs.iter().filter(|p| p.names.iter().all(|n| !flat.contains(&n)));
-    let common = curved.filter_map(|p| Some((p, p.largest.as_ref()?)));
-    if let Some((p, o)) = common.max_by(|a, b| a.1.mean_square.total_cmp(&b.1.mean_square)) {
+    let common = curved.filter_map(|p| Some((p, p.largest.as_ref()?, p.largest.as_ref()?.mean_square?)));
+    if let Some((p, o, mean_square)) = common.max_by(|a, b| a.2.total_cmp(&b.2)) {
         sentences.push(format!(
             "The directions of the largest eigenvalues are most alike in {} and {}: the mean squared cosine between their spans \
              ({} dimensions) is {}; random directions have {}.",
             p.names[0],
             p.names[1],
             o.dimensions[0],
-            short(o.mean_square),
+            short(mean_square),
             short(o.by_chance)
         ));
     }
@@ -322,8 +366,8 @@ fn neighbourhoods(surfaces: &[(String, Vec<NamedSurface>)]) -> Option<Figure> {
     let mut figure = Figure::new(
         "neighbourhoods",
         "Around every point, on the same axes and one colour scale",
-        "Left: the plane of the point's own extreme eigenvectors; both axes have the same length for all points. Right: the same \
-         random draw for all points, filter-normalised to each (Li et al. 2018). A cross marks the smallest loss on the grid, a \
+        "Of every point, first the plane of its own extreme eigenvectors, whose axes have the same length for all points, then that of the \
+         same random draw for all, filter-normalised to each (Li et al. 2018). A cross marks the smallest loss on the grid, a \
          ring the point, a dashed line its loss; hatched: not distinguishable from it.",
     )
     .columns(2);
@@ -391,15 +435,22 @@ fn report(results: &CompareResults, figures: Vec<Figure>) -> Report {
     about.paragraphs.clone_from(&results.about);
     let mut sections = vec![about, Section::new("Numbers").table(points_table(&results.points))];
     if !results.pairs.is_empty() {
-        sections.push(
-            Section::new("What they have in common")
-                .paragraph(
-                    "Differences of losses are taken sample by sample, so that their errors are those of the difference. Cosines \
-                     are those of the principal angles between the spans of the eigenvectors: 1 where the spans share a direction. \
-                     The mean of their squares is compared with that of random directions.",
-                )
-                .table(pairs_table(&results.pairs)),
-        );
+        let mut common = Section::new("What they have in common")
+            .paragraph(
+                "Differences of losses are taken sample by sample, so that their errors are those of the difference. Cosines \
+                 are those of the principal angles between the spans of the eigenvectors: 1 where the spans share a direction. \
+                 The mean of their squares is compared with that of random directions.",
+            )
+            .table(pairs_table(&results.pairs));
+        let open = |o: &Option<Overlap>| o.as_ref().is_some_and(|o| o.cosines.is_empty());
+        if results.pairs.iter().any(|p| open(&p.largest) || open(&p.smallest)) {
+            common = common.paragraph(
+                "Not resolved: the residuals of the eigenvectors, over the distance of their eigenvalues from the next one, allow \
+                 the angles to be off by more than 0.1 radians (Davis & Kahan 1970), or that distance is not known. Smaller \
+                 residuals (--tol 1e-5) resolve them where there is such a distance.",
+            );
+        }
+        sections.push(common);
     }
     let mut landscape = Section::new("The landscape");
     landscape.figures = figures;

@@ -43,7 +43,7 @@ pub use path_results::{AlignmentResult, Barrier, PathResults, Statistics, Way, W
 pub use points::{Measured, PointResult, SideResult, Values};
 pub use principal::{Principal, principal, random_walk_share};
 pub use rebuild::rebuild_report;
-pub use subspace::{Overlap, overlap};
+pub use subspace::Overlap;
 pub use trajectory::{TrajectoryOptions, trajectory};
 pub use trajectory_results::TrajectoryResults;
 pub use weights::{Member, ModelLosses, TrainingPosition, Weights, clean};

@@ -140,6 +140,14 @@ pub fn path(
     }
     let mut verdict = path_page::verdict(&ways, [&a.name, &b.name]);
     verdict.extend(remark.map(|text| format!("{}.", capitalised(&text))));
+    let mut about = about(members);
+    if normalised {
+        about.push(
+            "Buffers are held fixed where a single point is analysed (the curvature at the ends and at the highest point); on lines \
+             and curves running statistics of batch norm are interpolated or computed anew, as each says."
+                .into(),
+        );
+    }
     let mut provenance = weights_provenance(members);
     provenance.insert("option.points".into(), options.points.into());
     provenance.insert("option.seed".into(), options.seed.into());
@@ -150,7 +158,7 @@ pub fn path(
         schema: SCHEMA,
         verb: "path".into(),
         verdict,
-        about: about(members),
+        about,
         names: [a.name.clone(), b.name.clone()],
         distance: a.distance(b),
         cosine: a.cosine(b),

@@ -16,44 +16,60 @@ use crate::analysis::{AnalysisError, fixed, number};
 fn words(way: &Way) -> String {
     let statistics = match way.statistics {
         Statistics::None => "",
-        Statistics::Interpolated => ", batch-norm statistics interpolated",
-        Statistics::Anew => ", batch-norm statistics anew",
+        Statistics::Interpolated => " (batch-norm statistics interpolated)",
+        Statistics::Anew => " (batch-norm statistics anew)",
     };
     format!("{}{statistics}", way.name.replace('-', " "))
 }
 
-fn barrier_sentence(way: &Way, side: &WaySide, ends: [&str; 2]) -> String {
-    let [a, b] = ends;
+/// What stands on a way in the words of one split; `again`: after a barrier of another split.
+fn barrier_clause(side: &WaySide, points: usize, again: bool) -> String {
     let barrier = &side.barrier;
-    let t = way.t.len();
     if barrier.height.is_nan() {
-        return format!("On the {} from {a} to {b} ({}) the loss is no number.", words(way), side.split);
+        return format!("the loss is no number ({})", side.split);
     }
     if barrier.height == 0.0 {
         return format!(
-            "On the {} from {a} to {b} no barrier is seen ({}): at none of {t} points the loss exceeds that of the higher end.",
-            words(way),
+            "no barrier is seen ({}: at none of {points} points the loss exceeds that of the higher end)",
             side.split
         );
     }
     let clear = match barrier.std_error {
         Some(e) if e > 0.0 && barrier.height < 2.0 * e => {
-            " It is below two standard errors: not told from none."
+            "; below two standard errors, it cannot be told from zero"
         }
         _ => "",
     };
     format!(
-        "On the {} from {a} to {b} there is a barrier of {} ({}), highest at t = {:.3}.{clear}",
-        words(way),
+        "{} of {} ({}, highest at t = {:.3}{clear})",
+        if again { "one" } else { "there is a barrier" },
         measured(&Measured { value: barrier.height, std_error: barrier.std_error }),
         side.split,
         barrier.at
     )
 }
 
+/// All splits of a way in one sentence.
+fn barrier_sentence(way: &Way, ends: [&str; 2]) -> Option<String> {
+    let [a, b] = ends;
+    let mut text = String::new();
+    let mut before = false;
+    for (i, side) in way.sides.iter().enumerate() {
+        let stands = side.barrier.height > 0.0;
+        text += match i {
+            0 => "",
+            _ if before && stands => " and ",
+            _ => "; ",
+        };
+        text += &barrier_clause(side, way.t.len(), before && stands);
+        before = stands;
+    }
+    (!text.is_empty()).then(|| format!("On the {} from {a} to {b} {text}.", words(way)))
+}
+
 /// The finding in sentences.
 pub(crate) fn verdict(ways: &[Way], ends: [&str; 2]) -> Vec<String> {
-    ways.iter().flat_map(|w| w.sides.iter().map(|s| barrier_sentence(w, s, ends))).collect()
+    ways.iter().filter_map(|w| barrier_sentence(w, ends)).collect()
 }
 
 const COLORS: [ColorRole; 5] =
@@ -238,5 +254,42 @@ fn report(results: &PathResults, figures: Vec<Figure>) -> Report {
         verdict: results.verdict.clone(),
         sections,
         provenance: provenance_rows(&results.provenance),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::between::path_results::Barrier;
+
+    #[test]
+    fn a_way_is_one_sentence_that_claims_no_more_than_its_errors_allow() {
+        let side = |split: &str, height, std_error| WaySide {
+            split: split.into(),
+            samples: 10,
+            loss: vec![],
+            above_ends: vec![],
+            accuracy: vec![],
+            barrier: Barrier { height, std_error, at: 0.5 },
+        };
+        let way = |sides| Way {
+            name: "aligned-line".into(),
+            statistics: Statistics::Anew,
+            length: 1.0,
+            t: vec![0.0, 0.5, 1.0],
+            sides,
+        };
+        let said = |sides| verdict(&[way(sides)], ["a", "b"]).join(" ");
+        assert_eq!(
+            said(vec![side("train", 0.5, Some(0.1)), side("test", 0.1, Some(0.2))]),
+            "On the aligned line (batch-norm statistics anew) from a to b there is a barrier of 0.50 ± 0.10 (train, highest at \
+             t = 0.500) and one of 0.10 ± 0.20 (test, highest at t = 0.500; below two standard errors, it cannot be told from zero)."
+        );
+        assert_eq!(
+            said(vec![side("train", 0.0, Some(0.0)), side("test", 0.5, None)]),
+            "On the aligned line (batch-norm statistics anew) from a to b no barrier is seen (train: at none of 3 points the loss \
+             exceeds that of the higher end); there is a barrier of 0.50000 (test, highest at t = 0.500)."
+        );
+        assert!(said(vec![side("train", f64::NAN, None)]).ends_with("the loss is no number (train)."));
     }
 }

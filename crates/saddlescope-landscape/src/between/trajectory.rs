@@ -5,6 +5,7 @@ use std::path::Path;
 use super::compare::{about, axes_around, place, plane_surface, point_of, weights_provenance};
 use super::compare_results::{PlacedPoint, PlaneResult, SCHEMA};
 use super::desk::Desk;
+use super::error::BetweenError;
 use super::points::PointJob;
 use super::principal::{principal, random_walk_share};
 use super::trajectory_page;
@@ -58,8 +59,14 @@ pub fn trajectory(
     out: &Path,
     monitor: &mut dyn Monitor,
 ) -> Result<TrajectoryResults, AnalysisError> {
-    let (members, mut left_out) = distinct(members);
+    let given = members;
+    let (members, mut left_out) = distinct(given);
     let members = &*members;
+    if let ([only], [first, second, ..]) = (members, given) {
+        let copy = if only.weights.origin == first.weights.origin { second } else { first };
+        let [first, second] = [only, copy].map(|m| m.weights.origin.clone());
+        return Err(BetweenError::Identical { first, second }.into());
+    }
     check(members, 2)?;
     check_one_model(members)?;
     left_out.iter().for_each(|sentence| monitor.note(sentence));

@@ -5,7 +5,7 @@ use std::path::Path;
 use saddlescope_figure::page::{Align, Report, Row, Section, Table};
 use saddlescope_figure::{Axis, ColorRole, Figure, LineStyle, Lines, Reference, Series};
 
-use super::compare_page::{measured, percent, typeset};
+use super::compare_page::{measured, percent, trace, typeset, whole_trace};
 use super::compare_results::PlaneResult;
 use super::points::SideResult;
 use super::trajectory_results::TrajectoryResults;
@@ -131,8 +131,7 @@ fn way_figure(results: &TrajectoryResults) -> Figure {
     top.retain(|s| s.y.iter().any(|v| v.is_finite()));
     let bottom =
         curve(results, 0, "", ColorRole::Second, |s| s.lambda_min.as_ref().map(|p| (p.value, p.std_error)));
-    let trace =
-        curve(results, 0, "", ColorRole::Third, |s| s.trace.as_ref().map(|t| (t.value, t.known_error())));
+    let trace = curve(results, 0, "", ColorRole::Third, |s| whole_trace(s).map(|t| (t.value, t.std_error)));
     let gradient = curve(results, 0, "", ColorRole::Fourth, |s| s.gradient_norm.map(|g| (g, None)));
     let zero = || vec![Reference::horizontal(0.0, "")];
     let mut figure = Figure::new(
@@ -140,7 +139,7 @@ fn way_figure(results: &TrajectoryResults) -> Figure {
         "Along the training",
         format!(
             "λ_max, λ_min, trace and gradient norm on the {} samples. Bands: ± one standard error, over the data for eigenvalues and \
-             losses (where it is known), over probes for the trace. Dashed: where full-batch gradient descent with the learning rate η \
+             losses (where it is known), over probes and data together for the trace (over probes alone where the other is not known). Dashed: where full-batch gradient descent with the learning rate η \
              is no longer stable (the edge of stability; Cohen et al. 2021), without and with momentum μ; a limit more than eight times as high as \
              the largest λ_max is not drawn.",
             splits[0]
@@ -250,7 +249,10 @@ fn tables(results: &TrajectoryResults) -> [Table; 2] {
     };
     let mut tables = [
         table("The checkpoints", &losses),
-        table("Their curvature (errors of λ over the data, of the trace over the probes)", &curvatures),
+        table(
+            "Their curvature (errors of λ over the data, of the trace over the probes, then over the data)",
+            &curvatures,
+        ),
     ];
     let lambda = |p: &Option<crate::analysis::EigenpairResult>| {
         let with_error = |p: &crate::analysis::EigenpairResult| {
@@ -277,7 +279,7 @@ fn tables(results: &TrajectoryResults) -> [Table; 2] {
         cells.push(lambda(&main.lambda_max));
         cells.push(results.stability_limit.as_ref().map_or("-".into(), |l| short(l[i])));
         cells.push(lambda(&main.lambda_min));
-        cells.push(main.trace.as_ref().map_or("-".into(), crate::analysis::with_error));
+        cells.push(main.trace.as_ref().map_or("-".into(), |t| trace(t, main)));
         tables[1].rows.push(Row { cells, note: String::new() });
     }
     tables

@@ -34,7 +34,12 @@ pub struct Sharpness<'a> {
     top: Option<(Measure, Vec<f64>)>,
     /// Once they are known.
     traces: Option<Traces>,
+    /// Rounding of an eigenvalue, relative to it.
+    rounding: f64,
 }
+
+/// Rounding of an eigenvalue in units of the last place, where nothing else is known of it.
+const ROUNDING: f64 = 10.0;
 
 /// tr H and tr H².
 #[derive(Clone, Copy)]
@@ -69,7 +74,15 @@ impl<'a> Sharpness<'a> {
             risk.evaluate(theta)?
         };
         let point = risk.at(theta, keep_bytes)?;
-        Ok(Self { risk, theta, options, seed, point, here, gradient, top: None, traces: None })
+        let rounding = ROUNDING * risk.offers().precision.epsilon();
+        Ok(Self { risk, theta, options, seed, point, here, gradient, top: None, traces: None, rounding })
+    }
+
+    /// What rounding of the products may change of an eigenvalue, as a share of it, where it was measured.
+    #[must_use]
+    pub fn with_rounding(mut self, share: f64) -> Self {
+        self.rounding = share;
+        self
     }
 
     /// An eigenvalue that is known already, with its unit vector.
@@ -159,7 +172,7 @@ impl<'a> Sharpness<'a> {
         let quotient = form(&*self.point, Curvature::Hessian, &pair.vector)?;
         let measure = Measure {
             value: pair.value,
-            error: Some(pair.residual),
+            error: Some(pair.residual + self.rounding * pair.value.abs()),
             std_error: weighted_std_error(&quotient.parts.0, &quotient.parts.1),
             converged: pair.converged,
             products: products + 1,
@@ -341,7 +354,7 @@ impl<'a> Sharpness<'a> {
         let quotient = form(&*self.point, Curvature::Hessian, &v)?;
         Ok(Ok(Measure {
             value: pair.value,
-            error: Some(pair.residual),
+            error: Some(pair.residual + self.rounding * pair.value.abs()),
             std_error: weighted_std_error(&quotient.parts.0, &quotient.parts.1),
             converged: pair.converged,
             products: products + 1,

@@ -119,14 +119,18 @@ impl MeasureKind {
     /// What its error is.
     pub fn error(self) -> &'static str {
         match self {
-            Self::LargestEigenvalue => "true residual ‖Hv − λv‖: an eigenvalue lies within it",
-            Self::FilterLargestEigenvalue => "true residual of DHD: an eigenvalue lies within it",
+            Self::LargestEigenvalue => {
+                "true residual ‖Hv − λv‖ and rounding of the products: an eigenvalue lies within them"
+            }
+            Self::FilterLargestEigenvalue => {
+                "true residual of DHD and rounding: an eigenvalue lies within them"
+            }
             Self::Trace | Self::FrobeniusNorm | Self::FilterTrace | Self::RelativeFlatness => {
                 "standard error over random probes"
             }
             Self::SamStep | Self::FisherRao | Self::FisherRaoModel => "rounding only",
             Self::SamAscent | Self::Keskar => {
-                "a bound from below; the error is what the linear model at the top still promises"
+                "a bound from below, by how much is not known; `error` in the JSON is what the linear model at the top still promises"
             }
             Self::Critical => "half the interval that the search ended with",
         }
@@ -165,6 +169,11 @@ impl MeasureKind {
                 | Self::FisherRaoModel
                 | Self::RelativeFlatness
         )
+    }
+
+    /// Whether its value is a bound from below: what a climb has reached.
+    pub fn is_lower_bound(self) -> bool {
+        matches!(self, Self::SamAscent | Self::Keskar)
     }
 
     /// Whether it needs gradients.

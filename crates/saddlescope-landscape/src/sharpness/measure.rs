@@ -101,10 +101,10 @@ impl Measure {
         }
     }
 
-    /// λ_max as another solve found it.
-    pub fn largest(value: f64, residual: f64, std_error: Option<f64>, converged: bool) -> Self {
+    /// λ_max as another solve found it; `error` is its residual and the rounding of the products.
+    pub fn largest(value: f64, error: f64, std_error: Option<f64>, converged: bool) -> Self {
         let kind = MeasureKind::LargestEigenvalue;
-        Self { value, error: Some(residual), std_error, converged, ..Self::of(kind) }
+        Self { value, error: Some(error), std_error, converged, ..Self::of(kind) }
     }
 
     pub(super) fn estimated(kind: MeasureKind, estimate: Estimate) -> Self {

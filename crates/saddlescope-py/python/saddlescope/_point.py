@@ -51,7 +51,9 @@ class Sharpness(Analysis):
 
     def __repr__(self):
         known = lambda x: "–" if x is None else f"{x:.1e}"
-        lines = [f"{m.name:<34} {m.value:>14.6e}  ± {known(m.error)} (data: {known(m.std_error)})  {m.formula}" for m in self.measures.values()]
+        # What a climb has reached is a bound from below.
+        value = lambda kind, m: f"≥ {m.value:.6e}" if kind in ("sam_ascent", "keskar") else f"{m.value:.6e}  ± {known(m.error)}"
+        lines = [f"{m.name:<34} {value(kind, m):>26} (data: {known(m.std_error)})  {m.formula}" for kind, m in self.measures.items()]
         return "\n".join([*lines, f"report: {self.report}"])
 
 

@@ -1,6 +1,7 @@
 //! What was checked, and what an analysis costs.
 
 use saddlescope_figure::floats;
+use saddlescope_krylov::Precision;
 use serde::{Deserialize, Serialize};
 
 /// What the tool checked about itself on this model.
@@ -30,6 +31,17 @@ pub struct SelfCheck {
     pub repeatable: bool,
     /// Warnings in words.
     pub warnings: Vec<String>,
+}
+
+/// A product in the number type's own rounding, where it was not compared with one in f64: some units of the last place.
+const UNCOMPARED: f64 = 10.0;
+
+impl SelfCheck {
+    /// The rounding of eigenvalues, as a share of the largest |λ|. The relative difference that was found is of a random vector, whose
+    /// image is short beside that of the leading eigenvector: it is on the safe side.
+    pub(crate) fn rounding_share(&self, precision: Precision) -> f64 {
+        self.rounding_error.filter(|e| e.is_finite()).unwrap_or(UNCOMPARED * precision.epsilon())
+    }
 }
 
 /// What it costs.

@@ -54,6 +54,17 @@ pub struct EigenResult {
     pub method: EigenMethod,
     /// Algorithm 1 only: what was found about condition (B.1).
     pub condition_b1: Option<String>,
+    /// Where the rest of the spectrum begins below the largest pairs and above the smallest, as far as the Krylov space shows it: the
+    /// next Ritz values, each nearer by its residual estimate. `None` where they are not known.
+    #[serde(default, with = "floats::optional_pair", skip_serializing_if = "Option::is_none")]
+    pub rest: Option<[f64; 2]>,
+}
+
+impl EigenResult {
+    /// The largest |λ| among the pairs.
+    pub(crate) fn largest_magnitude(&self) -> f64 {
+        self.pairs.iter().map(|p| p.value.abs()).fold(0.0, f64::max)
+    }
 }
 
 /// The signs of the Hessian, as far as certified eigenvalues tell.

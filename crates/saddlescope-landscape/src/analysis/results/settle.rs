@@ -20,9 +20,10 @@ pub struct CriticalSpectrum {
     pub zero: Option<usize>,
     /// Eigenvalues that are certainly positive.
     pub positive: usize,
-    /// What an eigenvalue must exceed to count: rounding (the asymmetry ‖H − Hᵀ‖_F/√2 of the products, and N ε ‖H‖_F), the
-    /// size of the gradient, by which symmetries miss zero, and by how much the Hessian changed over the last step; beside it
-    /// each extreme eigenvalue has its residual.
+    /// What an eigenvalue must exceed to count: rounding (the asymmetry ‖H − Hᵀ‖_F/√2 of the products and N ε ‖H‖_F where all
+    /// eigenvalues are known, else a share of the largest |λ|), the
+    /// size of the gradient, by which symmetries miss zero, and by how much the Hessian changed over the last step, these two only where
+    /// the way converged; beside it each extreme eigenvalue has its residual.
     #[serde(with = "floats::scalar")]
     pub threshold: f64,
     /// All eigenvalues in ascending order, where they are known.

@@ -6,7 +6,7 @@ use std::sync::{OnceLock, mpsc};
 use std::time::{Duration, Instant};
 
 use nalgebra::DMatrix;
-use saddlescope_krylov::{ExtremeEigen, LinearOperator, Progress, Wanted, extreme_eigenpairs};
+use saddlescope_krylov::{ExtremeEigen, LinearOperator, Progress, Stream, Wanted, extreme_eigenpairs};
 
 use super::super::error::AnalysisError;
 use super::super::found::Found;
@@ -16,7 +16,9 @@ use super::super::results::{CriticalSpectrum, PartEigenvalue};
 use super::super::selection::CriticalSpectrumOptions;
 use super::super::stage::{At, Env, Keys, Stage, of};
 use super::super::store::{Dependencies, Slot};
+use super::sharpness::rounding;
 use crate::curvature_operator::CurvatureOperator;
+use crate::numeric::norm;
 use crate::risk::Curvature;
 use crate::settle::SettleEnd;
 
@@ -78,6 +80,11 @@ impl Stage for CriticalSpectrumStage {
         found.settled.as_ref().is_some_and(|s| s.way.gradient_norm().is_finite())
     }
 
+    fn suffices(&self, kept: &CriticalSpectrum) -> bool {
+        // Earlier versions kept what the solver said, whether it were numbers or not.
+        kept.eigenvalues.iter().all(|x| x.is_finite())
+    }
+
     fn compute(
         &self,
         at: &mut At<'_, '_>,
@@ -133,6 +140,49 @@ fn eigenvalue_seconds(n: usize) -> f64 {
     seconds * if n > MEASURED { OUT_OF_CACHE * times } else { times }
 }
 
+/// The matrix divided by its norm ‖·‖_F, and that norm: no square of an entry that matters is lost.
+fn normalised(mut matrix: DMatrix<f64>) -> (DMatrix<f64>, f64) {
+    let size = norm(matrix.as_slice());
+    if size > 0.0 && size.is_finite() {
+        matrix.iter_mut().for_each(|x| *x /= size);
+    }
+    (matrix, size)
+}
+
+/// All eigenvalues of a symmetric matrix of norm 1; `None` where the solver finds numbers that are none, or that are not those of the
+/// matrix.
+///
+/// Squares of entries below 1e-154 are zero, and the solver divides by them: such a matrix is solved again with noise of the size of its
+/// rounding errors, ‖E‖ ≤ ε ‖H‖_F, which leaves no entry that small.
+fn dense_eigenvalues(matrix: &DMatrix<f64>) -> Option<Vec<f64>> {
+    let n = matrix.nrows();
+    let rounding = n as f64 * f64::EPSILON;
+    let solve = |matrix: &DMatrix<f64>| {
+        let mut found: Vec<f64> = matrix.symmetric_eigenvalues().iter().copied().collect();
+        found.sort_by(f64::total_cmp);
+        let squares: f64 = found.iter().map(|x| x * x).sum();
+        let trace = (found.iter().sum::<f64>() - matrix.trace()).abs();
+        // NaN is no small difference. The errors of N eigenvalues may add up.
+        let sound = trace <= 10.0 * n as f64 * rounding
+            && (squares - matrix.norm_squared()).abs() <= 10.0 * n as f64 * rounding;
+        (sound && found.iter().all(|x| x.is_finite())).then_some(found)
+    };
+    solve(matrix).or_else(|| {
+        let mut noise = vec![0.0; n * (n + 1) / 2];
+        Stream::new(0, "dense eigenvalues", 0).fill_rademacher(&mut noise);
+        let mut noisy = matrix.clone();
+        let mut next = noise.iter();
+        for i in 0..n {
+            for j in 0..=i {
+                let e = next.next().map_or(0.0, |sign| sign * f64::EPSILON / n as f64);
+                noisy[(i, j)] += e;
+                noisy[(j, i)] = noisy[(i, j)];
+            }
+        }
+        solve(&noisy)
+    })
+}
+
 /// All eigenvalues in ascending order; whoever watches sees how much of the time expected has passed, since the solver cannot be asked.
 fn eigenvalues(at: &mut At<'_, '_>, matrix: DMatrix<f64>) -> Result<Vec<f64>, AnalysisError> {
     let expected = eigenvalue_seconds(matrix.nrows());
@@ -140,10 +190,17 @@ fn eigenvalues(at: &mut At<'_, '_>, matrix: DMatrix<f64>) -> Result<Vec<f64>, An
     let began = Instant::now();
     let (send, receive) = mpsc::channel();
     // Not a scoped thread: who interrupts does not wait for the end of the solve.
-    std::thread::spawn(move || send.send(matrix.symmetric_eigenvalues().iter().copied().collect::<Vec<_>>()));
-    let mut eigenvalues: Vec<f64> = loop {
+    std::thread::spawn(move || send.send(dense_eigenvalues(&matrix)));
+    loop {
         match receive.recv_timeout(Duration::from_millis(200)) {
-            Ok(found) => break found,
+            Ok(Some(found)) => return Ok(found),
+            Ok(None) => {
+                return Err(AnalysisError::Other(
+                    "the eigenvalue solver found numbers that are not the eigenvalues of the Hessian at the settled point: their sums \
+                     are not its trace and its norm; the extreme ones alone can be computed (whole-up-to 0)"
+                        .into(),
+                ));
+            }
             Err(mpsc::RecvTimeoutError::Timeout) if at.monitor.cancelled() => {
                 return Err(AnalysisError::Cancelled);
             }
@@ -155,9 +212,7 @@ fn eigenvalues(at: &mut At<'_, '_>, matrix: DMatrix<f64>) -> Result<Vec<f64>, An
                 return Err(AnalysisError::Other("the eigenvalue solver stopped".into()));
             }
         }
-    };
-    eigenvalues.sort_by(f64::total_cmp);
-    Ok(eigenvalues)
+    }
 }
 
 /// Every eigenvalue, from N products with unit vectors.
@@ -179,23 +234,23 @@ fn whole(
     }
     at.monitor.end("");
     // What is not symmetric is rounding of the products; the symmetric part has about as much of it.
-    let (mut squares, mut skew) = (0.0, 0.0);
+    let mut skew = vec![0.0; n];
     for i in 0..n {
+        let mut row = vec![0.0; i];
         for j in 0..i {
             let (a, b) = (entries[i * n + j], entries[j * n + i]);
             let mean = 0.5 * (a + b);
-            skew += 0.5 * (a - b).powi(2);
-            squares += 2.0 * mean * mean;
+            row[j] = 0.5_f64.sqrt() * (a - b);
             (entries[i * n + j], entries[j * n + i]) = (mean, mean);
         }
-        squares += entries[i * n + i].powi(2);
+        skew[i] = norm(&row);
     }
-    let (norm, skew) = (squares.sqrt(), skew.sqrt());
-    let threshold = skew + n as f64 * f64::EPSILON * norm + distance;
-    if !norm.is_finite() {
+    let (matrix, size) = normalised(DMatrix::from_vec(n, n, entries));
+    if !size.is_finite() {
         return Err(AnalysisError::Other("the Hessian at the settled point is not finite".into()));
     }
-    let eigenvalues = eigenvalues(at, DMatrix::from_vec(n, n, entries))?;
+    let threshold = norm(&skew) + n as f64 * f64::EPSILON * size + distance;
+    let eigenvalues: Vec<f64> = eigenvalues(at, matrix)?.iter().map(|x| size * x).collect();
     let count = |test: &dyn Fn(f64) -> bool| eigenvalues.iter().filter(|x| test(**x)).count();
     Ok(CriticalSpectrum {
         whole: true,
@@ -219,6 +274,7 @@ impl CriticalSpectrumStage {
         distance: f64,
     ) -> Result<CriticalSpectrum, AnalysisError> {
         let o = &self.options;
+        let rounding = rounding(at);
         let (env, monitor) = (at.env, &mut *at.monitor);
         let eigen = ExtremeEigen {
             wanted: Wanted::Ends { largest: o.largest, smallest: o.smallest },
@@ -243,7 +299,9 @@ impl CriticalSpectrumStage {
             residual: p.residual,
             converged: p.converged,
         };
-        let sign = |p: &PartEigenvalue, sign: f64| p.converged && sign * p.value > p.residual + distance;
+        // What products lose by rounding is of the size of the largest eigenvalue, whatever a small one's residual is.
+        let threshold = distance + rounding * solution.norm_estimate;
+        let sign = |p: &PartEigenvalue, sign: f64| p.converged && sign * p.value > p.residual + threshold;
         let largest: Vec<PartEigenvalue> = solution.largest().iter().map(part).collect();
         let smallest: Vec<PartEigenvalue> = solution.smallest().iter().map(part).collect();
         let all = || largest.iter().chain(&smallest);
@@ -252,11 +310,54 @@ impl CriticalSpectrumStage {
             negative: all().filter(|p| sign(p, -1.0)).count(),
             zero: None,
             positive: all().filter(|p| sign(p, 1.0)).count(),
-            threshold: distance,
+            threshold,
             eigenvalues: Vec::new(),
             products: solution.products,
             largest,
             smallest,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_whose_squares_vanish_do_not_spoil_the_eigenvalues() {
+        // Each parameter counts for a thousandth of the one before, as behind units that are more and more saturated.
+        let n = 40;
+        let mut noise = vec![0.0; n * n];
+        Stream::new(3, "graded", 0).fill_normal(&mut noise);
+        let graded =
+            |i: usize, j: usize| 10f64.powi(-3 * (i + j) as i32) * (noise[i * n + j] + noise[j * n + i]);
+        for scale in [1.0, 1e-55] {
+            let (matrix, size) = normalised(DMatrix::from_fn(n, n, |i, j| scale * graded(i, j)));
+            assert!(matrix.symmetric_eigenvalues().iter().any(|x| x.is_nan()), "the solver alone manages");
+            let found = dense_eigenvalues(&matrix).unwrap();
+            let small = saddlescope_krylov::DenseOperator::new(n, matrix.as_slice().to_vec()).unwrap();
+            let of_solvers = small.eigenvalues().unwrap();
+            assert!(
+                found.iter().zip(&of_solvers).all(|(a, b)| (a - b).abs() < 1e-14),
+                "{found:?} {of_solvers:?}"
+            );
+            assert_eq!(found.len(), n);
+            // One eigenvalue is that of the first entry but for 1e-6 of it; the others are a millionth and less.
+            let first = matrix[(0, 0)];
+            assert!(found.iter().any(|x| (x - first).abs() < 1e-5), "{found:?} {first} {size}");
+            assert_eq!(found.iter().filter(|x| x.abs() > 1e-5).count(), 1, "{found:?}");
+        }
+    }
+
+    #[test]
+    fn eigenvalues_of_matrices_of_any_size() {
+        for scale in [1e-300, 1.0, 1e300] {
+            let m = DMatrix::from_fn(30, 30, |i, j| if i == j { 2.0 * scale } else { 0.1 * scale });
+            let (matrix, size) = normalised(m);
+            let found: Vec<f64> =
+                dense_eigenvalues(&matrix).unwrap().iter().map(|x| size / scale * x).collect();
+            assert!((found[29] - 4.9).abs() < 1e-13 && found[..29].iter().all(|x| (x - 1.9).abs() < 1e-13));
+        }
+        assert_eq!(dense_eigenvalues(&DMatrix::zeros(3, 3)).unwrap(), [0.0; 3]);
     }
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use saddlescope_data::weights::{TensorData, TensorMap};
 use saddlescope_krylov::{
-    Candidate, Eigenpair, ExtremeEigen, LanczosState, Observer, Precision, ProductError, Progress,
+    Candidate, Eigenpair, ExtremeEigen, LanczosState, Observer, Precision, ProductError, Progress, RitzValue,
     SnapshotError, SnapshotWriter, SpectrumEnd, Status, SymmetricOperator, Wanted, algorithm1,
     extreme_eigenpairs, read_snapshot_for, resume_extreme_eigenpairs,
 };
@@ -32,8 +32,11 @@ const LOG: &str = "lanczos";
 const PRODUCTS: &str = "products";
 /// A Krylov space of at most this many bytes is kept after the solve, for more pairs or a finer tolerance later.
 const KEPT_SPACE: u64 = 256 << 20;
-/// The error over the data is looked at once a residual is below this share of |λ|: before, λ itself is not known.
-const ROUGH: f64 = 0.1;
+/// The error over the data is looked at once a residual is below this share of |λ|: before, λ itself is not known, and that error is
+/// often larger than at the eigenvector.
+const ROUGH: f64 = 0.03;
+/// What is allowed at first is this share of it; all of it is allowed only where the error at that very vector says so.
+const AT_FIRST: f64 = 0.5;
 
 /// The stage of the eigenpairs.
 pub(crate) struct EigenpairsStage {
@@ -137,7 +140,7 @@ impl Stage for EigenpairsStage {
         let operator = CurvatureOperator::hessian(at.env.point()?);
         let log = at.env.folder.slot("krylov-space", self.space(at.env)).file(LOG);
         let mut watch = Watch::new(log.clone(), at.env, self.options.data_share, &mut *at.monitor);
-        let (pairs, ends, status, products, condition) = match self.options.method {
+        let (pairs, ends, status, products, condition, rest) = match self.options.method {
             EigenMethod::Lanczos => {
                 // The space of an earlier solve is gone on with where that gives the bits of a solve made at once.
                 let state = kept_space(&operator, &log)?;
@@ -149,13 +152,14 @@ impl Stage for EigenpairsStage {
                 let ends: Vec<SpectrumEnd> = (0..solution.pairs.len())
                     .map(|i| if i < largest { SpectrumEnd::Largest } else { SpectrumEnd::Smallest })
                     .collect();
-                (solution.pairs, ends, solution.status, solution.products, None)
+                let rest = rest(&solution.state.ritz_values(), largest, solution.smallest().len());
+                (solution.pairs, ends, solution.status, solution.products, None, rest)
             }
             EigenMethod::Algorithm1 => {
                 let journal = Journal::open(&operator, &at.slot.file(PRODUCTS))?;
-                let outcome = watch.algorithm1(&journal, &solve)?;
+                let (pairs, ends, status, products, condition) = watch.algorithm1(&journal, &solve)?;
                 journal.finish()?;
-                outcome
+                (pairs, ends, status, products, condition, None)
             }
         };
         if let Some(error) = watch.failure {
@@ -207,6 +211,7 @@ impl Stage for EigenpairsStage {
             max_products: self.options.max_products,
             method: self.options.method,
             condition_b1: condition,
+            rest,
         };
         let mut tensors = TensorMap::new();
         for (pair, r) in pairs.into_iter().zip(&result.pairs) {
@@ -226,6 +231,13 @@ impl Stage for EigenpairsStage {
         found.eigenpairs = Some(Eigenpairs { result, vectors });
         Ok(())
     }
+}
+
+/// The Ritz values next to so many largest and smallest ones (all ascending), each nearer to these by its residual estimate.
+fn rest(ritz: &[RitzValue], largest: usize, smallest: usize) -> Option<[f64; 2]> {
+    let below = ritz.len().checked_sub(largest + 1).and_then(|i| ritz.get(i))?;
+    let above = ritz.get(smallest)?;
+    Some([below.value + below.residual_estimate, above.value - above.residual_estimate])
 }
 
 /// The Krylov space that an earlier solve has left; `None` where there is none, or none that can be read.
@@ -283,6 +295,15 @@ pub(crate) fn mean_over_chunks(parts: &[&[f64]], weights: &[usize]) -> Option<f6
     let mean = |c: usize| parts.iter().map(|p| p[c]).sum::<f64>() / parts.len() as f64;
     let means: Vec<f64> = (0..weights.len()).map(mean).collect();
     weighted_std_error(&means, weights)
+}
+
+/// The residual to allow for a pair with this estimate, where a share of the error over the data at its vector is `wanted`: what has
+/// come that far has all of it; before, a part, so that the error is looked at again nearer the end.
+fn granted(wanted: f64, estimate: f64, allowed: Option<f64>) -> Option<f64> {
+    if estimate <= wanted {
+        return Some(wanted);
+    }
+    allowed.is_none().then_some(AT_FIRST * wanted)
 }
 
 /// Every wanted pair with its residual, what is forecast, and the pair that costs most.
@@ -363,15 +384,19 @@ impl Observer for Watch<'_, '_> {
 
     fn residual_allowed(&mut self, candidate: &Candidate<'_>) -> Result<Option<f64>, ProductError> {
         let pair = candidate.pair;
-        let Some(share) = self.data_share.filter(|_| candidate.allowed.is_none()) else { return Ok(None) };
-        if pair.residual_estimate > ROUGH * pair.value.abs() {
+        let Some(share) = self.data_share else { return Ok(None) };
+        let due = match candidate.allowed {
+            None => pair.residual_estimate <= ROUGH * pair.value.abs(),
+            Some(allowed) => pair.residual_estimate <= allowed / AT_FIRST,
+        };
+        if !due {
             return Ok(None);
         }
         let v = candidate.vector()?;
         let mut out = vec![0.0; v.len()];
         let product = self.env.product(Curvature::Hessian, &v, &mut out)?;
-        let quotients = product.quotients.first();
-        Ok(quotients.and_then(|q| weighted_std_error(q, &product.chunk_samples)).map(|error| share * error))
+        let error = product.quotients.first().and_then(|q| weighted_std_error(q, &product.chunk_samples));
+        Ok(error.and_then(|error| granted(share * error, pair.residual_estimate, candidate.allowed)))
     }
 
     fn snapshot(&mut self, state: &LanczosState) -> ControlFlow<()> {
@@ -387,7 +412,29 @@ impl Observer for Watch<'_, '_> {
 
 #[cfg(test)]
 mod tests {
-    use super::weighted_std_error;
+    use super::{granted, rest, weighted_std_error};
+    use saddlescope_krylov::RitzValue;
+
+    #[test]
+    fn an_error_that_was_too_large_at_first_does_not_end_the_solve() {
+        // Looked at with a residual of 3, a tenth of the error is 1.3; at the eigenvector it is 0.96.
+        let first = granted(1.3, 3.0, None);
+        assert_eq!(first, Some(0.65));
+        // 1.2 would have been taken at once; now the error there decides.
+        assert_eq!(granted(0.96, 1.2, first), None);
+        assert_eq!(granted(0.96, 0.9, first), Some(0.96));
+        assert_eq!(granted(1.3, 1.2, None), Some(1.3));
+    }
+
+    #[test]
+    fn the_rest_of_the_spectrum_begins_next_to_the_pairs() {
+        let ritz: Vec<RitzValue> =
+            [-2.0, -1.0, 0.5, 3.0].map(|value| RitzValue { value, residual_estimate: 0.25 }).to_vec();
+        assert_eq!(rest(&ritz, 1, 1), Some([0.75, -1.25]));
+        assert_eq!(rest(&ritz, 3, 1), Some([-1.75, -1.25]));
+        assert_eq!(rest(&ritz, 4, 1), None);
+        assert_eq!(rest(&ritz[..1], 1, 1), None);
+    }
 
     #[test]
     fn equal_weights_give_the_usual_standard_error() {

@@ -8,9 +8,13 @@ use super::super::plan::Forecast;
 use super::super::results::RescaledResult;
 use super::super::stage::{At, Env, Keys, Stage, of};
 use super::super::store::{Dependencies, Slot};
-use crate::risk::RiskError;
-use crate::sharpness::rescale::Pair;
+use super::sharpness::rounding;
+use crate::risk::{Risk, RiskError};
+use crate::sharpness::rescale::{Pair, RescaleError};
 use crate::sharpness::{MeasureKind, Sharpness, SharpnessOptions};
+
+/// What the stage is called.
+pub(crate) const NAME: &str = "rescaling";
 
 /// The stage of the copies; each is kept when it is ready.
 pub(crate) struct RescalingStage {
@@ -36,11 +40,23 @@ fn copies(pair: &Pair, factor: f64, seed: u64) -> Vec<(String, f64, Vec<f64>)> {
     all
 }
 
+/// Whether the network can be rescaled at all, by the first copy: two losses, before anything else is computed.
+///
+/// # Errors
+/// Why it cannot.
+pub(crate) fn check(risk: &dyn Risk, theta: &[f64], factor: f64, seed: u64) -> Result<(), RescaleError> {
+    let pair = Pair::first(risk.layout())?;
+    match copies(&pair, factor, seed).first() {
+        Some((_, _, factors)) => pair.rescaled(risk, theta, factors).map(drop),
+        None => Ok(()),
+    }
+}
+
 impl Stage for RescalingStage {
     type Output = Vec<RescaledResult>;
 
     fn name(&self) -> String {
-        "rescaling".into()
+        NAME.into()
     }
 
     fn title(&self) -> String {
@@ -69,7 +85,8 @@ impl Stage for RescalingStage {
         let pair = Pair::first(risk.layout())?;
         for (name, factor, factors) in copies(&pair, self.factor, seed).into_iter().skip(found.len()) {
             let copy = pair.rescaled(risk, theta, &factors)?;
-            let mut sharpness = Sharpness::new(risk, &copy, &self.options, seed, env.plan.keep)?;
+            let mut sharpness =
+                Sharpness::new(risk, &copy, &self.options, seed, env.plan.keep)?.with_rounding(rounding(at));
             env.count_evaluations(3);
             let mut measures = Vec::new();
             for kind in MeasureKind::ALL {

@@ -1,7 +1,7 @@
 //! Measures of sharpness, each kept when it is ready.
 
 use super::super::error::AnalysisError;
-use super::super::found::{Eigenpairs, Found};
+use super::super::found::Found;
 use super::super::plan::Forecast;
 use super::super::stage::{At, Env, Keys, Stage, of};
 use super::super::store::{Dependencies, Slot};
@@ -15,6 +15,12 @@ pub(crate) struct SharpnessStage {
     pub options: SharpnessOptions,
     /// Number of probes that are asked for elsewhere; 0: none.
     pub probes: usize,
+}
+
+/// The rounding of eigenvalues as a share of the largest, as the self-check found it.
+pub(super) fn rounding(at: &At<'_, '_>) -> f64 {
+    let check = at.found.self_check.as_ref().map(|c| c.check.clone()).unwrap_or_default();
+    check.rounding_share(at.env.subject.risk().offers().precision)
 }
 
 impl Stage for SharpnessStage {
@@ -47,10 +53,15 @@ impl Stage for SharpnessStage {
         let mut found = kept.unwrap_or_default();
         let (risk, theta) = (env.subject.risk(), env.subject.theta());
         let seed = env.selection.seed;
-        let mut sharpness = Sharpness::new(risk, theta, &self.options, seed, env.plan.keep)?;
+        let rounding = rounding(at);
+        let mut sharpness =
+            Sharpness::new(risk, theta, &self.options, seed, env.plan.keep)?.with_rounding(rounding);
         env.count_evaluations(1);
-        if let Some((pair, vector)) = at.found.eigenpairs.as_ref().and_then(Eigenpairs::largest) {
-            let measure = Measure::largest(pair.value, pair.residual, pair.std_error, pair.converged);
+        if let Some(pairs) = &at.found.eigenpairs
+            && let Some((pair, vector)) = pairs.largest()
+        {
+            let error = pair.residual + rounding * pairs.result.largest_magnitude();
+            let measure = Measure::largest(pair.value, error, pair.std_error, pair.converged);
             sharpness = sharpness.with_largest(measure, vector.to_vec());
         }
         if let Some(probes) = &at.found.probes {
