@@ -3,6 +3,7 @@
 //! Each verb is one file under `commands/`: its arguments as given become a checked plan, and the plan is
 //! carried out by the library. Exit codes: 0 done, 1 failed, 2 bad input, 130 interrupted.
 
+mod allocator;
 mod choices;
 mod commands;
 mod eigen_arguments;

@@ -18,6 +18,7 @@ use saddlescope::onnx::{ImportOptions, LossSuggestion};
 use saddlescope::{NetworkRisk, NetworkSubject, Risk};
 use wildmatch::WildMatchPattern;
 
+use crate::allocator;
 use crate::choices::{BatchNorm, DtypeChoice, SplitChoice};
 use crate::failure::Failure;
 use crate::subject_values::{BatchAxis, FixedInput, SliceSamples, fixed_inputs};
@@ -204,7 +205,7 @@ impl SubjectArguments {
             let tensors = TensorMap::read(path).map_err(bad("--parameters-from"))?;
             options.parameters = Some(tensors.iter().map(|(name, _)| name.to_string()).collect());
         }
-        model::load_with(&self.model, self.weights.as_deref(), &options).map_err(|e| {
+        let loaded = model::load_with(&self.model, self.weights.as_deref(), &options).map_err(|e| {
             let context = match &e {
                 ModelError::NeedsWeights { .. } => {
                     Some("--weights FILE is missing (`saddlescope train` makes one)")
@@ -218,7 +219,9 @@ impl SubjectArguments {
                 Some(context) => error.context(context),
                 None => error,
             })
-        })
+        })?;
+        allocator::return_large_buffers(loaded.theta.len());
+        Ok(loaded)
     }
 
     /// Ends the network for the loss, sets the batch-norm mode and takes out frozen parameters.
