@@ -145,8 +145,9 @@ impl Roles {
     /// What the tensor of a `Constant` node is, whose output has this name.
     pub(crate) fn of_constant(&self, name: &str, value: &Value) -> Role {
         let named = self.names.contains_key(name);
-        let may_hold_weights =
-            self.source == ParameterSource::Assumed && !self.from_pytorch && value.len() > 1;
+        // A bias of one number has the name of an attribute.
+        let may_be_weight = value.len() > 1 || value.rank() > 0 && !made_by_exporter(name, false);
+        let may_hold_weights = self.source == ParameterSource::Assumed && !self.from_pytorch && may_be_weight;
         if named || may_hold_weights { self.of(name, value) } else { Role::Plain }
     }
 
