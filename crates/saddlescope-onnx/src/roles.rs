@@ -211,4 +211,19 @@ mod tests {
         assert!(made_by_exporter("scale", false));
         assert!(!made_by_exporter("block.0.alpha", false));
     }
+
+    #[test]
+    fn constant_nodes_of_one_number_are_parameters_by_their_names() {
+        let other = Roles { source: ParameterSource::Assumed, ..Roles::none() };
+        let pytorch = Roles { from_pytorch: true, ..other.clone() };
+        let one = |shape: Vec<usize>| Value::floats(crate::ElementType::F32, shape, vec![1.5]).unwrap();
+        for name in ["block_0.w_1", "decoder.2.bias"] {
+            assert_eq!(other.of_constant(name, &one(vec![1])), Role::Parameter, "{name}");
+            assert_eq!(other.of_constant(name, &one(vec![])), Role::Plain, "{name}");
+            assert_eq!(pytorch.of_constant(name, &one(vec![1])), Role::Plain, "{name}");
+        }
+        for name in ["p2o.helper.constant.7", "scale", "/layer/Constant_output_0"] {
+            assert_eq!(other.of_constant(name, &one(vec![1])), Role::Plain, "{name}");
+        }
+    }
 }
