@@ -131,7 +131,7 @@ def main():
     parser.add_argument("--one-sample", default="", help="networks whose data are one sample, such as a graph of nodes: NAME,NAME")
     parser.add_argument("--eigenvalues", help="the command; compares eigenvalues instead")
     parser.add_argument("--parameters", type=int, default=20_000)
-    a = parser.parse_args()
+    a = parser.parse_intermixed_args()
     torch.set_num_threads(2)
     spec = importlib.util.spec_from_file_location("networks", a.module)
     module = importlib.util.module_from_spec(spec)

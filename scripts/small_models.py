@@ -30,14 +30,14 @@ def hessian(loss, theta, step=2e-4):
     return H
 
 
-def save(name, nodes, tensors, data, loss, theta, kind="mse", opset=17, H=None, batch="n", fixed=None):
+def save(name, nodes, tensors, data, loss, theta, kind="mse", opset=17, H=None, batch="n", fixed=None, preview=False):
     """`fixed`: inputs that are the same for all samples, with element type, shape and numbers."""
     inputs = [h.make_tensor_value_info(k, T.FLOAT, [batch, *v.shape[1:]]) for k, v in data.items() if k != "y"]
     fixed = fixed or {}
     inputs += [h.make_tensor_value_info(k, element, shape) for k, (element, shape, _) in fixed.items()]
     graph = h.make_graph(nodes, "g", inputs, [h.make_tensor_value_info("o", T.FLOAT, None)],
                          [nh.from_array(v, k) for k, v in tensors.items()])
-    model = h.make_model(graph, opset_imports=[h.make_opsetid("", opset)])
+    model = h.make_model(graph, opset_imports=[h.make_opsetid("", opset)] + [h.make_opsetid("ai.onnx.preview", 1)] * preview)
     model.ir_version = 8
     onnx.save(model, f"{out}/{name}.onnx")
     np.savez(f"{out}/{name}.npz", **data)
@@ -270,3 +270,165 @@ save("max_pool_places", [N("Mul", ["x", "w"], ["a"]), pool("a", "m", "i", 2, pad
                          N("Reshape", ["m", "flat"], ["mf"]), N("Mul", ["g", "mf"], ["o"])],
      {"w": wm, "zero": np.array([0, 0]), "one": np.array([1, 1]), "axes": np.array([2, 3]), "flat": np.array([0, 0, -1])}, {"x": xm, "y": ym},
      lambda p: half_square(windows(p) ** 2 - ym), [wm])
+
+# Regions of images: each of its own sample's, with places that depend on data; moved by parameters; constant ones with as many samples
+# as they have pixels, of which the largest counts; and regions that choose between images.
+def aligned(image, region, size, scale, half, samples=0, largest=False):
+    """One region of one channel [height, width]."""
+    x0, y0, x1, y1 = np.asarray(region, float) * scale - (.5 if half else 0)
+    extent = [y1 - y0, x1 - x0] if half else [max(y1 - y0, 1), max(x1 - x0, 1)]
+    out = np.zeros(size)
+    for i, j in np.ndindex(*size):
+        steps = [samples or int(np.ceil(extent[d] / size[d])) for d in (0, 1)]
+        found = []
+        for k, l in np.ndindex(*steps):
+            at = [start + (place + (step + .5) / count) * e / n for start, place, step, count, e, n in
+                  zip((y0, x0), (i, j), (k, l), steps, extent, size)]
+            if any(p < -1 or p > n for p, n in zip(at, image.shape)):
+                found.append([0.])
+                continue
+            at = [min(max(p, 0), n - 1) for p, n in zip(at, image.shape)]
+            low = [int(p) for p in at]
+            found.append([image[min(low[0] + s, image.shape[0] - 1), min(low[1] + t, image.shape[1] - 1)]
+                          * (1 - abs(at[0] - low[0] - s)) * (1 - abs(at[1] - low[1] - t)) for s, t in np.ndindex(2, 2)])
+        out[i, j] = max(max(f) for f in found) if largest else sum(sum(f) for f in found) / (steps[0] * steps[1])
+    return out
+
+
+xr, wr, regions = f(3, 2, 4, 5), f(2, 4, 5), np.array([[.3, .2, 3.6, 2.9], [1.1, -.6, 5.7, 3.3], [0.4, 1.3, 2.2, 4.8]], np.float32)
+yr = f(3, 2, 2, 3)
+own = [N("Shape", ["x"], ["s"]), N("Gather", ["s", "zero"], ["n"], axis=0), N("Range", ["zero", "n", "one"], ["i"])]
+ends = {"zero": np.array(0), "one": np.array(1)}
+many = lambda images, list_, size, **more: np.array([[aligned(c, r, size, **more) for c in image] for image, r in zip(images, list_)])
+save("roi_align", [*own, N("Mul", ["x", "w"], ["a"]), N("Tanh", ["a"], ["h"]),
+                   N("RoiAlign", ["h", "r", "i"], ["o"], output_height=2, output_width=3, sampling_ratio=2, spatial_scale=.9)],
+     {"w": wr, **ends}, {"x": xr, "r": regions, "y": yr},
+     lambda p: half_square(many(np.tanh(xr * p.reshape(2, 4, 5)), regions, (2, 3), scale=np.float32(.9), half=True, samples=2) - yr), [wr])
+move = np.array([.13, -.07, .21, .05], np.float32)
+save("roi_align_moved", [*own, N("Mul", ["x", "w"], ["h"]), N("Add", ["r", "p"], ["q"]),
+                         N("RoiAlign", ["h", "q", "i"], ["o"], output_height=2, output_width=3, sampling_ratio=1, coordinate_transformation_mode="output_half_pixel")],
+     {"w": wr[:, :1, :1], "p": move, **ends}, {"x": xr, "r": regions, "y": yr},
+     lambda p: half_square(many(xr * p[:2, None, None], regions + p[2:], (2, 3), scale=1, half=False, samples=1) - yr), [wr[:, :1, :1], move])
+whole, ym3 = np.array([[0, 0, 4, 3], [1, 1, 2, 5]]), f(3, 2, 2, 2, 1)
+save("roi_align_max", [N("Shape", ["x"], ["s"]), N("Gather", ["s", "zero"], ["n"], axis=0), N("Mul", ["n", "two"], ["m"]), N("Range", ["zero", "m", "one"], ["j"]), N("Div", ["j", "two"], ["i"]),
+                       N("Cast", ["ri"], ["rf"], to=1), N("Unsqueeze", ["n", "zero_"], ["n_"]), N("Concat", ["n_", "one_"], ["times"], axis=0), N("Tile", ["rf", "times"], ["r"]),
+                       N("Mul", ["x", "w"], ["h"]), N("RoiAlign", ["h", "r", "i"], ["a"], output_height=2, output_width=1, mode="max"), N("Reshape", ["a", "flat"], ["o"])],
+     {"w": wr, **ends, "two": np.array(2), "zero_": np.array([0]), "one_": np.array([1]), "ri": whole, "flat": np.array([-1, 2, 2, 2, 1])}, {"x": xr, "y": ym3},
+     lambda p: half_square(np.array([[[aligned(c, r, (2, 1), scale=1, half=True, largest=True) for c in image] for r in whole] for image in xr * p.reshape(2, 4, 5)]) - ym3), [wr])
+pictures, which = f(2, 1, 4, 5), [0, 1, 1]
+save("roi_align_images", [N("Slice", ["r", "zero_", "one_", "one_"], ["c"]), N("Greater", ["c", "half"], ["g"]), N("Reshape", ["g", "flat"], ["gf"]), N("Cast", ["gf"], ["i"], to=7),
+                          N("RoiAlign", ["P", "r", "i"], ["o"], output_height=2, output_width=3, sampling_ratio=2)],
+     {"P": pictures, "zero_": np.array([0]), "one_": np.array([1]), "half": np.array(.35, np.float32), "flat": np.array([-1])},
+     {"r": regions, "y": yr[:, :1]},
+     lambda p: half_square(np.array([[aligned(p.reshape(2, 4, 5)[k], r, (2, 3), scale=1, half=True, samples=2)] for k, r in zip(which, regions)]) - yr[:, :1]), [pictures])
+
+# Sequences of several lengths, reversed; a circle; a pooling of powers whose last windows hang over; blocks in three dimensions.
+xs, ws, vs, lengths, ys = f(3, 4, 2), f(2), f(4, 2), np.array([1, 3, 4], np.float32), f(3, 4, 2)
+turned = lambda a: np.array([np.concatenate([row[:n][::-1], row[n:]]) for row, n in zip(a, lengths.astype(int))])
+save("reverse_sequence", [N("Cast", ["l"], ["n"], to=7), N("Mul", ["x", "w"], ["a"]), N("ReverseSequence", ["a", "n"], ["b"], time_axis=1, batch_axis=0), N("Tanh", ["b"], ["c"]), N("Mul", ["c", "v"], ["o"])],
+     {"w": ws, "v": vs}, {"x": xs, "l": lengths, "y": ys}, lambda p: half_square(np.tanh(turned(xs * p[:2])) * p[2:].reshape(4, 2) - ys), [ws, vs])
+xw, ww, vw, yw = f(3, 1, 3, 2), f(3, 2), f(8, 3), f(3, 1, 8, 3)
+save("pad_wrap", [N("Mul", ["x", "w"], ["a"]), N("Pad", ["a", "p"], ["b"], mode="wrap"), N("Tanh", ["b"], ["c"]), N("Mul", ["c", "v"], ["o"])],
+     {"w": ww, "v": vw, "p": np.array([0, 0, 4, 0, 0, 0, 1, 1])}, {"x": xw, "y": yw},
+     lambda p: half_square(np.tanh(np.pad(xw * p[:6].reshape(3, 2), ((0, 0), (0, 0), (4, 1), (0, 1)), mode="wrap")) * p[6:].reshape(8, 3) - yw), [ww, vw], opset=19)
+xv, wv, yv = f(3, 1, 3, 2, 4), f(3, 2, 4), f(3, 1, 2, 1, 2)
+
+
+def lp_pooled(p):
+    a = np.pad(np.abs(xv * p.reshape(3, 2, 4)) ** 3, ((0, 0), (0, 0), (0, 1), (0, 0), (0, 0)))
+    return half_square(np.lib.stride_tricks.sliding_window_view(a, (2, 2, 2), (2, 3, 4))[:, :, ::2, ::2, ::2].sum((5, 6, 7)) ** (1 / 3) - yv)
+
+
+save("lp_pool_volume", [N("Mul", ["x", "w"], ["a"]), N("LpPool", ["a"], ["o"], kernel_shape=[2, 2, 2], strides=[2, 2, 2], p=3, ceil_mode=1)],
+     {"w": wv}, {"x": xv, "y": yv}, lp_pooled, [wv], opset=18)
+xc, wc3, yc = f(3, 8, 4), f(8, 4), f(3, 1, 2, 3, 3)
+
+
+def blocks(p):
+    o = np.zeros((3, 1, 2, 3, 3))
+    for n, e, b in np.ndindex(3, 8, 4):
+        (i, j, k), (r, c) = np.unravel_index(e, (2, 2, 2)), np.unravel_index(b, (2, 2))
+        o[n, 0, i, r + j, c + k] += np.tanh(xc[n, e, b] * p[4 * e + b])
+    return half_square(o - yc)
+
+
+save("col2im_volume", [N("Mul", ["x", "w"], ["a"]), N("Tanh", ["a"], ["t"]), N("Col2Im", ["t", "size", "block"], ["o"])],
+     {"w": wc3, "size": np.array([2, 3, 3]), "block": np.array([2, 2, 2])}, {"x": xc, "y": yc}, blocks, [wc3], opset=18)
+
+# What language models with a cache or a state are made of.
+xt3, ut3, wt3, vt3, starts, yt3 = f(3, 1, 4, 2), f(3, 1, 3, 2), f(4, 2), f(3, 2), np.array([2, 0, 3], np.float32), f(3, 1, 4, 2)
+
+
+def put(p):
+    o = np.tanh(xt3 * p[:8].reshape(4, 2))
+    for n, k in np.ndindex(3, 3):
+        o[n, 0, (int(starts[n]) + k) % 4] = np.sin(ut3[n, 0, k] * p[8:].reshape(3, 2)[k])
+    return half_square(o - yt3)
+
+
+save("tensor_scatter", [N("Mul", ["x", "w"], ["a"]), N("Tanh", ["a"], ["t"]), N("Mul", ["u", "v"], ["b"]), N("Sin", ["b"], ["c"]), N("Cast", ["l"], ["i"], to=7),
+                        N("TensorScatter", ["t", "c", "i"], ["o"], mode="circular")],
+     {"w": wt3, "v": vt3}, {"x": xt3, "u": ut3, "l": starts, "y": yt3}, put, [wt3, vt3], opset=24)
+xl3, wl3, bl3, fl3, yl3 = f(3, 2, 4), f(2, 4), f(2), f(2, 1, 3), f(3, 2, 4)
+
+
+def causal(p):
+    a = np.pad(xl3 * p[:8].reshape(2, 4), ((0, 0), (0, 0), (2, 0)))
+    c = sum(a[:, :, k:k + 4] * p[10:].reshape(2, 3)[:, k, None] for k in range(3)) + p[8:10, None]
+    return half_square(c * sig(c) - yl3)
+
+
+save("causal_conv", [N("Mul", ["x", "w"], ["a"]), N("CausalConvWithState", ["a", "F", "b"], ["o", "state"], activation="silu")],
+     {"w": wl3, "b": bl3, "F": fl3}, {"x": xl3, "y": yl3}, causal, [wl3, bl3, fl3], opset=27)
+xa, Wq3, Wk3, Wv3, Wg, Wb, ya3 = f(3, 3, 2), .7 * f(2, 8), .7 * f(2, 4), .7 * f(2, 4), .5 * f(2, 2), .5 * f(2, 2), f(3, 3, 8)
+
+
+def recurrence(p):
+    parts = np.split(p, np.cumsum([16, 8, 8, 4]))
+    q, k, v, g, b = (xa @ part.reshape(2, -1) for part in parts)
+    q, k, v, S, o = q.reshape(3, 3, 4, 2), k.reshape(3, 3, 2, 2), v.reshape(3, 3, 2, 2), np.zeros((3, 2, 2, 2)), np.zeros((3, 3, 4, 2))
+    for t in range(3):
+        S = S * np.exp(g[:, t])[..., None, None]
+        new = sig(b)[:, t][..., None] * (v[:, t] - np.einsum("bhdm,bhd->bhm", S, k[:, t]))
+        S = S + k[:, t][..., :, None] * new[..., None, :]
+        o[:, t] = .5 * np.einsum("bhd,bhdm->bhm", q[:, t], np.repeat(S, 2, 1))
+    return half_square(o.reshape(3, 3, 8) - ya3)
+
+
+save("linear_attention", [*[N("MatMul", ["x", "W" + k], [k]) for k in "qkvgb"], N("Sigmoid", ["b"], ["rate"]),
+                          N("LinearAttention", ["q", "k", "v", "", "g", "rate"], ["o", "state"], q_num_heads=4, kv_num_heads=2, scale=.5)],
+     {"Wq": Wq3, "Wk": Wk3, "Wv": Wv3, "Wg": Wg, "Wb": Wb}, {"x": xa, "y": ya3}, recurrence, [Wq3, Wk3, Wv3, Wg, Wb], opset=27)
+
+# Weights inside the graphs of If, Scan and FlexAttention are parameters, those of a loop one for all turns.
+Wi, Wi2, yi2 = f(3, 2), f(3, 2), f(5, 2)
+inside = lambda op, W: h.make_graph([N("MatMul", ["x", "W"], [op + "_z"]), N(op, [op + "_z"], [op + "_o"])], op, [], [h.make_tensor_value_info(op + "_o", T.FLOAT, None)], [nh.from_array(W, "W")])
+save("if_weights", [N("If", ["c"], ["o"], then_branch=inside("Tanh", Wi), else_branch=inside("Sigmoid", Wi2))], {"c": np.array(False)}, {"x": xf, "y": yi2},
+     lambda p: half_square(sig(xf @ p.reshape(3, 2)) - yi2), [Wi2])
+Wsc, bsc, xsc, ysc = f(2, 2), f(1, 2), f(3, 4, 2), f(3, 2)
+
+
+def scan(p):
+    s = np.zeros((3, 2)) + p[:2]
+    for t in range(4):
+        s = np.tanh(s @ p[4:].reshape(2, 2) + xsc[:, t] + p[2:4])
+    return half_square(s - ysc)
+
+
+step = h.make_graph([N("Constant", [], ["W"], value=nh.from_array(Wsc)), N("MatMul", ["s", "W"], ["z"]), N("Add", ["z", "xt"], ["a"]), N("Add", ["a", "b"], ["c"]), N("Tanh", ["c"], ["s2"]), N("Identity", ["s2"], ["out"])], "step",
+                    [h.make_tensor_value_info(k, T.FLOAT, None) for k in ("s", "xt")], [h.make_tensor_value_info(k, T.FLOAT, None) for k in ("s2", "out")], [nh.from_array(bsc, "b")])
+first = f(2)
+save("scan_weights", [N("ReduceSum", ["x", "axis"], ["x0"], keepdims=0), N("Mul", ["x0", "nothing"], ["x1"]), N("Add", ["x1", "start"], ["s0"]), N("Scan", ["s0", "x"], ["o", "all"], body=step, num_scan_inputs=1, scan_input_axes=[1])],
+     {"start": first, "axis": np.array([1]), "nothing": np.array(0, np.float32)}, {"x": xsc, "y": ysc}, scan, [first, bsc, Wsc])
+Wqf, bias, slope, yf3 = f(4, 4), f(3, 3), np.array([1.3], np.float32), f(2, 1, 3, 4)
+changed = lambda name, node, weight: h.make_graph([N(node, [name + "_in", weight[0]], [name + "_out"])], name, [h.make_tensor_value_info(name + "_in", T.FLOAT, None)], [h.make_tensor_value_info(name + "_out", T.FLOAT, None)], [nh.from_array(weight[1], weight[0])])
+qf = f(2, 1, 3, 4)
+
+
+def flexible(p):
+    s = (qf @ p[:16].reshape(4, 4)) @ qf.transpose(0, 1, 3, 2) / 2 + p[17:].reshape(3, 3)
+    e = np.exp(s - s.max(-1, keepdims=True))
+    return half_square((e / e.sum(-1, keepdims=True) * p[16]) @ qf - yf3)
+
+
+save("flex_attention", [N("MatMul", ["x", "Wq"], ["q"]), N("FlexAttention", ["q", "x", "x"], ["o"], domain="ai.onnx.preview", score_mod=changed("score", "Add", ("layer.bias", bias)), prob_mod=changed("prob", "Mul", ("layer.slope", slope)))],
+     {"Wq": Wqf}, {"x": qf, "y": yf3}, flexible, [Wqf, slope, bias], opset=24, preview=True)

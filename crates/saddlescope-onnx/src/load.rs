@@ -11,7 +11,7 @@ use super::inputs::declare_inputs;
 use super::model::Model;
 use super::reference::Reference;
 use super::roles::{ParameterSource, Role, Roles};
-use super::translate::{DataProgram, DraftId, Feed, Symbol, Walker, identity};
+use super::translate::{DataProgram, DraftId, Feed, Symbol, Walker, identity, lifted};
 use super::value::Value;
 use saddlescope_data::Dataset;
 use saddlescope_nn::graph::ValueId;
@@ -125,13 +125,17 @@ impl OnnxModel {
         })?;
         let reference = Reference::read(&model.metadata)?;
         let roles = Roles::new(model, options.parameters.as_ref())?;
-        let mut walker = Walker::new(graph, std::slice::from_ref(&output), roles.clone());
+        let (whole, inner) = lifted(graph);
+        let stored = graph.initializers.iter().chain(&inner);
+        let numbers = stored.map(|(_, v)| v.len()).fold(0, usize::saturating_add);
+        let mut walker = Walker::new(&whole, numbers, std::slice::from_ref(&output), roles.clone());
         walker.builder.one_sample = options.one_sample;
         let inputs = declare_inputs(&mut walker, &graph.inputs, options)?;
-        let set_aside = declare_initializers(&mut walker, &graph.initializers, &roles);
-        walker.graph(graph).map_err(|e| explain(e, walker.declared_batch))?;
+        let mut set_aside = declare_initializers(&mut walker, &graph.initializers, &roles);
+        set_aside.extend(declare_initializers(&mut walker, &inner, &roles));
+        walker.graph(&whole).map_err(|e| explain(e, walker.declared_batch))?;
 
-        let (ending, before) = ending(&walker, &graph.nodes, &output)?;
+        let (ending, before) = ending(&walker, &whole.nodes, &output)?;
         let place = |walker: &mut Walker, name: &str| -> Result<[DraftId; 2], OnnxError> {
             let symbol = walker.symbols.get(name).cloned();
             let symbol = symbol.ok_or_else(|| OnnxError::Invalid(format!("no value for `{name}`")))?;

@@ -145,8 +145,9 @@ impl Roles {
     /// What the tensor of a `Constant` node is, whose output has this name.
     pub(crate) fn of_constant(&self, name: &str, value: &Value) -> Role {
         let named = self.names.contains_key(name);
-        let may_hold_weights =
-            self.source == ParameterSource::Assumed && !self.from_pytorch && value.len() > 1;
+        // A bias of one number has the name of an attribute.
+        let may_be_weight = value.len() > 1 || value.rank() > 0 && !made_by_exporter(name, false);
+        let may_hold_weights = self.source == ParameterSource::Assumed && !self.from_pytorch && may_be_weight;
         if named || may_hold_weights { self.of(name, value) } else { Role::Plain }
     }
 
@@ -209,5 +210,20 @@ mod tests {
         }
         assert!(made_by_exporter("scale", false));
         assert!(!made_by_exporter("block.0.alpha", false));
+    }
+
+    #[test]
+    fn constant_nodes_of_one_number_are_parameters_by_their_names() {
+        let other = Roles { source: ParameterSource::Assumed, ..Roles::none() };
+        let pytorch = Roles { from_pytorch: true, ..other.clone() };
+        let one = |shape: Vec<usize>| Value::floats(crate::ElementType::F32, shape, vec![1.5]).unwrap();
+        for name in ["block_0.w_1", "decoder.2.bias"] {
+            assert_eq!(other.of_constant(name, &one(vec![1])), Role::Parameter, "{name}");
+            assert_eq!(other.of_constant(name, &one(vec![])), Role::Plain, "{name}");
+            assert_eq!(pytorch.of_constant(name, &one(vec![1])), Role::Plain, "{name}");
+        }
+        for name in ["p2o.helper.constant.7", "scale", "/layer/Constant_output_0"] {
+            assert_eq!(other.of_constant(name, &one(vec![1])), Role::Plain, "{name}");
+        }
     }
 }

@@ -38,7 +38,12 @@ pub(super) fn read(path: &Path) -> Result<TensorMap, WeightsError> {
         if !matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None)) {
             return Err(wrong(format!("it names {name:?}, expected a file in its own folder")));
         }
-        let part = TensorMap::read(&folder.join(name))?;
+        let part = TensorMap::read(&folder.join(name)).map_err(|e| match e {
+            WeightsError::Io { action, reason, .. } => {
+                WeightsError::Io { file: format!("{file}: its file {name:?}"), action, reason }
+            }
+            other => other,
+        })?;
         for (tensor, stored) in part.iter() {
             if index.weight_map.get(tensor) != Some(name) {
                 return Err(wrong(format!(
@@ -135,6 +140,10 @@ mod tests {
             (r#"{"weight_map": {"one": "a.safetensors"}}"#, "does not name there"),
             (r#"{"weight_map": {"three": "b.safetensors", "four": "b.safetensors"}}"#, "no tensor"),
             (r#"{"weight_map": {"one": "../a.safetensors"}}"#, "in its own folder"),
+            (
+                r#"{"weight_map": {"five": "c.safetensors"}}"#,
+                "index.json: its file \"c.safetensors\": cannot read",
+            ),
             (r#"{}"#, "no index"),
         ] {
             let e = read(text).unwrap_err().to_string();

@@ -1,4 +1,4 @@
-//! Padding with a constant, with the edge, or by reflection; negative padding crops.
+//! Padding with a constant, with the edge, by reflection or around the end; negative padding crops.
 
 use super::axes::single;
 use super::movement::{Move, Movement, Moves, block, movement_op};
@@ -13,7 +13,12 @@ pub enum PadMode {
     Edge,
     /// The input mirrored at its first and last element, which are not repeated.
     Reflect,
+    /// The input again and again, as on a circle.
+    Wrap,
 }
+
+/// How often an axis may go around.
+const MAX_TURNS: i64 = 64;
 
 /// Adds elements before and after each axis (ONNX `Pad`). Negative amounts remove elements instead.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,6 +60,22 @@ impl Pad {
                 list.push((grow(before), -1, 0, grow(before)));
                 list.push((n.saturating_sub(2), -1, end, grow(after)));
             }
+            PadMode::Wrap => {
+                let (before, after) = (grow(before), grow(after));
+                let mut done = 0;
+                while n > 0 && done < before {
+                    // The end of the input meets its beginning.
+                    let length = if done == 0 && before % n != 0 { before % n } else { n };
+                    list.push((n - length, 1, done, length));
+                    done += length;
+                }
+                let mut done = 0;
+                while n > 0 && done < after {
+                    let length = n.min(after - done);
+                    list.push((0, 1, end + done, length));
+                    done += length;
+                }
+            }
         }
         list.retain(|s| s.3 > 0);
         list
@@ -94,6 +115,11 @@ impl OpInfo for Pad {
                 }
                 PadMode::Edge if most > 0 && n == 0 => {
                     return error(format!("axis {a} is empty and has no edge"));
+                }
+                PadMode::Wrap if most > (n as i64).saturating_mul(MAX_TURNS) => {
+                    return error(format!(
+                        "axis {a} of length {n} is wrapped by {most}, more than {MAX_TURNS} times around"
+                    ));
                 }
                 PadMode::Reflect if most > 0 && most >= n as i64 => {
                     return error(format!("reflection by {most} needs axis {a} longer than that, found {n}"));
@@ -157,6 +183,8 @@ mod tests {
         check_op(&Pad::new(&[0, -1, 2], &[0, 3, -2], PadMode::Constant(1.5)), &[&[2, 3, 5]]).unwrap();
         check_op(&Pad::new(&[0, 2, 4], &[1, 1, 0], PadMode::Edge), &[&[2, 3, 5]]).unwrap();
         check_op(&Pad::new(&[0, 2, 4], &[0, 1, 3], PadMode::Reflect), &[&[2, 3, 5]]).unwrap();
+        check_op(&Pad::new(&[0, 2, 4], &[0, 1, 3], PadMode::Wrap), &[&[2, 3, 5]]).unwrap();
+        check_op(&Pad::new(&[0, 7], &[0, 4], PadMode::Wrap), &[&[2, 3]]).unwrap();
         check_op(&Pad::new(&[-1, -1], &[0, -2], PadMode::Reflect), &[&[2, 5]]).unwrap();
         check_op(&Pad::new(&[-2, 1], &[0, 1], PadMode::Constant(2.0)), &[&[2, 5]]).unwrap();
     }
@@ -174,11 +202,14 @@ mod tests {
 
     #[test]
     fn values_are_numpys() {
-        // numpy.pad of [1, 2, 3, 4] by (2, 3) in the three modes.
+        // numpy.pad of [1, 2, 3, 4] by (2, 3) in the four modes.
         let pad = |mode| padded(&Pad::new(&[2], &[3], mode), 4);
         assert_eq!(pad(PadMode::Constant(9.0)), [9.0, 9.0, 1.0, 2.0, 3.0, 4.0, 9.0, 9.0, 9.0]);
         assert_eq!(pad(PadMode::Edge), [1.0, 1.0, 1.0, 2.0, 3.0, 4.0, 4.0, 4.0, 4.0]);
         assert_eq!(pad(PadMode::Reflect), [3.0, 2.0, 1.0, 2.0, 3.0, 4.0, 3.0, 2.0, 1.0]);
+        assert_eq!(pad(PadMode::Wrap), [3.0, 4.0, 1.0, 2.0, 3.0, 4.0, 1.0, 2.0, 3.0]);
+        let around = padded(&Pad::new(&[5], &[4], PadMode::Wrap), 2);
+        assert_eq!(around, [2.0, 1.0, 2.0, 1.0, 2.0, 1.0, 2.0, 1.0, 2.0, 1.0, 2.0]);
         assert_eq!(padded(&Pad::new(&[-1], &[2], PadMode::Constant(0.0)), 3), [2.0, 3.0, 0.0, 0.0]);
     }
 
@@ -189,6 +220,9 @@ mod tests {
         refused(-2, -2, PadMode::Constant(0.0), 3);
         refused(3, 0, PadMode::Reflect, 3);
         refused(1, 0, PadMode::Edge, 0);
+        refused(1, 0, PadMode::Wrap, 0);
+        refused(1, -1, PadMode::Wrap, 3);
+        refused(i64::MAX, 0, PadMode::Wrap, 3);
         refused(1, -1, PadMode::Edge, 3);
         refused(i64::MAX, i64::MAX, PadMode::Constant(0.0), 3);
         refused(i64::MIN, i64::MIN, PadMode::Constant(0.0), 3);

@@ -6,6 +6,7 @@ use super::reshape::view;
 use super::symbol::Symbol;
 use super::unary::apply;
 use super::walk::Site;
+use crate::element::ElementType;
 use crate::error::OpError;
 use crate::value::{Data, Value};
 use saddlescope_nn::ops::{self, PadMode};
@@ -13,7 +14,7 @@ use saddlescope_nn::ops::{self, PadMode};
 type Outputs = Result<Vec<Symbol>, OpError>;
 
 /// `[batch, heads, length, width]` from that or from `[batch, length, heads · width]`.
-fn heads(site: &mut Site<'_>, x: &Symbol, count: Option<i64>) -> Result<(Symbol, bool), OpError> {
+pub(super) fn heads(site: &mut Site<'_>, x: &Symbol, count: Option<i64>) -> Result<(Symbol, bool), OpError> {
     match x.rank(site.b()) {
         4 => Ok((x.clone(), false)),
         3 => {
@@ -213,6 +214,68 @@ fn repeated(site: &mut Site<'_>, x: &Symbol, copies: usize) -> Result<Symbol, Op
     let t = site.b().plain(x)?;
     let op = ops::ResizeNearest::new(&[1, copies, 1, 1]);
     Ok(Symbol::Engine(site.b().plain_op(op, &[&t])?))
+}
+
+/// Attention of `ai.onnx.preview` whose scores and weights graphs of the file may change.
+pub(super) fn flex_attention(site: &mut Site<'_>) -> Outputs {
+    let (q, mut k, mut v) = (site.input(0)?, site.input(1)?, site.input(2)?);
+    let ([qs, _], [ks, _], [vs, _]) = (q.shapes(site.b()), k.shapes(site.b()), v.shapes(site.b()));
+    if [&qs, &ks, &vs].iter().any(|s| s.len() != 4) || ks[1] == 0 || qs[1] % ks[1] != 0 || vs[1] != ks[1] {
+        return Err(OpError::new(format!("queries, keys and values of shapes {qs:?}, {ks:?} and {vs:?}")));
+    }
+    if qs[1] != ks[1] {
+        let copies = qs[1] / ks[1];
+        k = repeated(site, &k, copies)?;
+        v = repeated(site, &v, copies)?;
+    }
+    let scale = match site.node.float("scale")? {
+        Some(scale) => scale,
+        None => 1.0 / (qs[3] as f64).sqrt(),
+    };
+    let (element, double) = (q.element(), ElementType::F64);
+    let inner = match site.node.int("softmax_precision")? {
+        Some(code) => ElementType::from_code(code).filter(|e| e.is_float()),
+        None => Some(if element == double { double } else { ElementType::F32 }),
+    };
+    let inner =
+        inner.ok_or_else(|| OpError::new("softmax_precision names no type of floating-point numbers"))?;
+    let keys = site.permuted(&k, &[0, 1, 3, 2])?;
+    let scores = product(site, &q, &keys)?;
+    let scores = site.scaled(&scores, scale)?;
+    let scores = modified(site, "score_mod", of_type(scores, inner))?;
+    let weights = super::softmax::apply(site, &scores, 3, |axis| ops::Softmax { axis })?;
+    let weights = modified(site, "prob_mod", of_type(weights, inner))?;
+    let y = product(site, &weights, &v)?;
+    Ok(vec![of_type(y, element)])
+}
+
+fn of_type(x: Symbol, element: ElementType) -> Symbol {
+    match x {
+        Symbol::Engine(t) => Symbol::Engine(super::symbol::Tensor { element, ..t }),
+        other => other,
+    }
+}
+
+/// What a graph of the node makes of a value, which keeps its shape.
+fn modified(site: &mut Site<'_>, name: &str, x: Symbol) -> Result<Symbol, OpError> {
+    if !site.node.attributes.contains_key(name) {
+        return Ok(x);
+    }
+    let graph = site.node.graph(name)?.clone();
+    if graph.inputs.len() != 1 || graph.outputs.len() != 1 {
+        return Err(OpError::new(format!("`{name}` must have one input and one output")));
+    }
+    let (before, own) = (x.shapes(site.b()), site.b().node.clone());
+    // Under names of its own, so that the two graphs of a node do not meet.
+    let mut node = site.node.clone();
+    node.name = format!("{}, {name}", node.name);
+    let found = site.walker.turn(&node, &graph, 0, vec![x]).map_err(|e| OpError::new(e.to_string()))?;
+    site.b().node = own;
+    let y = found.into_iter().next().ok_or_else(|| OpError::new(format!("`{name}` has no output")))?;
+    if y.shapes(site.b()) != before {
+        return Err(OpError::new(format!("`{name}` changes the shape {:?}", before[0])));
+    }
+    Ok(y)
 }
 
 /// Pairs of numbers turned by angles whose cosines and sines are given, for every position.

@@ -11,7 +11,7 @@ use crate::interpret::failed;
 use crate::value::Value;
 
 /// Renames the values of a graph's own: its inputs, initialisers and outputs of nodes; graphs inside it too.
-fn renamed(graph: &Graph, names: &BTreeMap<String, String>) -> Graph {
+pub(super) fn renamed(graph: &Graph, names: &BTreeMap<String, String>) -> Graph {
     let name = |n: &String| names.get(n).unwrap_or(n).clone();
     let mut copy = graph.clone();
     for declared in copy.inputs.iter_mut().chain(&mut copy.outputs) {
@@ -49,7 +49,7 @@ fn defined(graph: &Graph, all: &mut BTreeSet<String>) {
 
 impl Walker {
     /// Follows a body once; returns its outputs.
-    fn turn(
+    pub(super) fn turn(
         &mut self,
         node: &Node,
         body: &Graph,

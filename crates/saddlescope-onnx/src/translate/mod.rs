@@ -26,6 +26,8 @@ mod fourier;
 mod gather;
 mod gemm;
 mod kit;
+mod lift;
+mod linear_attention;
 mod loss;
 mod matmul;
 mod normalization;
@@ -38,6 +40,8 @@ mod recurrent;
 mod reduce;
 mod reshape;
 mod resize;
+mod reverse;
+mod roi;
 mod sample;
 mod scatter;
 mod sequence;
@@ -56,6 +60,7 @@ pub(crate) use data_program::DataProgram;
 pub use data_program::ModelInput;
 pub(crate) use draft::DraftId;
 pub use eager::evaluate;
+pub(crate) use lift::lifted;
 pub(crate) use symbol::{PROBES, Symbol, channels_last, identity};
 use walk::Site;
 pub(crate) use walk::{Walker, data_symbol};
@@ -88,6 +93,7 @@ pub(crate) const TRANSLATIONS: &[(&str, Translate)] = &[
     ("BiasGelu", activation::bias_gelu),
     ("Cast", cast::cast),
     ("CastLike", cast::cast_like),
+    ("CausalConvWithState", linear_attention::causal_conv),
     ("Ceil", |s| unary(s, ops::Ceil)),
     ("Celu", activation::celu),
     ("CenterCropPad", pad::center_crop),
@@ -114,6 +120,7 @@ pub(crate) const TRANSLATIONS: &[(&str, Translate)] = &[
     ("Expand", expand::expand),
     ("FastGelu", activation::bias_gelu),
     ("Flatten", reshape::flatten),
+    ("FlexAttention", attention::flex_attention),
     ("Floor", |s| unary(s, ops::Floor)),
     ("GRU", recurrent::gru),
     ("Gather", gather::gather),
@@ -141,6 +148,7 @@ pub(crate) const TRANSLATIONS: &[(&str, Translate)] = &[
     ("LeakyRelu", activation::leaky_relu),
     ("Less", compare::less),
     ("LessOrEqual", compare::less_or_equal),
+    ("LinearAttention", linear_attention::linear_attention),
     ("Log", |s| unary(s, ops::Log)),
     ("LogSoftmax", softmax::log_softmax),
     ("LpNormalization", normalization::lp),
@@ -180,6 +188,8 @@ pub(crate) const TRANSLATIONS: &[(&str, Translate)] = &[
     ("Relu", |s| unary(s, ops::Relu)),
     ("Reshape", reshape::reshape),
     ("Resize", resize::resize),
+    ("ReverseSequence", reverse::reverse_sequence),
+    ("RoiAlign", roi::roi_align),
     ("RotaryEmbedding", attention::rotary_embedding),
     ("Round", |s| unary(s, ops::Round)),
     ("STFT", fourier::stft),
@@ -207,6 +217,7 @@ pub(crate) const TRANSLATIONS: &[(&str, Translate)] = &[
     ("Swish", activation::swish),
     ("Tan", |s| unary(s, ops::Tan)),
     ("Tanh", |s| unary(s, ops::Tanh)),
+    ("TensorScatter", scatter::tensor),
     ("ThresholdedRelu", activation::thresholded_relu),
     ("Tile", expand::tile),
     ("TopK", order::top_k),

@@ -23,6 +23,7 @@ pub(super) fn pad(site: &mut Site<'_>) -> Result<Vec<Symbol>, OpError> {
         "constant" => PadMode::Constant(fill),
         "edge" => PadMode::Edge,
         "reflect" => PadMode::Reflect,
+        "wrap" => PadMode::Wrap,
         other => return Err(OpError::new(format!("mode `{other}` is not supported"))),
     };
     for (axis, amount) in amounts.iter().enumerate() {

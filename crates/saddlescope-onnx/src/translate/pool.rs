@@ -8,6 +8,13 @@ use saddlescope_nn::ops;
 
 type Outputs = Result<Vec<Symbol>, OpError>;
 
+/// What becomes of the elements of a window in three dimensions.
+#[derive(Clone, Copy)]
+pub(super) enum Pooling {
+    Largest { ceil_mode: bool },
+    Mean { ceil_mode: bool, count_include_pad: bool },
+}
+
 pub(super) fn kernel(site: &Site<'_>) -> Result<Vec<usize>, OpError> {
     let list = site.node.ints("kernel_shape")?.ok_or_else(|| OpError::new("no kernel_shape"))?;
     let sizes = list.iter().map(|&n| usize::try_from(n)).collect::<Result<Vec<_>, _>>();
@@ -41,7 +48,8 @@ pub(super) fn max(site: &mut Site<'_>) -> Outputs {
 
 fn maxima(site: &mut Site<'_>, x: &Symbol, image: &[usize], window: &Window) -> Outputs {
     if image.len() == 3 {
-        return super::volume::pool(site, x, window, true);
+        let ceil_mode = site.node.flag("ceil_mode", false)?;
+        return super::volume::pool(site, x, window, Pooling::Largest { ceil_mode });
     }
     let g = window.plane();
     let op = ops::MaxPool {
@@ -61,7 +69,9 @@ pub(super) fn average(site: &mut Site<'_>) -> Outputs {
     let image = image(site, &x)?;
     if image.len() == 3 {
         let window = window(site, &kernel(site)?, &image)?;
-        return super::volume::pool(site, &x, &window, false);
+        let ceil_mode = site.node.flag("ceil_mode", false)?;
+        let count_include_pad = site.node.flag("count_include_pad", false)?;
+        return super::volume::pool(site, &x, &window, Pooling::Mean { ceil_mode, count_include_pad });
     }
     let g = geometry(site, &kernel(site)?, &image)?;
     let op = ops::AveragePool {
@@ -100,25 +110,37 @@ pub(super) fn global_max(site: &mut Site<'_>) -> Outputs {
     Ok(vec![pooled])
 }
 
-/// (Σ |x|ᵖ)^(1/p) over windows: an average pooling of the powers, times the size of the window.
+/// (Σ |x|ᵖ)^(1/p) over windows: an average pooling of the powers, which count with the padding, times the size of the window.
 pub(super) fn lp(site: &mut Site<'_>) -> Outputs {
     let x = site.input(0)?;
     let image = image(site, &x)?;
     let kernel = kernel(site)?;
-    let g = geometry(site, &kernel, &image)?;
+    let mut w = window(site, &kernel, &image)?;
+    if site.node.flag("ceil_mode", false)? {
+        // As much padding as the last window hangs over: all of it counts in the mean.
+        for d in 0..image.len() {
+            w.after[d] += w.overhang(d, image[d])?;
+        }
+    }
     let p = exponent(site)?;
     let powers = powers(site, &x, p)?;
-    let op = ops::AveragePool {
-        kernel: g.kernel,
-        stride: g.stride,
-        pad: g.pad,
-        dilation: g.dilation,
-        ceil_mode: site.node.flag("ceil_mode", false)?,
-        count_include_pad: true,
+    let mean = if image.len() == 3 {
+        super::volume::pool(site, &powers, &w, Pooling::Mean { ceil_mode: false, count_include_pad: true })?
+            .swap_remove(0)
+    } else {
+        let g = w.plane();
+        let op = ops::AveragePool {
+            kernel: g.kernel,
+            stride: g.stride,
+            pad: g.pad,
+            dilation: g.dilation,
+            ceil_mode: false,
+            count_include_pad: true,
+        };
+        let order = channels_last(image.len() + 2);
+        let t = site.b().tensor(&powers, &order)?;
+        Symbol::Engine(site.b().op(op, &[&t], order)?)
     };
-    let order = channels_last(image.len() + 2);
-    let t = site.b().tensor(&powers, &order)?;
-    let mean = Symbol::Engine(site.b().op(op, &[&t], order)?);
     let sum = site.scaled(&mean, kernel.iter().product::<usize>() as f64)?;
     Ok(vec![super::unary::apply(site, &sum, ops::PowConst::new(1.0 / p))?])
 }

@@ -24,6 +24,21 @@ pub(super) struct Tap {
     weight: Option<Symbol>,
 }
 
+impl Tap {
+    pub(super) fn new(entry: Symbol, weight: Option<Symbol>) -> Self {
+        Self { entry, weight }
+    }
+
+    /// With its weight multiplied by a factor.
+    pub(super) fn times(self, site: &mut Site<'_>, factor: &Symbol) -> Result<Self, OpError> {
+        let weight = match &self.weight {
+            Some(weight) => site.times(weight, factor)?,
+            None => factor.clone(),
+        };
+        Ok(Self { entry: self.entry, weight: Some(weight) })
+    }
+}
+
 /// Values of an image at places that another input gives; both are differentiated.
 pub(super) fn grid_sample(site: &mut Site<'_>) -> Outputs {
     let (x, grid) = (site.input(0)?, site.input(1)?);
@@ -96,9 +111,19 @@ pub(super) fn linear_taps(
     Ok(vec![tap(site, low, Some(left), n, outside)?, tap(site, high, Some(right), n, outside)?])
 }
 
-/// The weighted sum over all combinations of neighbours, of an image [batch, channels, …] and taps [batch, places, 1] for each of its
-/// axes: [batch, places, channels].
+/// The weighted sum over all combinations of neighbours, of an image [batch, channels, …] and taps [batch, places…, 1] for each of its
+/// axes: [batch, places…, channels].
 pub(super) fn sampled(site: &mut Site<'_>, x: &Symbol, taps: &[Vec<Tap>]) -> Result<Symbol, OpError> {
+    let mut parts = corners(site, x, taps)?.into_iter();
+    let mut total = parts.next().ok_or_else(|| OpError::new("no neighbours"))?;
+    for part in parts {
+        total = site.sum(&total, &part)?;
+    }
+    Ok(total)
+}
+
+/// What [`sampled`] adds up: every neighbour times its weight.
+pub(super) fn corners(site: &mut Site<'_>, x: &Symbol, taps: &[Vec<Tap>]) -> Result<Vec<Symbol>, OpError> {
     let [image, _] = x.shapes(site.b());
     // [batch, all places of the image, channels].
     let t = site.b().tensor(x, &channels_last(image.len()))?;
@@ -109,8 +134,8 @@ pub(super) fn sampled(site: &mut Site<'_>, x: &Symbol, taps: &[Vec<Tap>]) -> Res
     }
     let shapes = site.b().draft.shape(t.id).clone().map(|s| vec![s[0], all, channels]);
     let source = site.b().engine_view(&t, &shapes, identity(3))?;
-    let mut total: Option<Symbol> = None;
     let combinations: usize = taps.iter().map(Vec::len).product();
+    let mut parts = Vec::with_capacity(combinations);
     for c in 0..combinations {
         let (mut rest, mut index, mut weight): (usize, Option<Symbol>, Option<Symbol>) = (c, None, None);
         for (d, list) in taps.iter().enumerate() {
@@ -130,16 +155,12 @@ pub(super) fn sampled(site: &mut Site<'_>, x: &Symbol, taps: &[Vec<Tap>]) -> Res
         let Some(index) = index else { continue };
         let index = site.b().plain(&index)?;
         let picked = Symbol::Engine(site.b().plain_op(ops::GatherNd::new(1), &[&source, &index])?);
-        let part = match weight {
+        parts.push(match weight {
             Some(w) => site.times(&picked, &w)?,
             None => picked,
-        };
-        total = Some(match total {
-            Some(sum) => site.sum(&sum, &part)?,
-            None => part,
         });
     }
-    total.ok_or_else(|| OpError::new("no neighbours"))
+    Ok(parts)
 }
 
 /// Coordinates brought into the image, as the padding mode says; zeros leave them.
@@ -283,15 +304,18 @@ pub(super) fn affine_grid(site: &mut Site<'_>) -> Outputs {
     Ok(vec![super::reshape::view(site, &grid, &shapes)?])
 }
 
-/// Blocks put at their places and added where they overlap: a transposed convolution whose filters hold a single 1 each.
+/// Blocks put at their places and added where they overlap: along one or two axes a transposed convolution whose filters hold a single 1
+/// each.
 pub(super) fn col2im(site: &mut Site<'_>) -> Outputs {
     let (x, image, block) = (site.input(0)?, site.input(1)?, site.input(2)?);
     let image = eval::sizes(&*site.b().fixed_constant(&image, "the image's size")?)?;
     let block = eval::sizes(&*site.b().fixed_constant(&block, "the block's size")?)?;
     let axes = image.len();
     let [shape, _] = x.shapes(site.b());
-    if !matches!(axes, 1 | 2) || block.len() != axes || shape.len() != 3 {
-        return Err(OpError::new(format!("blocks {block:?} of images {image:?} are not supported")));
+    if axes == 0 || block.len() != axes || shape.len() != 3 {
+        return Err(OpError::new(format!(
+            "blocks {block:?} of images {image:?}, a value of shape {shape:?}"
+        )));
     }
     let stride = super::window::spatial(site, "strides", axes, 1)?;
     let dilation = super::window::spatial(site, "dilations", axes, 1)?;
@@ -315,6 +339,12 @@ pub(super) fn col2im(site: &mut Site<'_>) -> Outputs {
         return Err(OpError::new(format!("{} blocks, {counts:?} are expected", shape[2])));
     }
     let channels = shape[1] / elements;
+    if axes > 2 {
+        let place = |index: &[usize], count: &[usize], d: usize| {
+            (count[d] * stride[d] + index[d] * dilation[d]).checked_sub(pads[d]).filter(|&p| p < image[d])
+        };
+        return gathered(site, &x, &image, &block, &counts, place);
+    }
     let shapes = x.shapes(site.b()).map(|s| [&s[..2], &counts[..]].concat());
     let columns = super::reshape::view(site, &x, &shapes)?;
     let order = channels_last(axes + 2);
@@ -337,4 +367,51 @@ pub(super) fn col2im(site: &mut Site<'_>) -> Outputs {
         output_pad: pair(&extra, 0),
     };
     Ok(vec![Symbol::Engine(site.b().op(op, &[&t, &filter], order)?)])
+}
+
+/// As [`col2im`], for any number of axes: every pixel is the sum of a list of elements, filled up with zeros.
+fn gathered(
+    site: &mut Site<'_>,
+    x: &Symbol,
+    image: &[usize],
+    block: &[usize],
+    counts: &[usize],
+    place: impl Fn(&[usize], &[usize], usize) -> Option<usize>,
+) -> Outputs {
+    let tuple = |mut rest: usize, lengths: &[usize]| {
+        let mut index = vec![0; lengths.len()];
+        for (i, &n) in index.iter_mut().zip(lengths).rev() {
+            (*i, rest) = (rest % n, rest / n);
+        }
+        index
+    };
+    let pixels = site.b().budget.take(image)?;
+    let [elements, blocks]: [usize; 2] = [block, counts].map(|list| list.iter().product());
+    let each = site.b().budget.take(&[elements, blocks])?;
+    let mut lists: Vec<Vec<i64>> = vec![vec![]; pixels];
+    for e in 0..elements {
+        let index = tuple(e, block);
+        for b in 0..blocks {
+            let count = tuple(b, counts);
+            let at =
+                (0..image.len()).try_fold(0, |at, d| place(&index, &count, d).map(|p| at * image[d] + p));
+            if let Some(list) = at.and_then(|at| lists.get_mut(at)) {
+                list.push(i64::try_from(e * blocks + b)?);
+            }
+        }
+    }
+    let longest = lists.iter().map(Vec::len).max().unwrap_or(0).max(1);
+    site.b().budget.take(&[pixels, longest])?;
+    // One element more, a zero.
+    let zero = i64::try_from(each)?;
+    let indices: Vec<i64> =
+        lists.iter().flat_map(|l| (0..longest).map(|i| l.get(i).copied().unwrap_or(zero))).collect();
+    let shapes = x.shapes(site.b()).map(|s| vec![s[0], s[1] / elements, each]);
+    let flat = super::reshape::view(site, x, &shapes)?;
+    let t = site.b().plain(&flat)?;
+    let t = site.b().plain_op(ops::Pad::new(&[0; 3], &[0, 0, 1], ops::PadMode::Constant(0.0)), &[&t])?;
+    let picked = site.b().plain_op(ops::Take::new(2, &indices, &[pixels, longest]), &[&t])?;
+    let sum = super::reduce::sum_over(site, &Symbol::Engine(picked), &[3], false)?;
+    let shapes = shapes.map(|s| [&s[..2], image].concat());
+    Ok(vec![super::reshape::view(site, &sum, &shapes)?])
 }

@@ -1,9 +1,9 @@
-//! ScatterElements and ScatterND: elements put at places; and what they share with GatherND about indices of samples.
+//! ScatterElements, ScatterND and TensorScatter: elements put at places; and what they share with GatherND about indices of samples.
 
 use super::symbol::{PROBES, Symbol};
 use super::walk::Site;
 use crate::error::OpError;
-use crate::graph::checked_axis;
+use crate::graph::{Attribute, checked_axis};
 use crate::value::Value;
 use saddlescope_nn::ops::{Scatter, ScatterReduction};
 
@@ -53,6 +53,72 @@ pub(super) fn nd(site: &mut Site<'_>) -> Outputs {
     }
     let (t, i, u) = (site.b().plain(&x)?, site.b().plain(&indices)?, site.b().plain(&updates)?);
     Ok(vec![Symbol::Engine(site.b().plain_op(Scatter::tuples(batch_dims, reduction), &[&t, &i, &u])?)])
+}
+
+/// The cache of a language model with new entries put in along an axis, for every sample from its own place on.
+pub(super) fn tensor(site: &mut Site<'_>) -> Outputs {
+    let (cache, update) = (site.input(0)?, site.input(1)?);
+    let (shapes, news) = (cache.shapes(site.b()), update.shapes(site.b()));
+    let rank = shapes[0].len();
+    let axis = checked_axis(site.node.int_or("axis", -2)?, rank)?;
+    let circular = match site.node.text_or("mode", "linear")? {
+        "linear" => false,
+        "circular" => true,
+        other => return Err(OpError::new(format!("mode `{other}` is unknown"))),
+    };
+    let fits = (0..2).all(|p| {
+        news[p].len() == rank
+            && (0..rank).all(|d| news[p][d] == shapes[p][d] || d == axis && news[p][d] < shapes[p][d])
+    });
+    if axis == 0 || !fits || shapes[0][axis] > MAX_INDEX {
+        return Err(OpError::new(format!(
+            "entries of shape {:?} put into {:?} along axis {axis}",
+            news[0], shapes[0]
+        )));
+    }
+    site.refuse_batch_axis(&cache, axis, "puts values to samples of the batch")?;
+    let (len, count) = (i64::try_from(shapes[0][axis])?, i64::try_from(news[0][axis])?);
+    let steps = Value::int64_vector(0..count);
+    // Where every entry goes: [batch, entry, 1].
+    let places = match site.optional(2) {
+        None => {
+            let list = site.constant("places", vec![1, news[0][axis], 1], steps.to_f64s()?)?;
+            let list = site.b().plain(&list)?;
+            let whole = [0, 1].map(|p| vec![shapes[p][0], news[0][axis], 1]);
+            Symbol::Engine(site.b().expanded(&list, &whole)?)
+        }
+        Some(starts) => {
+            let (Symbol::Known(known) | Symbol::Data(known)) = &starts else {
+                return Err(OpError::new("the places depend on parameters"));
+            };
+            let name = known.name.clone();
+            let axes = |axis| [("axes", Attribute::Ints(vec![axis]))];
+            let column = site.derived_node("Unsqueeze", "starts, upright", &[&name], &axes(1));
+            let mut at = column.outputs[0].clone();
+            let mut places = site.derive("Unsqueeze", column, &[starts])?;
+            let own = site.node.outputs.first().cloned().unwrap_or_default();
+            let mut and = |site: &mut Site<'_>, op: &str, what: &str, value: Value| -> Result<(), OpError> {
+                let constant = format!("{own} ({what}, a constant)");
+                let symbol = site.constant_symbol(&constant, value);
+                let node = site.derived_node(op, what, &[&at, &constant], &[]);
+                at = node.outputs[0].clone();
+                places = site.derive(op, node, &[places.clone(), symbol])?;
+                Ok(())
+            };
+            and(site, "Add", "places of entries", steps)?;
+            if circular {
+                and(site, "Mod", "places around the end", Value::int64_vector([len]))?;
+            }
+            let node = site.derived_node("Unsqueeze", "places, one by one", &[&at], &axes(2));
+            site.derive("Unsqueeze", node, &[places])?
+        }
+    };
+    let order: Vec<usize> = [0, axis].into_iter().chain((1..rank).filter(|&a| a != axis)).collect();
+    let (cache, update) = (site.permuted(&cache, &order)?, site.permuted(&update, &order)?);
+    let (t, i, u) = (site.b().plain(&cache)?, site.b().plain(&places)?, site.b().plain(&update)?);
+    let op = Scatter::tuples(1, ScatterReduction::Replace);
+    let y = Symbol::Engine(site.b().plain_op(op, &[&t, &i, &u])?);
+    Ok(vec![site.permuted(&y, &super::symbol::inverse(&order))?])
 }
 
 /// Tuples whose first index is the number of their own sample, along an axis 0 that counts the samples: the rest of the tuples, to be

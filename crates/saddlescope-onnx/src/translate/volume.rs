@@ -1,6 +1,7 @@
 //! Convolution and pooling in three dimensions, made of those in two: a sum over the filter's depth, or one pass over the planes and one
 //! over the depth. Values are `[batch, depth, height, width, channels]` in the engine.
 
+use super::pool::Pooling;
 use super::symbol::{Both, Symbol, Tensor, channels_last, identity};
 use super::walk::Site;
 use super::window::{Window, check_kernel, groups, plain_bias, spatial, window};
@@ -135,18 +136,17 @@ pub(super) fn conv_transpose(site: &mut Site<'_>, x: &Symbol, w: &Symbol, bias: 
 }
 
 /// Largest elements or means over windows, first within the planes, then along the depth.
-pub(super) fn pool(site: &mut Site<'_>, x: &Symbol, g: &Window, largest: bool) -> Outputs {
+pub(super) fn pool(site: &mut Site<'_>, x: &Symbol, g: &Window, pooling: Pooling) -> Outputs {
     let order = channels_last(5);
     let input = site.b().tensor(x, &order)?;
     let depth = shapes(site, &input)[0][1];
-    let ceil_mode = site.node.flag("ceil_mode", false)?;
-    let count_include_pad = site.node.flag("count_include_pad", false)?;
     let plane = g.plane();
-    let pass = |site: &mut Site<'_>, t: &Tensor, kernel, stride, pad, dilation| {
-        if largest {
+    let pass = |site: &mut Site<'_>, t: &Tensor, kernel, stride, pad, dilation| match pooling {
+        Pooling::Largest { ceil_mode } => {
             let op = ops::MaxPool { kernel, stride, pad, dilation, ceil_mode };
             site.b().op(op, &[t], identity(4))
-        } else {
+        }
+        Pooling::Mean { ceil_mode, count_include_pad } => {
             let op = ops::AveragePool { kernel, stride, pad, dilation, ceil_mode, count_include_pad };
             site.b().op(op, &[t], identity(4))
         }

@@ -62,8 +62,8 @@ pub(crate) struct Site<'a> {
 }
 
 impl Walker {
-    pub(crate) fn new(graph: &Graph, wanted: &[String], roles: Roles) -> Self {
-        let numbers = graph.initializers.iter().map(|(_, v)| v.len()).fold(0, usize::saturating_add);
+    /// For a graph whose initialisers hold so many numbers.
+    pub(crate) fn new(graph: &Graph, numbers: usize, wanted: &[String], roles: Roles) -> Self {
         Self {
             builder: Builder::new(Budget::for_import(numbers)),
             symbols: BTreeMap::new(),
@@ -401,8 +401,11 @@ fn decides_shape(op_type: &str, input: usize) -> bool {
 }
 
 pub(crate) fn find(node: &Node) -> Option<Translate> {
-    let (standard, microsoft) = (node.domain.is_empty(), node.domain == "com.microsoft");
-    if !standard && !microsoft {
+    let known = match node.op_type.as_str() {
+        "FlexAttention" => node.domain == "ai.onnx.preview",
+        _ => node.domain.is_empty() || node.domain == "com.microsoft",
+    };
+    if !known {
         return None;
     }
     let found = TRANSLATIONS.binary_search_by(|(name, _)| (*name).cmp(node.op_type.as_str())).ok()?;

@@ -88,6 +88,18 @@ pub(super) fn window(site: &Site<'_>, kernel: &[usize], image: &[usize]) -> Resu
 }
 
 impl Window {
+    /// How far the last window hangs over the padded end of an axis of length `n` if their number is rounded up; it must begin in what
+    /// lies before the padding behind.
+    pub(super) fn overhang(&self, d: usize, n: usize) -> Result<usize, OpError> {
+        let reach = self.dilation[d].saturating_mul(self.kernel[d].saturating_sub(1)).saturating_add(1);
+        let padded = n.saturating_add(self.before[d]).saturating_add(self.after[d]);
+        let room = padded.checked_sub(reach);
+        let room = room.ok_or_else(|| OpError::new("the window is larger than the padded input"))?;
+        let last = room.div_ceil(self.stride[d]) * self.stride[d];
+        let begins_inside = last < n.saturating_add(self.before[d]);
+        Ok(if begins_inside { last - room } else { 0 })
+    }
+
     /// The last one or two axes as the engine takes them.
     pub(super) fn plane(&self) -> Geometry {
         let skip = self.kernel.len().saturating_sub(2);
