@@ -83,3 +83,22 @@ fn profile_names_the_operations_of_a_product() {
     let wrong = refused(&["info", "digits-mlp", "--samples", "8"]);
     assert!(wrong.contains("--profile"), "{wrong}");
 }
+
+#[test]
+fn what_is_no_network_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let put = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path.to_str().unwrap().to_string()
+    };
+    let broken = put("broken.onnx", &std::fs::read(fixture("resnet")).unwrap()[..300]);
+    let said = refused(&["info", &broken]);
+    assert!(said.contains("broken.onnx: not an ONNX model"), "{said}");
+    let weights = put("weights.pt", b"PK\x03\x04");
+    let said = refused(&["info", &weights]);
+    assert!(said.contains("weights.pt` is no .onnx file") && said.contains("from-pytorch.md"), "{said}");
+    let absent = folder.path().join("absent.onnx");
+    let said = refused(&["info", absent.to_str().unwrap()]);
+    assert_eq!(said.matches("absent.onnx").count(), 1, "{said}");
+}

@@ -164,6 +164,12 @@ pub enum ModelError {
         /// What there is.
         known: &'static str,
     },
+    /// A file that is no ONNX file.
+    #[error(
+        "model `{}` is no .onnx file. A file of weights (.pt, .bin, .safetensors) has no network in it: export the network to ONNX \
+         (docs/from-pytorch.md) and give other weights beside it (--weights), as safetensors", .0.display()
+    )]
+    NotOnnx(PathBuf),
     /// A network of the zoo needs weights.
     #[error("model `{name}` has no embedded weights: a safetensors file with its weights is needed")]
     NeedsWeights {
@@ -174,6 +180,14 @@ pub enum ModelError {
     #[error("the comparison with the exported model failed: {0}")]
     Export(String),
     /// The ONNX file cannot be used.
+    #[error("{}: {reason}", path.display())]
+    OnnxFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: OnnxError,
+    },
+    /// The network of an ONNX file does not do what is asked of it.
     #[error(transparent)]
     Onnx(#[from] OnnxError),
     /// The weights file cannot be read.
@@ -219,7 +233,7 @@ pub fn load_with(name: &str, weights: Option<&Path>, options: &ImportOptions) ->
         return load_onnx(Path::new(name), weights, options);
     }
     let Some(mut network) = zoo::by_name(name) else {
-        return Err(ModelError::Unknown { name: name.into(), known: zoo::NAMES });
+        return Err(unknown(name));
     };
     let (tensors, path, source) = match (weights, zoo::TRAINED.iter().find(|e| e.0 == name)) {
         (Some(path), _) => {
@@ -253,13 +267,25 @@ fn fitting(network: &mut Network, tensors: &TensorMap, path: &Path) -> Result<Ve
     network.load(tensors).map_err(|reason| ModelError::Misfit { path: path.into(), reason })
 }
 
+/// What is wrong with a name that is none of the zoo's.
+fn unknown(name: &str) -> ModelError {
+    if Path::new(name).is_file() {
+        return ModelError::NotOnnx(name.into());
+    }
+    ModelError::Unknown { name: name.into(), known: zoo::NAMES }
+}
+
 /// Whether a model is named by an ONNX file.
 pub fn is_onnx(name: &str) -> bool {
     Path::new(name).extension().is_some_and(|e| e.eq_ignore_ascii_case("onnx"))
 }
 
 fn load_onnx(path: &Path, weights: Option<&Path>, options: &ImportOptions) -> Result<Model, ModelError> {
-    let onnx = OnnxModel::load(path, options)?;
+    let onnx = OnnxModel::load(path, options).map_err(|reason| match reason {
+        // They name their file.
+        OnnxError::Io { .. } | OnnxError::Data(_) => ModelError::Onnx(reason),
+        reason => ModelError::OnnxFile { path: path.into(), reason },
+    })?;
     let mut network = onnx.network.clone();
     let (theta, from) = match weights {
         Some(file) => {
@@ -311,6 +337,6 @@ pub fn describe(
     }
     match zoo::by_name(name) {
         Some(network) => Ok(Description { network, notes: Vec::new(), onnx: None }),
-        None => Err(ModelError::Unknown { name: name.into(), known: zoo::NAMES }),
+        None => Err(unknown(name)),
     }
 }
