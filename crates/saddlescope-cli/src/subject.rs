@@ -220,7 +220,7 @@ impl SubjectArguments {
                 None => error,
             })
         })?;
-        allocator::return_large_buffers(loaded.theta.len());
+        allocator::return_large_buffers(loaded.theta.len(), self.memory.is_some());
         Ok(loaded)
     }
 

@@ -107,7 +107,7 @@ fn chunks_of_a_network(n: usize, count: usize) -> FnRisk<'static> {
             for (v, out) in vs.chunks_exact(n).zip(out.chunks_exact_mut(n)) {
                 out.iter_mut().zip(v).zip(&b).for_each(|((o, v), h)| *o = h * v);
                 let whole: f64 = out.iter().zip(v).map(|(o, v)| o * v).sum();
-                let sign = |c: usize| if c % 2 == 0 { 2.0 } else { -2.0 };
+                let sign = |c: usize| if c.is_multiple_of(2) { 2.0 } else { -2.0 };
                 quotients.push((0..count).map(|c| whole + sign(c) * along(c, v)).collect());
             }
             Ok(Product { quotients, chunk_samples: vec![4; count] })

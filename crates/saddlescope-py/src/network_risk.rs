@@ -220,7 +220,7 @@ impl NetworkRisk {
             model: network.network.name.clone(),
             split: split.into(),
             notes: network.notes,
-            theta: network.theta,
+            theta: network.theta.to_vec(),
         })
     }
 

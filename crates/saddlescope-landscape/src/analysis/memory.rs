@@ -63,7 +63,8 @@ impl MemoryPlan {
         };
         let least = if solves { least_basis(n, selection, precision) } else { 0 };
         let basis = if asked.is_some() { whole } else { whole.min(limit / 3).max(least) };
-        let keep = |total: usize| limit.saturating_sub(total).min(primals);
+        // A tenth stays free: an allocator holds more than is asked of it.
+        let keep = |total: usize| limit.saturating_sub(total + limit / 10).min(primals);
         // Where nobody has asked for vectors, one process decides how many there are: results are not to depend on how many
         // processes there are.
         let total = needs.with(share(basis));
@@ -143,7 +144,9 @@ impl Needs {
         // θ, the gradient, a vector and its product; a pair that is looked at takes their place where vectors are long. A density has
         // a vector and a product for each of its bases, beside the pairs that were found.
         let search = if product_block(n) > 1 { 4 } else { 2 };
-        let solving = 2 + search.max(if density > 0 { 2 * density + pairs } else { 0 });
+        let mut solving = 2 + search.max(if density > 0 { 2 * density + pairs } else { 0 });
+        // The split's solves start at the pairs that were found, with copies of the extreme ones and of the products made so far.
+        solving += if selection.split.is_some() { 2 * pairs + 6 } else { 0 };
         let beside_basis = engine(subject.risk(), density.max(1)) + others + 8 * n * solving;
 
         // Blocks of vectors with their products, or the directions of a plane with the point on it; the gradient at the samples of cuts;
