@@ -7,7 +7,8 @@ rm -rf target/package target/packages
 cargo package -q --no-verify --workspace --exclude saddlescope-test-support --exclude saddlescope-py --allow-dirty
 mkdir -p target/packages
 for crate in target/package/*.crate; do
-  tar -xzf "$crate" -C target/packages
+  # Files keep the time of their unpacking: what an earlier version left compiled is not taken for them.
+  tar -xzmf "$crate" -C target/packages
 done
 cp Cargo.lock target/packages/
 {
