@@ -1,5 +1,7 @@
 //! Between points: known answers, bad input, resuming.
 
+mod two_halves;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use saddlescope_landscape::analysis::{AnalysisError, EigenpairOptions, Split};
@@ -7,7 +9,7 @@ use saddlescope_landscape::between::{
     BetweenError, CompareOptions, CurveOptions, Member, ModelLosses, PathOptions, TrajectoryOptions,
     TrajectoryResults, Weights, compare, path, trajectory,
 };
-use saddlescope_landscape::{Curvature, Evaluation, FnRisk, Product, Risk};
+use saddlescope_landscape::{Evaluation, FnRisk, Risk};
 
 /// L(x, y) = (x² − 1)² + ½ (2 + x) y²: minima at (±1, 0) with Hessians diag(8, 3) and diag(8, 1); the barrier between them is
 /// L(0, 0) = 1.
@@ -253,15 +255,7 @@ fn errors_of_differences_are_those_of_the_same_samples() {
 #[test]
 fn the_trace_along_a_training_has_its_error_over_the_data() {
     // Two halves of the samples with Hessians 1·I and 4·I.
-    let risk = FnRisk::new(3, |t| 1.25 * t.iter().map(|x| x * x).sum::<f64>())
-        .with_gradient(|t, g| g.iter_mut().zip(t).for_each(|(g, x)| *g = 2.5 * x))
-        .with_products(&[Curvature::Hessian], |_, _, vs, out| {
-            out.iter_mut().zip(vs).for_each(|(o, v)| *o = 2.5 * v);
-            let squares = |v: &[f64]| v.iter().map(|x| x * x).sum::<f64>();
-            let quotients = vs.chunks_exact(3).map(|v| vec![squares(v), 4.0 * squares(v)]).collect();
-            Ok(Product { quotients, chunk_samples: vec![4, 4] })
-        })
-        .with_samples(8);
+    let risk = two_halves::risk();
     let losses = ModelLosses::new("two halves", &risk);
     let points = members(&losses, &[("step-1", vec![1.0; 3]), ("step-2", vec![0.5; 3])]);
     let dir = tempfile::tempdir().unwrap();

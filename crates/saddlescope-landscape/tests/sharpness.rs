@@ -1,5 +1,7 @@
 //! Measures of sharpness where they have closed forms.
 
+mod two_halves;
+
 use saddlescope_landscape::analysis::{EigenpairOptions, Monitor, Selection, Subject, analyze};
 use saddlescope_landscape::analytic::Quadratic;
 use saddlescope_landscape::sharpness::{MeasureKind, Measures, SharpnessOptions, measures};
@@ -257,15 +259,7 @@ fn the_documentation_has_every_definition() {
 fn the_trace_has_its_error_over_the_data() {
     // Two halves of the samples with Hessians 1·I and 4·I: H = 2.5·I, and zᵀH_c z = h_c ‖z‖². The standard error of the mean of the two
     // is half their distance: (4 − 1)/2 ‖z‖², and ‖z‖² = zᵀHz/2.5 on average over the very probes of the trace.
-    let risk = FnRisk::new(3, |t| 1.25 * t.iter().map(|x| x * x).sum::<f64>())
-        .with_gradient(|t, g| g.iter_mut().zip(t).for_each(|(g, x)| *g = 2.5 * x))
-        .with_products(&[Curvature::Hessian], |_, _, vs, out| {
-            out.iter_mut().zip(vs).for_each(|(o, v)| *o = 2.5 * v);
-            let squares = |v: &[f64]| v.iter().map(|x| x * x).sum::<f64>();
-            let quotients = vs.chunks_exact(3).map(|v| vec![squares(v), 4.0 * squares(v)]).collect();
-            Ok(Product { quotients, chunk_samples: vec![4, 4] })
-        })
-        .with_samples(8);
+    let risk = two_halves::risk();
     let theta = [0.5, -0.25, 1.0];
     let exact = |trace: f64| 1.5 * trace / 2.5;
     let found = measures(&risk, &theta, &options(), 1).unwrap();

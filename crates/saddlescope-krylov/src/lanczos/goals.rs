@@ -58,9 +58,7 @@ impl Solver<'_> {
             let mut pair = self.stand(r, place);
             if !pair.is_settled() {
                 let allowed = self.state.granted(place.0, place.1);
-                if allowed.is_none() {
-                    self.make_room();
-                }
+                self.make_room();
                 let candidate = Candidate { pair, allowed, state: &self.state, coordinates: &r.coordinates };
                 if let Some(residual) = observer.residual_allowed(&candidate)? {
                     if !(residual.is_finite() && residual >= 0.0) {

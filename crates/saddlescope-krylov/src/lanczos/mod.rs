@@ -50,5 +50,6 @@ pub use solution::{Criterion, Eigenpair, Eigensolution, Status};
 pub use solver::{extreme_eigenpairs, resume_extreme_eigenpairs};
 pub use state::LanczosState;
 pub use trail::SpectrumEnd;
+pub use verify::vectors_at_a_time;
 
 pub(crate) use solver::solve_shifted;

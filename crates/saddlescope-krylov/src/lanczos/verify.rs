@@ -9,9 +9,13 @@ use super::{Eigenpair, Eigensolution, LanczosError, LanczosState, Status, Wanted
 use crate::observer::Observer;
 use crate::{ProductError, vector};
 
-/// Vectors checked at a time, and bytes that these and their images may take: bounds the memory of the final products.
-const CHECK_BLOCK: usize = 4;
-const CHECK_BYTES: usize = 256 << 20;
+/// Vectors of length n that are multiplied at a time where nothing else decides: four, or as many as 256 MiB hold with their images
+/// in double precision. Where it is one, a solve does not hold the vectors of a step beside a Ritz vector and its image.
+pub fn vectors_at_a_time(n: usize) -> usize {
+    const MOST: usize = 4;
+    const BYTES: usize = 256 << 20;
+    (BYTES / (16 * n.max(1))).clamp(1, MOST)
+}
 
 /// How often the tolerance of the estimates is tightened when true residuals fall short.
 const MAX_SHORTFALLS: usize = 2;
@@ -26,7 +30,7 @@ pub(super) enum Checked {
 impl Solver<'_> {
     /// Gives the vectors of a step back where they are long: a Ritz vector and its image are about to take their place.
     pub(super) fn make_room(&mut self) {
-        if 16 * self.n > CHECK_BYTES {
+        if vectors_at_a_time(self.n) == 1 {
             self.work = Work::default();
         }
     }
@@ -78,7 +82,7 @@ impl Solver<'_> {
         // The room is needed for the vectors to be checked.
         self.work = Work::default();
         let mut pairs = Vec::new();
-        let block = (CHECK_BYTES / (16 * n.max(1))).clamp(1, CHECK_BLOCK);
+        let block = vectors_at_a_time(n);
         for group in wanted_indices(ritz, wanted).chunks(block) {
             let s: Vec<f64> = group.iter().flat_map(|&i| ritz[i].coordinates.iter().copied()).collect();
             let mut vs = self.state.basis.combine(m, &s)?;

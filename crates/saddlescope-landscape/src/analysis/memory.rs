@@ -1,7 +1,7 @@
 //! How the memory that a run may use is shared out: what it needs in any case, the Krylov basis, and primal values that
 //! are kept between products to save time.
 
-use saddlescope_krylov::{BasisLimit, ExtremeEigen, Precision, Wanted};
+use saddlescope_krylov::{BasisLimit, ExtremeEigen, Precision, Wanted, vectors_at_a_time};
 
 use super::error::AnalysisError;
 use super::selection::Selection;
@@ -101,11 +101,6 @@ fn least_basis(n: usize, selection: &Selection, precision: Precision) -> usize {
     eigen.basis_bytes(n)
 }
 
-/// Vectors of length N multiplied at a time, where nothing else decides: four, or as many as 256 MiB hold with their products.
-pub(crate) fn product_block(n: usize) -> usize {
-    ((256 << 20) / (16 * n.max(1))).clamp(1, 4)
-}
-
 /// What a run needs, in bytes.
 struct Needs {
     /// Beside a Krylov basis, while it grows.
@@ -130,7 +125,7 @@ impl Needs {
         let probes = selection.probes.is_some();
         let density = selection.density.as_ref().map_or(0, |d| d.probes.min(4));
         let block =
-            product_block(n).min(pairs).max(if planes { 2 } else { 1 }).max(if probes { 4 } else { 0 });
+            vectors_at_a_time(n).min(pairs).max(if planes { 2 } else { 1 }).max(if probes { 4 } else { 0 });
 
         // The risks on other samples: their data, and the workspaces that they keep.
         let cuts = usize::from(planes);
@@ -143,7 +138,7 @@ impl Needs {
 
         // θ, the gradient, a vector and its product; a pair that is looked at takes their place where vectors are long. A density has
         // a vector and a product for each of its bases, beside the pairs that were found.
-        let search = if product_block(n) > 1 { 4 } else { 2 };
+        let search = if vectors_at_a_time(n) > 1 { 4 } else { 2 };
         let mut solving = 2 + search.max(if density > 0 { 2 * density + pairs } else { 0 });
         // The split's solves start at the pairs that were found, with copies of the extreme ones and of the products made so far.
         solving += if selection.split.is_some() { 2 * pairs + 6 } else { 0 };

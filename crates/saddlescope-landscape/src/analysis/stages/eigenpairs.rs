@@ -9,14 +9,13 @@ use saddlescope_data::weights::{TensorData, TensorMap};
 use saddlescope_krylov::{
     Candidate, Eigenpair, ExtremeEigen, LanczosState, Observer, Precision, ProductError, Progress, RitzValue,
     SnapshotError, SnapshotWriter, SpectrumEnd, Status, SymmetricOperator, Wanted, algorithm1,
-    extreme_eigenpairs, read_snapshot_for, resume_extreme_eigenpairs,
+    extreme_eigenpairs, read_snapshot_for, resume_extreme_eigenpairs, vectors_at_a_time,
 };
 
 use super::super::error::AnalysisError;
 use super::super::folder_error::FolderError;
 use super::super::found::{Eigenpairs, Found};
 use super::super::journal::Journal;
-use super::super::memory::product_block;
 use super::super::monitor::Monitor;
 use super::super::plan::Forecast;
 use super::super::results::{EigenResult, EigenpairResult};
@@ -259,7 +258,7 @@ fn sampling_errors(at: &At<'_, '_>, pairs: &[Eigenpair]) -> Result<Vec<Option<f6
     if pairs.is_empty() || !at.env.subject.risk().offers().chunks {
         return Ok(vec![None; pairs.len()]);
     }
-    let block = product_block(pairs[0].vector.len());
+    let block = vectors_at_a_time(pairs[0].vector.len());
     let mut errors = Vec::with_capacity(pairs.len());
     let mut out = Vec::new();
     for pairs in pairs.chunks(block) {

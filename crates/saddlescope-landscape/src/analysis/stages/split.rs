@@ -2,13 +2,12 @@
 
 use std::ops::ControlFlow;
 
-use saddlescope_krylov::{ExtremeEigen, Progress, Wanted, extreme_eigenpairs};
+use saddlescope_krylov::{ExtremeEigen, Progress, Wanted, extreme_eigenpairs, vectors_at_a_time};
 
 use super::super::error::AnalysisError;
 use super::super::found::Eigenpairs;
 use super::super::found::Found;
 use super::super::journal::Journal;
-use super::super::memory::product_block;
 use super::super::plan::Forecast;
 use super::super::results::{PartEigenvalue, SplitResult};
 use super::super::selection::SplitOptions;
@@ -74,7 +73,7 @@ impl Stage for SplitStage {
         vs.extend_from_slice(bottom);
         let mut quadratic = [[0.0; 2]; 2];
         for (part, curvature) in [Curvature::GaussNewton, Curvature::Residual].into_iter().enumerate() {
-            let block = product_block(n).min(2);
+            let block = vectors_at_a_time(n).min(2);
             let mut out = vec![0.0; block * n];
             for (first, vs) in vs.chunks(block * n).enumerate() {
                 env.product(curvature, vs, &mut out)?;
