@@ -38,6 +38,7 @@ struct Cli {
 /// Runs the command with these arguments, the first of which is its name, and returns the exit code. It prints to standard
 /// output and standard error and handles Ctrl-C, so it belongs in a process of its own.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    allocator::share_arenas();
     let session = match ranks::Session::start() {
         Ok(session) => session,
         Err(failure) => return failure.report(),

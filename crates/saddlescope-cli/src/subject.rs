@@ -340,7 +340,7 @@ impl SubjectArguments {
         let from_start = self.samples.as_deref().is_none_or(|s| parse_samples(s).is_ok_and(|r| r.start == 0));
         if from_start && self.batch_norm == BatchNorm::Eval && self.weights.is_none() {
             let differences = model
-                .compare_with_export(loss, &data)
+                .compare_with_export(loss, &data, self.memory.map(|mib| mib << 20))
                 .map_err(|e| Failure::BadInput(anyhow::Error::new(e)))?;
             match differences {
                 Some(differences) if !differences.is_empty() => {

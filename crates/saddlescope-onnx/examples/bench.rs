@@ -5,7 +5,7 @@
 //! ```
 //!
 //! f32, all samples of the file. WHAT is `kept` (the default), `hvp`, `block` (eight tangents, primals kept, seconds of
-//! one), `gradient`, or `profile` and `profile-kept`: a table by operation. MICRO is the size of a micro-batch, 0 for the engine's choice. The last
+//! one), `gradient`, `loss`, or `profile` and `profile-kept`: a table by operation. MICRO is the size of a micro-batch, 0 for the engine's choice. The last
 //! line is the peak resident memory of the process. Compare with PyTorch in turns on the same machine.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
@@ -56,7 +56,9 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
     let mut seconds = Vec::new();
     for i in 0..=runs {
         let start = Instant::now();
-        if what == "gradient" {
+        if what == "loss" {
+            risk.evaluate(theta);
+        } else if what == "gradient" {
             risk.gradient(theta, &mut out);
         } else {
             point.product(Curvature::Hessian, &vs, &mut out)?;

@@ -169,7 +169,7 @@ impl NetworkRisk {
         network.network.use_batch_statistics(train);
         // The first samples, in order, are those that were exported.
         if samples.is_none_or(|(start, _)| start == 0) && !train && weights.is_none() {
-            let found = network.compare_with_export(loss, &data).map_err(value_error)?;
+            let found = network.compare_with_export(loss, &data, None).map_err(value_error)?;
             if let Some(differences) = found.filter(|d| !d.is_empty()) {
                 return Err(PyValueError::new_err(format!(
                     "{model}: the file computes another loss than the model that was exported: {}",

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use saddlescope_data::Dataset;
 use saddlescope_data::weights::{TensorMap, WeightsError};
 use saddlescope_nn::network::{LossKind, Network};
-use saddlescope_nn::risk::{Curvature, Risk, RiskOptions};
+use saddlescope_nn::op::Element;
+use saddlescope_nn::risk::{Curvature, Risk, RiskError, RiskOptions};
 use saddlescope_nn::zoo;
 use saddlescope_onnx::{
     Ending, ImportOptions, LossSuggestion, Measured, OnnxError, OnnxModel, Reference, suggest_loss,
@@ -15,6 +16,8 @@ use saddlescope_onnx::{
 /// Largest relative difference between the file and what PyTorch computed in the exported model's own number type: f32
 /// arithmetic leaves some 1e-5, a lost label smoothing or class weight is off by percents.
 const EXPORT_TOLERANCE: f64 = 1e-3;
+/// The same where memory is too small to compute in double precision here: products in f32 are off by up to some 1e-3 in deep networks.
+const EXPORT_TOLERANCE_F32: f64 = 1e-2;
 
 /// A network and the point θ it was trained to.
 #[derive(Clone, Debug)]
@@ -76,7 +79,8 @@ impl Model {
 
     /// Compares the model with what PyTorch computed when the file was exported, if the file says it and the samples are
     /// the same: loss, gradient norm and one Hessian product in f64 on the first samples of `dataset`, which must begin with the
-    /// first sample of the data. What differs, in words; `None` if nothing could be compared.
+    /// first sample of the data. What differs, in words; `None` if nothing could be compared. Where double precision would take more
+    /// than `memory` bytes, single precision is used, and the two must agree to a hundredth instead of a thousandth.
     ///
     /// # Errors
     /// Data that do not fit the network.
@@ -84,6 +88,7 @@ impl Model {
         &self,
         loss: LossKind,
         dataset: &Dataset,
+        memory: Option<usize>,
     ) -> Result<Option<Vec<String>>, ModelError> {
         let Some((onnx, reference)) = self.onnx.as_ref().and_then(|o| Some((o, o.reference.as_ref()?)))
         else {
@@ -96,21 +101,32 @@ impl Model {
         let first = dataset.select(0..reference.samples).map_err(|e| ModelError::Export(e.to_string()))?;
         let first = self.prepare(first)?;
         let fit = |e: &dyn std::fmt::Display| ModelError::Export(e.to_string());
-        let objective = self.network.objective(loss, &first).map_err(|e| fit(&e))?;
-        let risk = Risk::<f64>::new(objective, RiskOptions::default()).map_err(|e| fit(&e))?;
-        let mut gradient = vec![0.0; self.theta.len()];
-        let here = risk.gradient(&self.theta, &mut gradient);
+        let objective = || self.network.objective(loss, &first).map_err(|e| fit(&e));
+        let double = Risk::<f64>::new(objective()?, RiskOptions::default()).map_err(|e| fit(&e))?;
+        let needed = double.memory(1);
+        // θ, the gradient, the direction and its product beside the engine.
+        let needed = needed.shared + double.threads() * needed.per_thread + 4 * 8 * self.theta.len();
+        if memory.is_none_or(|allowed| needed <= allowed) {
+            let measured = self.measure(double).map_err(|e| fit(&e))?;
+            return Ok(Some(reference.differences(&measured, EXPORT_TOLERANCE)));
+        }
+        drop(double);
+        let single = Risk::<f32>::new(objective()?, RiskOptions::default()).map_err(|e| fit(&e))?;
+        let measured = self.measure(single).map_err(|e| fit(&e))?;
+        Ok(Some(reference.differences(&measured, EXPORT_TOLERANCE_F32)))
+    }
+
+    /// What [`Reference::direction`] and θ give on the samples of a risk.
+    fn measure<T: Element>(&self, risk: Risk<T>) -> Result<Measured, RiskError> {
+        let norm = |x: &[f64]| x.iter().map(|x| x * x).sum::<f64>().sqrt();
         let v = Reference::direction(&self.network);
         let mut product = vec![0.0; v.len()];
-        risk.at(&self.theta).product(Curvature::Hessian, &v, &mut product).map_err(|e| fit(&e))?;
-        let norm = |x: &[f64]| x.iter().map(|x| x * x).sum::<f64>().sqrt();
-        let measured = Measured {
-            loss: here.loss,
-            gradient_norm: norm(&gradient),
-            quadratic: v.iter().zip(&product).map(|(a, b)| a * b).sum(),
-            product_norm: norm(&product),
-        };
-        Ok(Some(reference.differences(&measured, EXPORT_TOLERANCE)))
+        risk.at(&self.theta).product(Curvature::Hessian, &v, &mut product)?;
+        let (quadratic, product_norm) = (v.iter().zip(&product).map(|(a, b)| a * b).sum(), norm(&product));
+        drop(v);
+        let mut gradient = product;
+        let loss = risk.gradient(&self.theta, &mut gradient).loss;
+        Ok(Measured { loss, gradient_norm: norm(&gradient), quadratic, product_norm })
     }
 
     /// Ends the network where this loss begins (before a softmax that the loss contains). Before anything is frozen.

@@ -9,11 +9,11 @@ use super::{Eigenpair, Eigensolution, LanczosError, LanczosState, Status, Wanted
 use crate::observer::Observer;
 use crate::{ProductError, vector};
 
-/// Vectors of length n that are multiplied at a time where nothing else decides: four, or as many as 256 MiB hold with their images
+/// Vectors of length n that are multiplied at a time where nothing else decides: four, or as many as 64 MiB hold with their images
 /// in double precision. Where it is one, a solve does not hold the vectors of a step beside a Ritz vector and its image.
 pub fn vectors_at_a_time(n: usize) -> usize {
     const MOST: usize = 4;
-    const BYTES: usize = 256 << 20;
+    const BYTES: usize = 64 << 20;
     (BYTES / (16 * n.max(1))).clamp(1, MOST)
 }
 

@@ -10,6 +10,6 @@ mod workspace;
 
 pub(crate) use execution::Execution;
 pub(crate) use permuted::{for_each_permuted, permute};
-pub(crate) use prepared::{Prepared, PreparedTangents};
+pub(crate) use prepared::{Prepared, PreparedLen, PreparedTangents};
 pub(crate) use reverse::Sweep;
 pub(crate) use workspace::{KeptPrimals, ParameterAdjoints, Workspace};

@@ -60,6 +60,39 @@ fn pack_all<T: Element, V: Fn(Source, &mut dyn FnMut(&[T])) + Sync>(
     packed
 }
 
+/// Numbers of what one product prepares.
+pub(crate) struct PreparedLen {
+    /// Of the parameters and buffers.
+    pub(crate) values: usize,
+    /// Of each tangent.
+    pub(crate) tangent: usize,
+    /// Of the largest buffer that a thread takes beside values ([`Op::sums_len`](crate::op::Op::sums_len)).
+    pub(crate) sums: usize,
+}
+
+impl PreparedLen {
+    pub(crate) fn of<T: Element>(graph: &Graph, plan: &Plan) -> Self {
+        let parameters = graph.parameter_count();
+        let buffers: usize = graph.buffers().iter().map(|b| b.values.len()).sum();
+        let mut found = Self { values: parameters + buffers, tangent: parameters, sums: 0 };
+        for node in plan.order.iter().map(|&n| &graph.nodes()[n]) {
+            let shapes: Vec<&[usize]> = node.inputs.iter().map(|i| plan.shapes[i.0].as_slice()).collect();
+            let op = T::op(&*node.op);
+            found.sums = found.sums.max(op.sums_len(&shapes));
+            for (i, input) in node.inputs.iter().enumerate() {
+                let source = graph.source(ValueId(plan.root[input.0]));
+                let parameter = matches!(source, Source::Parameter(_));
+                if parameter || matches!(source, Source::Buffer(_)) {
+                    let len = op.packed_len(&shapes, i);
+                    found.values += len;
+                    found.tangent += if parameter { len } else { 0 };
+                }
+            }
+        }
+        found
+    }
+}
+
 impl<T: Element> Prepared<T> {
     /// Prepares θ (file order, as it lies in `graph.parameters()`) for products.
     pub(crate) fn new(graph: &Graph, plan: &Plan, theta: &[f64], threads: usize) -> Self {

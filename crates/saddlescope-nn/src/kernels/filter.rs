@@ -70,6 +70,38 @@ impl<T: Scalar> Filter<T> {
         };
         Filter { isa, forward, adjoint }
     }
+
+    /// Numbers that [`Filter::pack`] holds.
+    pub(crate) fn packed_len(g: &ConvGeometry) -> usize {
+        let lanes = T::lanes(Isa::detect());
+        let of = |pass: &Correlation| match g.is_depthwise() {
+            true => PackedFilter::<T>::depthwise_len(pass),
+            false => match winograd::choose(pass, None, lanes, size_of::<T>()).tile() {
+                Some(size) => winograd::filter_len(pass, size),
+                None => PackedFilter::<T>::dense_len(lanes, pass, g.groups),
+            },
+        };
+        of(&g.forward) + of(&g.adjoint)
+    }
+
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        let of = |packed: &Packed<T>| match packed {
+            Packed::Direct(filter) => filter.data.len(),
+            Packed::Winograd(filter) => filter.len(),
+        };
+        of(&self.forward) + of(&self.adjoint)
+    }
+
+    /// Numbers of the sums that the filter's adjoint takes beside the filter itself, which may be larger than any value of a graph.
+    pub(crate) fn adjoint_sums_len(g: &ConvGeometry) -> usize {
+        let lanes = T::lanes(Isa::detect());
+        if g.is_depthwise() {
+            return 0;
+        }
+        let method = winograd::choose_gradient(&g.forward, None, g.n(), lanes, size_of::<T>());
+        method.tile().map_or(0, |size| winograd::filter_len(&g.forward, size))
+    }
 }
 
 /// Weights of one pass: for every phase, group and tile of output vectors, rows of `R·LANES` output channels in the
@@ -88,6 +120,15 @@ impl<T: Scalar> PackedFilter<T> {
         PackedFilter { data: AlignedVec::zeroed(len), starts: Vec::new(), strides: Vec::new() }
     }
 
+    fn dense_len(lanes: usize, pass: &Correlation, groups: usize) -> usize {
+        let vectors = (pass.out[2] / groups).div_ceil(lanes);
+        pass.phases.iter().map(|phase| phase.k * vectors * lanes * groups).sum()
+    }
+
+    fn depthwise_len(pass: &Correlation) -> usize {
+        pass.phases.iter().map(|phase| phase.runs.len() * pass.out[2]).sum()
+    }
+
     /// `weight(group, tap, source channel, output channel)`, channels counted inside the group.
     fn dense(
         lanes: usize,
@@ -97,8 +138,7 @@ impl<T: Scalar> PackedFilter<T> {
     ) -> Self {
         let (src, out) = (pass.src[2] / groups, pass.out[2] / groups);
         let vectors = out.div_ceil(lanes);
-        let len = pass.phases.iter().map(|phase| phase.k * vectors * lanes * groups).sum();
-        let mut packed = PackedFilter::zeroed(len);
+        let mut packed = PackedFilter::zeroed(Self::dense_len(lanes, pass, groups));
         let mut end = 0;
         for phase in &pass.phases {
             packed.starts.push(end);
@@ -126,8 +166,7 @@ impl<T: Scalar> PackedFilter<T> {
 
     /// `weight(tap, channel)`: rows of all channels in the order of the taps.
     fn depthwise(pass: &Correlation, weight: impl Fn(usize, usize) -> T) -> Self {
-        let len = pass.phases.iter().map(|phase| phase.runs.len() * pass.out[2]).sum();
-        let mut packed = PackedFilter::zeroed(len);
+        let mut packed = PackedFilter::zeroed(Self::depthwise_len(pass));
         let mut end = 0;
         for phase in &pass.phases {
             packed.starts.push(end);

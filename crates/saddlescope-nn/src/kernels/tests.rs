@@ -215,6 +215,17 @@ proptest! {
     }
 
     #[test]
+    fn filters_take_the_memory_that_is_forecast(s in any_shape(), winograd in any_winograd_shape()) {
+        for s in [s, winograd] {
+            let g = ConvGeometry::new(s).expect("valid shape");
+            let single = Filter::pack(&g, &numbers::<f32>(g.filter_len(), 0));
+            prop_assert_eq!(single.held(), Filter::<f32>::packed_len(&g));
+            let double = Filter::pack(&g, &numbers::<f64>(g.filter_len(), 0));
+            prop_assert_eq!(double.held(), Filter::<f64>::packed_len(&g));
+        }
+    }
+
+    #[test]
     fn passes_are_adjoint(s in any_shape(), seed in 0_u64..1000) {
         let g = ConvGeometry::new(s).expect("valid shape");
         let x = numbers::<f64>(g.input_len(), seed);

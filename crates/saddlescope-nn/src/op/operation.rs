@@ -115,6 +115,16 @@ pub trait Op<T: Scalar>: OpInfo {
         None
     }
 
+    /// Numbers that [`Op::pack`] makes of input `i`.
+    fn packed_len(&self, _shapes: &[&[usize]], _i: usize) -> usize {
+        0
+    }
+
+    /// Numbers of a buffer that a pass takes beside tensors as large as its values.
+    fn sums_len(&self, _shapes: &[&[usize]]) -> usize {
+        0
+    }
+
     /// y = φ(x): overwrites `y`.
     fn forward(&self, c: &Context<'_, T>, y: &mut [T], scratch: &mut Scratch<T>);
 

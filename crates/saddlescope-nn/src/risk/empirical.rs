@@ -12,7 +12,7 @@ use super::objective::Objective;
 use super::parts::Parts;
 use super::sums::{self, Buffers, Sums};
 use super::tally::{NodeSums, Tallies, Tally};
-use crate::execute::{Execution, ParameterAdjoints, Prepared, Sweep, Workspace};
+use crate::execute::{Execution, ParameterAdjoints, Prepared, PreparedLen, Sweep, Workspace};
 use crate::fuse::fused;
 use crate::graph::{Graph, GraphError, ValueId};
 use crate::op::{Element, numel};
@@ -157,17 +157,16 @@ impl<T: Element> Risk<T> {
         let inputs = self.objective.graph.data_inputs();
         let bound = self.micro * inputs.iter().map(|input| numel(&input.shape)).sum::<usize>();
         // θ and directions with what is prepared of filters: those of Winograd's algorithm take several times their size.
-        let filters = self.objective.graph.parameters().iter().filter(|p| p.permutation.is_some());
-        let prepared = n + 2 * filters.map(|p| numel(&p.shape)).sum::<usize>();
+        let prepared = PreparedLen::of::<T>(&self.objective.graph, plan);
         let chunks = self.chunks();
         let sums = n * tangents * sums::units(chunks, self.threads(), size);
         // Losses take some buffers as large as the output.
-        let scratch = 4 * plan.largest();
+        let scratch = 4 * plan.largest() + prepared.sums;
         // Of every sample the label, and loss and weight: those at θ, those of the point in flight, and both on their way from the threads.
         let parts = if self.per_sample { 64 * self.objective.samples } else { 0 };
         MemoryEstimate {
             per_thread: (plan.workspace_len(tangents) + bound + scratch) * size,
-            shared: sums + size * prepared * (1 + tangents) + data + parts,
+            shared: sums + size * (prepared.values + tangents * prepared.tangent) + data + parts,
             data,
             all_primals: keeping.kept_len() * size * batches,
         }

@@ -19,8 +19,10 @@ use crate::risk::{Curvature, Risk, RiskError};
 /// Samples that the derivative check is made on. Each adds its own branches (units off, maxima elsewhere) and as much time;
 /// with 16 the check took a quarter of a whole solve of BERT.
 const CHECKED_SAMPLES: usize = 4;
-/// What the gradients of these samples may take, in bytes: networks of more than 67 million parameters are checked on fewer.
-const CHECKED_BYTES: usize = 2 << 30;
+/// The samples that it is made on where the gradients of four would take more than [`CHECKED_BYTES`], which is from 8 million
+/// parameters on.
+const FEWEST_SAMPLES: usize = 2;
+const CHECKED_BYTES: usize = 256 << 20;
 /// Largest relative difference allowed between product and central difference, both in f64: truncation and rounding
 /// leave 1e-6 or less at the best step, a wrong derivative is off by a factor.
 pub const ALLOWED: f64 = 1e-4;
@@ -30,7 +32,7 @@ const ALLOWED_ROUNDING: f64 = 1e-2;
 
 /// Samples that the derivative of a risk of N parameters is checked on.
 fn checked_samples(n: usize) -> usize {
-    (CHECKED_BYTES / (8 * n.max(1))).clamp(1, CHECKED_SAMPLES)
+    if CHECKED_SAMPLES.saturating_mul(8 * n) > CHECKED_BYTES { FEWEST_SAMPLES } else { CHECKED_SAMPLES }
 }
 
 /// Bytes that the check of the derivative takes: the engine in double precision on its samples, θ, v and Hv, and a moved point with two

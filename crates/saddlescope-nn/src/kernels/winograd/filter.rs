@@ -26,7 +26,7 @@ impl<T: Scalar> WinogradFilter<T> {
     ) -> Self {
         let lanes = T::lanes(isa);
         let (c_in, c_out) = (pass.src[2], pass.out[2]);
-        let mut data = AlignedVec::zeroed(positions(size) * c_in * c_out);
+        let mut data = AlignedVec::zeroed(super::filter_len(pass, size));
         let mut taps = [0; 9];
         for (slot, tap) in taps.iter_mut().zip(pass.phases[0].runs.iter().flat_map(|run| &run.taps)) {
             *slot = *tap;
@@ -41,6 +41,11 @@ impl<T: Scalar> WinogradFilter<T> {
             v += r;
         }
         WinogradFilter { data, c_in, size }
+    }
+
+    #[cfg(test)]
+    pub(in crate::kernels) fn len(&self) -> usize {
+        self.data.len()
     }
 
     /// Rows of `r` vectors of output channels from vector `v`, at one position.

@@ -54,6 +54,11 @@ fn positions(size: usize) -> usize {
     (size + 2) * (size + 2)
 }
 
+/// Numbers of a filter transformed for tiles of `size`² outputs.
+pub(super) fn filter_len(pass: &Correlation, size: usize) -> usize {
+    positions(size) * pass.src[2] * pass.out[2]
+}
+
 /// The algorithm with the fewest multiplications among those worth trying for numbers of `bytes` bytes, `wanted` where
 /// that is possible at all.
 pub(super) fn choose(pass: &Correlation, wanted: Option<Method>, lanes: usize, bytes: usize) -> Method {
@@ -65,7 +70,7 @@ pub(super) fn choose(pass: &Correlation, wanted: Option<Method>, lanes: usize, b
     }
     let cost = |size: usize| {
         let multiplications = positions(size) * tiles(pass, size);
-        let filter = positions(size) * bytes * pass.src[2] * pass.out[2];
+        let filter = bytes * filter_len(pass, size);
         (filter <= MAX_FILTER_BYTES).then_some(multiplications)
     };
     let direct = (9 * pass.out[0] * pass.out[1], Method::Direct);

@@ -128,6 +128,15 @@ impl<T: Scalar> Op<T> for ConvTranspose2d {
         Some(Box::new(Filter::pack(&geometry, value)))
     }
 
+    fn packed_len(&self, shapes: &[&[usize]], i: usize) -> usize {
+        let geometry = self.geometry(shapes[0], shapes[1]);
+        if i == FILTER { geometry.map_or(0, |g| Filter::<T>::packed_len(&g)) } else { 0 }
+    }
+
+    fn sums_len(&self, shapes: &[&[usize]]) -> usize {
+        self.geometry(shapes[0], shapes[1]).map_or(0, |g| Filter::<T>::adjoint_sums_len(&g))
+    }
+
     fn forward(&self, c: &Context<'_, T>, y: &mut [T], scratch: &mut Scratch<T>) {
         super::forward(&self.passes(c, scratch), c, y, scratch);
     }
