@@ -432,3 +432,61 @@ def flexible(p):
 
 save("flex_attention", [N("MatMul", ["x", "Wq"], ["q"]), N("FlexAttention", ["q", "x", "x"], ["o"], domain="ai.onnx.preview", score_mod=changed("score", "Add", ("layer.bias", bias)), prob_mod=changed("prob", "Mul", ("layer.slope", slope)))],
      {"Wq": Wqf}, {"x": qf, "y": yf3}, flexible, [Wqf, slope, bias], opset=24, preview=True)
+
+# Lengths are counted in single precision: 10 times the stored 0.9 is 9.
+xr, wr, yr = f(2, 1, 1, 10), f(10), f(2, 1, 1, 9)
+
+
+def shortened(p):
+    at = np.clip((np.arange(9) + .5) / float(np.float32(.9)) - .5, 0, 9)
+    left = np.minimum(np.floor(at).astype(int), 8)
+    a = xr.astype(float) * p
+    return half_square(a[..., left] * (1 - at + left) + a[..., left + 1] * (at - left) - yr)
+
+
+save("resize_length", [N("Mul", ["x", "w"], ["a"]), N("Resize", ["a", "", "s"], ["o"], mode="linear")], {"w": wr, "s": np.array([1, 1, 1, .9], np.float32)},
+     {"x": xr, "y": yr}, shortened, [wr])
+# Set 10 takes the entry behind where it shrinks.
+xr4, wr4, yr4 = f(2, 1, 1, 4), f(4), f(2, 1, 1, 2)
+save("resize_set_10", [N("Mul", ["x", "w"], ["a"]), N("Resize", ["a", "s"], ["o"], mode="nearest")], {"w": wr4, "s": np.array([1, 1, 1, .6], np.float32)},
+     {"x": xr4, "y": yr4}, lambda p: half_square((xr4.astype(float) * p)[..., [0, 2]] - yr4), [wr4], opset=10)
+# An odd number of cropped places: the larger half comes first without SAME_UPPER.
+xt, wt, yt = f(2, 1, 4), f(1, 1, 3), f(2, 1, 8)
+
+
+def spread(p):
+    full = np.zeros((2, 1, 9))
+    for i in range(4):
+        full[:, 0, 2 * i:2 * i + 3] += xt[:, 0, i:i + 1] * p
+    return half_square(full[..., 1:] - yt)
+
+
+save("conv_transpose_output_shape", [N("ConvTranspose", ["x", "w"], ["o"], strides=[2], output_shape=[8])], {"w": wt}, {"x": xt, "y": yt}, spread, [wt])
+# A bound that is a parameter.
+xc, wcl, yc, alpha = f(6, 3), f(3), f(6, 3), np.array(.2, np.float32)
+save("clip_bound", [N("Mul", ["x", "w"], ["a"]), N("Clip", ["a", "", "act.alpha"], ["o"])], {"w": wcl, "act.alpha": alpha}, {"x": xc, "y": yc},
+     lambda p: half_square(np.minimum(xc.astype(float) * p[:3], p[3]) - yc), [wcl, alpha])
+# Both conditions hold where λ is negative; the one below −λ comes first.
+save("shrink_negative", [N("Mul", ["x", "w"], ["a"]), N("Shrink", ["a"], ["o"], lambd=-.5, bias=.125)], {"w": wcl}, {"x": xc, "y": yc},
+     lambda p: half_square(np.where(xc * p < .5, xc * p + .125, xc * p - .125) - yc), [wcl])
+# Before set 7 the second operand may begin at an axis.
+xo, Wo, bo, yo = f(2, 3, 2), f(2, 2), f(3), f(2, 3, 2)
+save("broadcast_axis", [N("MatMul", ["x", "W"], ["a"]), N("Add", ["a", "b"], ["o"], axis=1, broadcast=1)], {"W": Wo, "b": bo}, {"x": xo, "y": yo},
+     lambda p: half_square(xo.astype(float) @ p[:4].reshape(2, 2) + p[4:, None] - yo), [Wo, bo], opset=6)
+# A weight as a list of numbers, and a bias of one number with the name that another program gives it.
+save("constant_floats", [N("Constant", [], ["w"], value_floats=wcl.tolist()), N("Mul", ["x", "w"], ["o"])], {}, {"x": xc, "y": yc},
+     lambda p: half_square(xc.astype(float) * p - yc), [wcl])
+Wb, bb, yb = f(3, 1), f(1), f(6, 1)
+save("bias_of_one", [N("MatMul", ["x", "dense/kernel"], ["a"]), N("Add", ["a", "dense/bias"], ["o"])], {"dense/kernel": Wb, "dense/bias": bb}, {"x": xc, "y": yb},
+     lambda p: half_square(xc.astype(float) @ p[:3, None] + p[3] - yb), [Wb, bb])
+# Soft targets have their classes where the logits have them.
+xs, Ws = f(3, 2, 2, 2), f(2, 2, 1, 1)
+soft = rng.dirichlet(np.ones(2), (3, 2, 2)).transpose(0, 3, 1, 2).astype(np.float32)
+
+
+def soft_images(p):
+    z = np.einsum("oi,nihw->nohw", p.reshape(2, 2), xs.astype(float))
+    return -(soft * (z - np.log(np.exp(z).sum(1, keepdims=True)))).sum(1).mean()
+
+
+save("soft_labels_of_images", [N("Conv", ["x", "W"], ["o"])], {"W": Ws}, {"x": xs, "y": soft}, soft_images, [Ws], kind="soft-cross-entropy")

@@ -61,29 +61,46 @@ def plain_bags(net):
             module.__class__ = PlainBag
 
 
+def in_order(net, inputs):
+    """The inputs in the order of `forward`'s arguments, if they are named by them."""
+    takes = inspect.signature(net.forward).parameters
+    return {n: inputs[n] for n in takes if n in inputs} if set(inputs) <= set(takes) else inputs
+
+
 def tensor_output(net, inputs):
-    """The network with a tensor as its output: HuggingFace's models return records, of which the logits count (the loss where there are
-    none). Parameters keep their names."""
+    """The network with a tensor as its output, and the inputs as its first arguments: HuggingFace's models return records, of which the
+    logits count (the loss where there are none). Parameters keep their names."""
     takes = inspect.signature(net.forward).parameters
     more = {"use_cache": False} if "use_cache" in takes and "use_cache" not in inputs else {}
     named = set(inputs) <= set(takes)
     call = lambda f, tensors: f(**dict(zip(inputs, tensors)), **more) if named else f(*tensors, **more)
     with torch.no_grad():
         output = call(net, [t[:2] for t in inputs.values()])
+    first = list(takes)[:len(inputs)] == list(inputs)
+    if isinstance(output, torch.Tensor) and (first or not named):
+        return net, any(p.kind is p.VAR_POSITIONAL for p in takes.values())
     if isinstance(output, torch.Tensor):
-        return net, False
-    field = next((f for f in ("logits", "loss", "last_hidden_state") if getattr(output, f, None) is not None), None)
-    if field is None:
-        raise ValueError(f"the network returns a {type(output).__name__}; it must return one tensor")
-    print(f"the network returns a {type(output).__name__}, of which `{field}` is exported")
+        field = None
+        pick = lambda output: output
+    else:
+        field, pick = record_field(output)
     whole = type(net)
 
     class Plain(whole):
         def forward(self, *tensors):
-            return getattr(call(super().forward, tensors), field)
+            return pick(call(super().forward, tensors))
 
     net.__class__ = Plain
     return net, True
+
+
+def record_field(output):
+    """The name of the tensor that counts in a record, and a function that takes it out."""
+    field = next((f for f in ("logits", "loss", "last_hidden_state") if getattr(output, f, None) is not None), None)
+    if field is None:
+        raise ValueError(f"the network returns a {type(output).__name__}; it must return one tensor")
+    print(f"the network returns a {type(output).__name__}, of which `{field}` is exported")
+    return field, lambda output: getattr(output, field)
 
 
 def loss_name(loss, targets):
@@ -96,25 +113,27 @@ def loss_name(loss, targets):
         return None if targets.is_floating_point() else "cross-entropy"
     soft = targets is not None and targets.is_floating_point()
     plain = getattr(loss, "reduction", "mean") == "mean" and getattr(loss, "weight", None) is None
-    if isinstance(loss, nn.CrossEntropyLoss) and plain and loss.label_smoothing == 0 and (soft or loss.ignore_index == -100):
+    kind = type(loss)  # a subclass may compute anything
+    if kind is nn.CrossEntropyLoss and plain and loss.label_smoothing == 0 and (soft or loss.ignore_index == -100):
         return "soft-cross-entropy" if soft else "cross-entropy"
-    if isinstance(loss, nn.BCEWithLogitsLoss) and plain and loss.pos_weight is None:
+    if kind is nn.BCEWithLogitsLoss and plain and loss.pos_weight is None:
         return "bce"
-    if isinstance(loss, nn.MSELoss) and plain:
+    if kind is nn.MSELoss and plain:
         return "mse-mean"
-    if isinstance(loss, nn.NLLLoss) and plain and loss.ignore_index == -100:
+    if kind is nn.NLLLoss and plain and loss.ignore_index == -100:
         return "nll"
     functions = {F.mse_loss: "mse-mean", F.cross_entropy: "soft-cross-entropy" if soft else "cross-entropy",
                  F.binary_cross_entropy_with_logits: "bce", F.nll_loss: "nll"}
     return functions.get(loss)
 
 
-def named_loss(name, output, targets):
-    """The loss of that name, in PyTorch's words; classes as Saddlescope finds them (axis 1 of images, else the last)."""
+def named_loss(name, output, targets, second_axis=False):
+    """The loss of that name, in PyTorch's words; classes as Saddlescope finds them (axis 1 of images, else the last), or on PyTorch's own
+    second axis."""
     if name == "own":
         return output.mean()
     if name in ("cross-entropy", "soft-cross-entropy", "nll"):
-        if output.dim() != 4 and output.dim() > 2:
+        if not second_axis and output.dim() != 4 and output.dim() > 2:
             output = output.flatten(0, -2)
             targets = targets.flatten() if name != "soft-cross-entropy" else targets.flatten(0, -2)
         return (F.nll_loss if name == "nll" else F.cross_entropy)(output, targets)
@@ -136,7 +155,13 @@ def tied_parameters(net):
     return list(names.values())
 
 
-def differentiated(net, inputs, targets, name, one_sample=False):
+def trainable(net):
+    """The parameters that require gradients, by name; all of them if none does."""
+    parameters = dict(net.named_parameters())
+    return {n: p for n, p in parameters.items() if p.requires_grad} or parameters
+
+
+def differentiated(net, inputs, targets, name, one_sample=False, second_axis=False):
     """Loss, gradient and the product v ↦ Hv on the first samples, in f64, and how many samples; all lists go by the parameters' names."""
     double = lambda t: t.double() if t is not None and t.is_floating_point() else t
     net = copy.deepcopy(net).double()
@@ -145,7 +170,7 @@ def differentiated(net, inputs, targets, name, one_sample=False):
             module.inplace = False
         if isinstance(module, nn.Embedding):
             module.padding_idx = None  # PyTorch leaves these rows out of the gradient, though the loss depends on them
-    parameters = dict(net.named_parameters())
+    parameters = trainable(net)
     for p in parameters.values():
         p.requires_grad_(True)
     first = lambda t: double(t if one_sample else t[:REFERENCE_SAMPLES])
@@ -160,7 +185,7 @@ def differentiated(net, inputs, targets, name, one_sample=False):
             output = net(*few)
             if one_sample:
                 output, targets = output[None], None if targets is None else targets[None]
-            loss = named_loss(name, output, targets)
+            loss = named_loss(name, output, targets, second_axis)
             ps = list(parameters.values())
             gradient = torch.autograd.grad(loss, ps, create_graph=True, allow_unused=True)
     finally:
@@ -177,15 +202,23 @@ def differentiated(net, inputs, targets, name, one_sample=False):
     return loss.detach(), dict(zip(parameters, gradient)), product, used, 1 if one_sample else len(few[0])
 
 
-def reference(net, inputs, targets, name, one_sample=False):
-    """Loss, norm of the gradient, vᵀHv and ‖Hv‖ in f64, v being cos k for entry k of every parameter; and which parameters count."""
-    loss, gradient, product, used, samples = differentiated(net, inputs, targets, name, one_sample)
+def reference(net, inputs, targets, name, one_sample=False, second_axis=False):
+    """Loss, norm of the gradient, vᵀHv and ‖Hv‖ in f64, v being cos k for entry k of every parameter; and which parameters count.
+    Without the last two where PyTorch has no second derivative."""
+    loss, gradient, product, used, samples = differentiated(net, inputs, targets, name, one_sample, second_axis)
     v = [torch.cos(torch.arange(g.numel(), dtype=torch.float64)).reshape(g.shape) for g in gradient.values()]
-    hv = product(v)
     norm = lambda list_: float(sum(t.detach().pow(2).sum() for t in list_)) ** 0.5
-    numbers = dict(samples=samples, loss_kind=name, loss=float(loss), gradient_norm=norm(gradient.values()),
-                   quadratic=float(sum((h.detach() * d).sum() for h, d in zip(hv, v))), product_norm=norm(hv))
-    return numbers, used
+    numbers = dict(samples=samples, loss_kind=name, loss=float(loss), gradient_norm=norm(gradient.values()))
+    try:
+        hv = product(v)
+    except (RuntimeError, NotImplementedError) as e:
+        print(f"PyTorch cannot compute a Hessian product of this network; the file is compared with its loss and gradient: {first_line(e)}")
+        return numbers, used
+    return dict(numbers, quadratic=float(sum((h.detach() * d).sum() for h, d in zip(hv, v))), product_norm=norm(hv)), used
+
+
+def first_line(error):
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def translations():
@@ -219,8 +252,11 @@ def export(net, inputs, targets, name, exporter="dynamo", samples_in_trace=2, lo
     """
     net = copy.deepcopy(net).eval()
     plain_bags(net)
-    if not isinstance(inputs, dict):
-        inputs = {"x": inputs}
+    if isinstance(inputs, (tuple, list)):
+        raise TypeError("several inputs: give a dict of tensors by the names of `forward`'s arguments")
+    inputs = in_order(net, inputs) if isinstance(inputs, dict) else {"x": inputs}
+    inputs = {n: torch.as_tensor(t) for n, t in inputs.items()}
+    targets = None if targets is None else torch.as_tensor(targets)
     if targets is not None and "y" in inputs:
         raise ValueError("an input is called `y`, as the targets are in the data file: rename the argument of `forward`")
     half = (torch.bfloat16, torch.float16)
@@ -234,25 +270,38 @@ def export(net, inputs, targets, name, exporter="dynamo", samples_in_trace=2, lo
         net, kind = WithLoss(net, loss), "own"
         inputs, targets = {**inputs, "y": targets}, None
     names = list(inputs)
+    if kind == "mse-mean" and not isinstance(loss, str):
+        with torch.no_grad():
+            output = net(*[t[:2] for t in inputs.values()]).shape
+        if not one_sample and output[1:] != targets.shape[1:]:
+            raise ValueError(f"an output of shape {tuple(output)} and targets of shape {tuple(targets.shape)}: PyTorch's loss compares every "
+                             "output with every target; reshape the targets")
+    # PyTorch's own losses have their classes on the second axis.
+    second_axis = loss is not None and not isinstance(loss, str)
+    frozen = sum(not p.requires_grad for p in net.parameters()) if len(trainable(net)) < len(dict(net.named_parameters())) else 0
+    if frozen:
+        print(f"{frozen} tensors of frozen parameters (requires_grad=False) are constants")
     numbers, used = None, None
     if check and kind is not None:
         try:
-            numbers, used = reference(net, inputs.values(), targets, kind, one_sample)
+            numbers, used = reference(net, inputs.values(), targets, kind, one_sample, second_axis)
         except Exception as e:  # whatever a network does that double backward or fewer samples do not allow
-            failed = (str(e).splitlines() or [type(e).__name__])[0]
-            print(f"PyTorch cannot compute a Hessian product of this network on its first samples, so that the file cannot be compared with it: {failed}")
+            print(f"PyTorch cannot differentiate this network on its first samples, so that the file cannot be compared with it: {first_line(e)}")
     # Two samples to trace with: a single one would be taken for a dimension of length 1 for ever.
     few = tuple(t if one_sample else t[:samples_in_trace] for t in inputs.values())
     options = dict(input_names=names, output_names=["output"])
+    # Attention written out: the fused forms need shapes that are known.
+    written_out = torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH)
     try:
         if exporter == "dynamo":
             batch = torch.export.Dim("batch")
             axes = tuple({} if one_sample else {0: batch} for _ in names)
-            torch.onnx.export(net, few, name + ".onnx", dynamo=True, external_data=False, verbose=False,
-                              dynamic_shapes=(axes,) if positional or isinstance(net, WithLoss) else axes,
-                              custom_translation_table=translations(),
-                              optimize=False,  # the optimiser folds batch normalisation into the convolutions
-                              **options)
+            with written_out:
+                torch.onnx.export(net, few, name + ".onnx", dynamo=True, external_data=False, verbose=False,
+                                  dynamic_shapes=(axes,) if positional or isinstance(net, WithLoss) else axes,
+                                  custom_translation_table=translations(),
+                                  optimize=False,  # the optimiser folds batch normalisation into the convolutions
+                                  **options)
         else:
             torch.onnx.export(net, few, name + ".onnx", dynamo=False, opset_version=17,
                               dynamic_axes={} if one_sample else {n: {0: "batch"} for n in names},
@@ -260,7 +309,8 @@ def export(net, inputs, targets, name, exporter="dynamo", samples_in_trace=2, lo
     except Exception as e:
         other = "torchscript" if exporter == "dynamo" else "dynamo"
         raise RuntimeError(f"PyTorch's exporter `{exporter}` failed; exporter={other!r} may do. It said: {e}") from e
-    parameters = [dict(name=n[0], ties=n[1:], used=used is None or n[0] in used) for n in tied_parameters(net)]
+    counted = trainable(net)
+    parameters = [dict(name=n[0], ties=n[1:], used=used is None or n[0] in used) for n in tied_parameters(net) if n[0] in counted]
     metadata = {"saddlescope.parameters": json.dumps(parameters)}
     if numbers is not None:
         metadata["saddlescope.reference"] = json.dumps(numbers)

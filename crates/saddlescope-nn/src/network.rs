@@ -25,6 +25,9 @@ pub struct Network {
     pub graph: Graph,
     /// Logits, predictions, or the model's own loss.
     pub output: ValueId,
+    /// The axis that has the classes in targets with a number for each class ([`LossKind::SoftCrossEntropy`]), of those of one sample.
+    /// The output has them in its last axis; `None`: so have the targets.
+    pub class_axis: Option<usize>,
 }
 
 /// The loss that follows the network's output.
@@ -287,7 +290,7 @@ impl Network {
             return Ok(Objective { graph, output, loss, data, samples, normalizer, labels: None });
         }
         let output_shape = graph.infer_shapes(1)?[self.output.0].clone();
-        let (shape, values, labels, normalizer) = targets(loss, dataset, &output_shape)?;
+        let (shape, values, labels, normalizer) = targets(loss, dataset, &output_shape, self.class_axis)?;
         let target = graph.data(DataInput { name: "target".into(), shape, permutation: None });
         data.push(Numbers::F32(values.into()));
         let inputs = [self.output, target];
@@ -318,8 +321,23 @@ impl Network {
 
 type BoundTargets = (Vec<usize>, Vec<f32>, Option<Vec<i64>>, f64);
 
+/// Values of samples of this shape with one axis moved behind all others.
+fn classes_last(values: &[f32], shape: &[usize], axis: usize) -> Vec<f32> {
+    let (classes, inner) = (shape[axis].max(1), numel(&shape[axis + 1..]).max(1));
+    let mut out = Vec::with_capacity(values.len());
+    for block in values.chunks_exact(classes * inner) {
+        (0..inner).for_each(|i| out.extend(block.iter().skip(i).step_by(inner)));
+    }
+    out
+}
+
 /// Shape per sample, values, labels for the accuracy, and K.
-fn targets(loss: LossKind, dataset: &Dataset, output: &[usize]) -> Result<BoundTargets, NetworkError> {
+fn targets(
+    loss: LossKind,
+    dataset: &Dataset,
+    output: &[usize],
+    class_axis: Option<usize>,
+) -> Result<BoundTargets, NetworkError> {
     let samples = dataset.samples();
     let classification = matches!(
         loss,
@@ -367,6 +385,20 @@ fn targets(loss: LossKind, dataset: &Dataset, output: &[usize]) -> Result<BoundT
                     format!("shape {shape:?}"),
                 ));
             }
+            let moved = match class_axis.filter(|_| loss == LossKind::SoftCrossEntropy) {
+                None => values.clone(),
+                Some(axis) => {
+                    let mut expected = output[1..output.len() - 1].to_vec();
+                    expected.insert(axis, outputs);
+                    if *shape != expected {
+                        return Err(wrong(
+                            &format!("values of shape {expected:?}"),
+                            format!("shape {shape:?}"),
+                        ));
+                    }
+                    classes_last(values, &expected, axis)
+                }
+            };
             let each = match loss {
                 LossKind::BinaryCrossEntropyWithLogits => numel(shape) as f64,
                 // The operation has the factor ½ and no mean over the outputs.
@@ -374,7 +406,7 @@ fn targets(loss: LossKind, dataset: &Dataset, output: &[usize]) -> Result<BoundT
                 LossKind::SoftCrossEntropy => (numel(shape) / outputs.max(1)) as f64,
                 _ => 1.0,
             };
-            Ok((output[1..].to_vec(), values.clone(), None, samples as f64 * each))
+            Ok((output[1..].to_vec(), moved, None, samples as f64 * each))
         }
         Targets::Classes { classes, .. } => Err(wrong(
             if classification { "labels" } else { "values" },

@@ -52,7 +52,7 @@ fn network() -> Network {
     let head = g.parameter("head.weight", &[CLASSES, WIDTH], ParameterKind::LinearWeight);
     let bias = g.parameter("head.bias", &[CLASSES], ParameterKind::Bias);
     let output = g.node("head", Linear, &[hidden, head, bias]);
-    Network { name: "attention".into(), graph: g, output }
+    Network { name: "attention".into(), graph: g, output, class_axis: None }
 }
 
 fn data(samples: usize) -> Dataset {

@@ -147,7 +147,7 @@ fn functions_whose_derivatives_are_kept() {
     let normal = g.node("normal", ops::Mul, &[c, inverse]);
     let normal = g.node("norm", ops::Mul, &[gamma, normal]);
     let output = layer(&mut g, "head", normal, 8, 3);
-    let network = Network { name: "functions".into(), graph: g, output };
+    let network = Network { name: "functions".into(), graph: g, output, class_axis: None };
     check(&network, LossKind::CrossEntropy, &classification(&[5], 11, 3, 1), 1e-6);
     check(&network, LossKind::SquaredError, &regression(&[5], 11, 3, 2), 1e-6);
 }

@@ -72,14 +72,15 @@ fn compare(model: &str, data: &str, one_sample: bool) -> Result<(), Box<dyn Erro
         measure::<f64>(objective, &model.theta, &v)?;
     let found = Measured { loss: loss_value, gradient_norm, quadratic, product_norm };
     let off = |a: f64, b: f64, scale: f64| ((a - b) / scale).abs();
+    let (norm, form) = (reference.product_norm.unwrap_or(f64::NAN), reference.quadratic.unwrap_or(f64::NAN));
     println!(
         "{} parameters, loss {}: off PyTorch's f64 by {:.1e} (loss), {:.1e} (gradient norm), {:.1e} (product norm), {:.1e} (vHv)",
         v.len(),
         loss.name(),
         off(loss_value, reference.loss, reference.loss),
         off(gradient_norm, reference.gradient_norm, reference.gradient_norm),
-        off(product_norm, reference.product_norm, reference.product_norm),
-        off(quadratic, reference.quadratic, reference.product_norm)
+        off(product_norm, norm, norm),
+        off(quadratic, form, norm)
     );
     let differences = reference.differences(&found, 1e-5);
     if differences.is_empty() {

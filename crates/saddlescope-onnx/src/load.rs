@@ -13,6 +13,7 @@ use super::reference::Reference;
 use super::roles::{ParameterSource, Role, Roles};
 use super::translate::{DataProgram, DraftId, Feed, Symbol, Walker, identity, lifted};
 use super::value::Value;
+use crate::ElementType;
 use saddlescope_data::Dataset;
 use saddlescope_nn::graph::ValueId;
 use saddlescope_nn::network::{LossKind, Network};
@@ -125,6 +126,14 @@ impl OnnxModel {
         })?;
         let reference = Reference::read(&model.metadata)?;
         let roles = Roles::new(model, options.parameters.as_ref())?;
+        // A default value that is meant to be replaced looks like a weight.
+        let both = |(name, _): &&(String, Value)| options.sample_shapes.contains_key(name);
+        if let Some((name, _)) = graph.initializers.iter().find(both) {
+            return Err(OnnxError::Invalid(format!(
+                "`{name}` is an array of the data, and the file keeps a value of that name (an initialiser), which would be used \
+                 instead: take one of the two away, or rename it"
+            )));
+        }
         let (whole, inner) = lifted(graph);
         let stored = graph.initializers.iter().chain(&inner);
         let numbers = stored.map(|(_, v)| v.len()).fold(0, usize::saturating_add);
@@ -136,7 +145,8 @@ impl OnnxModel {
         walker.graph(&whole).map_err(|e| explain(e, walker.declared_batch))?;
 
         let (ending, before) = ending(&walker, &whole.nodes, &output)?;
-        let place = |walker: &mut Walker, name: &str| -> Result<[DraftId; 2], OnnxError> {
+        let mut class_axis = None;
+        let mut place = |walker: &mut Walker, name: &str| -> Result<[DraftId; 2], OnnxError> {
             let symbol = walker.symbols.get(name).cloned();
             let symbol = symbol.ok_or_else(|| OnnxError::Invalid(format!("no value for `{name}`")))?;
             let of_output = |reason| OnnxError::Tensor { name: name.to_string(), reason };
@@ -148,6 +158,10 @@ impl OnnxModel {
             let plain = walker.builder.moved(&tensor, &first).map_err(of_output)?;
             let classes = samples_first(walker.builder.shapes(&tensor), classes_last(&tensor.order));
             let last = walker.builder.moved(&tensor, &classes).map_err(of_output)?;
+            // Where the file has the classes, of one sample.
+            let there = first.iter().position(|d| Some(d) == classes.last());
+            let there = there.filter(|&d| d + 1 < first.len());
+            class_axis = there.and_then(|d| if options.one_sample { Some(d) } else { d.checked_sub(1) });
             if options.one_sample {
                 let mut ids = [plain.id; 2];
                 for (id, t) in ids.iter_mut().zip([plain, last]) {
@@ -204,7 +218,7 @@ impl OnnxModel {
             return Err(OnnxError::Invalid("the output was lost".into()));
         };
         Ok(Self {
-            network: Network { name: name.into(), graph: done.graph, output: logits },
+            network: Network { name: name.into(), graph: done.graph, output: logits, class_axis },
             theta: theta.into(),
             ending: if own_loss { Ending::Loss } else { ending },
             inputs: program.inputs().to_vec(),
@@ -231,6 +245,16 @@ impl OnnxModel {
     /// Inputs are missing or have other shapes than the model was imported for, or samples of a batch influence each other
     /// (checked with the first data set of two samples or more).
     pub fn prepare(&self, dataset: &Dataset) -> Result<Dataset, OnnxError> {
+        let bytes = |i: &&ModelInput| {
+            i.element == ElementType::U8 && dataset.input(&i.name).is_some_and(|found| !found.integer)
+        };
+        if let Some(input) = self.inputs.iter().find(bytes) {
+            return Err(OnnxError::Invalid(format!(
+                "the input `{}` takes numbers from 0 to 255 (uint8), and the data's images are scaled to 0 to 1: store the array as int16 \
+                 or float32",
+                input.name
+            )));
+        }
         let prepared = self.program.apply(dataset)?;
         self.check_counts(&prepared)?;
         if self.independent.get().is_none()

@@ -129,8 +129,11 @@ impl Roles {
                 Role::Constant("not among the names of parameters that were given".into())
             }
             ParameterSource::List => Role::Constant("not in the file's list of parameters".into()),
-            ParameterSource::Assumed if single && made_by_exporter(name, self.from_pytorch) => Role::Plain,
-            ParameterSource::Assumed if value.rank() == 0 && !name.contains('.') => {
+            ParameterSource::Assumed if single && generated(name) => Role::Plain,
+            ParameterSource::Assumed if single && !self.from_pytorch && !names_a_weight(name) => {
+                Role::Constant("a single number without a parameter's name".into())
+            }
+            ParameterSource::Assumed if value.rank() == 0 && !names_a_weight(name) => {
                 Role::Constant("a single number, as constants of formulas are".into())
             }
             // Masks hold −∞ or the lowest number there is; weights do not.
@@ -146,7 +149,7 @@ impl Roles {
     pub(crate) fn of_constant(&self, name: &str, value: &Value) -> Role {
         let named = self.names.contains_key(name);
         // A bias of one number has the name of an attribute.
-        let may_be_weight = value.len() > 1 || value.rank() > 0 && !made_by_exporter(name, false);
+        let may_be_weight = value.len() > 1 || value.rank() > 0 && !generated(name) && names_a_weight(name);
         let may_hold_weights = self.source == ParameterSource::Assumed && !self.from_pytorch && may_be_weight;
         if named || may_hold_weights { self.of(name, value) } else { Role::Plain }
     }
@@ -166,16 +169,23 @@ impl Roles {
 }
 
 /// Whether a single number with this name is a constant of a formula: exporters name those (`val_12`, `onnx::Mul_7`,
-/// `/layer/Constant_output_0`); those that carry the name of a module's attribute (`block.0.alpha`) are parameters.
-fn made_by_exporter(name: &str, from_pytorch: bool) -> bool {
-    let generated = name.starts_with('/')
+/// `/layer/Constant_output_0`).
+fn generated(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    name.starts_with('/')
         || name.contains("::")
         || name.starts_with("val_")
         || name.chars().all(|c| c.is_ascii_digit())
-        || name.to_ascii_lowercase().contains("const")
-        || name.to_ascii_lowercase().contains("scalar");
-    // Other programs name constants as they like; PyTorch's own names are attributes.
-    generated || (!from_pytorch && !name.contains('.'))
+        || lower.contains("const")
+        || lower.contains("scalar")
+}
+
+/// Whether a single number with this name is a parameter: it has that of a module's attribute (`block.0.alpha`), or says so
+/// (`dense_1/bias`, `intercepts1`). Other programs name constants as they like.
+fn names_a_weight(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    let words = ["bias", "weight", "kernel", "intercept", "coef", "readvariableop"];
+    name.contains('.') || words.iter().any(|word| lower.contains(word))
 }
 
 /// The targets of one kind in PyTorch's text of a signature: lines such as `p_weight: PARAMETER target='l.weight'`.
@@ -203,13 +213,16 @@ mod tests {
     #[test]
     fn single_numbers_with_an_attributes_name_are_parameters() {
         for name in ["val_12", "/a/Constant_output_0", "onnx::Mul_7", "17", "_inlined_const"] {
-            assert!(made_by_exporter(name, true), "{name}");
+            assert!(generated(name), "{name}");
         }
         for name in ["bias", "block.0.alpha", "scale"] {
-            assert!(!made_by_exporter(name, true), "{name}");
+            assert!(!generated(name), "{name}");
         }
-        assert!(made_by_exporter("scale", false));
-        assert!(!made_by_exporter("block.0.alpha", false));
+        // What else programs call numbers: only what says so is a parameter.
+        assert!(!names_a_weight("scale"));
+        for name in ["block.0.alpha", "dense_1/bias", "dense/BiasAdd/ReadVariableOp:0", "intercepts1"] {
+            assert!(names_a_weight(name) && !generated(name), "{name}");
+        }
     }
 
     #[test]

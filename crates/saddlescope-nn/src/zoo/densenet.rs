@@ -36,5 +36,5 @@ pub fn densenet(name: &str, growth: usize, blocks: &[usize]) -> Network {
     let y = b.graph.node("pool", AveragePool::square(4), &[y]);
     let y = b.graph.node("flatten", Flatten::new(1), &[y]);
     let output = b.linear("linear", y, [channels, 10]);
-    Network { name: name.into(), graph: b.graph, output }
+    Network { name: name.into(), graph: b.graph, output, class_axis: None }
 }

@@ -33,7 +33,7 @@ pub fn mlp(name: &str, input: &[usize], hidden: &[usize], outputs: usize, activa
         width = next;
     }
     let output = b.linear(&format!("layers.{}", hidden.len()), x, [width, outputs]);
-    Network { name: name.into(), graph: b.graph, output }
+    Network { name: name.into(), graph: b.graph, output, class_axis: None }
 }
 
 /// A plain convolutional network on images `[c, h, w]`: 3×3 convolutions of the given widths with batch norm and ReLU,
@@ -56,5 +56,5 @@ pub fn convnet(name: &str, image: [usize; 3], widths: &[usize], outputs: usize) 
     }
     let x = b.graph.node("pool", GlobalAveragePool, &[x]);
     let output = b.linear("linear", x, [channels, outputs]);
-    Network { name: name.into(), graph: b.graph, output }
+    Network { name: name.into(), graph: b.graph, output, class_axis: None }
 }

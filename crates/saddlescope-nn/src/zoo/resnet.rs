@@ -44,7 +44,7 @@ pub fn resnet(depth: usize, shortcut: Shortcut) -> Option<Network> {
         Shortcut::Projection => "b",
         Shortcut::None => "noshort",
     };
-    Some(Network { name: format!("resnet{depth}-{suffix}"), graph: b.graph, output })
+    Some(Network { name: format!("resnet{depth}-{suffix}"), graph: b.graph, output, class_axis: None })
 }
 
 fn basic_block(

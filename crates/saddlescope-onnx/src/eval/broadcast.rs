@@ -49,6 +49,13 @@ pub(super) fn expand(value: &Value, target: &[usize], budget: &Budget) -> Result
 /// Two inputs of one element type brought to their common shape.
 pub(super) fn pair(call: &Call<'_>) -> Result<(Value, Value), OpError> {
     let (a, b) = (call.input(0)?, call.input(1)?);
+    // Before set 7, operands could be told where to begin.
+    let begins = call.node.opset < 7 && call.node.attributes.contains_key("axis");
+    if begins && a.rank() != b.rank() {
+        return Err(OpError::new(
+            "operands of operator sets before 7 that begin at an `axis`, computed from the data alone",
+        ));
+    }
     if a.element() != b.element() {
         return Err(OpError::new(format!("inputs of different types, {} and {}", a.element(), b.element())));
     }

@@ -30,6 +30,7 @@ use std::cell::Cell;
 
 pub(crate) use broadcast::common_shape;
 pub(crate) use cast::convert;
+pub(crate) use one_hot::{IN_RANGE, LEFT_OUT};
 pub(crate) use pad::amounts as pad_amounts;
 pub(crate) use quantize::dequantized;
 pub(crate) use rearrange::{permutation, permuted};

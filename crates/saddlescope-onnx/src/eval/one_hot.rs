@@ -3,8 +3,13 @@
 use super::Call;
 use super::index::around;
 use crate::error::OpError;
-use crate::graph::checked_axis;
+use crate::graph::{Attribute, checked_axis};
 use crate::value::{Data, Value};
+
+/// Attribute of nodes made here: what an index is called, if one out of range is an error.
+pub(crate) const IN_RANGE: &str = "(in range)";
+/// The index out of range that is no error then.
+pub(crate) const LEFT_OUT: &str = "(left out)";
 
 /// Indices out of range give a row of the "off" value.
 pub(super) fn one_hot(call: &Call<'_>) -> Result<Vec<Value>, OpError> {
@@ -26,6 +31,13 @@ pub(super) fn one_hot(call: &Call<'_>) -> Result<Vec<Value>, OpError> {
     };
     let (_, _, inner) = around(&shape, axis);
     let n = depth as i128;
+    if let Some(Attribute::Text(what)) = call.node.attributes.get(IN_RANGE) {
+        let left_out = call.node.int(LEFT_OUT)?.map(i128::from);
+        let outside = |c: &&i128| (**c < -n || **c >= n) && Some(**c) != left_out;
+        if let Some(class) = classes.iter().find(outside) {
+            return Err(OpError::new(format!("{what} {class} is out of range: there are {n}")));
+        }
+    }
     let picks: Vec<usize> = (0..count)
         .map(|at| {
             let (o, k, i) = (at / inner / depth, at / inner % depth, at % inner);

@@ -1,6 +1,6 @@
 //! Activations with attributes, and those that are made of others.
 
-use super::binary::{combine, product};
+use super::binary::{combine, operands, product};
 use super::symbol::{Symbol, Tensor};
 use super::unary::{apply, unary};
 use super::walk::Site;
@@ -21,8 +21,9 @@ pub(super) fn celu(site: &mut Site<'_>) -> Outputs {
 
 /// The defaults are the standard's, as 32-bit numbers.
 pub(super) fn selu(site: &mut Site<'_>) -> Outputs {
-    let alpha = site.node.float_or("alpha", f64::from(1.673_263_2_f32))?;
-    let gamma = site.node.float_or("gamma", f64::from(1.050_701_f32))?;
+    let old = site.node.opset < 6;
+    let alpha = site.node.float_or("alpha", f64::from(if old { 1.6732_f32 } else { 1.673_263_2 }))?;
+    let gamma = site.node.float_or("gamma", f64::from(if old { 1.0507_f32 } else { 1.050_701 }))?;
     unary(site, ops::Elu::selu(alpha, gamma))
 }
 
@@ -42,11 +43,11 @@ pub(super) fn hard_sigmoid(site: &mut Site<'_>) -> Outputs {
 }
 
 pub(super) fn prelu(site: &mut Site<'_>) -> Outputs {
-    let (x, slope) = (site.input(0)?, site.input(1)?);
+    let (x, slope) = operands(site, (site.node.opset < 7).then_some(1))?;
     Ok(vec![combine(site, &x, &slope, ops::PRelu)?])
 }
 
-/// y = x − bias where x > λ, x + bias where x < −λ, else 0: a difference of thresholded pieces.
+/// y = x + bias where x < −λ, x − bias where x > λ, else 0: a difference of thresholded pieces.
 pub(super) fn shrink(site: &mut Site<'_>) -> Outputs {
     let (lambda, bias) = (site.node.float_or("lambd", 0.5)?, site.node.float_or("bias", 0.0)?);
     let x = site.input(0)?;
@@ -58,8 +59,9 @@ pub(super) fn shrink(site: &mut Site<'_>) -> Outputs {
     let below = combine(site, &x, &lower, ops::Compare::Less)?;
     let minus = combine(site, &x, &shift, ops::Sub)?;
     let plus = combine(site, &x, &shift, ops::Add)?;
-    let rest = choose(site, &below, &plus, &zero)?;
-    Ok(vec![choose(site, &above, &minus, &rest)?])
+    // In this order, which matters where λ is negative.
+    let rest = choose(site, &above, &minus, &zero)?;
+    Ok(vec![choose(site, &below, &plus, &rest)?])
 }
 
 /// a where the condition holds, else b.
@@ -138,9 +140,7 @@ pub(super) fn clip(site: &mut Site<'_>) -> Outputs {
         |site: &mut Site<'_>, symbol: &Option<Symbol>, none: f64| -> Result<Option<f64>, OpError> {
             match symbol {
                 None => Ok(Some(none)),
-                Some(s @ (Symbol::Known(_) | Symbol::Weight { .. })) => {
-                    site.b().fixed_constant(s, "a bound")?.scalar_f64().map(Some)
-                }
+                Some(s @ Symbol::Known(_)) => site.b().fixed_constant(s, "a bound")?.scalar_f64().map(Some),
                 Some(_) => Ok(None),
             }
         };

@@ -10,7 +10,11 @@ use saddlescope_nn::ops::{self, BatchNorm, BatchNormMode};
 /// mode; they are buffers, never parameters.
 pub(super) fn batch_norm(site: &mut Site<'_>) -> Result<Vec<Symbol>, OpError> {
     let x = site.input(0)?;
-    let training = site.node.flag("training_mode", false)?;
+    let training = match site.node.opset {
+        ..7 => !site.node.flag("is_test", false)?,
+        7..14 => site.node.outputs.iter().skip(1).any(|o| !o.is_empty()),
+        _ => site.node.flag("training_mode", false)?,
+    };
     if training && site.b().single {
         return Err(OpError::new("the updated running statistics of training mode are not supported"));
     }

@@ -32,6 +32,24 @@ pub(super) fn exact_shape(site: &mut Site<'_>, out: Tensor, inputs: &[&Symbol]) 
     site.b().expanded(&out, &wanted)
 }
 
+/// The two operands. Before operator set 7 the second one may begin at the axis of the first that the attribute `axis` names, or
+/// `implied`.
+pub(super) fn operands(site: &mut Site<'_>, implied: Option<i64>) -> Result<(Symbol, Symbol), OpError> {
+    let (a, b) = (site.input(0)?, site.input(1)?);
+    let axis = if site.node.opset < 7 { site.node.int("axis")?.or(implied) } else { None };
+    let (rank, length) = (a.rank(site.b()), b.rank(site.b()));
+    let Some(axis) = axis.filter(|_| length < rank && length > 0) else { return Ok((a, b)) };
+    let axis = crate::graph::checked_axis(axis, rank)?;
+    let Some(behind) = rank.checked_sub(axis + length) else {
+        return Err(OpError::new(format!("{length} axes from axis {axis} of {rank} on")));
+    };
+    let mut shapes = b.shapes(site.b());
+    shapes.iter_mut().for_each(|shape| shape.extend(std::iter::repeat_n(1, behind)));
+    let t = site.b().plain(&b)?;
+    let b = if behind == 0 { b } else { Symbol::Engine(site.b().reshaped(&t, &shapes)?) };
+    Ok((a, b))
+}
+
 /// A vector that is added is a bias, one that multiplies a scale; larger tensors are neither.
 fn name_vector(site: &mut Site<'_>, symbol: &Symbol, kind: ParameterKind) {
     let [shape, _] = symbol.shapes(site.b());
@@ -41,20 +59,20 @@ fn name_vector(site: &mut Site<'_>, symbol: &Symbol, kind: ParameterKind) {
 }
 
 pub(super) fn add(site: &mut Site<'_>) -> Outputs {
-    let (a, b) = (site.input(0)?, site.input(1)?);
+    let (a, b) = operands(site, None)?;
     name_vector(site, &a, ParameterKind::Bias);
     name_vector(site, &b, ParameterKind::Bias);
     Ok(vec![combine(site, &a, &b, ops::Add)?])
 }
 
 pub(super) fn sub(site: &mut Site<'_>) -> Outputs {
-    let (a, b) = (site.input(0)?, site.input(1)?);
+    let (a, b) = operands(site, None)?;
     name_vector(site, &b, ParameterKind::Bias);
     Ok(vec![combine(site, &a, &b, ops::Sub)?])
 }
 
 pub(super) fn mul(site: &mut Site<'_>) -> Outputs {
-    let (a, b) = (site.input(0)?, site.input(1)?);
+    let (a, b) = operands(site, None)?;
     name_vector(site, &a, ParameterKind::Normalization);
     name_vector(site, &b, ParameterKind::Normalization);
     Ok(vec![product(site, &a, &b)?])
@@ -72,7 +90,7 @@ pub(super) fn product(site: &mut Site<'_>, a: &Symbol, b: &Symbol) -> Result<Sym
 }
 
 pub(super) fn div(site: &mut Site<'_>) -> Outputs {
-    let (a, b) = (site.input(0)?, site.input(1)?);
+    let (a, b) = operands(site, None)?;
     let quotient = combine(site, &a, &b, ops::Div)?;
     // Integers, such as indices that depend on parameters, are divided towards zero.
     Ok(vec![if a.element().is_integer() { apply(site, &quotient, ops::Trunc)? } else { quotient }])
@@ -80,7 +98,7 @@ pub(super) fn div(site: &mut Site<'_>) -> Outputs {
 
 /// One constant exponent is part of the operation.
 pub(super) fn pow(site: &mut Site<'_>) -> Outputs {
-    let (a, b) = (site.input(0)?, site.input(1)?);
+    let (a, b) = operands(site, None)?;
     let exponent = match &b {
         Symbol::Known(k) => k.fixed().and_then(|v| v.scalar_f64().ok()),
         _ => None,

@@ -1,6 +1,6 @@
 //! Comparisons and logic on values that depend on parameters (1 and 0 without derivative), IsNaN, and Where.
 
-use super::binary::{combine, exact_shape};
+use super::binary::{combine, exact_shape, operands};
 use super::symbol::{Symbol, Tensor};
 use super::unary::apply;
 use super::walk::Site;
@@ -18,7 +18,7 @@ fn truth(symbol: Symbol) -> Outputs {
 }
 
 fn compare(site: &mut Site<'_>, kind: Compare) -> Outputs {
-    let (a, b) = (site.input(0)?, site.input(1)?);
+    let (a, b) = operands(site, None)?;
     truth(combine(site, &a, &b, kind)?)
 }
 

@@ -76,7 +76,8 @@ pub(super) fn conv_transpose(site: &mut Site<'_>) -> Outputs {
         if wanted.len() != axes {
             return Err(OpError::new(format!("output_shape {wanted:?} for {axes} axes")));
         }
-        let lower = site.node.text_or("auto_pad", "NOTSET")? == "SAME_LOWER";
+        // An odd number of cropped places has the smaller half first with SAME_UPPER only.
+        let lower = site.node.text_or("auto_pad", "NOTSET")? != "SAME_UPPER";
         let (mut before, mut after) = (vec![0; axes], vec![0; axes]);
         for d in 0..axes {
             let window = dilation[d].saturating_mul(weights[2 + d].saturating_sub(1)).saturating_add(1);

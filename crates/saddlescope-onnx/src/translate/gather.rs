@@ -4,6 +4,7 @@ use super::reduce::sum_over;
 use super::symbol::{PROBES, Symbol};
 use super::walk::Site;
 use crate::error::OpError;
+use crate::eval::IN_RANGE;
 use crate::graph::{Attribute, checked_axis};
 use crate::value::{Data, Value};
 use saddlescope_nn::graph::ParameterKind;
@@ -204,7 +205,7 @@ fn indicator(
         "OneHot",
         &format!("indicator {k}"),
         &[&picked_name, &depth, &values],
-        &[("axis", Attribute::Int(place))],
+        &[("axis", Attribute::Int(place)), (IN_RANGE, Attribute::Text("index".into()))],
     );
     site.derive("OneHot", hot, &[picked, classes, pair])
 }

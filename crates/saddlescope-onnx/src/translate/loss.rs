@@ -9,6 +9,7 @@ use super::symbol::Symbol;
 use super::unary::apply;
 use super::walk::Site;
 use crate::error::OpError;
+use crate::eval::{IN_RANGE, LEFT_OUT};
 use crate::graph::Attribute;
 use crate::value::{Data, Value};
 use saddlescope_nn::ops;
@@ -59,7 +60,8 @@ fn loss(site: &mut Site<'_>, log_p: &Symbol) -> Outputs {
     let depth = site.constant_symbol(&depth_name, Value::int64_vector([classes]).with_shape(vec![])?);
     let values = Value::new(crate::ElementType::F32, vec![2], Data::Float(vec![0.0, 1.0]))?;
     let values = site.constant_symbol(&values_name, values);
-    let axis = [("axis", Attribute::Int(1))];
+    let mut axis = vec![("axis", Attribute::Int(1)), (IN_RANGE, Attribute::Text("label".into()))];
+    axis.extend(ignore.map(|ignore| (LEFT_OUT, Attribute::Int(ignore))));
     let parts = [(&labels, label_name.as_str()), (&depth, &depth_name), (&values, &values_name)];
     let (mut hot, mut hot_name) = step(site, "OneHot", &parts, &axis, "indicator")?;
     let mut counted = None;

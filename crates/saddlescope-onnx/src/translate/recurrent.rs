@@ -51,6 +51,10 @@ struct Activation {
 impl Activation {
     fn of(&self, site: &mut Site<'_>, x: &Symbol) -> Result<Symbol, OpError> {
         let (a, b) = (self.alpha, self.beta);
+        // The standard has no defaults for these two.
+        let needed = |value: Option<f64>, what: &str| {
+            value.ok_or_else(|| OpError::new(format!("activation `{}` without {what}", self.name)))
+        };
         match self.name.to_ascii_lowercase().as_str() {
             "relu" => apply(site, x, ops::Relu),
             "tanh" => apply(site, x, ops::Tanh),
@@ -62,13 +66,15 @@ impl Activation {
             "elu" => apply(site, x, ops::Elu::new(a.unwrap_or(1.0))),
             "hardsigmoid" => apply(site, x, ops::HardSigmoid::new(a.unwrap_or(0.2), b.unwrap_or(0.5))),
             "affine" => {
-                let scaled = site.scaled(x, a.unwrap_or(1.0))?;
-                site.shifted(&scaled, b.unwrap_or(0.0))
+                let (a, b) = (needed(a, "alpha")?, needed(b, "beta")?);
+                let scaled = site.scaled(x, a)?;
+                site.shifted(&scaled, b)
             }
             "scaledtanh" => {
-                let inner = site.scaled(x, b.unwrap_or(1.0))?;
+                let (a, b) = (needed(a, "alpha")?, needed(b, "beta")?);
+                let inner = site.scaled(x, b)?;
                 let tanh = apply(site, &inner, ops::Tanh)?;
-                site.scaled(&tanh, a.unwrap_or(1.0))
+                site.scaled(&tanh, a)
             }
             other => Err(OpError::new(format!("activation `{other}` is not supported"))),
         }

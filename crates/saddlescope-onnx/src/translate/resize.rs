@@ -79,14 +79,20 @@ fn cubic(x: f64, a: f64) -> f64 {
     }
 }
 
+/// What operator sets up to 10 do: the entry before where the image grows, the one behind where it shrinks (the standard's case
+/// `resize_downsample_nearest` of set 10).
+const SIMPLE: &str = "(simple)";
+
 impl Mode {
     /// The entry that the nearest neighbour takes.
-    fn nearest(&self, place: f64, n: usize) -> Result<usize, OpError> {
+    fn nearest(&self, place: f64, n: usize, scale: f64) -> Result<usize, OpError> {
         let at = match self.nearest.as_str() {
             "round_prefer_floor" => (place - 0.5).ceil(),
             "round_prefer_ceil" => (place + 0.5).floor(),
             "floor" => place.floor(),
             "ceil" => place.ceil(),
+            SIMPLE if scale < 1.0 => place.ceil(),
+            SIMPLE => place.floor(),
             other => return Err(OpError::new(format!("nearest_mode `{other}` is unknown"))),
         };
         Ok(at.clamp(0.0, n as f64 - 1.0) as usize)
@@ -141,7 +147,7 @@ pub(super) fn resize(site: &mut Site<'_>) -> Result<Vec<Symbol>, OpError> {
             "coordinate_transformation_mode",
             if is_resize { "half_pixel" } else { "asymmetric" },
         )?,
-        nearest: text(site, "nearest_mode", if is_resize { "round_prefer_floor" } else { "floor" })?,
+        nearest: text(site, "nearest_mode", if is_resize { "round_prefer_floor" } else { SIMPLE })?,
         cubic_a: site.node.float_or("cubic_coeff_a", -0.75)?,
         exclude_outside: site.node.flag("exclude_outside", false)?,
         antialias: site.node.flag("antialias", false)?,
@@ -200,7 +206,8 @@ pub(super) fn resize(site: &mut Site<'_>) -> Result<Vec<Symbol>, OpError> {
             continue;
         }
         let (to, scale) = match (&scales, &sizes, common) {
-            (Some(s), ..) => ((n as f64 * s[i]).floor(), s[i]),
+            // In single precision, as scales are stored: 10 times 0.9 is 9 there, and less than 9 with 0.9 widened.
+            (Some(s), ..) => (f64::from((n as f32 * s[i] as f32).floor()), s[i]),
             (None, Some(_), Some(scale)) => ((n as f64 * scale).round(), scale),
             (None, Some(s), None) => (s[i] as f64, s[i] as f64 / n as f64),
             _ => return Err(OpError::new("neither scales nor sizes")),
@@ -226,7 +233,7 @@ pub(super) fn resize(site: &mut Site<'_>) -> Result<Vec<Symbol>, OpError> {
         }
         let places = (0..axis.to).map(|i| axis.place(i, &mode.coordinates)).collect::<Result<Vec<_>, _>>()?;
         if mode.kind == "nearest" {
-            let entry = |&p: &f64| mode.nearest(p, axis.from).and_then(|e| Ok(i64::try_from(e)?));
+            let entry = |&p: &f64| mode.nearest(p, axis.from, axis.scale).and_then(|e| Ok(i64::try_from(e)?));
             let indices = places.iter().map(entry).collect::<Result<Vec<_>, _>>()?;
             out = site.taken(&out, *a, &indices)?;
         } else {
@@ -272,7 +279,7 @@ fn whole_factors(
         && ((mode.coordinates.contains("half_pixel")
             && mode.coordinates != "tf_half_pixel_for_nn"
             && mode.nearest.starts_with("round"))
-            || (mode.coordinates == "asymmetric" && mode.nearest == "floor"));
+            || (mode.coordinates == "asymmetric" && matches!(mode.nearest.as_str(), "floor" | SIMPLE)));
     let whole = |a: &Axis| a.scale >= 1.0 && a.scale.fract() == 0.0 && a.to == a.from * a.scale as usize;
     if !repeats || !plan.iter().all(|(_, a)| whole(a)) {
         return Ok(None);

@@ -169,11 +169,14 @@ fn regular(out: usize, samples: usize) -> Places {
 /// As many samples as a bin has pixels, rounded up; regions that take fewer than others repeat their last one, which does not count in
 /// a mean (and changes no maximum). `d` is 0 for x.
 fn adaptive(list: &[f64], d: usize, out: usize, scale: f64, half: bool, largest: bool) -> Places {
+    // Counted in single precision, as regions are stored: a bin that is one pixel long must not become a little longer.
     let samples = |region: &[f64]| {
-        let extent = (region[2 + d] - region[d]) * scale;
+        let shift = if half { 0.5 } else { 0.0 };
+        let edge = |place: usize| region[place] as f32 * scale as f32 - shift;
+        let extent = edge(2 + d) - edge(d);
         let extent = if half { extent } else { extent.max(1.0) };
         // Not a number and what is negative become 0, what is too large is found by the budget.
-        (extent / out as f64).ceil() as usize
+        (extent / out as f32).ceil() as usize
     };
     let each: Vec<usize> = list.chunks_exact(4).map(samples).collect();
     let most = each.iter().copied().max().unwrap_or(0).clamp(1, 1 << 24);

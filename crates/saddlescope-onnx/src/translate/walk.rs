@@ -177,9 +177,16 @@ impl Walker {
         }
         match node.op_type.as_str() {
             "Constant" => {
-                let value = node.tensor("value").ok().flatten();
+                let value = match (node.tensor("value").ok().flatten(), node.attributes.get("value_floats")) {
+                    (Some(value), _) => Some(value.clone()),
+                    (None, Some(Attribute::Floats(list))) => {
+                        let numbers = list.iter().map(|&x| f64::from(x)).collect();
+                        Some(Value::floats(ElementType::F32, vec![list.len()], numbers)?)
+                    }
+                    _ => None,
+                };
                 let weight = value.filter(|v| self.roles.of_constant(&node.outputs[0], v) == Role::Parameter);
-                Ok(weight.map(|v| self.candidate(&node.outputs[0], Rc::new(v.clone()))))
+                Ok(weight.map(|v| self.candidate(&node.outputs[0], Rc::new(v))))
             }
             "DequantizeLinear" => {
                 let Some(Some(Symbol::Known(x))) = inputs.first() else { return Ok(None) };
@@ -403,6 +410,8 @@ fn decides_shape(op_type: &str, input: usize) -> bool {
 pub(crate) fn find(node: &Node) -> Option<Translate> {
     let known = match node.op_type.as_str() {
         "FlexAttention" => node.domain == "ai.onnx.preview",
+        // onnxruntime's own has the same name, and its inputs in another order.
+        "RotaryEmbedding" => node.domain.is_empty(),
         _ => node.domain.is_empty() || node.domain == "com.microsoft",
     };
     if !known {

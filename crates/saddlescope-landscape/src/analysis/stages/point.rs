@@ -8,6 +8,7 @@ use super::super::plan::Forecast;
 use super::super::stage::{At, Env, Keys, Samples, Stage, of};
 use super::super::store::{Dependencies, Slot};
 use super::super::vectors;
+use super::self_check::a_number;
 use crate::number_text::fixed;
 use crate::numeric::norm;
 use crate::risk::Evaluation;
@@ -55,6 +56,7 @@ impl Stage for PointStage {
         } else {
             at.env.here(Samples::Main)?.clone()
         };
+        a_number(at, here.loss)?;
         let std_error = loss_std_error(&here);
         let both = |e: &Evaluation| -> (LossAndAccuracy, Option<f64>) {
             ((e.loss, e.accuracy()), loss_std_error(e))

@@ -119,13 +119,26 @@ fn failed(text: impl Into<String>) -> AnalysisError {
 /// A product that is not finite is an error; the data are searched for the reason.
 fn finite(at: &At<'_, '_>, hv: &[f64]) -> Result<(), AnalysisError> {
     if hv.iter().all(|x| x.is_finite()) {
-        return Ok(());
+        Ok(())
+    } else {
+        Err(not_finite(at, "a Hessian-vector product is not finite"))
     }
-    Err(failed(match at.env.subject.risk().not_finite_in_data()? {
-        Some(place) => format!("a Hessian-vector product is not finite: in the data, {place}"),
-        None => "a Hessian-vector product is not finite: look for NaN or overflow in the parameters, the data or the loss"
-            .into(),
-    }))
+}
+
+/// So is a loss that is not a number.
+pub(super) fn a_number(at: &At<'_, '_>, loss: f64) -> Result<(), AnalysisError> {
+    if loss.is_nan() { Err(not_finite(at, "the loss is not a number")) } else { Ok(()) }
+}
+
+fn not_finite(at: &At<'_, '_>, what: &str) -> AnalysisError {
+    match at.env.subject.risk().not_finite_in_data() {
+        Err(error) => error.into(),
+        Ok(Some(place)) => failed(format!("{what}: in the data, {place}")),
+        Ok(None) => failed(format!(
+            "{what}: look for NaN or overflow in the parameters, the data or the loss, and for indices in the data beyond the end of \
+             a table (token ids)"
+        )),
+    }
 }
 
 /// Symmetry of the products, and whether a repeated product is bitwise identical; seconds of a product.
@@ -182,6 +195,7 @@ impl Stage for SelfCheckStage {
         let (theta, offers) = (subject.theta(), subject.risk().offers());
         let slices = subject.slice_split().risk;
         let first = at.env.here(Samples::Slices)?;
+        a_number(at, first.loss)?;
         let start = Instant::now();
         let second = at.env.evaluate(slices, theta)?;
         let evaluation_seconds = start.elapsed().as_secs_f64();
