@@ -139,6 +139,7 @@ impl OnnxModel {
         let numbers = stored.map(|(_, v)| v.len()).fold(0, usize::saturating_add);
         let mut walker = Walker::new(&whole, numbers, std::slice::from_ref(&output), roles.clone());
         walker.builder.one_sample = options.one_sample;
+        walker.builder.declared = roles.declared_names();
         let inputs = declare_inputs(&mut walker, &graph.inputs, options)?;
         let mut set_aside = declare_initializers(&mut walker, &graph.initializers, &roles);
         set_aside.extend(declare_initializers(&mut walker, &inner, &roles));

@@ -109,6 +109,11 @@ impl Roles {
         &self.declared
     }
 
+    /// Their names, ties included.
+    pub(crate) fn declared_names(&self) -> BTreeSet<String> {
+        self.names.keys().cloned().collect()
+    }
+
     /// What the initialiser of this name is.
     pub(crate) fn of(&self, name: &str, value: &Value) -> Role {
         let Ok(numbers) = value.as_floats() else { return Role::Plain };

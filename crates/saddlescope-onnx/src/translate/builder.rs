@@ -44,6 +44,8 @@ pub(crate) struct Builder {
     pub(crate) constants: BTreeMap<usize, String>,
     /// Initialisers that are running statistics.
     pub(crate) buffer_candidates: BTreeSet<usize>,
+    /// Names of parameters, where the file or the user gives them.
+    pub(crate) declared: BTreeSet<String>,
     /// Names of running statistics.
     pub(crate) statistics: BTreeSet<String>,
     /// Graph inputs and constants without a batch axis are allowed (conformance cases).
@@ -114,6 +116,12 @@ impl Builder {
         match symbol {
             Symbol::Known(k) => Ok(k.values.clone()),
             Symbol::Weight { candidate, view, value } if *view == identity(view.len()) => {
+                let name = &self.draft.candidates[*candidate].name;
+                if self.declared.contains(name) {
+                    return Err(OpError::new(format!(
+                        "{what} is the parameter `{name}`; it must be constant"
+                    )));
+                }
                 self.constants.insert(*candidate, format!("used as a constant ({what})"));
                 Ok([value.clone(), value.clone()])
             }
