@@ -4,7 +4,9 @@
 mod common;
 
 use common::{classification, regression, risk, theta};
-use saddlescope_nn::network::LossKind;
+use saddlescope_nn::graph::{DataInput, Graph, ParameterKind};
+use saddlescope_nn::network::{LossKind, Network};
+use saddlescope_nn::ops::{MatMul, Reduce, Reduction, Tanh, Transpose};
 use saddlescope_nn::risk::{Parts, Risk, RiskOptions};
 use saddlescope_nn::zoo;
 
@@ -44,4 +46,31 @@ fn one_part_a_sample_whatever_the_threads() {
             assert!((some.loss - mean(&some.parts)).abs() < 1e-14);
         }
     }
+}
+
+/// Sequences `[samples, 3, 2]` through a layer with the time first, a mean over the first axis, and a head.
+fn over_time(time_first: bool) -> Network {
+    let mut g = Graph::new();
+    let x = g.data(DataInput { name: "x".into(), shape: vec![3, 2], permutation: None });
+    let turned = g.node("turned", Transpose::new(if time_first { &[1, 0, 2] } else { &[0, 1, 2] }), &[x]);
+    let w = g.parameter("w", &[2, 2], ParameterKind::LinearWeight);
+    let hidden = g.node("hidden", MatMul, &[turned, w]);
+    let hidden = g.node("tanh", Tanh, &[hidden]);
+    let axis = if time_first { 0 } else { 1 };
+    let output = g.node("mean", Reduce::new(Reduction::Mean, &[axis], false), &[hidden]);
+    Network { name: "sequences".into(), graph: g, output, class_axis: None }
+}
+
+#[test]
+fn a_mean_over_time_leaves_samples_apart_wherever_the_time_is() {
+    let data = classification(&[3, 2], 8, 2, 1);
+    let [first, second] = [true, false].map(|time_first| {
+        let network = over_time(time_first);
+        let theta = theta(&network, 3);
+        let risk = risk::<f64>(&network, LossKind::CrossEntropy, &data, options(1));
+        assert!(!risk.couples_samples());
+        risk.evaluate(&theta)
+    });
+    assert_eq!(first.parts.weights, [1; 8]);
+    assert!((first.loss - second.loss).abs() < 1e-14);
 }

@@ -13,6 +13,9 @@ use crate::risk::Risk;
 const PROCESS: usize = 64 << 20;
 /// Vectors that a basis may hold when memory is not limited.
 const VECTORS: usize = 128;
+/// What the allocator holds beside what it was asked for, at most; a sixteenth for small networks. Buffers of a mebibyte and more are
+/// given back, so that this does not grow with the network: DenseNet-121 took 64 MiB.
+const ALLOCATOR: usize = 72 << 20;
 /// Bytes for kept primal values when memory is not limited.
 const KEEP: usize = 1 << 30;
 
@@ -112,7 +115,8 @@ struct Needs {
 impl Needs {
     /// At most, with a basis of so many bytes in this process.
     fn with(&self, basis: usize) -> usize {
-        self.without_basis.max(self.beside_basis + basis)
+        let asked = self.without_basis.max(self.beside_basis + basis);
+        asked + (asked / 16).min(ALLOCATOR)
     }
 
     /// Program, data, workspaces of all threads, vectors in flight.

@@ -66,7 +66,7 @@ impl<T: Element> Risk<T> {
         let objective = Objective { graph: fused(&objective.graph, samples.min(2))?, ..objective };
         let graph = &objective.graph;
         check_data(graph, &objective.data, samples)?;
-        let coupled = graph.nodes().iter().any(|n| n.op.couples_samples());
+        let coupled = couples_samples(graph);
         let micro = match options.micro_batch {
             _ if coupled => samples,
             Some(m) => m.clamp(1, samples),
@@ -382,6 +382,18 @@ impl<T: Element> Risk<T> {
         states.into_iter().for_each(|(workspace, ..)| self.return_workspace(workspace));
         (Tallies { nodes: total.into_open(), losses }, sum)
     }
+}
+
+/// Whether an operation works along the first axis of its input and that axis counts samples: sequences may have their time there.
+fn couples_samples(graph: &Graph) -> bool {
+    let suspects: Vec<ValueId> =
+        graph.nodes().iter().filter(|n| n.op.couples_samples()).map(|n| n.inputs[0]).collect();
+    if suspects.is_empty() {
+        return false;
+    }
+    // A graph that no two samples fit is that of a single one.
+    let (Ok(two), Ok(three)) = (graph.infer_shapes(2), graph.infer_shapes(3)) else { return true };
+    suspects.iter().any(|v| two[v.0].first() != three[v.0].first())
 }
 
 fn is_mean_loss(graph: &Graph, loss: ValueId) -> bool {
