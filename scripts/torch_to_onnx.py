@@ -133,7 +133,8 @@ def named_loss(name, output, targets, second_axis=False):
     if name == "own":
         return output.mean()
     if name in ("cross-entropy", "soft-cross-entropy", "nll"):
-        if not second_axis and output.dim() != 4 and output.dim() > 2:
+        image = output.dim() == 4 and targets.shape != output.shape[:-1]
+        if not second_axis and not image and output.dim() > 2:
             output = output.flatten(0, -2)
             targets = targets.flatten() if name != "soft-cross-entropy" else targets.flatten(0, -2)
         return (F.nll_loss if name == "nll" else F.cross_entropy)(output, targets)
@@ -183,7 +184,7 @@ def differentiated(net, inputs, targets, name, one_sample=False, second_axis=Fal
     try:
         with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
             output = net(*few)
-            if one_sample:
+            if one_sample and not second_axis:
                 output, targets = output[None], None if targets is None else targets[None]
             loss = named_loss(name, output, targets, second_axis)
             ps = list(parameters.values())
