@@ -79,11 +79,7 @@ def tensor_output(net, inputs):
     first = list(takes)[:len(inputs)] == list(inputs)
     if isinstance(output, torch.Tensor) and (first or not named):
         return net, any(p.kind is p.VAR_POSITIONAL for p in takes.values())
-    if isinstance(output, torch.Tensor):
-        field = None
-        pick = lambda output: output
-    else:
-        field, pick = record_field(output)
+    pick = (lambda output: output) if isinstance(output, torch.Tensor) else record_field(output)
     whole = type(net)
 
     class Plain(whole):
@@ -95,12 +91,12 @@ def tensor_output(net, inputs):
 
 
 def record_field(output):
-    """The name of the tensor that counts in a record, and a function that takes it out."""
+    """A function that takes the tensor that counts out of a record."""
     field = next((f for f in ("logits", "loss", "last_hidden_state") if getattr(output, f, None) is not None), None)
     if field is None:
         raise ValueError(f"the network returns a {type(output).__name__}; it must return one tensor")
     print(f"the network returns a {type(output).__name__}, of which `{field}` is exported")
-    return field, lambda output: getattr(output, field)
+    return lambda output: getattr(output, field)
 
 
 def loss_name(loss, targets):
@@ -279,7 +275,8 @@ def export(net, inputs, targets, name, exporter="dynamo", samples_in_trace=2, lo
                              "output with every target; reshape the targets")
     # PyTorch's own losses have their classes on the second axis.
     second_axis = loss is not None and not isinstance(loss, str)
-    frozen = sum(not p.requires_grad for p in net.parameters()) if len(trainable(net)) < len(dict(net.named_parameters())) else 0
+    counted = trainable(net)
+    frozen = len(dict(net.named_parameters())) - len(counted)
     if frozen:
         print(f"{frozen} tensors of frozen parameters (requires_grad=False) are constants")
     numbers, used = None, None
@@ -310,7 +307,6 @@ def export(net, inputs, targets, name, exporter="dynamo", samples_in_trace=2, lo
     except Exception as e:
         other = "torchscript" if exporter == "dynamo" else "dynamo"
         raise RuntimeError(f"PyTorch's exporter `{exporter}` failed; exporter={other!r} may do. It said: {e}") from e
-    counted = trainable(net)
     parameters = [dict(name=n[0], ties=n[1:], used=used is None or n[0] in used) for n in tied_parameters(net) if n[0] in counted]
     metadata = {"saddlescope.parameters": json.dumps(parameters)}
     if numbers is not None:

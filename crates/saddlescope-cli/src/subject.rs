@@ -338,8 +338,7 @@ impl SubjectArguments {
         self.finish(&mut model, loss)?;
         // The first samples of the data, in order, are those that were exported.
         let from_start = self.samples.as_deref().is_none_or(|s| parse_samples(s).is_ok_and(|r| r.start == 0));
-        let as_exported = self.weights.is_none() && self.parameters_from.is_none();
-        if from_start && self.batch_norm == BatchNorm::Eval && as_exported {
+        if from_start && self.batch_norm == BatchNorm::Eval && self.weights.is_none() {
             let differences = model
                 .compare_with_export(loss, &data, self.memory.map(|mib| mib << 20))
                 .map_err(|e| Failure::BadInput(anyhow::Error::new(e)))?;

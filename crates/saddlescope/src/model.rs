@@ -10,7 +10,8 @@ use saddlescope_nn::op::Element;
 use saddlescope_nn::risk::{Curvature, Risk, RiskError, RiskOptions};
 use saddlescope_nn::zoo;
 use saddlescope_onnx::{
-    Ending, ImportOptions, LossSuggestion, Measured, OnnxError, OnnxModel, Reference, suggest_loss,
+    Ending, ImportOptions, LossSuggestion, Measured, OnnxError, OnnxModel, ParameterSource, Reference,
+    suggest_loss,
 };
 
 /// Largest relative difference between the file and what PyTorch computed in the exported model's own number type: f32
@@ -95,7 +96,8 @@ impl Model {
             return Ok(None);
         };
         let whole = Arc::ptr_eq(&onnx.theta, &self.theta) || onnx.theta == self.theta;
-        if !whole || loss != reference.loss_kind() || dataset.samples() < reference.samples {
+        let others = onnx.parameter_source == ParameterSource::Given;
+        if !whole || others || loss != reference.loss_kind() || dataset.samples() < reference.samples {
             return Ok(None);
         }
         let first = dataset.select(0..reference.samples).map_err(|e| ModelError::Export(e.to_string()))?;
