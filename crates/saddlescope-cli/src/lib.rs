@@ -64,8 +64,9 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Err
     Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
 }
 
-/// Sets up what every verb shares: the thread pool and the interrupt handler.
+/// Sets up what every verb shares: the instructions of the kernels, the thread pool and the interrupt handler.
 fn prepare(threads: Option<usize>) -> Result<(), Failure> {
+    saddlescope::nn::Isa::requested().map_err(Failure::bad_input)?;
     if let Some(count) = threads {
         if count == 0 || count > 4096 {
             return Err(Failure::bad_input(format!("--threads {count}: expected 1 to 4096")));

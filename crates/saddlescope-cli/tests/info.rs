@@ -85,6 +85,15 @@ fn profile_names_the_operations_of_a_product() {
 }
 
 #[test]
+fn instructions_that_do_not_exist_are_refused() {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_saddlescope"));
+    let output = command.args(["info", "digits-mlp"]).env("SADDLESCOPE_ISA", "sse9").output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{error}");
+    assert!(error.contains("SADDLESCOPE_ISA is \"sse9\"") && error.contains("portable"), "{error}");
+}
+
+#[test]
 fn what_is_no_network_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let put = |name: &str, bytes: &[u8]| {

@@ -26,6 +26,7 @@ fn command(py: Python<'_>, arguments: Vec<std::ffi::OsString>) -> u8 {
 /// The compiled half of `saddlescope`.
 #[pymodule(name = "_native")]
 fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    saddlescope::nn::Isa::requested().map_err(pyo3::exceptions::PyValueError::new_err)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_function(wrap_pyfunction!(command, module)?)?;
     module.add_class::<state::State>()?;

@@ -2,7 +2,7 @@
 //!
 //! Each kernel runs on one thread and returns the same bits every time it is called on the same machine; threads work
 //! on different micro-batches outside. Activations are NHWC, filters HWIO. Every kernel exists for `f32` and `f64` on
-//! three code paths ([`Isa`]): plain Rust, AVX2 with FMA, AVX-512, chosen at run time.
+//! four code paths ([`Isa`]): plain Rust, AVX2 with FMA, AVX-512, and AVX-512 with AMX, chosen at run time.
 #![allow(unsafe_code)]
 
 pub(crate) mod affine;
@@ -23,6 +23,8 @@ mod shape;
 pub(crate) mod simd;
 #[cfg(test)]
 mod tests;
+#[cfg(target_arch = "x86_64")]
+mod tile_permission;
 mod winograd;
 
 pub(crate) use conv::{filter_adjoint, filter_adjoint_pair};

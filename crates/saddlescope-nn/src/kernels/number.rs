@@ -3,6 +3,7 @@
 use std::fmt::{Debug, Display};
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Div, DivAssign, Mul, MulAssign, Neg, Sub, SubAssign};
+use std::sync::OnceLock;
 
 use crate::dtype::Dtype;
 
@@ -99,27 +100,78 @@ pub enum Isa {
     Avx2,
     /// x86-64 with AVX-512F: 512-bit vectors, 32 registers.
     Avx512,
+    /// AVX-512F, and the matrix instructions on 16-bit numbers (AMX) for matrix products in `f32`, without loss of accuracy. Only used
+    /// where it is asked for: on shared machines the processor often runs these instructions at a quarter of their speed.
+    Amx,
 }
 
 impl Isa {
-    /// The fastest path this processor supports.
+    /// The path that is used: the one that the environment variable `SADDLESCOPE_ISA` asks for, or else the fastest one with
+    /// vectors alone. The variable is read once; a value that [`Isa::requested`] refuses counts as none.
     #[must_use]
     pub fn detect() -> Isa {
-        Isa::available().last().copied().unwrap_or(Isa::Portable)
+        static CHOSEN: OnceLock<Isa> = OnceLock::new();
+        *CHOSEN.get_or_init(|| Isa::requested().ok().flatten().unwrap_or_else(Isa::fastest_vectors))
+    }
+
+    fn fastest_vectors() -> Isa {
+        Isa::available().iter().rfind(|isa| **isa <= Isa::Avx512).copied().unwrap_or(Isa::Portable)
+    }
+
+    /// The path that the environment variable `SADDLESCOPE_ISA` asks for, by its [name](Isa::name); none if it is not set or empty.
+    ///
+    /// # Errors
+    /// If the variable names no path, or one that this processor (or the system, for AMX) lacks.
+    pub fn requested() -> Result<Option<Isa>, String> {
+        Isa::named(&std::env::var("SADDLESCOPE_ISA").unwrap_or_default())
+    }
+
+    /// As [`Isa::requested`], for a value of the variable.
+    fn named(wanted: &str) -> Result<Option<Isa>, String> {
+        let wanted = wanted.trim();
+        if wanted.is_empty() {
+            return Ok(None);
+        }
+        let found = Isa::available().iter().find(|isa| isa.name() == wanted);
+        found.copied().map(Some).ok_or_else(|| {
+            let known: Vec<&str> = Isa::available().iter().map(|isa| isa.name()).collect();
+            format!("SADDLESCOPE_ISA is {wanted:?}; this machine has {}", known.join(", "))
+        })
     }
 
     /// All paths this processor supports, slowest first.
     #[must_use]
     pub fn available() -> &'static [Isa] {
-        #[cfg(target_arch = "x86_64")]
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            if is_x86_feature_detected!("avx512f") {
-                return &[Isa::Portable, Isa::Avx2, Isa::Avx512];
-            }
-            return &[Isa::Portable, Isa::Avx2];
-        }
-        &[Isa::Portable]
+        static COUNT: OnceLock<usize> = OnceLock::new();
+        &ALL[..*COUNT.get_or_init(supported)]
     }
+
+    /// The name that `SADDLESCOPE_ISA` knows it by.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Isa::Portable => "portable",
+            Isa::Avx2 => "avx2",
+            Isa::Avx512 => "avx512",
+            Isa::Amx => "amx",
+        }
+    }
+}
+
+/// All paths, slowest first.
+const ALL: [Isa; 4] = [Isa::Portable, Isa::Avx2, Isa::Avx512, Isa::Amx];
+
+/// How many of [`ALL`] this processor supports.
+fn supported() -> usize {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+        return match is_x86_feature_detected!("avx512f") {
+            false => 2,
+            true if super::tile_permission::granted() => 4,
+            true => 3,
+        };
+    }
+    1
 }
 
 /// A kernel with its arguments, generic over the vector instructions.
@@ -136,6 +188,14 @@ pub trait Element: Sized + sealed::Number {
     fn dispatch<J: Job<Self>>(isa: Isa, job: J) -> J::Output;
     /// Numbers per vector on a path.
     fn lanes(isa: Isa) -> usize;
+    /// The same numbers, if they are `f32`.
+    fn as_f32(_x: &[Self]) -> Option<&[f32]> {
+        None
+    }
+    /// The same numbers, if they are `f32`.
+    fn as_f32_mut(_x: &mut [Self]) -> Option<&mut [f32]> {
+        None
+    }
 }
 
 /// Vector instructions on vectors of `LANES` numbers; a value is proof that the processor has them.
@@ -243,3 +303,18 @@ pub trait Simd: Copy + sealed::Vector {
 
 /// Largest number of lanes of any path.
 pub(crate) const MAX_LANES: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_named_or_refused() {
+        assert_eq!(Isa::named(""), Ok(None));
+        for isa in Isa::available() {
+            assert_eq!(Isa::named(isa.name()), Ok(Some(*isa)));
+        }
+        let error = Isa::named("sse9").unwrap_err();
+        assert!(error.contains("\"sse9\"") && error.contains("portable"), "{error}");
+    }
+}

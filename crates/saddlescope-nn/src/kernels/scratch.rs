@@ -18,6 +18,8 @@ pub struct Scratch<T> {
     pub(super) left: AlignedVec<T>,
     /// Panels of the right factor.
     pub(super) panels: AlignedVec<T>,
+    /// A strip of the left factor and panels of the right one in pieces of 16 bits, for the matrix instructions.
+    pub(super) tiles: [AlignedVec<f32>; 2],
     /// Tiles of the current block of Winograd's algorithm.
     pub(super) segments: Vec<Segment>,
     /// Source and output offset of every pixel of a chunk.
@@ -35,6 +37,7 @@ impl<T> Scratch<T> {
             sums: AlignedVec::new(),
             left: AlignedVec::new(),
             panels: AlignedVec::new(),
+            tiles: [AlignedVec::new(), AlignedVec::new()],
             segments: Vec::new(),
             offsets: Vec::new(),
         }

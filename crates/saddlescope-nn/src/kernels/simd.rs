@@ -355,7 +355,7 @@ mod x86 {
 }
 
 macro_rules! element {
-    ($t:ident, $portable:expr, $avx2:ident, $avx512:ident) => {
+    ($t:ident, $portable:expr, $avx2:ident, $avx512:ident $(, { $($more:tt)* })?) => {
         impl Element for $t {
             fn dispatch<J: Job<Self>>(isa: Isa, job: J) -> J::Output {
                 #[cfg(target_arch = "x86_64")]
@@ -371,7 +371,7 @@ macro_rules! element {
                         job.run(unsafe { x86::$avx512::new() })
                     }
                     let isa = isa.min(Isa::detect());
-                    if isa == Isa::Avx512 {
+                    if isa >= Isa::Avx512 {
                         // SAFETY: `detect` found avx512f, avx2 and fma.
                         return unsafe { avx512(job) };
                     }
@@ -387,15 +387,23 @@ macro_rules! element {
             fn lanes(isa: Isa) -> usize {
                 #[cfg(target_arch = "x86_64")]
                 match isa.min(Isa::detect()) {
-                    Isa::Avx512 => return <x86::$avx512 as Simd>::LANES,
+                    Isa::Avx512 | Isa::Amx => return <x86::$avx512 as Simd>::LANES,
                     Isa::Avx2 => return <x86::$avx2 as Simd>::LANES,
                     Isa::Portable => {}
                 }
                 let _ = isa;
                 $portable
             }
+            $($($more)*)?
         }
     };
 }
-element!(f32, 4, Avx2F32, Avx512F32);
+element!(f32, 4, Avx2F32, Avx512F32, {
+    fn as_f32(x: &[f32]) -> Option<&[f32]> {
+        Some(x)
+    }
+    fn as_f32_mut(x: &mut [f32]) -> Option<&mut [f32]> {
+        Some(x)
+    }
+});
 element!(f64, 2, Avx2F64, Avx512F64);

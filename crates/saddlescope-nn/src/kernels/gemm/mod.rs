@@ -3,9 +3,14 @@
 //! C is computed in strips of a few rows. A block of B (up to [`DEPTH`] terms of the sums, [`COLUMNS`] columns) is copied into panels,
 //! which stay in the second-level cache; a strip of A is copied into the first-level cache and meets all panels. Tiles of C are
 //! summed in registers, over [`BLOCKS`] blocks before C is touched. Element (i, j) of C is the sum of its terms in their order,
-//! [`BLOCKS`] blocks at a time, whatever m and n are.
+//! [`BLOCKS`] blocks at a time, whatever m and n are. Products in `f32` that are large enough go through the processor's matrix
+//! instructions where it has them (`amx`), which sum 32 terms at a time.
 
+#[cfg(target_arch = "x86_64")]
+mod amx;
 mod pack;
+#[cfg(target_arch = "x86_64")]
+mod pieces;
 mod tile;
 
 use super::scratch::Scratch;
@@ -156,9 +161,54 @@ impl<T: Scalar> Products<'_, T> {
             }
             return;
         }
+        #[cfg(target_arch = "x86_64")]
+        if isa == Isa::Amx
+            && Isa::available().contains(&isa)
+            && amx::pays([m, n, k])
+            && self.run_in_tiles((&mut *c, c_row), alpha, accumulate, scratch).is_some()
+        {
+            return;
+        }
         let Scratch { left, panels, .. } = scratch;
         left.grow(BLOCKS * LEFT);
         T::dispatch(isa, Multiply { of: self, c, c_row, alpha, accumulate, left, panels });
+    }
+}
+
+impl<T: Scalar> Products<'_, T> {
+    /// The products by the matrix instructions, if their numbers are `f32`; lengths are checked.
+    #[cfg(target_arch = "x86_64")]
+    fn run_in_tiles(
+        &self,
+        (c, c_row): (&mut [T], usize),
+        alpha: T,
+        accumulate: bool,
+        scratch: &mut Scratch<T>,
+    ) -> Option<()> {
+        assert!(Isa::available().contains(&Isa::Amx));
+        let (product, alpha, c) = (self.as_f32()?, T::as_f32(&[alpha])?[0], T::as_f32_mut(c)?);
+        // SAFETY: the processor has the instructions and the system permits them, by the assert.
+        unsafe { amx::multiply(&product, (c, c_row), alpha, accumulate, &mut scratch.tiles) };
+        Some(())
+    }
+
+    /// The same products, if their numbers are `f32`.
+    #[cfg(target_arch = "x86_64")]
+    fn as_f32(&self) -> Option<Products<'_, f32>> {
+        let [(a, b), (other, another)] = self.terms;
+        let first = (T::as_f32(a)?, T::as_f32(b)?);
+        let second = (T::as_f32(other)?, T::as_f32(another)?);
+        let Products { m, n, k, count, a_strides, b_strides, .. } = *self;
+        Some(Products {
+            m,
+            n,
+            k,
+            terms: [first, second],
+            count,
+            a_strides,
+            b_strides,
+            row: T::as_f32(self.row)?,
+        })
     }
 }
 
@@ -328,7 +378,16 @@ mod tests {
         let row = numbers::<T>(if (m + n + k).is_multiple_of(2) { n } else { 0 }, 5);
         let product =
             Products { m, n, k, terms, count: 1 + usize::from(pair), a_strides, b_strides, row: &row };
-        product.run(isa, (&mut c, c_row), half, accumulate, &mut scratch);
+        // Small products by the matrix instructions, too, which would not be chosen for them.
+        #[cfg(target_arch = "x86_64")]
+        let done = isa == Isa::Amx
+            && k > 0
+            && product.run_in_tiles((&mut c, c_row), half, accumulate, &mut scratch).is_some();
+        #[cfg(not(target_arch = "x86_64"))]
+        let done = false;
+        if !done {
+            product.run(isa, (&mut c, c_row), half, accumulate, &mut scratch);
+        }
         for i in 0..m {
             for j in 0..n {
                 let mut want = 0.0;
@@ -361,6 +420,7 @@ mod tests {
                 check::<f32>(isa, 13, 2 * COLUMNS + 5, 9, transposed, false, true);
                 check::<f64>(isa, 25, 70, 2 * DEPTH + 3, transposed, true, true);
                 check::<f32>(isa, 7, 33, 3 * DEPTH + 1, transposed, true, false);
+                check::<f32>(isa, 70, 1100, 90, transposed, true, true);
             }
         }
     }
@@ -383,6 +443,56 @@ mod tests {
                 let mut one = vec![0.0; n];
                 product(1, &a[i * k..], &mut one, &mut scratch);
                 assert_eq!(one, all[i * n..(i + 1) * n]);
+            }
+        }
+    }
+
+    /// x · 1 is the sum of the pieces of x.
+    #[test]
+    fn a_product_with_the_identity_is_exact() {
+        let n = 64;
+        let mut a = numbers::<f32>(n * n, 1);
+        let special = [1.0 + f32::EPSILON, 2.0 - f32::EPSILON, 1.003_906_2, -1e-30, 3e38, 0.0, -0.0, 255.5];
+        a[..special.len()].copy_from_slice(&special);
+        let one: Vec<f32> = (0..n * n).map(|i| if i % (n + 1) == 0 { 1.0 } else { 0.0 }).collect();
+        for &isa in Isa::available() {
+            for (left, right) in [(&a, &one), (&one, &a)] {
+                let mut c = vec![f32::NAN; n * n];
+                matmul_on(isa, [n, n, n], left, right, &mut c, &mut Scratch::new());
+                assert_eq!(c, a, "{isa:?}");
+            }
+        }
+    }
+
+    /// Root of the sum of squared errors of a product in `f32`, relative to the product, for factors of many magnitudes.
+    fn error_of(isa: Isa, [m, n, k]: [usize; 3], a: &[f32], b: &[f32]) -> f64 {
+        let mut c = vec![0.0; m * n];
+        matmul_on(isa, [m, n, k], a, b, &mut c, &mut Scratch::new());
+        let (mut errors, mut squares) = (0.0, 0.0);
+        for i in 0..m {
+            for j in 0..n {
+                let want: f64 = (0..k).map(|l| f64::from(a[i * k + l]) * f64::from(b[l * n + j])).sum();
+                errors += (f64::from(c[i * n + j]) - want).powi(2);
+                squares += want * want;
+            }
+        }
+        (errors / squares).sqrt()
+    }
+
+    #[test]
+    fn matrix_instructions_are_as_accurate_as_vectors() {
+        for (size, spread) in [([64, 64, 64], 0.0), ([96, 80, 256], 4.0), ([40, 520, 1000], 0.0)] {
+            let [m, n, k] = size;
+            let magnitudes = numbers::<f32>(m * k + k * n, 9);
+            let scaled = |x: Vec<f32>, at: usize| -> Vec<f32> {
+                x.iter().zip(&magnitudes[at..]).map(|(x, m)| x * (spread * m).exp()).collect()
+            };
+            let (a, b) = (scaled(numbers(m * k, 1), 0), scaled(numbers(k * n, 2), m * k));
+            let reference = error_of(Isa::Avx2, size, &a, &b);
+            for &isa in Isa::available().iter().filter(|isa| **isa >= Isa::Avx2) {
+                let error = error_of(isa, size, &a, &b);
+                // The same sums in another order: the matrix instructions round less often. A lost piece would cost a factor of 30.
+                assert!(error <= 1.5 * reference, "{isa:?} {size:?}: {error:e}, vectors {reference:e}");
             }
         }
     }
