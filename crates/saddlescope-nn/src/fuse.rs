@@ -8,7 +8,7 @@ mod norm;
 use std::sync::Arc;
 
 use crate::graph::{Graph, GraphError, Node, Source, ValueId};
-use crate::op::numel;
+use crate::op::{IntoOp, numel};
 use crate::ops::{Gelu, GeluWith, Silu};
 
 /// Longest chain of products that is followed.
@@ -24,7 +24,7 @@ pub(crate) fn fused(graph: &Graph, batch: usize) -> Result<Graph, GraphError> {
             && shapes[x.index()] == shapes[node.output.index()]
         {
             let node = &mut fused.nodes_mut()[i];
-            (node.op, node.inputs) = (Arc::new(op), vec![x]);
+            (node.op, node.inputs) = (op.into_op(), vec![x]);
         }
         if let Some(x) = silu(graph, node) {
             let node = &mut fused.nodes_mut()[i];

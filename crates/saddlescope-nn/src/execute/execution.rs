@@ -8,7 +8,6 @@ use super::workspace::{KeptPrimals, Workspace, fit};
 use crate::aligned::AlignedVec;
 use crate::graph::{Graph, Node, Source, ValueId};
 use crate::op::{Context, Element, Operand, Packed, Slot, numel};
-use crate::ops::unary::tangent_from_derivatives;
 use crate::plan::Plan;
 use crate::profile::Phase;
 
@@ -198,7 +197,7 @@ impl<'a, T: Element> Execution<'a, T> {
             let c = Context { inputs: &inputs, shape, tangents: k, y, dy: &[], gy: &[], dgy: &[] };
             let start = self.clock();
             if self.workspace.derived[index] {
-                tangent_from_derivatives(&c, &mut dy[..k * len]);
+                op.tangent_from_derivatives(&c, &mut dy[..k * len]);
             } else {
                 op.tangent(&c, &mut dy[..k * len], &mut scratch);
             }

@@ -7,7 +7,6 @@ use super::workspace::ParameterAdjoints;
 use crate::aligned::AlignedVec;
 use crate::graph::{Source, ValueId};
 use crate::op::{Context, Element, Slot};
-use crate::ops::unary::adjoint_tangent_from_derivatives;
 use crate::profile::Phase;
 
 /// Which adjoints a reverse sweep computes.
@@ -171,7 +170,7 @@ impl<T: Element> Execution<'_, T> {
                 .map(|t| t.as_mut().map(|t| Slot::new(&mut t.buffer[t.range.clone()], t.fresh)))
                 .collect();
             if second && self.workspace.derived[index] {
-                adjoint_tangent_from_derivatives(&c, &mut slots);
+                op.adjoint_tangent_from_derivatives(&c, &mut slots);
             } else if second {
                 op.adjoint_tangent(&c, &mut slots, &mut scratch);
             } else {

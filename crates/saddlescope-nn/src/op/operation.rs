@@ -138,6 +138,13 @@ pub trait Op<T: Scalar>: OpInfo {
     /// first one at the same θ need of x and ȳ.
     fn replace_by_derivatives(&self, _x: &mut [T], _gy: &mut [T]) {}
 
+    /// [`Op::tangent`] with φ′(x) in the place of x. Part of the operation, although it is the same for all that have it: functions with a
+    /// type parameter that the executor calls are compiled in the crate that uses it, with that crate's optimisation.
+    fn tangent_from_derivatives(&self, _c: &Context<'_, T>, _dy: &mut [T]) {}
+
+    /// [`Op::adjoint_tangent`] with φ′(x) in the place of x and φ″(x) ȳ in the place of ȳ.
+    fn adjoint_tangent_from_derivatives(&self, _c: &Context<'_, T>, _dgx: &mut Slots<'_, T>) {}
+
     /// x̄˙ᵢ += Jᵢᵀ ȳ˙ + (d/dε Jᵢ)ᵀ ȳ for each tangent.
     fn adjoint_tangent(&self, c: &Context<'_, T>, dgx: &mut Slots<'_, T>, scratch: &mut Scratch<T>);
 }

@@ -1,6 +1,6 @@
 //! Smooth activation functions.
 
-use super::unary::{Unary, unary_function, unary_op};
+use super::unary::unary_function;
 use crate::scalar::Scalar;
 
 /// 1 / (1 + e⁻ˣ).
@@ -74,74 +74,16 @@ unary_function! {
     curved: true, flops: 3
 }
 
-/// Gaussian error linear unit, y = x Φ(x) with the distribution function Φ of the normal distribution
-/// (ONNX `Gelu`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Gelu {
-    /// Φ(x) = ½ (1 + erf(x / √2)).
-    Exact,
-    /// Φ(x) ≈ ½ (1 + tanh(√(2/π) (x + 0.044715 x³))).
-    Tanh,
-}
-
-impl Unary for Gelu {
-    const FROM_OUTPUT: bool = false;
-    const CURVED: bool = true;
-
-    #[inline(always)]
-    fn value<T: Scalar>(&self, x: T) -> T {
-        let half = T::from_f64(0.5);
-        let z = match self {
-            Gelu::Exact => (x * T::from_f64(std::f64::consts::FRAC_1_SQRT_2)).erf(),
-            Gelu::Tanh => tanh_argument(x).0.tanh(),
-        };
-        half * x * (T::ONE + z)
-    }
-
-    #[inline(always)]
-    fn derivatives<T: Scalar>(&self, x: T) -> (T, T) {
-        let (half, two) = (T::from_f64(0.5), T::from_f64(2.0));
-        match self {
-            Gelu::Exact => {
-                let distribution = half * (T::ONE + (x * T::from_f64(std::f64::consts::FRAC_1_SQRT_2)).erf());
-                // Density (2π)^(−1/2) exp(−x²/2).
-                let density = T::from_f64(0.398_942_280_401_432_7) * (-half * x * x).exp();
-                (distribution + x * density, density * (two - x * x))
-            }
-            Gelu::Tanh => {
-                let (u, du, ddu) = tanh_argument(x);
-                let t = u.tanh();
-                let slope = T::ONE - t * t;
-                let first = half * (T::ONE + t) + half * x * slope * du;
-                (first, slope * (du + half * x * (ddu - two * t * du * du)))
-            }
-        }
-    }
-}
-
-/// u = √(2/π) (x + 0.044715 x³) with its first two derivatives.
-#[inline(always)]
-fn tanh_argument<T: Scalar>(x: T) -> (T, T, T) {
-    let c = T::from_f64(0.797_884_560_802_865_4);
-    let a = T::from_f64(0.044_715);
-    let ax = a * x;
-    let axx = ax * x;
-    (c * (x + axx * x), c * (T::ONE + T::from_f64(3.0) * axx), T::from_f64(6.0) * c * ax)
-}
-
-unary_op!(Gelu, "Gelu", 8);
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::op::AnyOp;
+    use crate::ops::unary::Unary;
     use crate::ops::unary::tests::check_on;
 
     #[test]
     fn derivatives_match_finite_differences() {
-        for op in
-            [&Sigmoid as &dyn AnyOp, &Tanh, &Softplus, &Silu, &Mish, &Softsign, &Gelu::Exact, &Gelu::Tanh]
-        {
+        for op in [&Sigmoid as &dyn AnyOp, &Tanh, &Softplus, &Silu, &Mish, &Softsign] {
             // Not symmetric, because Softsign″ has a jump at 0.
             check_on(op, -3.0, 3.01);
         }
@@ -155,12 +97,9 @@ mod tests {
                 Softplus.value(x),
                 Silu.value(x),
                 Mish.value(x),
-                Gelu::Exact.value(x),
                 Silu.derivatives(x).0,
                 Silu.derivatives(x).1,
                 Mish.derivatives(x).1,
-                Gelu::Exact.derivatives(x).1,
-                Gelu::Tanh.derivatives(x).1,
                 Softplus.derivatives(x).1,
             ] {
                 assert!(value.is_finite(), "{value} at {x}");
@@ -170,13 +109,8 @@ mod tests {
 
     #[test]
     fn values_are_known_ones() {
-        // σ(0) = ½, softplus(0) = ln 2, Φ(1) = 0.841344746068542948… (Abramowitz and Stegun, table 26.1).
-        // The tolerance is the rounding of a few operations.
+        // σ(0) = ½, softplus(0) = ln 2. The tolerance is the rounding of a few operations.
         assert_eq!(Sigmoid.value(0.0), 0.5);
         assert!((Softplus.value(0.0_f64) - std::f64::consts::LN_2).abs() < 1e-15);
-        assert!((Gelu::Exact.value(1.0_f64) - 0.841_344_746_068_543).abs() < 1e-15);
-        // Φ(1) of the approximation by hand: u = 0.797884560802865 · 1.044715, ½(1 + tanh u).
-        let u = (2.0 / std::f64::consts::PI).sqrt() * 1.044_715;
-        assert!((Gelu::Tanh.value(1.0_f64) - 0.5 * (1.0 + u.tanh())).abs() < 1e-15);
     }
 }

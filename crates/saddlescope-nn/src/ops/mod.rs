@@ -28,6 +28,7 @@ mod functions;
 mod gather;
 mod gather_elements;
 mod gather_nd;
+mod gelu;
 mod gelu_with;
 mod gemm;
 mod global_average_pool;
@@ -60,7 +61,7 @@ mod transpose;
 mod trilu;
 pub(crate) mod unary;
 
-pub use activation::{Gelu, Mish, Sigmoid, Silu, Softplus, Softsign, Tanh};
+pub use activation::{Mish, Sigmoid, Silu, Softplus, Softsign, Tanh};
 pub use add::{Add, Sub};
 pub use batch_norm::{BatchNorm, BatchNormMode};
 pub use choose::Where;
@@ -80,6 +81,7 @@ pub use functions::{
 pub use gather::{Gather, Take};
 pub use gather_elements::GatherElements;
 pub use gather_nd::GatherNd;
+pub use gelu::Gelu;
 pub use gelu_with::GeluWith;
 pub use gemm::Gemm;
 pub use global_average_pool::GlobalAveragePool;
@@ -146,8 +148,6 @@ crate::op::into_op!(
     Gather,
     GatherElements,
     GatherNd,
-    Gelu,
-    GeluWith,
     Gemm,
     GlobalAveragePool,
     GroupNorm,

@@ -6,7 +6,7 @@
 
 use crate::kernels::Isa;
 use crate::kernels::loops::{self, vectorised};
-use crate::op::{Context, OpInfo, ShapeError, Slots};
+use crate::op::{Context, ShapeError, Slots};
 use crate::scalar::Scalar;
 use crate::scratch::Scratch;
 
@@ -14,7 +14,10 @@ use crate::scratch::Scratch;
 const BLOCK: usize = 1024;
 
 /// An elementwise function. [`unary_op`] makes it an operation.
-pub(crate) trait Unary: OpInfo {
+///
+/// Copied before a loop, so that the compiler knows that its parameters stay as they are while the loop writes: otherwise it would load,
+/// convert and branch on them for each vector of elements, which then has as many numbers as fit of the widest type loaded.
+pub(crate) trait Unary: Copy {
     /// Whether derivatives are computed from the output, with ẏ in the place of ẋ; otherwise from the input.
     const FROM_OUTPUT: bool;
     /// Whether f″ is anything but 0.
@@ -60,7 +63,7 @@ fn source<'a, O: Unary, T: Scalar>(c: &Context<'a, T>) -> &'a [T] {
 
 vectorised! {
     /// y = f(x).
-    fn values['a, T, O: Unary](op: &'a O, x: &'a [T], y: &'a mut [T]) {
+    fn values['a, T, O: Unary](op: O, x: &'a [T], y: &'a mut [T]) {
         for (y, &x) in y.iter_mut().zip(x) {
             *y = op.value(x);
         }
@@ -69,7 +72,7 @@ vectorised! {
 
 vectorised! {
     /// slopes = f′.
-    fn first['a, T, O: Unary](op: &'a O, at: &'a [T], slopes: &'a mut [T]) {
+    fn first['a, T, O: Unary](op: O, at: &'a [T], slopes: &'a mut [T]) {
         for (s, &at) in slopes.iter_mut().zip(at) {
             *s = op.derivatives(at).0;
         }
@@ -78,7 +81,7 @@ vectorised! {
 
 vectorised! {
     /// slopes = f′, bends = f″ ȳ.
-    fn both['a, T, O: Unary](op: &'a O, at: &'a [T], gy: &'a [T], slopes: &'a mut [T], bends: &'a mut [T]) {
+    fn both['a, T, O: Unary](op: O, at: &'a [T], gy: &'a [T], slopes: &'a mut [T], bends: &'a mut [T]) {
         for (((s, bend), &at), &gy) in slopes.iter_mut().zip(bends.iter_mut()).zip(at).zip(gy) {
             let (first, second) = op.derivatives(at);
             *s = first;
@@ -119,7 +122,7 @@ vectorised! {
 }
 
 pub(crate) fn forward<O: Unary, T: Scalar>(op: &O, c: &Context<'_, T>, y: &mut [T], _: &mut Scratch<T>) {
-    values(Isa::detect(), op, c.x(0), y);
+    values(Isa::detect(), *op, c.x(0), y);
 }
 
 pub(crate) fn tangent<O: Unary, T: Scalar>(op: &O, c: &Context<'_, T>, dy: &mut [T], _: &mut Scratch<T>) {
@@ -131,7 +134,7 @@ pub(crate) fn tangent<O: Unary, T: Scalar>(op: &O, c: &Context<'_, T>, dy: &mut 
     let mut slopes = [T::ZERO; BLOCK];
     for (b, at) in source::<O, T>(c).chunks(BLOCK).enumerate() {
         let slopes = &mut slopes[..at.len()];
-        first(isa, op, at, slopes);
+        first(isa, *op, at, slopes);
         for j in 0..c.tangents {
             let range = j * len + b * BLOCK..j * len + b * BLOCK + at.len();
             multiply(isa, slopes, &dx[range.clone()], &mut dy[range], false);
@@ -151,7 +154,7 @@ pub(crate) fn adjoint<O: Unary, T: Scalar>(
     let mut slopes = [T::ZERO; BLOCK];
     for (b, at) in source::<O, T>(c).chunks(BLOCK).enumerate() {
         let slopes = &mut slopes[..at.len()];
-        first(isa, op, at, slopes);
+        first(isa, *op, at, slopes);
         let range = b * BLOCK..b * BLOCK + at.len();
         let (gy, gx) = (&c.gy[range.clone()], &mut gx[range]);
         if O::CURVED && !all_finite(slopes) {
@@ -182,9 +185,9 @@ pub(crate) fn adjoint_tangent<O: Unary, T: Scalar>(
         let (slopes, bends) = (&mut slopes[..n], &mut bends[..n]);
         let gy = &c.gy[b * BLOCK..b * BLOCK + n];
         if direction.is_some() {
-            both(isa, op, at, gy, slopes, bends);
+            both(isa, *op, at, gy, slopes, bends);
         } else {
-            first(isa, op, at, slopes);
+            first(isa, *op, at, slopes);
         }
         let plain = !O::CURVED || (all_finite(slopes) && (direction.is_none() || all_finite(bends)));
         if !plain && direction.is_some() {
@@ -218,7 +221,7 @@ pub(crate) fn replace_by_derivatives<O: Unary, T: Scalar>(op: &O, x: &mut [T], g
     let (mut slopes, mut bends) = ([T::ZERO; BLOCK], [T::ZERO; BLOCK]);
     for (x, gy) in x.chunks_mut(BLOCK).zip(gy.chunks_mut(BLOCK)) {
         let (slopes, bends) = (&mut slopes[..x.len()], &mut bends[..x.len()]);
-        both(isa, op, x, gy, slopes, bends);
+        both(isa, *op, x, gy, slopes, bends);
         if !(all_finite(slopes) && all_finite(bends)) {
             for ((bend, &at), &gy) in bends.iter_mut().zip(&*x).zip(&*gy) {
                 *bend = times(op.derivatives(at).1, gy);
@@ -264,7 +267,7 @@ pub(crate) fn adjoint_tangent_from_derivatives<T: Scalar>(c: &Context<'_, T>, dg
     }
 }
 
-/// Implements [`OpInfo`] and [`Op`](crate::op::Op) for a [`Unary`]: type, ONNX name, FLOPs per element.
+/// Implements [`OpInfo`](crate::op::OpInfo) and [`Op`](crate::op::Op) for a [`Unary`]: type, ONNX name, FLOPs per element.
 macro_rules! unary_op {
     ($op:ty, $name:literal, $flops:literal $(, exponent: |$of:ident| $exponent:expr)?) => {
         $crate::ops::unary::unary_op!($op, |_op| $name, $flops $(, exponent: |$of| $exponent)?);
@@ -306,6 +309,18 @@ macro_rules! unary_op {
         $crate::op::passes_from!($op, crate::ops::unary,
             fn replace_by_derivatives(&self, x: &mut [T], gy: &mut [T]) {
                 $crate::ops::unary::replace_by_derivatives(self, x, gy);
+            }
+
+            fn tangent_from_derivatives(&self, c: &$crate::op::Context<'_, T>, dy: &mut [T]) {
+                $crate::ops::unary::tangent_from_derivatives(c, dy);
+            }
+
+            fn adjoint_tangent_from_derivatives(
+                &self,
+                c: &$crate::op::Context<'_, T>,
+                dgx: &mut $crate::op::Slots<'_, T>,
+            ) {
+                $crate::ops::unary::adjoint_tangent_from_derivatives(c, dgx);
             }
         );
     };

@@ -1,7 +1,9 @@
 //! Average pooling.
 
-use super::window::{Window, Windows};
-use crate::op::{Context, Op, OpInfo, Reads, ShapeError, Slots};
+use super::window::{Spans, Taps, Window, Windows, block, block_mut, in_blocks};
+use crate::kernels::Isa;
+use crate::kernels::loops::vectorised;
+use crate::op::{Context, Op, OpInfo, Reads, ShapeError, Slot, Slots};
 use crate::ops::axes::single;
 use crate::scalar::Scalar;
 use crate::scratch::Scratch;
@@ -55,38 +57,86 @@ impl AveragePool {
 
     /// y = means of x; x may hold any number of images.
     fn gather<T: Scalar>(&self, windows: &Windows, x: &[T], y: &mut [T]) {
-        let n = windows.channels;
-        let images = x.chunks_exact(windows.image_len().max(1));
-        for (x, y) in images.zip(y.chunks_exact_mut(windows.output_len().max(1))) {
-            windows.each(|i, j, output, inputs| {
-                let scale = T::from_f64(1.0 / windows.count(i, j, self.count_include_pad) as f64);
-                let y = &mut y[output..output + n];
-                y.fill(T::ZERO);
-                for input in inputs {
-                    for (y, &x) in y.iter_mut().zip(&x[input..input + n]) {
-                        *y += x;
-                    }
-                }
-                for y in y {
-                    *y *= scale;
-                }
-            });
+        let (spans, isa) = (windows.spans(), Isa::detect());
+        for (x, y) in spans.images(x).zip(spans.outputs_mut(y)) {
+            means(isa, &spans, self.count_include_pad, x, y);
         }
     }
 
     /// x̄ += the adjoint of [`Self::gather`].
-    fn scatter<T: Scalar>(&self, windows: &Windows, gy: &[T], gx: &mut [T]) {
-        let n = windows.channels;
-        let images = gy.chunks_exact(windows.output_len().max(1));
-        for (gy, gx) in images.zip(gx.chunks_exact_mut(windows.image_len().max(1))) {
-            windows.each(|i, j, output, inputs| {
-                let scale = T::from_f64(1.0 / windows.count(i, j, self.count_include_pad) as f64);
-                for input in inputs {
-                    for (gx, &gy) in gx[input..input + n].iter_mut().zip(&gy[output..output + n]) {
-                        *gx += gy * scale;
-                    }
-                }
-            });
+    fn scatter<T: Scalar>(&self, windows: &Windows, gy: &[T], slot: &mut Slot<'_, T>) {
+        let (spans, isa) = (windows.spans(), Isa::detect());
+        let (gx, add) = slot.write();
+        for (gy, gx) in spans.outputs(gy).zip(spans.images_mut(gx)) {
+            if !add && !spans.tiles {
+                gx.fill(T::ZERO);
+            }
+            shares(isa, &spans, self.count_include_pad, gy, gx, add || !spans.tiles);
+        }
+    }
+}
+
+/// One over the number of pixels that a mean is taken of.
+#[inline(always)]
+fn scale<T: Scalar>(taps: &Taps, with_padding: bool) -> T {
+    let count = if with_padding { taps.padded } else { taps.counts[0] * taps.counts[1] };
+    T::from_f64(1.0 / count as f64)
+}
+
+/// y = scale · the sum of one window, for B channels from `at` on.
+#[inline(always)]
+fn mean_in<T: Scalar, const B: usize>(taps: &Taps, scale: T, x: &[T], y: &mut [T], at: usize) {
+    let mut sum = [T::ZERO; B];
+    for u in 0..taps.counts[0] {
+        for v in 0..taps.counts[1] {
+            let x = block::<T, B>(x, taps.offset(u, v) + at);
+            for l in 0..B {
+                sum[l] += x[l];
+            }
+        }
+    }
+    *block_mut(y, at) = sum.map(|sum| sum * scale);
+}
+
+/// x̄ (+)= scale · ȳ in one window, for B channels from `at` on.
+#[inline(always)]
+fn share_in<T: Scalar, const B: usize>(taps: &Taps, scale: T, gy: &[T], gx: &mut [T], add: bool, at: usize) {
+    let share = block::<T, B>(gy, at).map(|gy| gy * scale);
+    for u in 0..taps.counts[0] {
+        for v in 0..taps.counts[1] {
+            let gx = block_mut::<T, B>(gx, taps.offset(u, v) + at);
+            let before = if add { *gx } else { [T::ZERO; B] };
+            for l in 0..B {
+                gx[l] = before[l] + share[l];
+            }
+        }
+    }
+}
+
+vectorised! {
+    /// y = the mean of each window, for one image.
+    fn means['a, T](spans: &'a Spans, with_padding: bool, x: &'a [T], y: &'a mut [T]) {
+        let ([rows, columns], c) = (spans.output(), spans.channels);
+        for i in 0..rows {
+            for j in 0..columns {
+                let (taps, pixel) = (spans.taps(i, j), (i * columns + j) * c);
+                let (scale, y) = (scale::<T>(&taps, with_padding), &mut y[pixel..pixel + c]);
+                in_blocks!(c, mean_in::<T>(&taps, scale, x, y));
+            }
+        }
+    }
+}
+
+vectorised! {
+    /// x̄ (+)= the adjoint of [`means`], for one image.
+    fn shares['a, T](spans: &'a Spans, with_padding: bool, gy: &'a [T], gx: &'a mut [T], add: bool) {
+        let ([rows, columns], c) = (spans.output(), spans.channels);
+        for i in 0..rows {
+            for j in 0..columns {
+                let (taps, pixel) = (spans.taps(i, j), (i * columns + j) * c);
+                let (scale, gy) = (scale::<T>(&taps, with_padding), &gy[pixel..pixel + c]);
+                in_blocks!(c, share_in::<T>(&taps, scale, gy, gx, add));
+            }
         }
     }
 }
@@ -120,13 +170,13 @@ impl<T: Scalar> Op<T> for AveragePool {
 
     fn adjoint(&self, c: &Context<'_, T>, gx: &mut Slots<'_, T>, _scratch: &mut Scratch<T>) {
         if let Some(slot) = &mut gx[0] {
-            self.scatter(&self.windows(c), c.gy, slot.add());
+            self.scatter(&self.windows(c), c.gy, slot);
         }
     }
 
     fn adjoint_tangent(&self, c: &Context<'_, T>, dgx: &mut Slots<'_, T>, _scratch: &mut Scratch<T>) {
         if let Some(slot) = &mut dgx[0] {
-            self.scatter(&self.windows(c), c.dgy, slot.add());
+            self.scatter(&self.windows(c), c.dgy, slot);
         }
     }
 }

@@ -93,11 +93,6 @@ impl Windows {
         self.input[0] * self.input[1] * self.channels
     }
 
-    /// Numbers of one output image.
-    pub(super) fn output_len(&self) -> usize {
-        self.output[0] * self.output[1] * self.channels
-    }
-
     /// Taps of window `o` that lie between `from` and `to` (positions relative to the image).
     fn taps_within(&self, axis: usize, o: usize, from: isize, to: isize) -> Range<usize> {
         let (start, step) = (self.start(axis, o), self.window.dilation[axis] as isize);
@@ -115,37 +110,168 @@ impl Windows {
         self.taps_within(axis, o, 0, self.input[axis] as isize)
     }
 
-    /// Positions of window `o` inside the image.
-    fn positions(&self, axis: usize, o: usize) -> impl Iterator<Item = usize> + Clone {
-        let (start, step) = (self.start(axis, o), self.window.dilation[axis]);
-        self.taps(axis, o).map(move |u| ((u * step) as isize + start).unsigned_abs())
-    }
-
-    /// Number of taps of the window (i, j), inside the image or inside its padding too.
-    pub(super) fn count(&self, i: usize, j: usize, with_padding: bool) -> usize {
-        let along = |axis: usize, o: usize| {
-            if !with_padding {
-                return self.taps(axis, o).len();
-            }
-            let to = (self.input[axis] + self.window.pad[axis + 2]) as isize;
-            self.taps_within(axis, o, -(self.window.pad[axis] as isize), to).len()
+    /// The taps inside the image of all windows, worked out once for a pass.
+    pub(super) fn spans(&self) -> Spans {
+        let (pixel, row) = (self.channels, self.input[1] * self.channels);
+        let along = |axis: usize, unit: usize| {
+            let step = self.window.dilation[axis] as isize;
+            let span = |o: usize| {
+                let taps = self.taps(axis, o);
+                let first = (self.start(axis, o) + taps.start as isize * step).unsigned_abs();
+                let (pad, to) = (self.window.pad[axis], self.input[axis] + self.window.pad[axis + 2]);
+                let padded = self.taps_within(axis, o, -(pad as isize), to as isize).len();
+                Span { first: first * unit, count: taps.len(), padded }
+            };
+            (0..self.output[axis]).map(span).collect()
         };
-        along(0, i) * along(1, j)
+        Spans {
+            rows: along(0, row),
+            columns: along(1, pixel),
+            steps: [self.window.dilation[0] * row, self.window.dilation[1] * pixel],
+            channels: self.channels,
+            image_len: self.image_len(),
+            tiles: (0..2).all(|axis| self.tiles(axis)),
+        }
     }
 
-    /// Visits all windows of one image: `visit(i, j, offset of the output, offsets of the inputs)`, offsets of
-    /// a pixel's first channel.
-    pub(super) fn each(&self, mut visit: impl FnMut(usize, usize, usize, &mut dyn Iterator<Item = usize>)) {
-        let (width, c) = (self.input[1], self.channels);
-        for i in 0..self.output[0] {
-            for j in 0..self.output[1] {
-                let columns = self.positions(1, j);
-                let mut inputs = self
-                    .positions(0, i)
-                    .flat_map(|row| columns.clone().map(move |column| (row * width + column) * c));
-                visit(i, j, (i * self.output[1] + j) * c, &mut inputs);
-            }
+    /// Whether every position along an axis lies in exactly one window.
+    fn tiles(&self, axis: usize) -> bool {
+        let Window { kernel, stride, pad, dilation, .. } = self.window;
+        kernel[axis] == stride[axis]
+            && (dilation[axis] == 1 || kernel[axis] == 1)
+            && self.output[axis] * stride[axis] >= self.input[axis] + pad[axis]
+    }
+}
+
+/// The taps of a window inside the image along one axis.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Span {
+    /// Offset of the first one, in numbers.
+    first: usize,
+    /// How many there are.
+    count: usize,
+    /// How many there are inside the image or its padding.
+    padded: usize,
+}
+
+/// The taps of all windows of an image, for loops that are compiled for vector instructions.
+#[derive(Debug)]
+pub(super) struct Spans {
+    /// For each row and each column of the output.
+    rows: Vec<Span>,
+    columns: Vec<Span>,
+    /// Distances between taps down and across, in numbers.
+    steps: [usize; 2],
+    pub channels: usize,
+    /// Numbers of one image.
+    image_len: usize,
+    /// Whether every pixel of the image lies in exactly one window.
+    pub tiles: bool,
+}
+
+/// The taps of one window.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Taps {
+    first: usize,
+    /// Rows and columns of taps inside the image.
+    pub counts: [usize; 2],
+    /// Number of taps inside the image or its padding.
+    pub padded: usize,
+    steps: [usize; 2],
+}
+
+impl Spans {
+    /// Rows and columns of the output.
+    #[inline(always)]
+    pub(super) fn output(&self) -> [usize; 2] {
+        [self.rows.len(), self.columns.len()]
+    }
+
+    fn output_len(&self) -> usize {
+        self.rows.len() * self.columns.len() * self.channels
+    }
+
+    /// The images of a batch.
+    pub(super) fn images<'a, T>(&self, x: &'a [T]) -> impl Iterator<Item = &'a [T]> + use<'a, T> {
+        x.chunks_exact(self.image_len.max(1))
+    }
+
+    /// The images of a batch, to write to.
+    pub(super) fn images_mut<'a, T>(&self, x: &'a mut [T]) -> impl Iterator<Item = &'a mut [T]> + use<'a, T> {
+        x.chunks_exact_mut(self.image_len.max(1))
+    }
+
+    /// The outputs of a batch, image by image.
+    pub(super) fn outputs<'a, T>(&self, y: &'a [T]) -> impl Iterator<Item = &'a [T]> + use<'a, T> {
+        y.chunks_exact(self.output_len().max(1))
+    }
+
+    /// The outputs of a batch, image by image, to write to.
+    pub(super) fn outputs_mut<'a, T>(
+        &self,
+        y: &'a mut [T],
+    ) -> impl Iterator<Item = &'a mut [T]> + use<'a, T> {
+        y.chunks_exact_mut(self.output_len().max(1))
+    }
+
+    /// The taps of window (i, j).
+    #[inline(always)]
+    pub(super) fn taps(&self, i: usize, j: usize) -> Taps {
+        let (row, column) = (&self.rows[i], &self.columns[j]);
+        Taps {
+            first: row.first + column.first,
+            counts: [row.count, column.count],
+            padded: row.padded * column.padded,
+            steps: self.steps,
         }
+    }
+}
+
+impl Taps {
+    /// Offset in the image of the first channel of tap (u, v).
+    #[inline(always)]
+    pub(super) fn offset(&self, u: usize, v: usize) -> usize {
+        self.first + u * self.steps[0] + v * self.steps[1]
+    }
+}
+
+/// `$kernel::<T, B>(arguments…, first channel)` on blocks of B channels, 16 (one vector of f32, two of f64) as long as there are as
+/// many, then 4, then 1. A macro, because a closure that is called in three places is not inlined.
+macro_rules! in_blocks {
+    ($channels:expr, $kernel:ident::<$t:ident>($($argument:expr),* $(,)?)) => {{
+        let channels: usize = $channels;
+        let mut at = 0;
+        while at + 16 <= channels {
+            $kernel::<$t, 16>($($argument,)* at);
+            at += 16;
+        }
+        while at + 4 <= channels {
+            $kernel::<$t, 4>($($argument,)* at);
+            at += 4;
+        }
+        while at < channels {
+            $kernel::<$t, 1>($($argument,)* at);
+            at += 1;
+        }
+    }};
+}
+pub(super) use in_blocks;
+
+/// `x[at..at + B]`.
+#[inline(always)]
+pub(super) fn block<T, const B: usize>(x: &[T], at: usize) -> &[T; B] {
+    match x[at..].first_chunk() {
+        Some(block) => block,
+        None => unreachable!("a block ends within its pixel"),
+    }
+}
+
+/// `x[at..at + B]`, to write to.
+#[inline(always)]
+pub(super) fn block_mut<T, const B: usize>(x: &mut [T], at: usize) -> &mut [T; B] {
+    match x[at..].first_chunk_mut() {
+        Some(block) => block,
+        None => unreachable!("a block ends within its pixel"),
     }
 }
 
