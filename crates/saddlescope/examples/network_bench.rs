@@ -1,7 +1,7 @@
 //! Seconds of Hessian-vector products of an ONNX file, by operation if wanted.
 //!
 //! ```text
-//! cargo run --release -p saddlescope-onnx --example bench -- MODEL.onnx DATA.npz [THREADS] [RUNS] [WHAT] [MICRO]
+//! cargo run --release -p saddlescope --example network_bench -- MODEL.onnx DATA.npz [THREADS] [RUNS] [WHAT] [MICRO]
 //! ```
 //!
 //! f32, all samples of the file. WHAT is `kept` (the default), `hvp`, `block` (eight tangents, primals kept, seconds of
@@ -13,9 +13,9 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use saddlescope_data::{DataSource, Split};
-use saddlescope_nn::risk::{Curvature, Risk, RiskOptions};
-use saddlescope_onnx::{ImportOptions, OnnxModel};
+use saddlescope::data::{DataSource, Split};
+use saddlescope::nn::risk::{Curvature, Risk, RiskOptions};
+use saddlescope::onnx::{ImportOptions, OnnxModel};
 
 fn noise(n: usize, seed: u64) -> Vec<f64> {
     let mut s = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
@@ -31,7 +31,7 @@ fn noise(n: usize, seed: u64) -> Vec<f64> {
 fn run() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [model, data, rest @ ..] = arguments.as_slice() else {
-        return Err("usage: bench MODEL.onnx DATA.npz [THREADS] [RUNS] [WHAT] [MICRO]".into());
+        return Err("usage: network_bench MODEL.onnx DATA.npz [THREADS] [RUNS] [WHAT] [MICRO]".into());
     };
     let text = |i: usize, default: &str| rest.get(i).cloned().unwrap_or_else(|| default.into());
     let (threads, runs) = (text(0, "2").parse::<usize>()?, text(1, "5").parse::<usize>()?.max(1));
