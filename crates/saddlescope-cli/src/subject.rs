@@ -9,7 +9,9 @@ use clap::Args;
 use etcetera::BaseStrategy;
 use saddlescope::analysis::AutoSamples;
 use saddlescope::data::weights::TensorMap;
-use saddlescope::data::{DATA_MEMORY, DataError, DataSource, Dataset, Normalization, parse_samples};
+use saddlescope::data::{
+    DATA_MEMORY, DataError, DataSource, Dataset, Normalization, data_share, parse_samples,
+};
 use saddlescope::model::{self, Model, ModelError};
 use saddlescope::nn::Dtype;
 use saddlescope::nn::network::LossKind;
@@ -279,7 +281,7 @@ impl SubjectArguments {
 
     /// Bytes of inputs that are held in memory; larger ones are read sample by sample.
     fn data_memory(&self) -> usize {
-        self.memory.map_or(DATA_MEMORY, |mib| (mib << 20) / 4)
+        self.memory.map_or(DATA_MEMORY, |mib| data_share(mib << 20))
     }
 
     fn normalization(&self) -> Result<Option<Normalization>, Failure> {

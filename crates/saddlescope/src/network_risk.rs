@@ -227,6 +227,7 @@ impl Risk for NetworkRisk {
         MemoryEstimate {
             fixed: found.shared + threads * found.per_thread,
             data: found.data,
+            in_files: found.in_files,
             keep: found.all_primals,
         }
     }
