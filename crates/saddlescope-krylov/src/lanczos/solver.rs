@@ -176,8 +176,9 @@ impl Solver<'_> {
             Some(most) => {
                 let search = self.state.head.products + most;
                 // The residuals do not know of restarts before there was one.
+                let vectors = self.options.max_vectors(self.n);
                 let search = match self.state.head.restarts {
-                    0 => products_with_restarts(search, self.last.len(), self.options.max_vectors(self.n)),
+                    0 if vectors < self.n => products_with_restarts(search, self.last.len(), vectors),
                     _ => search,
                 };
                 Forecast::Products(search + self.last.len())

@@ -116,6 +116,8 @@ impl Stage for EigenpairsStage {
         let risk = env.subject.risk();
         let vectors = self.basis / (risk.dim().max(1) * risk.offers().precision.bytes());
         let pairs = self.options.largest + self.options.smallest;
+        // A basis that holds the whole space is never restarted.
+        let vectors = if vectors < risk.dim() { vectors } else { usize::MAX };
         let products = products_with_restarts(35 + 10 * pairs, pairs, vectors);
         Forecast { products: products.min(self.options.max_products) + pairs, evaluations: 0 }
     }
