@@ -61,9 +61,43 @@ impl Progress {
         let (whole, done) = (self.whole(), self.finished + share.min(1.0) * current);
         let left = (whole - done).max(0.0);
         bar.set_position(if whole > 0.0 { (LENGTH as f64 * done / whole) as u64 } else { 0 });
-        let message = format!("{} left  {} {note}", duration(left), self.stage);
-        bar.set_message(typed(&message));
+        let head = format!("{} left  {}", duration(left), self.stage);
+        bar.set_message(typed(&beside_bar(&head, note)));
     }
+}
+
+/// Columns that every terminal has.
+const WIDTH: usize = 79;
+/// Columns of the bar, with the space behind it.
+const BAR: usize = 39;
+/// Most lines below the bar.
+const LINES: usize = 12;
+
+/// What stands behind the bar and, where there is no room for the note there, in lines below it.
+fn beside_bar(head: &str, note: &str) -> String {
+    let columns = |text: &str| text.chars().count();
+    if note.is_empty() {
+        return head.into();
+    }
+    if BAR + columns(head) + 1 + columns(note) <= WIDTH {
+        return format!("{head} {note}");
+    }
+    // A number stays with its error: lines end behind commas and semicolons only.
+    let mut lines: Vec<String> = Vec::new();
+    for piece in note.split_inclusive([',', ';']).map(str::trim) {
+        match lines.last_mut() {
+            Some(line) if columns(line) + 1 + columns(piece) <= WIDTH => {
+                line.push(' ');
+                line.push_str(piece);
+            }
+            _ => lines.push(format!("  {piece}")),
+        }
+    }
+    if lines.len() > LINES {
+        lines.truncate(LINES - 1);
+        lines.push("  …".into());
+    }
+    format!("{head}\n{}", lines.join("\n"))
 }
 
 /// Seconds in words.
@@ -118,7 +152,7 @@ impl Monitor for Progress {
             .map(|s| (s.name.clone(), s.seconds(cost)))
             .collect();
         if std::io::stderr().is_terminal() && !self.expected.is_empty() {
-            let style = ProgressStyle::with_template("{bar:30} {percent:>3} %  {wide_msg}")
+            let style = ProgressStyle::with_template("{bar:30} {percent:>3} %  {msg}")
                 .unwrap_or_else(|_| ProgressStyle::default_bar());
             self.bar = Some(ProgressBar::new(LENGTH).with_style(style));
         }
@@ -191,4 +225,28 @@ impl Monitor for Progress {
 /// Seconds of one product or evaluation.
 fn duration_fine(seconds: f64) -> String {
     if seconds < 1.0 { format!("{:.2} ms", 1e3 * seconds) } else { format!("{seconds:.2} s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_residuals_of_all_pairs_fit_into_eighty_columns() {
+        let head = "12 s left  extreme eigenpairs";
+        assert_eq!(beside_bar(head, ""), head);
+        assert_eq!(beside_bar(head, "loss 1"), format!("{head} loss 1"));
+        let pairs: Vec<String> = (0..6).map(|i| format!("−{i}23.4567 ± 3e−4")).collect();
+        let note =
+            format!("λ {}; about 123 products; number 3 at the largest end needs most", pairs.join(", "));
+        let text = beside_bar(head, &note);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[0], head);
+        assert!(lines[1..].iter().all(|l| l.chars().count() <= 79), "{text}");
+        // No pair is torn apart and none is missing.
+        assert!(pairs.iter().all(|p| lines.iter().any(|l| l.contains(p.as_str()))), "{text}");
+        assert!(text.contains("about 123 products"), "{text}");
+        let many = vec!["−123.4567 ± 3e−4"; 200].join(", ");
+        assert_eq!(beside_bar(head, &many).lines().count(), 13);
+    }
 }

@@ -4,10 +4,12 @@ use std::path::PathBuf;
 
 use clap::Args;
 use saddlescope::analysis::{
-    Analysis, AnalysisError, Estimate, Folder, FolderError, PlanesResult, Results, Selection, analyze,
+    Analysis, AnalysisError, Estimate, Folder, FolderError, PlanesResult, Results, RoundingFloor, Saving,
+    Selection, analyze,
 };
 
 use saddlescope::NetworkSubject;
+use saddlescope::krylov::LanczosError;
 
 use crate::failure::Failure;
 use crate::progress::Progress;
@@ -68,7 +70,8 @@ impl RunArguments {
             selection.slice_samples = self.subject.auto_samples();
         }
         ranks::together(subject, |subject| {
-            analyze(subject, &selection, memory, &self.out, &mut Progress::new()).map_err(failure)
+            analyze(subject, &selection, memory, &self.out, &mut Progress::new())
+                .map_err(|error| failure_of(error, &selection.verb))
         })
     }
 
@@ -80,14 +83,55 @@ impl RunArguments {
     }
 }
 
-/// The exit code of a run that stopped.
+/// The exit code of a run that stopped, of a verb whose stages are fixed.
 pub fn failure(error: AnalysisError) -> Failure {
+    failure_of(error, "")
+}
+
+/// The option with which a verb needs less memory; `None` where it has none.
+fn option(saving: Saving, verb: &str) -> Option<&'static str> {
+    match (saving, verb) {
+        (Saving::NoSplit, "analyze") => Some("--no-split"),
+        (Saving::OneDensityProbe, "analyze" | "project") => Some("--density-probes 1"),
+        (Saving::OneDensityProbe, "density") => Some("--probes 1"),
+        (Saving::NoDensity, "analyze" | "project") => Some("--density-probes 0"),
+        (Saving::OnePair, "analyze" | "eigs") => Some("--largest 1 --smallest 1"),
+        (Saving::FreeBasis, "analyze" | "eigs") => Some("no --basis-vectors"),
+        _ => None,
+    }
+}
+
+/// What a refusal says of the options that lower the need of a verb.
+fn with_options(savings: &[(Saving, usize)], together: Option<usize>, verb: &str) -> String {
+    let mut options: Vec<String> = (savings.iter())
+        .filter_map(|&(saving, mib)| Some(format!("with {}: {mib} MiB", option(saving, verb)?)))
+        .collect();
+    if options.is_empty() {
+        return String::new();
+    }
+    if let Some(mib) = together.filter(|_| options.len() == savings.len()) {
+        options.push(format!("with all of these: {mib} MiB"));
+    }
+    format!("; enough {}", options.join("; "))
+}
+
+/// The exit code of a run of a verb that stopped.
+fn failure_of(error: AnalysisError, verb: &str) -> Failure {
     match error {
         AnalysisError::Folder(FolderError::Changed { .. }) => {
             Failure::bad_input(format!("{error} with --force"))
         }
-        AnalysisError::Memory { .. } => {
-            Failure::bad_input(format!("{error} (--memory, --threads, --samples, --dtype)"))
+        AnalysisError::Memory { needed_mib, allowed_mib, savings, together_mib } => {
+            Failure::bad_input(format!(
+                "the analysis needs --memory {needed_mib}, but {allowed_mib} MiB are allowed; fewer --threads, fewer --samples, and --dtype \
+                 f32 in place of f64 need less{}",
+                with_options(&savings, together_mib, verb)
+            ))
+        }
+        AnalysisError::Lanczos(LanczosError::BasisTooSmall { given, needed, .. }) => {
+            Failure::bad_input(format!(
+                "--basis-vectors: a basis of {given} vectors is too small for these eigenvalues, which need {needed} or more; --largest and --smallest ask for fewer"
+            ))
         }
         AnalysisError::Cancelled => Failure::Interrupted("the same command continues where it stopped"),
         AnalysisError::Folder(_)
@@ -151,10 +195,32 @@ pub fn print_eigenpairs(results: &Results) -> Result<(), Failure> {
             significant(p.value, 7),
             significant(p.residual, 3),
             p.std_error.map_or("unknown".into(), |e| significant(e, 3)),
-            if p.converged { "" } else { "  NOT CONVERGED" }
+            match p.converged {
+                true if p.at_rounding_floor() => "  AT THE ROUNDING FLOOR",
+                true => "",
+                false => "  NOT CONVERGED",
+            }
         ))?;
     }
+    if let Some(floor) = results.eigen.as_ref().and_then(|e| e.rounding_floor.as_ref()) {
+        terminal::print(format!("\n  {} ({})", floor.sentence(), remedy(floor)))?;
+    }
     Ok(())
+}
+
+/// The options that help where pairs stopped at the rounding floor.
+fn remedy(floor: &RoundingFloor) -> String {
+    let mut options = Vec::new();
+    if floor.is_single() {
+        options.push("--dtype f64".to_string());
+    }
+    // With one digit, rounded up, and a tenth more: another run may end a little higher.
+    let enough = 1.1 * floor.relative;
+    let unit = 10_f64.powf(enough.log10().floor());
+    if unit.is_finite() && unit > 0.0 {
+        options.push(format!("--tol {:.0e}", (enough / unit).ceil() * unit));
+    }
+    if options.is_empty() { "λ is 0 to rounding".into() } else { options.join(" or ") }
 }
 
 /// A quantity with its standard error.
@@ -181,4 +247,40 @@ pub fn print_planes(name: &str, planes: &PlanesResult) -> Result<(), Failure> {
     ))?;
     print_estimate("  mean κ₋", &planes.kappa_minus)?;
     print_estimate("  mean κ₊", &planes.kappa_plus)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tolerance_that_is_named_is_reached() {
+        let floor = |precision: &str, relative| RoundingFloor {
+            precision: precision.into(),
+            pairs: 1,
+            of: 1,
+            residual: relative,
+            relative,
+            tolerance: 1e-12,
+        };
+        assert_eq!(remedy(&floor("f32", 3.1e-7)), "--dtype f64 or --tol 4e-7");
+        assert_eq!(remedy(&floor("f32", 9.5e-7)), "--dtype f64 or --tol 2e-6");
+        assert_eq!(remedy(&floor("f64", 1e-14)), "--tol 2e-14");
+        assert_eq!(remedy(&floor("f32", f64::INFINITY)), "--dtype f64");
+        assert_eq!(remedy(&floor("f64", f64::INFINITY)), "λ is 0 to rounding");
+    }
+
+    #[test]
+    fn a_refusal_names_the_options_of_the_verb() {
+        let savings = [(Saving::NoSplit, 300), (Saving::OnePair, 310)];
+        let text = with_options(&savings, Some(250), "analyze");
+        assert_eq!(
+            text,
+            "; enough with --no-split: 300 MiB; with --largest 1 --smallest 1: 310 MiB; with all of these: 250 MiB"
+        );
+        // What the verb cannot change is not named, nor what it would bring.
+        let text = with_options(&savings, Some(250), "eigs");
+        assert_eq!(text, "; enough with --largest 1 --smallest 1: 310 MiB");
+        assert_eq!(with_options(&savings, Some(250), "compare"), "");
+    }
 }

@@ -9,19 +9,20 @@ use clap::Args;
 use etcetera::BaseStrategy;
 use saddlescope::analysis::AutoSamples;
 use saddlescope::data::weights::TensorMap;
-use saddlescope::data::{DATA_MEMORY, DataError, DataSource, Dataset, Normalization, parse_samples};
+use saddlescope::data::{
+    DATA_MEMORY, DataError, DataSource, Dataset, Normalization, data_share, parse_samples,
+};
 use saddlescope::model::{self, Model, ModelError};
 use saddlescope::nn::Dtype;
 use saddlescope::nn::network::LossKind;
 use saddlescope::nn::risk::RiskOptions;
 use saddlescope::onnx::{ImportOptions, LossSuggestion};
 use saddlescope::{NetworkRisk, NetworkSubject, Risk};
-use wildmatch::WildMatchPattern;
 
 use crate::allocator;
 use crate::choices::{BatchNorm, DtypeChoice, SplitChoice};
 use crate::failure::Failure;
-use crate::subject_values::{BatchAxis, FixedInput, SliceSamples, fixed_inputs};
+use crate::subject_values::{BatchAxis, FixedInput, SliceSamples, fits, fixed_inputs};
 
 /// Options that every verb on a network has.
 #[derive(Debug, Clone, Args)]
@@ -118,11 +119,6 @@ fn fingerprint(data: &Dataset) -> Result<String, Failure> {
     kept.map_err(bad("--data"))
 }
 
-/// Whether `name` fits a pattern in which `*` stands for any text.
-fn fits(pattern: &str, name: &str) -> bool {
-    WildMatchPattern::<'*', '\0'>::new(pattern).matches(name)
-}
-
 fn bad<E: std::error::Error + Send + Sync + 'static>(what: &'static str) -> impl Fn(E) -> Failure {
     move |error| Failure::BadInput(anyhow::Error::new(error).context(what))
 }
@@ -191,8 +187,11 @@ impl SubjectArguments {
         }
     }
 
-    /// The model as given, nothing frozen.
-    pub fn whole_model(&self, data: Option<&Dataset>) -> Result<Model, Failure> {
+    /// How an ONNX file is read, with the shapes of `data` where they are known.
+    ///
+    /// # Errors
+    /// Options for ONNX files with another model, or names of parameters that cannot be read.
+    pub fn import_options(&self, data: Option<&Dataset>) -> Result<ImportOptions, Failure> {
         let mut options = data.map_or_else(ImportOptions::default, ImportOptions::for_dataset);
         let about_axes = self.one_sample || !self.batch_axis.is_empty() || !self.fix_input.is_empty();
         if about_axes && !model::is_onnx(&self.model) {
@@ -205,6 +204,12 @@ impl SubjectArguments {
             let tensors = TensorMap::read(path).map_err(bad("--parameters-from"))?;
             options.parameters = Some(tensors.iter().map(|(name, _)| name.to_string()).collect());
         }
+        Ok(options)
+    }
+
+    /// The model as given, nothing frozen.
+    pub fn whole_model(&self, data: Option<&Dataset>) -> Result<Model, Failure> {
+        let options = self.import_options(data)?;
         let loaded = model::load_with(&self.model, self.weights.as_deref(), &options).map_err(|e| {
             let context = match &e {
                 ModelError::NeedsWeights { .. } => {
@@ -276,7 +281,7 @@ impl SubjectArguments {
 
     /// Bytes of inputs that are held in memory; larger ones are read sample by sample.
     fn data_memory(&self) -> usize {
-        self.memory.map_or(DATA_MEMORY, |mib| (mib << 20) / 4)
+        self.memory.map_or(DATA_MEMORY, |mib| data_share(mib << 20))
     }
 
     fn normalization(&self) -> Result<Option<Normalization>, Failure> {
@@ -477,21 +482,5 @@ impl SubjectArguments {
         };
         let options = RiskOptions { threads: rayon::current_num_threads(), micro_batch: None, keep_bytes };
         NetworkRisk::new(objective, dtype, options).context("model and data").map_err(Failure::BadInput)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::fits;
-
-    #[test]
-    fn patterns() {
-        assert!(fits("layer1.*", "layer1.0.conv1.weight"));
-        assert!(fits("*.weight", "conv1.weight"));
-        assert!(fits("*bn*weight", "layer1.bn2.weight"));
-        assert!(!fits("*bn*weight", "layer1.bn2.bias"));
-        assert!(fits("linear.bias", "linear.bias"));
-        assert!(!fits("linear", "linear.bias"));
-        assert!(!fits("a*a", "a"));
     }
 }

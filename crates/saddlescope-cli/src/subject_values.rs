@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
+use wildmatch::WildMatchPattern;
+
 use crate::failure::Failure;
 
 /// How many samples surfaces and cuts are made of.
@@ -99,9 +101,25 @@ pub fn fixed_inputs(list: &[FixedInput]) -> Result<BTreeMap<String, Vec<f64>>, F
     Ok(by_name)
 }
 
+/// Whether `name` fits a pattern in which `*` stands for any text.
+pub fn fits(pattern: &str, name: &str) -> bool {
+    WildMatchPattern::<'*', '\0'>::new(pattern).matches(name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn patterns() {
+        assert!(fits("layer1.*", "layer1.0.conv1.weight"));
+        assert!(fits("*.weight", "conv1.weight"));
+        assert!(fits("*bn*weight", "layer1.bn2.weight"));
+        assert!(!fits("*bn*weight", "layer1.bn2.bias"));
+        assert!(fits("linear.bias", "linear.bias"));
+        assert!(!fits("linear", "linear.bias"));
+        assert!(!fits("a*a", "a"));
+    }
 
     #[test]
     fn batch_axes() {

@@ -77,11 +77,76 @@ fn open_dimensions_are_taken_from_data() {
 #[test]
 fn profile_names_the_operations_of_a_product() {
     let text = succeed(&["info", "digits-mlp", "--profile", "--samples", "8"]);
-    for part in ["8 samples", "Linear", "adjoint's tangent", "GFLOP/s", "ms"] {
+    for part in ["8 samples", "Linear", "adjoint's tangent", "GFLOP/s", "ms", "nominal"] {
         assert!(text.contains(part), "no {part} in\n{text}");
     }
+    // Every operation once, with all of its passes; then the passes.
+    let sums: Vec<&str> = section(&text, "operation, all passes");
+    let passes: Vec<&str> =
+        text.lines().skip_while(|l| !l.starts_with("operation  ") || !l.contains("pass  ")).collect();
+    let of = |lines: &[&str], name: &str| lines.iter().filter(|l| l.starts_with(name)).count();
+    for (name, rows) in [("Linear", 2), ("Tanh", 2)] {
+        assert_eq!((of(&sums, name), of(&passes, name)), (1, rows), "{name} in\n{text}");
+    }
+    // Calls and shares of the passes add up to those of the operation.
+    let numbers = |line: &str, skip: usize| {
+        let cells: Vec<&str> = line[skip..].split_whitespace().collect();
+        (cells[0].parse::<u64>().unwrap(), cells[2].trim_end_matches('%').parse::<f64>().unwrap())
+    };
+    let (calls, share) = numbers(sums.iter().find(|l| l.starts_with("Linear")).unwrap(), 26);
+    let all: Vec<_> = passes.iter().filter(|l| l.starts_with("Linear")).map(|l| numbers(l, 45)).collect();
+    assert_eq!(calls, all.iter().map(|p| p.0).sum::<u64>(), "{text}");
+    assert!((share - all.iter().map(|p| p.1).sum::<f64>()).abs() <= 0.3, "{text}");
+    // One operation is named, the first of the table that is one.
+    let first = sums.iter().find(|l| !l.starts_with('(')).unwrap().split_whitespace().next().unwrap();
+    assert!(text.contains(&format!("\nThe operation that costs most is {first}: ")), "{text}");
     let wrong = refused(&["info", "digits-mlp", "--samples", "8"]);
     assert!(wrong.contains("--profile"), "{wrong}");
+}
+
+fn small(name: &str) -> String {
+    format!("{}/../saddlescope-onnx/tests/fixtures/small/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+fn profile_of<'a>(model: &'a str, data: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    [&["info", model, "--profile", "--data", data, "--loss", "mse"][..], more].concat()
+}
+
+#[test]
+fn a_profile_takes_the_samples_that_there_are() {
+    let (model, data) = (small("constant_weights.onnx"), format!("npz:{}", small("constant_weights.npz")));
+    let profile = |more: &[&'static str]| profile_of(&model, &data, more);
+    let text = succeed(&profile(&[]));
+    assert!(
+        text.contains("5 samples of the train split") && text.contains("fewer than the usual 16"),
+        "{text}"
+    );
+    let given = succeed(&profile(&["--samples", "5"]));
+    assert!(given.contains("5 samples of the") && !given.contains("the usual"), "{given}");
+    let too_many = refused(&profile(&["--samples", "16"]));
+    assert!(too_many.contains("0..16") && too_many.contains("there are 5"), "{too_many}");
+}
+
+#[test]
+fn a_profile_takes_the_options_of_the_other_verbs() {
+    let (model, data) = (small("constant_weights.onnx"), format!("npz:{}", small("constant_weights.npz")));
+    let profile = |more: &[&'static str]| profile_of(&model, &data, more);
+    let text = succeed(&profile(&["--one-sample", "--dtype", "f64", "--weight-decay", "0.1"]));
+    for part in ["\n1 sample of", "product in f64", "Weight decay: 0.1", "(weight decay)", "costs most"] {
+        assert!(text.contains(part), "no {part} in\n{text}");
+    }
+    // The axis is taken, and the data are looked at with it.
+    assert!(succeed(&profile(&["--batch-axis", "x=0"])).contains("costs most"));
+    assert!(refused(&profile(&["--batch-axis", "x=7"])).contains("axis 7 is to count the samples"));
+    assert!(refused(&profile(&["--params", "nothing*"])).contains("no parameter has such a name"));
+    assert!(refused(&profile(&["--slice-samples", "3"])).contains("no cuts"));
+
+    let (model, data) = (small("fixed_inputs.onnx"), format!("npz:{}", small("fixed_inputs.npz")));
+    let fixed = ["--fix-input", "sr=16000", "--fix-input", "gain=2,0.5", "--fix-input", "on=true"];
+    let text = succeed(&profile_of(&model, &data, &fixed));
+    assert!(text.contains("costs most") && text.contains("`sr` is fixed to 16000"), "{text}");
+    // Without a profile there is nothing to take a loss of.
+    assert!(refused(&["info", &model, "--loss", "mse"]).contains("--profile"));
 }
 
 #[test]

@@ -44,7 +44,7 @@ pub use error::DataError;
 pub use normalization::Normalization;
 pub use parameters::{ParameterKind, UnitAxis, UnitGroup};
 pub use random::epoch_order;
-pub use source::{DATA_MEMORY, DataSource, parse_samples};
+pub use source::{DATA_MEMORY, DataSource, data_share, parse_samples};
 pub use training::{Augment, Batch, CropFlip};
 pub use values::Values;
 

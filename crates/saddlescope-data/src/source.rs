@@ -17,6 +17,11 @@ const SYNTAX: &str = "expected cifar10:DIR, cifar100:DIR, mnist:DIR, npz:FILE, n
 /// Bytes of inputs that are held in memory where nothing else limits them; larger ones are read sample by sample.
 pub const DATA_MEMORY: usize = 256 << 20;
 
+/// Bytes of inputs that are held in memory where a run may use `limit` bytes: a quarter.
+pub fn data_share(limit: usize) -> usize {
+    limit / 4
+}
+
 /// A source of data.
 ///
 /// ```

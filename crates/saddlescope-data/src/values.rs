@@ -54,6 +54,11 @@ impl Values {
         }
     }
 
+    /// Bytes that they would take in memory where they stay in files; 0 where they are in memory.
+    pub fn bytes_in_files(&self) -> usize {
+        self.len() * size_of::<f32>() - self.bytes_in_memory()
+    }
+
     /// Some of them, without a copy.
     ///
     /// # Panics

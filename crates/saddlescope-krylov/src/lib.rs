@@ -75,7 +75,8 @@ pub use estimate::Estimate;
 pub use lanczos::{
     BasisLimit, Candidate, CannotContinue, Criterion, Eigenpair, Eigensolution, ExtremeEigen, Forecast,
     LanczosError, LanczosState, SnapshotError, SnapshotWriter, SpectrumEnd, Status, Wanted, WantedPair,
-    extreme_eigenpairs, read_snapshot, read_snapshot_for, resume_extreme_eigenpairs, vectors_at_a_time,
+    extreme_eigenpairs, products_with_restarts, read_snapshot, read_snapshot_for, resume_extreme_eigenpairs,
+    vectors_at_a_time,
 };
 pub use observer::{Observer, Progress, RitzValue};
 pub use operator::{LinearOperator, SymmetricOperator};

@@ -74,12 +74,15 @@ pub struct Product {
 }
 
 /// Bytes that products take.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MemoryEstimate {
     /// What is needed in any case, data included.
     pub fixed: usize,
     /// The data alone, once.
     pub data: usize,
+    /// Not counted: bytes of each input that is read from its files because of a limit on memory, and would be held in memory under a
+    /// larger one ([`data_share`](saddlescope_data::data_share)); 0 for inputs in memory.
+    pub in_files: Vec<usize>,
     /// What can be kept between products at one θ to make them faster, at most.
     pub keep: usize,
 }

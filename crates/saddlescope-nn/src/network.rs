@@ -13,6 +13,7 @@ use crate::ops::loss::{
 };
 use crate::plan::{Pass, Plan};
 use crate::risk::{Numbers, Objective};
+use crate::zoo;
 use saddlescope_data::weights::{ExpectedTensor, TensorData, TensorMap, WeightsError};
 use saddlescope_data::{Dataset, Targets};
 
@@ -111,7 +112,10 @@ pub enum NetworkError {
     #[error(transparent)]
     Graph(#[from] GraphError),
     /// The data set's inputs are not those of the network.
-    #[error("the network's input `{name}` has shape {expected:?} per sample; the data set has {found}")]
+    #[error(
+        "the network's input `{name}` has shape {expected:?} per sample; the data set has {found}{}",
+        fits(fitting)
+    )]
     Input {
         /// Name of the network's input.
         name: String,
@@ -119,6 +123,8 @@ pub enum NetworkError {
         expected: Vec<usize>,
         /// What the data set has.
         found: String,
+        /// The description of a network of the same layers that would fit, where there is one.
+        fitting: Option<String>,
     },
     /// The targets do not fit the loss.
     #[error("loss {loss} needs {expected}; the data set has {found}")]
@@ -130,6 +136,11 @@ pub enum NetworkError {
         /// What there is.
         found: String,
     },
+}
+
+/// The hint at a network that would fit.
+fn fits(fitting: &Option<String>) -> String {
+    fitting.as_ref().map_or(String::new(), |name| format!(" (`{name}` would fit)"))
 }
 
 impl Network {
@@ -272,6 +283,7 @@ impl Network {
                         name: input.name.clone(),
                         expected: input.shape.clone(),
                         found: format!("shape {:?}", t.shape_per_sample),
+                        fitting: zoo::for_samples(&self.name, &t.shape_per_sample),
                     });
                 }
                 None => {
@@ -280,6 +292,7 @@ impl Network {
                         name: input.name.clone(),
                         expected: input.shape.clone(),
                         found: format!("only {names:?}"),
+                        fitting: None,
                     });
                 }
             }

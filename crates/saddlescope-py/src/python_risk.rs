@@ -201,7 +201,7 @@ impl Risk for PythonRisk {
     }
 
     fn memory(&self, _tangents: usize) -> MemoryEstimate {
-        MemoryEstimate { fixed: self.memory.0, data: self.memory.1, keep: 0 }
+        MemoryEstimate { fixed: self.memory.0, data: self.memory.1, ..MemoryEstimate::default() }
     }
 
     fn first_samples(

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::time::Instant;
 
 use saddlescope_krylov::Precision;
 use saddlescope_landscape::{
@@ -63,7 +64,7 @@ impl NetworkRisk {
     }
 
     /// What each kind of operation costs in a product with the Hessian at θ along v (both of length N): calls, seconds over all
-    /// threads, FLOP/s and GB/s, as a table. The second of two products is measured; primals are kept as the options say.
+    /// threads, FLOP/s and GB/s, as tables. The second of two products is measured; primals are kept as the options say.
     ///
     /// # Errors
     /// θ or v of another length.
@@ -73,7 +74,14 @@ impl NetworkRisk {
         with_inner!(self, r => {
             let point = r.at(theta);
             point.product(Curvature::Hessian, v, &mut out).map_err(RiskError::failed)?;
-            point.profile(Curvature::Hessian, v, &mut out).map_err(RiskError::failed)
+            let mut profile = point.profile(Curvature::Hessian, v, &mut out).map_err(RiskError::failed)?;
+            if self.weight_decay != 0.0 {
+                let start = Instant::now();
+                out.iter_mut().zip(v).for_each(|(y, v)| *y += self.weight_decay * v);
+                profile.record_around("(weight decay)", start);
+                profile.wall += start.elapsed().as_secs_f64();
+            }
+            Ok(profile)
         })
     }
 
@@ -219,6 +227,7 @@ impl Risk for NetworkRisk {
         MemoryEstimate {
             fixed: found.shared + threads * found.per_thread,
             data: found.data,
+            in_files: found.in_files,
             keep: found.all_primals,
         }
     }

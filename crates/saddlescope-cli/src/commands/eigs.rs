@@ -2,6 +2,7 @@
 
 use clap::Args;
 use saddlescope::analysis::Selection;
+use saddlescope::krylov::Status;
 
 use crate::eigen_arguments::EigenArguments;
 use crate::failure::Failure;
@@ -33,7 +34,10 @@ pub fn run(mut a: Arguments) -> Result<(), Failure> {
     print_verdict(results)?;
     print_eigenpairs(results)?;
     if let Some(eigen) = &results.eigen {
-        terminal::print(format!("\n  {} products; how the solve ended: {}", eigen.products, eigen.message))?;
+        let said_above = eigen.rounding_floor.is_some()
+            && matches!(eigen.status, Status::Converged | Status::RoundingFloor);
+        let ending = if said_above { "at the rounding floor" } else { &eigen.message };
+        terminal::print(format!("\n  {} products; how the solve ended: {ending}", eigen.products))?;
         if let Some(condition) = &eigen.condition_b1 {
             terminal::print(format!("  condition (B.1): {condition}"))?;
         }

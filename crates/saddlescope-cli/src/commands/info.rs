@@ -1,8 +1,6 @@
 //! `saddlescope info`: layers, parameters, operations and memory of a model.
 
-use std::path::PathBuf;
-
-use clap::Args;
+use clap::{Arg, Args};
 use saddlescope::data::{DataSource, Split};
 use saddlescope::model;
 use saddlescope::nn::graph::{Graph, ParameterKind, Source};
@@ -11,57 +9,66 @@ use saddlescope::onnx::{Ending, ImportOptions, OnnxModel};
 
 use crate::failure::Failure;
 use crate::subject::SubjectArguments;
-use crate::subject_values::{BatchAxis, FixedInput, fixed_inputs};
 use crate::terminal;
 
-/// Arguments as given.
+/// Samples of a profile where nobody says how many.
+const PROFILED: usize = 16;
+
+/// Arguments as given: those of the verbs that compute, with the model in the first place.
 #[derive(Debug, Args)]
+#[command(mut_args(argument))]
 pub struct Arguments {
-    /// Name or description of a network, or an .onnx file.
-    #[arg(value_name = "MODEL")]
-    model: String,
-
-    /// Weights to check against the network.
-    #[arg(long, value_name = "FILE")]
-    weights: Option<PathBuf>,
-
-    /// Data whose shapes an .onnx file with open dimensions takes, as for `analyze`.
-    #[arg(long, value_name = "SOURCE", conflicts_with = "shape")]
-    data: Option<String>,
+    #[command(flatten)]
+    subject: SubjectArguments,
 
     /// Shape of an input of an .onnx file with open dimensions, batch first: x=1,3,32,32 (repeatable); without a name where
     /// there is one input.
-    #[arg(long, value_name = "[NAME=]N,…")]
+    #[arg(long, value_name = "[NAME=]N,…", conflicts_with_all = ["data", "profile"])]
     shape: Vec<String>,
 
-    /// All of the data are one sample, as for `analyze`; `--shape` then has no batch.
-    #[arg(long, conflicts_with_all = ["profile", "batch_axis"])]
-    one_sample: bool,
-
-    /// Axis that counts the samples in an .onnx file's input, where it is not the first: AXIS, or INPUT=AXIS (repeatable).
-    #[arg(long, value_name = "[INPUT=]AXIS", conflicts_with = "profile")]
-    batch_axis: Vec<BatchAxis>,
-
-    /// An input of an .onnx file that is the same for all samples, as for `analyze` (repeatable).
-    #[arg(long, value_name = "INPUT=VALUE", conflicts_with = "profile")]
-    fix_input: Vec<FixedInput>,
-
-    /// Time a Hessian-vector product by kind of operation: milliseconds, GFLOP/s and GB/s. Needs weights and data.
-    #[arg(long, conflicts_with = "shape")]
+    /// Time a Hessian-vector product by kind of operation: milliseconds, GFLOP/s and GB/s, and which operation costs most. Needs weights
+    /// and data.
+    #[arg(long)]
     profile: bool,
+}
 
-    /// Samples for --profile: A..B or a number.
-    #[arg(long, value_name = "A..B", requires = "profile", default_value = "16")]
-    samples: String,
+/// The common options as this verb has them.
+fn argument(argument: Arg) -> Arg {
+    match argument.get_id().as_str() {
+        "model" => argument.long(None).index(1),
+        "weights" => argument.help("Weights to check against the network"),
+        "data" => argument
+            .help("Data whose shapes an .onnx file with open dimensions takes, and whose samples --profile takes"),
+        "one_sample" => argument
+            .help("All of the data are one sample, as for `analyze`; `--shape` then has no batch")
+            .long_help(None),
+        "split" => argument.help("Split whose samples --profile takes").requires("profile"),
+        "samples" => argument
+            .help(format!(
+                "Samples for --profile: A..B or a number [default: the first {PROFILED}, or all where there are fewer]"
+            ))
+            .requires("profile"),
+        "memory" => argument
+            .help("Memory in MiB for which --profile loads the data: as for `analyze`, no activations are held between products then")
+            .requires("profile"),
+        "dtype" => argument.help("Number type of the product [default: f32]").requires("profile"),
+        "normalize" | "loss" | "weight_decay" | "batch_norm" | "params" | "freeze" => argument.requires("profile"),
+        // There are no cuts and surfaces here.
+        "slice_samples" => argument.hide(true),
+        _ => argument,
+    }
 }
 
 /// Prints the tables.
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
+    if arguments.subject.slice_samples.is_some() {
+        return Err(Failure::bad_input("--slice-samples: info makes no cuts and no surfaces"));
+    }
     if arguments.profile {
-        return profile(arguments);
+        return profile(arguments.subject);
     }
     let shapes = shapes(&arguments)?;
-    let described = model::describe(&arguments.model, arguments.weights.as_deref(), &shapes)
+    let described = model::describe(&arguments.subject.model, arguments.subject.weights.as_deref(), &shapes)
         .map_err(|e| Failure::BadInput(anyhow::Error::new(e)))?;
     let network = &described.network;
     terminal::print(format!("{}: {} parameters", network.name, network.parameter_count()))?;
@@ -77,35 +84,45 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
 }
 
 /// Times a product and prints what each kind of operation took, the dearest first.
-fn profile(a: Arguments) -> Result<(), Failure> {
-    let subject = SubjectArguments::plain(a.model, a.weights, a.data, Some(a.samples)).subject(false)?;
+fn profile(arguments: SubjectArguments) -> Result<(), Failure> {
+    let (arguments, few) = if arguments.samples.is_some() || arguments.one_sample {
+        (arguments, None)
+    } else {
+        let (first, count) = arguments.first_samples(PROFILED)?;
+        (first, (count < PROFILED).then_some(count))
+    };
+    let subject = arguments.subject(false)?;
     let theta = &subject.model.theta;
     let found = subject.risk.profile(theta, &vec![1.0; theta.len()]);
     let found = found.map_err(|e| Failure::Failed(anyhow::Error::new(e)))?;
     for line in &subject.about {
         terminal::print(line)?;
     }
+    if let Some(count) = few {
+        terminal::print(format!(
+            "These are all samples that there are, fewer than the usual {PROFILED}: {count}."
+        ))?;
+    }
+    for note in &subject.model.notes {
+        terminal::print(format!("note: {note}"))?;
+    }
     terminal::print(format!(
-        "\nOne Hessian-vector product in f32, {} threads:",
+        "\nOne Hessian-vector product in {}, {} threads:\n",
+        subject.risk.dtype(),
         rayon::current_num_threads()
     ))?;
     terminal::print(found)?;
     Ok(())
 }
 
-/// Shapes of one sample that the options give.
+/// How the file is read, with the shapes of one sample that the options give.
 fn shapes(arguments: &Arguments) -> Result<ImportOptions, Failure> {
-    let batch_axes = arguments.batch_axis.iter().map(|b| (b.input.clone(), b.axis)).collect();
-    let mut options = ImportOptions {
-        one_sample: arguments.one_sample,
-        batch_axes,
-        fixed_inputs: fixed_inputs(&arguments.fix_input)?,
-        ..ImportOptions::default()
-    };
-    if let Some(text) = &arguments.data {
+    let subject = &arguments.subject;
+    let mut options = subject.import_options(None)?;
+    if let Some(text) = &subject.data {
         let bad = |e| Failure::BadInput(anyhow::Error::new(e).context("--data"));
         let source = DataSource::parse(text).map_err(bad)?;
-        let data = match arguments.one_sample {
+        let data = match subject.one_sample {
             true => source.load_one_sample(Split::Train, None),
             false => source.load(Split::Train, Some(0..1), None),
         };
@@ -117,7 +134,7 @@ fn shapes(arguments: &Arguments) -> Result<ImportOptions, Failure> {
         let (name, lengths) = text.rsplit_once('=').unwrap_or(("", text));
         let lengths: Option<Vec<usize>> = lengths.split(',').map(|n| n.trim().parse().ok()).collect();
         let lengths = lengths.as_deref();
-        let sample = if arguments.one_sample { lengths } else { lengths.and_then(|l| l.get(1..)) };
+        let sample = if subject.one_sample { lengths } else { lengths.and_then(|l| l.get(1..)) };
         let Some(sample) = sample else {
             return Err(Failure::bad_input(format!(
                 "--shape {text}: expected lengths with the batch first, such as x=1,3,32,32"

@@ -38,7 +38,7 @@ pub enum Command {
     /// Write weights moved along negative curvature, from a finished analysis.
     Escape(Box<escape::Arguments>),
     /// Show a model's parameters, layers, operations and memory.
-    Info(info::Arguments),
+    Info(Box<info::Arguments>),
     /// Reproduce the figures and numbers of Böttcher & Wheeler (2022): those that need no network, or Figures 5 to 7 for your weights.
     Paper(paper::Arguments),
     /// Go from one set of weights to another: loss and accuracy on the line and on a low-loss curve, and the barrier.
@@ -85,7 +85,7 @@ impl Command {
                 ranks::refuse("trajectory").and_then(|()| trajectory::run(*arguments))
             }
             Self::Escape(arguments) => ranks::refuse("escape").and_then(|()| escape::run(*arguments)),
-            Self::Info(arguments) => ranks::refuse("info").and_then(|()| info::run(arguments)),
+            Self::Info(arguments) => ranks::refuse("info").and_then(|()| info::run(*arguments)),
             Self::Status(arguments) => ranks::refuse("status").and_then(|()| status::run(arguments)),
             Self::Report(arguments) => ranks::refuse("report").and_then(|()| report::run(arguments)),
             Self::Paper(arguments) => ranks::refuse("paper").and_then(|()| paper::run(arguments)),

@@ -39,6 +39,18 @@ pub enum Forecast {
     Unknown,
 }
 
+/// About how many products a solve takes with room for `vectors` basis vectors that takes `products` with room for all.
+///
+/// What a restart throws away has to be found again: P (1 + 2P/r²) products, with r the room beside the wanted pairs, is within a
+/// factor of two of what was measured (`docs/solvers.md`).
+pub fn products_with_restarts(products: usize, wanted: usize, vectors: usize) -> usize {
+    if products <= vectors {
+        return products;
+    }
+    let (p, room) = (products as f64, vectors.saturating_sub(wanted).max(1) as f64);
+    (p * (1.0 + 2.0 * p / (room * room))).round() as usize
+}
+
 impl fmt::Display for Forecast {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

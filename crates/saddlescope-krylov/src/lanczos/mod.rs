@@ -40,7 +40,7 @@ mod state;
 mod trail;
 mod verify;
 
-pub use candidate::{Candidate, Forecast, WantedPair};
+pub use candidate::{Candidate, Forecast, WantedPair, products_with_restarts};
 pub use continuation::CannotContinue;
 pub use error::LanczosError;
 pub use options::{BasisLimit, ExtremeEigen, Wanted};

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use super::candidate::{Forecast, WantedPair};
+use super::candidate::{Forecast, WantedPair, products_with_restarts};
 use super::continuation::Made;
 use super::ritz::Ritz;
 use super::select::{copies_may_be_missing, kept_indices, wanted_indices};
@@ -173,7 +173,16 @@ impl Solver<'_> {
     fn forecast(&self) -> Forecast {
         let missing = self.last.iter().map(|p| p.missing).collect::<Option<Vec<_>>>();
         match missing.as_deref().and_then(|m| m.iter().max()) {
-            Some(most) => Forecast::Products(self.state.head.products + most + self.last.len()),
+            Some(most) => {
+                let search = self.state.head.products + most;
+                // The residuals do not know of restarts before there was one.
+                let vectors = self.options.max_vectors(self.n);
+                let search = match self.state.head.restarts {
+                    0 if vectors < self.n => products_with_restarts(search, self.last.len(), vectors),
+                    _ => search,
+                };
+                Forecast::Products(search + self.last.len())
+            }
             None => Forecast::Unknown,
         }
     }

@@ -5,6 +5,7 @@ use saddlescope_data::weights::WeightsError;
 use saddlescope_krylov::{DensityError, LanczosError, ProductError, SnapshotError};
 
 use super::folder_error::FolderError;
+use super::memory::Saving;
 use crate::curvature_fit::CurvatureFitError;
 use crate::direction::DirectionError;
 use crate::plane::PlaneError;
@@ -56,13 +57,17 @@ pub enum AnalysisError {
     SelfCheck(String),
     /// The memory given is not enough.
     #[error(
-        "the analysis needs about {needed_mib} MiB, but {allowed_mib} MiB are allowed; fewer eigenpairs, fewer threads, fewer samples or single precision need less"
+        "the analysis needs about {needed_mib} MiB, but {allowed_mib} MiB are allowed; fewer threads, fewer samples, single precision or less that is asked for need less"
     )]
     Memory {
         /// What is needed.
         needed_mib: usize,
         /// What is allowed.
         allowed_mib: usize,
+        /// What can be left out or made smaller, and the MiB that are enough with that alone.
+        savings: Vec<(Saving, usize)>,
+        /// The MiB that are enough with all of it, where there are several.
+        together_mib: Option<usize>,
     },
     /// A file that was given, or one of an earlier run, does not fit.
     #[error("{path}: {problem}")]

@@ -1,11 +1,12 @@
 //! How the memory that a run may use is shared out: what it needs in any case, the Krylov basis, and primal values that
 //! are kept between products to save time.
 
+use saddlescope_data::data_share;
 use saddlescope_krylov::{BasisLimit, ExtremeEigen, Precision, Wanted, vectors_at_a_time};
 
 use super::error::AnalysisError;
 use super::selection::Selection;
-use super::stages::self_check;
+use super::stages::self_check::{self, CheckMemory};
 use super::subject::Subject;
 use crate::risk::Risk;
 
@@ -45,42 +46,31 @@ impl MemoryPlan {
         lines: usize,
         limit: Option<usize>,
     ) -> Result<Self, AnalysisError> {
-        let n = subject.theta().len();
-        let needs = Needs::of(subject, selection, lines);
-        let precision = subject.risk().offers().precision;
-        let solves = selection.pairs() > 0
-            || selection.density.is_some()
-            || selection.critical_spectrum.is_some()
-            || selection.sharpness.is_some();
-        // The same for every command in a folder: results depend on it. A density has up to four bases of n + 1 vectors.
-        let asked = selection.eigenpairs.as_ref().and_then(|o| o.basis_vectors).map(|vectors| vectors.min(n));
-        let whole = asked.unwrap_or(VECTORS.min(4 * (n + 1))).saturating_mul(n * precision.bytes());
-        // What this process holds of a basis.
-        let rows = subject.risk().basis_rows().min(n) as u128;
-        let share =
-            |basis: usize| if solves { (basis as u128 * rows / n.max(1) as u128) as usize } else { 0 };
+        let check = self_check::memory(subject);
+        let needs = Needs::of(subject, selection, lines, &check, None);
+        let bases = Bases::of(subject, selection);
+        let whole = bases.whole;
         let primals = subject.risk().memory(1).keep;
         let Some(limit) = limit else {
             let keep = KEEP.min(primals);
-            return Ok(Self { basis: whole, keep, total: needs.with(share(whole)) + keep });
+            return Ok(Self { basis: whole, keep, total: needs.with(bases.held(whole)) + keep });
         };
-        let least = if solves { least_basis(n, selection, precision) } else { 0 };
-        let basis = if asked.is_some() { whole } else { whole.min(limit / 3).max(least) };
+        let Bases { least, asked, .. } = bases;
+        let basis = if asked { whole } else { whole.min(limit / 3).max(least) };
         // A tenth stays free: an allocator holds more than is asked of it.
         let keep = |total: usize| limit.saturating_sub(total + limit / 10).min(primals);
         // Where nobody has asked for vectors, one process decides how many there are: results are not to depend on how many
         // processes there are.
-        let total = needs.with(share(basis));
-        let decisive = if asked.is_some() { total } else { needs.with(if solves { basis } else { 0 }) };
+        let total = needs.with(bases.held(basis));
+        let decisive = if asked { total } else { needs.with(if bases.solves { basis } else { 0 }) };
         if decisive <= limit {
             return Ok(Self { basis, keep: keep(total), total: total + keep(total) });
         }
         // Where the third does not fit beside the rest, the least that works may; where one process could not do that either,
         // several may.
-        let total = if asked.is_some() { total } else { needs.with(share(least)) };
+        let total = if asked { total } else { needs.with(bases.held(least)) };
         if total > limit {
-            let needed_mib = total.div_ceil(1 << 20);
-            return Err(AnalysisError::Memory { needed_mib, allowed_mib: limit >> 20 });
+            return Err(refusal(subject, selection, lines, &check, limit));
         }
         Ok(Self { basis: least, keep: 0, total })
     }
@@ -88,6 +78,141 @@ impl MemoryPlan {
     /// The limit of a solver's basis.
     pub fn basis_limit(&self) -> BasisLimit {
         BasisLimit::Bytes(self.basis)
+    }
+}
+
+/// What the Krylov bases of a run take, in bytes of all processes together.
+struct Bases {
+    /// Without a limit on memory, or as many vectors as were asked for.
+    whole: usize,
+    /// The least that works; 0 where nothing is solved.
+    least: usize,
+    /// Whether a number of vectors was asked for.
+    asked: bool,
+    /// Whether anything is solved.
+    solves: bool,
+    /// Rows of a vector that this process holds, of how many.
+    rows: [usize; 2],
+}
+
+impl Bases {
+    fn of(subject: &Subject<'_>, selection: &Selection) -> Self {
+        let n = subject.theta().len();
+        let precision = subject.risk().offers().precision;
+        let solves = selection.pairs() > 0
+            || selection.density.is_some()
+            || selection.critical_spectrum.is_some()
+            || selection.sharpness.is_some();
+        // The same for every command in a folder: results depend on it. A density has up to four bases of n + 1 vectors.
+        let asked = selection.eigenpairs.as_ref().and_then(|o| o.basis_vectors).map(|vectors| vectors.min(n));
+        Self {
+            whole: asked.unwrap_or(VECTORS.min(4 * (n + 1))).saturating_mul(n * precision.bytes()),
+            least: if solves { least_basis(n, selection, precision) } else { 0 },
+            asked: asked.is_some(),
+            solves,
+            rows: [subject.risk().basis_rows().min(n), n.max(1)],
+        }
+    }
+
+    /// What this process holds of a basis.
+    fn held(&self, basis: usize) -> usize {
+        let [own, all] = self.rows.map(|rows| rows as u128);
+        if self.solves { (basis as u128 * own / all) as usize } else { 0 }
+    }
+
+    /// What this process holds of the smallest basis that may be used.
+    fn smallest(&self) -> usize {
+        self.held(if self.asked { self.whole } else { self.least })
+    }
+}
+
+/// MiB that are enough for a selection. A larger limit lets more of the data be held in memory: that is counted.
+fn enough(subject: &Subject<'_>, selection: &Selection, lines: usize, check: &CheckMemory) -> usize {
+    let basis = Bases::of(subject, selection).smallest();
+    let mib = |share: Option<usize>| {
+        Needs::of(subject, selection, lines, check, share).with(basis).div_ceil(1 << 20)
+    };
+    let mut limit = mib(None);
+    loop {
+        // Grows with the limit, by each input once at most.
+        let needed = mib(Some(data_share(limit << 20)));
+        if needed <= limit {
+            return limit;
+        }
+        limit = needed;
+    }
+}
+
+/// Why a selection cannot be computed within `limit` bytes, and with what it would need less.
+fn refusal(
+    subject: &Subject<'_>,
+    selection: &Selection,
+    lines: usize,
+    check: &CheckMemory,
+    limit: usize,
+) -> AnalysisError {
+    let needed_mib = enough(subject, selection, lines, check);
+    let mut least = selection.clone();
+    let mut savings = Vec::new();
+    for saving in Saving::ALL {
+        let mut with = selection.clone();
+        if !saving.apply(&mut with) {
+            continue;
+        }
+        let mib = enough(subject, &with, lines, check);
+        if mib < needed_mib {
+            savings.push((saving, mib));
+            saving.apply(&mut least);
+        }
+    }
+    let together_mib = (savings.len() > 1).then(|| enough(subject, &least, lines, check));
+    AnalysisError::Memory { needed_mib, allowed_mib: limit >> 20, savings, together_mib }
+}
+
+/// What can be asked for less of, so that less memory is needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Saving {
+    /// No eigenvalues of G and H − G.
+    NoSplit,
+    /// A density from a single probe: one basis instead of up to four.
+    OneDensityProbe,
+    /// No density.
+    NoDensity,
+    /// One eigenpair at each end that is asked for.
+    OnePair,
+    /// As many basis vectors as are chosen where nobody asks for a number.
+    FreeBasis,
+}
+
+impl Saving {
+    const ALL: [Self; 5] =
+        [Self::NoSplit, Self::OneDensityProbe, Self::NoDensity, Self::OnePair, Self::FreeBasis];
+
+    /// Changes a selection; whether that asks for less.
+    fn apply(self, selection: &mut Selection) -> bool {
+        // Where nothing but a density is solved for, it is not left out.
+        let alone = selection.pairs() == 0;
+        match self {
+            Self::NoSplit => selection.split.take().is_some(),
+            Self::OneDensityProbe => match &mut selection.density {
+                Some(density) if density.probes > 1 && alone => {
+                    density.probes = 1;
+                    true
+                }
+                _ => false,
+            },
+            Self::NoDensity => !alone && selection.density.take().is_some(),
+            Self::OnePair => match &mut selection.eigenpairs {
+                Some(pairs) if pairs.largest > 1 || pairs.smallest > 1 => {
+                    (pairs.largest, pairs.smallest) = (pairs.largest.min(1), pairs.smallest.min(1));
+                    true
+                }
+                _ => false,
+            },
+            Self::FreeBasis => {
+                selection.eigenpairs.as_mut().is_some_and(|pairs| pairs.basis_vectors.take().is_some())
+            }
+        }
     }
 }
 
@@ -119,11 +244,31 @@ impl Needs {
         asked + (asked / 16).min(ALLOCATOR)
     }
 
-    /// Program, data, workspaces of all threads, vectors in flight.
-    fn of(subject: &Subject<'_>, selection: &Selection, lines: usize) -> Self {
+    /// Program, data, workspaces of all threads, vectors in flight. `share`: inputs up to so many bytes that stay in their files
+    /// are counted as if they were in memory.
+    fn of(
+        subject: &Subject<'_>,
+        selection: &Selection,
+        lines: usize,
+        check: &CheckMemory,
+        share: Option<usize>,
+    ) -> Self {
         let n = subject.theta().len();
         let pairs = selection.pairs();
-        let engine = |risk: &dyn Risk, tangents: usize| risk.memory(tangents).fixed;
+        let of_main = subject.risk().memory(1).in_files;
+        let loaded = |sizes: &[usize], by: &[usize]| -> usize {
+            let Some(share) = share else { return 0 };
+            sizes.iter().zip(by).filter(|(_, by)| **by <= share).map(|(size, _)| size).sum()
+        };
+        let engine = |risk: &dyn Risk, tangents: usize| {
+            let found = risk.memory(tangents);
+            found.fixed + loaded(&found.in_files, &found.in_files)
+        };
+        // Samples of cuts are a part of the others, and are where these are.
+        let part = |risk: &dyn Risk, tangents: usize| {
+            let found = risk.memory(tangents);
+            found.fixed + loaded(&found.in_files, &of_main)
+        };
         let planes = selection.cuts.is_some() || !selection.slices.requests.is_empty();
         // Vectors multiplied at a time.
         let probes = selection.probes.is_some();
@@ -133,7 +278,7 @@ impl Needs {
 
         // The risks on other samples: their data, and the workspaces that they keep.
         let cuts = usize::from(planes);
-        let mut others = subject.slices.map_or(0, |r| engine(r, cuts));
+        let mut others = subject.slices.map_or(0, |r| part(r, cuts));
         others += subject.other.map_or(0, |s| engine(s.risk, 0));
         if selection.slice_samples.is_some() {
             // The samples of a round, at most all.
@@ -166,7 +311,8 @@ impl Needs {
 
         Self {
             beside_basis: PROCESS + beside_basis,
-            without_basis: PROCESS + found.max(self_check::memory(subject)),
+            without_basis: PROCESS
+                + found.max(check.bytes + loaded(&of_main, &of_main) + loaded(&check.in_files, &of_main)),
         }
     }
 }

@@ -45,7 +45,7 @@ pub use error::AnalysisError;
 pub use folder_error::FolderError;
 pub use found::{Analysis, Cut, CutLosses, NamedSurface};
 pub use journal::Journal;
-pub use memory::MemoryPlan;
+pub use memory::{MemoryPlan, Saving};
 pub use monitor::Monitor;
 pub use page::rebuild_report;
 pub use plan::{Fate, Forecast, PlannedStage};

@@ -35,7 +35,11 @@ fn eigen_table(results: &Results) -> Table {
             short(pair.residual),
             interval(pair.interval),
             or_unknown(pair.std_error),
-            if pair.converged { "yes".into() } else { "no".to_string() },
+            match pair.converged {
+                true if pair.at_rounding_floor() => "to the rounding floor".into(),
+                true => "yes".into(),
+                false => "no".to_string(),
+            },
         ]);
     }
     table

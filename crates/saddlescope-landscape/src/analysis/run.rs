@@ -10,7 +10,7 @@ use super::memory::MemoryPlan;
 use super::monitor::Monitor;
 use super::order::{offered, stages};
 use super::plan::{Fate, PlannedStage};
-use super::remembered::{earlier_selection, save_selection};
+use super::remembered::{earlier_selection, kept_selection, save_selection};
 use super::results::{Cost, Results};
 use super::selection::Selection;
 use super::stage::Env;
@@ -39,8 +39,8 @@ pub fn analyze(
     out: &Path,
     monitor: &mut dyn Monitor,
 ) -> Result<Analysis, AnalysisError> {
-    // Refused before anything is written.
-    planned(subject, selection, memory)?;
+    // Refused before anything is written, with the eigenpairs that the folder has.
+    planned(subject, &kept_selection(out, selection)?, memory)?;
     match chosen_samples(subject, selection, memory, out, monitor)? {
         Some(chosen) => analyze_samples(&chosen.subject(subject), &chosen.selection, memory, out, monitor),
         None => analyze_samples(subject, selection, memory, out, monitor),

@@ -168,6 +168,7 @@ impl<T: Element> Risk<T> {
             per_thread: (plan.workspace_len(tangents) + bound + scratch) * size,
             shared: sums + size * (prepared.values + tangents * prepared.tangent) + data + parts,
             data,
+            in_files: self.objective.data.iter().map(Numbers::bytes_in_files).collect(),
             all_primals: keeping.kept_len() * size * batches,
         }
     }

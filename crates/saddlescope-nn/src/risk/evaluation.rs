@@ -21,7 +21,7 @@ impl Evaluation {
 }
 
 /// What a product needs in memory, in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemoryEstimate {
     /// For each thread.
     pub per_thread: usize,
@@ -29,6 +29,8 @@ pub struct MemoryEstimate {
     pub shared: usize,
     /// The data's part of `shared`.
     pub data: usize,
+    /// Not counted: what each input would take in memory that stays in its files; 0 for those in memory.
+    pub in_files: Vec<usize>,
     /// For keeping the primals of all micro-batches.
     pub all_primals: usize,
 }

@@ -44,6 +44,14 @@ impl Numbers {
         }
     }
 
+    /// Bytes that they would take in memory where they stay in files, else 0.
+    pub(super) fn bytes_in_files(&self) -> usize {
+        match self {
+            Numbers::F32(v) => v.bytes_in_files(),
+            Numbers::F64(_) => 0,
+        }
+    }
+
     /// The first `len` values.
     pub(super) fn first(&self, len: usize) -> Self {
         match self {

@@ -16,7 +16,7 @@ use crate::execute::{
 use crate::op::Element;
 use crate::parallel::ordered;
 use crate::plan::Pass;
-use crate::profile::{Phase, Profile};
+use crate::profile::Profile;
 
 /// A risk near one θ.
 pub struct RiskPoint<'a, T> {
@@ -109,7 +109,7 @@ impl<'a, T: Element> RiskPoint<'a, T> {
         let (sum, _) = self.run(curvature, vs, Some(&mut profile))?;
         let end = Instant::now();
         sum.write(self.risk.threads(), out);
-        profile.record("(sums written)", Phase::Around, end, 0, 0);
+        profile.record_around("(sums written)", end);
         profile.wall = start.elapsed().as_secs_f64();
         Ok(profile)
     }
@@ -147,7 +147,7 @@ impl<'a, T: Element> RiskPoint<'a, T> {
         }
         let profiling = profile.is_some();
         if let Some(profile) = &mut profile {
-            profile.record("(directions prepared)", Phase::Around, begin, 0, 0);
+            profile.record_around("(directions prepared)", begin);
         }
         let states = ordered(
             risk.options.threads,
@@ -195,7 +195,7 @@ impl<'a, T: Element> RiskPoint<'a, T> {
                 state.quotients.fill(0.0);
                 adjoints.add_dots(&tangents.parameters, &mut state.quotients);
                 if let Some(profile) = &mut state.workspace.profile {
-                    profile.record("(quotients)", Phase::Around, start, 0, 0);
+                    profile.record_around("(quotients)", start);
                 }
             },
             |i, state| {
@@ -211,7 +211,7 @@ impl<'a, T: Element> RiskPoint<'a, T> {
                     sum.push(adjoints);
                 }
                 if let Some(profile) = &mut state.workspace.profile {
-                    profile.record("(sums over chunks)", Phase::Around, start, 0, 0);
+                    profile.record_around("(sums over chunks)", start);
                 }
             },
         );

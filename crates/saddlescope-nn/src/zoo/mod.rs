@@ -64,6 +64,16 @@ pub fn by_name(name: &str) -> Option<Network> {
     None
 }
 
+/// The description of a network of the same layers as `name` that takes samples of another shape; `None` where `name` is no description
+/// or there is no such network.
+pub fn for_samples(name: &str, shape: &[usize]) -> Option<String> {
+    let (kind, layers) = name.split_once(':').filter(|(kind, _)| matches!(*kind, "mlp" | "cnn"))?;
+    let (_, layers) = layers.split_once('-')?;
+    let shape: Vec<String> = shape.iter().map(usize::to_string).collect();
+    let other = format!("{kind}:{}-{layers}", shape.join("x"));
+    (other != name && by_name(&other).is_some()).then_some(other)
+}
+
 /// A width that is neither zero nor absurd.
 fn parse_width(text: &str) -> Option<usize> {
     text.parse().ok().filter(|w| (1..=1 << 20).contains(w))

@@ -17,7 +17,8 @@ use serde::{Deserialize, Serialize};
 
 pub use cost::{Cost, SelfCheck};
 pub use eigen::{
-    Criticality, EigenResult, EigenpairResult, HessianSigns, PartEigenvalue, SplitResult, largest, smallest,
+    Criticality, EigenResult, EigenpairResult, HessianSigns, PartEigenvalue, RoundingFloor, SplitResult,
+    largest, smallest,
 };
 pub use estimates::{DensityResult, LayerTrace, PlanesResult, TraceResult};
 pub use settle::{CriticalSpectrum, SettleResult};

@@ -9,7 +9,8 @@ use saddlescope_data::weights::{TensorData, TensorMap};
 use saddlescope_krylov::{
     Candidate, Eigenpair, ExtremeEigen, LanczosState, Observer, Precision, ProductError, Progress, RitzValue,
     SnapshotError, SnapshotWriter, SpectrumEnd, Status, SymmetricOperator, Wanted, algorithm1,
-    extreme_eigenpairs, read_snapshot_for, resume_extreme_eigenpairs, vectors_at_a_time,
+    extreme_eigenpairs, products_with_restarts, read_snapshot_for, resume_extreme_eigenpairs,
+    vectors_at_a_time,
 };
 
 use super::super::error::AnalysisError;
@@ -18,7 +19,7 @@ use super::super::found::{Eigenpairs, Found};
 use super::super::journal::Journal;
 use super::super::monitor::Monitor;
 use super::super::plan::Forecast;
-use super::super::results::{EigenResult, EigenpairResult};
+use super::super::results::{EigenResult, EigenpairResult, RoundingFloor};
 use super::super::selection::{EigenMethod, EigenpairOptions};
 use super::super::stage::{At, Env, Keys, Stage, of};
 use super::super::store::{Dependencies, Slot};
@@ -109,11 +110,16 @@ impl Stage for EigenpairsStage {
         of
     }
 
-    fn forecast(&self, _env: &Env<'_>) -> Forecast {
-        // A plain run needs about 45 products for one pair at each end, and some ten more for every further pair; the errors
-        // over the data take one product a pair.
+    fn forecast(&self, env: &Env<'_>) -> Forecast {
+        // A plain run needs about 45 products for one pair at each end, and some ten more for every further pair, and more where the
+        // basis has to be restarted; the errors over the data take one product a pair.
+        let risk = env.subject.risk();
+        let vectors = self.basis / (risk.dim().max(1) * risk.offers().precision.bytes());
         let pairs = self.options.largest + self.options.smallest;
-        Forecast { products: (35 + 10 * pairs).min(self.options.max_products) + pairs, evaluations: 0 }
+        // A basis that holds the whole space is never restarted.
+        let vectors = if vectors < risk.dim() { vectors } else { usize::MAX };
+        let products = products_with_restarts(35 + 10 * pairs, pairs, vectors);
+        Forecast { products: products.min(self.options.max_products) + pairs, evaluations: 0 }
     }
 
     fn begun(&self, env: &Env<'_>, slot: &Slot) -> Result<bool, FolderError> {
@@ -202,12 +208,14 @@ impl Stage for EigenpairsStage {
         if std::fs::metadata(&log).is_ok_and(|m| m.len() > KEPT_SPACE) {
             std::fs::remove_file(&log).map_err(|reason| FolderError::Io { path: log.clone(), reason })?;
         }
+        let floor = RoundingFloor::of(&results, status, self.options.tolerance, offers.precision);
         let result = EigenResult {
             pairs: results,
             status,
-            message: status.to_string(),
+            message: EigenResult::ending(status, floor.as_ref()),
             products,
             max_products: self.options.max_products,
+            rounding_floor: floor,
             method: self.options.method,
             condition_b1: condition,
             rest,

@@ -35,14 +35,22 @@ fn checked_samples(n: usize) -> usize {
     if CHECKED_SAMPLES.saturating_mul(8 * n) > CHECKED_BYTES { FEWEST_SAMPLES } else { CHECKED_SAMPLES }
 }
 
-/// Bytes that the check of the derivative takes: the engine in double precision on its samples, θ, v and Hv, and a moved point with two
-/// gradients.
-pub(crate) fn memory(subject: &Subject<'_>) -> usize {
+/// What the check of the derivative takes.
+pub(crate) struct CheckMemory {
+    /// Bytes: the data, the engine in double precision on its samples, θ, v and Hv, and a moved point with two gradients.
+    pub bytes: usize,
+    /// Bytes of its samples of each input that stays in its files, as in [`MemoryEstimate::in_files`](crate::MemoryEstimate).
+    pub in_files: Vec<usize>,
+}
+
+/// What the check of the derivative takes.
+pub(crate) fn memory(subject: &Subject<'_>) -> CheckMemory {
     let n = subject.theta().len();
     let risk = subject.risk();
     let data = risk.memory(0).data;
     let few = risk.first_samples(checked_samples(n), Precision::F64).ok().flatten();
-    data + few.as_deref().unwrap_or(risk).memory(1).fixed + 8 * n * 6
+    let few = few.as_deref().unwrap_or(risk).memory(1);
+    CheckMemory { bytes: data + few.fixed + 8 * n * 6, in_files: few.in_files }
 }
 
 /// A random direction of length 1; `relative`: every entry scaled by the parameter's size, so that parameters that are
