@@ -5,11 +5,11 @@
 //! ```
 //!
 //! MODEL is an ONNX file (`FILE.onnx+200`: trained by 200 steps of Adam on all samples before), or a network by name and its weights
-//! (`resnet56-b=FILE.safetensors`); DATA is `npz:FILE`, or another
-//! source with a split and a number of samples (`cifar10:DIR,test,128`). WAY is
+//! (`resnet56-b=FILE.safetensors`); DATA is a source (`npz:FILE`), with a split and a number of samples if wanted
+//! (`cifar10:DIR,test,128`). WAY is
 //!
 //! - `space:32` thick-restart Lanczos with a basis of 32 vectors; `space:128:2` in blocks of two;
-//! - `davidson` the space grown by residuals, without a preconditioner, in at most 128 vectors (the control: Lanczos otherwise done);
+//! - `davidson` the space grown by residuals, without a preconditioner, in at most 128 vectors (the control: the spaces of Lanczos until it restarts);
 //! - `diagonal:30` Davidson with the diagonal of H, estimated with 30 products; `gauss-newton:10` with ten steps of conjugate
 //!   gradients on G + |λ|;
 //! - `known:16` Davidson from the eigenvectors of the 16 largest eigenvalues; `part:16:4` from those of a quarter of the samples,
