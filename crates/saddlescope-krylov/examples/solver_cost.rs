@@ -1,23 +1,54 @@
 //! Time and memory of the eigensolver beside the products: prints a few lines.
 //!
 //! The operator is diagonal, in f32 as an engine would compute it, and costs next to nothing; its own time is
-//! measured and taken off. Arguments: length of the vectors, products, most basis vectors.
+//! measured and taken off. Arguments: length of the vectors, products, most basis vectors, and a file that the state is
+//! saved to after every product, if it is to be saved.
 //!
-//! `cargo run --release -p saddlescope-krylov --example solver_cost -- 3400000 130 128`
+//! `cargo run --release -p saddlescope-krylov --example solver_cost -- 3400000 130 128 /tmp/solver.log`
 
 #![allow(clippy::print_stdout)]
 
+use std::fs::File;
+use std::io::BufWriter;
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use rayon::prelude::*;
-use saddlescope_krylov::{BasisLimit, ExtremeEigen, FnOperator, Precision, extreme_eigenpairs};
+use saddlescope_krylov::{
+    BasisLimit, ExtremeEigen, FnOperator, LanczosState, Observer, Precision, Progress, SnapshotWriter,
+    extreme_eigenpairs,
+};
+
+/// Saves the state after every product, if asked to, and measures how long that takes.
+struct Saver {
+    writer: Option<SnapshotWriter<BufWriter<File>>>,
+    seconds: f64,
+}
+
+impl Observer for Saver {
+    fn progress(&mut self, _: &Progress<'_>) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+
+    fn snapshot(&mut self, state: &LanczosState) -> ControlFlow<()> {
+        let start = Instant::now();
+        if let Some(writer) = &mut self.writer {
+            writer.write(state).expect("the log can be written");
+        }
+        self.seconds += start.elapsed().as_secs_f64();
+        ControlFlow::Continue(())
+    }
+}
 
 fn main() {
-    let mut numbers = std::env::args().skip(1).map(|a| a.parse::<usize>().expect("a whole number"));
+    let mut numbers = std::env::args().skip(1).take(3).map(|a| a.parse::<usize>().expect("a whole number"));
     let n = numbers.next().unwrap_or(3_400_000);
     let products = numbers.next().unwrap_or(130);
     let vectors = numbers.next().unwrap_or(128);
+    let log = std::env::args().nth(4);
+    let file = |path| BufWriter::new(File::create(path).expect("the log can be made"));
+    let mut saver = Saver { writer: log.map(|path| SnapshotWriter::new(file(path))), seconds: 0.0 };
     let nanoseconds = AtomicU64::new(0);
     // Ten outliers over a bulk that is dense at zero.
     let eigenvalue = |i: usize| {
@@ -39,15 +70,16 @@ fn main() {
         ..ExtremeEigen::ends(1, 1)
     };
     let start = Instant::now();
-    let solution = extreme_eigenpairs(&diagonal, &options, &mut ()).expect("the request is sound");
+    let solution = extreme_eigenpairs(&diagonal, &options, &mut saver).expect("the request is sound");
     let all = start.elapsed().as_secs_f64();
-    let own = all - 1e-9 * nanoseconds.load(Ordering::Relaxed) as f64;
+    let own = all - saver.seconds - 1e-9 * nanoseconds.load(Ordering::Relaxed) as f64;
     println!(
-        "n = {n}, {} products, {} restarts, {} threads: {:.1} ms a product beside the products ({:.1} ms in all)",
+        "n = {n}, {} products, {} restarts, {} threads: {:.1} ms a product beside the products, {:.1} ms to save ({:.1} ms in all)",
         solution.products,
         solution.restarts,
         rayon::current_num_threads(),
         1e3 * own / solution.products as f64,
+        1e3 * saver.seconds / solution.products as f64,
         1e3 * all / solution.products as f64
     );
     println!("λ {:?}", solution.pairs.iter().map(|p| (p.value, p.residual)).collect::<Vec<_>>());

@@ -1,7 +1,8 @@
 //! Saving a solve while it runs, and loading it again.
 //!
-//! A snapshot is a log of records, each with its SHA-256: basis vectors as they appear, then the small rest of the
-//! state. Writing after every product therefore costs one vector, not the whole basis; only a restart writes all
+//! A snapshot is a log of records, each with its checksum: basis vectors as they appear, then the small rest of the
+//! state. A record is its kind (1 byte), the length of its content and the number of the vector (8 bytes each), the content, and
+//! the SHA-256 of all that stands before the content and of the SHA-256 of every MiB of it, which threads make side by side. Writing after every product therefore costs one vector, not the whole basis; only a restart writes all
 //! vectors anew. A log whose end is torn off is good up to its last complete record. Vectors are written and read one at a
 //! time, so that those that are kept elsewhere ([`BasisStore`](crate::BasisStore)) never are all in this process.
 //!
@@ -28,6 +29,7 @@
 
 use std::io::{self, Write};
 
+use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use super::state::Head;
@@ -35,13 +37,17 @@ use super::{LanczosState, read_snapshot};
 use crate::{Precision, ProductError};
 
 /// First bytes of a snapshot; the last one is the version of the format.
-pub(super) const MAGIC: &[u8; 8] = b"SSKRYLV\x02";
+pub(super) const MAGIC: &[u8; 8] = b"SSKRYLV\x03";
 pub(super) const RECORD_COLUMN: u8 = 1;
 pub(super) const RECORD_HEAD: u8 = 2;
 /// Bytes of a checksum.
 pub(super) const CHECKSUM: usize = 32;
-/// Bytes that are read or written at a time.
+/// Bytes of a record before its content.
+pub(super) const BEFORE: usize = 17;
+/// Bytes of a content that have a checksum of their own.
 pub(super) const PIECE: usize = 1 << 20;
+/// Pieces that are made at a time: memory for a few MiB, enough work for several threads.
+const PIECES: usize = 8;
 
 /// Why a snapshot could not be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -87,12 +93,24 @@ pub struct SnapshotWriter<W> {
     out: W,
     /// Restarts and vectors already in the log; `None` before the first write.
     written: Option<(usize, usize)>,
+    buffers: Buffers,
 }
+
+/// What a vector goes through on its way to the log. Kept from one call to the next: memory that is new each time would
+/// take longer to get than the vector takes to write.
+#[derive(Debug, Default)]
+struct Buffers {
+    column: Vec<f64>,
+    bytes: Vec<u8>,
+}
+
+/// Bytes of vectors above which their buffer is given back after each call.
+const MOST_KEPT: usize = 64 << 20;
 
 impl<W: Write> SnapshotWriter<W> {
     /// A new log.
     pub fn new(out: W) -> Self {
-        Self { out, written: None }
+        Self { out, written: None, buffers: Buffers::default() }
     }
 
     /// Appends what has changed since the last call.
@@ -109,10 +127,13 @@ impl<W: Write> SnapshotWriter<W> {
         };
         // Nothing is in the log for certain until the whole call has succeeded.
         self.written = Some((usize::MAX, 0));
-        let mut column = vec![0.0; if start < state.basis.len() { state.dim() } else { 0 }];
         for i in start..state.basis.len() {
-            state.basis.column(i, &mut column)?;
-            write_column(&mut self.out, i, state.precision(), &column)?;
+            self.buffers.column.resize(state.dim(), 0.0);
+            state.basis.column(i, &mut self.buffers.column)?;
+            write_column(&mut self.out, i, state.precision(), &mut self.buffers)?;
+        }
+        if 8 * state.dim() > MOST_KEPT {
+            self.buffers = Buffers::default();
         }
         write_record(&mut self.out, RECORD_HEAD, &encode_head(state))?;
         self.out.flush()?;
@@ -146,37 +167,55 @@ impl LanczosState {
     }
 }
 
-fn write_record(out: &mut impl Write, kind: u8, content: &[u8]) -> io::Result<()> {
-    let length = (content.len() as u64).to_le_bytes();
-    let checksum = Sha256::new().chain_update([kind]).chain_update(length).chain_update(content).finalize();
-    out.write_all(&[kind])?;
-    out.write_all(&length)?;
-    out.write_all(content)?;
-    out.write_all(&checksum)
+/// What stands before the content of a record.
+fn before(kind: u8, index: usize, length: usize) -> [u8; BEFORE] {
+    let mut bytes = [kind; BEFORE];
+    bytes[1..9].copy_from_slice(&(length as u64).to_le_bytes());
+    bytes[9..].copy_from_slice(&(index as u64).to_le_bytes());
+    bytes
 }
 
-/// A column as a record, without a second copy of it in memory.
-fn write_column(out: &mut impl Write, index: usize, precision: Precision, column: &[f64]) -> io::Result<()> {
-    let length = ((8 + column.len() * precision.bytes()) as u64).to_le_bytes();
-    let mut sum = Sha256::new();
-    let mut put = |bytes: &[u8]| {
-        sum.update(bytes);
-        out.write_all(bytes)
-    };
-    put(&[RECORD_COLUMN])?;
-    put(&length)?;
-    put(&(index as u64).to_le_bytes())?;
-    let mut piece = Vec::with_capacity(PIECE);
-    for part in column.chunks(PIECE / 8) {
-        piece.clear();
-        match precision {
-            // Exact: the numbers come from an f32.
-            Precision::F32 => part.iter().for_each(|x| piece.extend((*x as f32).to_le_bytes())),
-            Precision::F64 => part.iter().for_each(|x| piece.extend(x.to_le_bytes())),
-        }
-        put(&piece)?;
+fn write_record(out: &mut impl Write, kind: u8, content: &[u8]) -> io::Result<()> {
+    let before = before(kind, 0, content.len());
+    let mut sum = Sha256::new().chain_update(before);
+    content.chunks(PIECE).for_each(|piece| sum.update(Sha256::digest(piece)));
+    out.write_all(&before)?;
+    out.write_all(content)?;
+    out.write_all(&sum.finalize())
+}
+
+/// A column as a record, some MiB of it at a time.
+fn write_column(
+    out: &mut impl Write,
+    index: usize,
+    precision: Precision,
+    Buffers { column, bytes }: &mut Buffers,
+) -> io::Result<()> {
+    let size = precision.bytes();
+    let before = before(RECORD_COLUMN, index, size * column.len());
+    let mut sum = Sha256::new().chain_update(before);
+    out.write_all(&before)?;
+    bytes.resize(PIECES.min(column.len().div_ceil(PIECE / size)) * PIECE, 0);
+    let mut digests = [[0; CHECKSUM]; PIECES];
+    for part in column.chunks(PIECES * PIECE / size) {
+        let bytes = &mut bytes[..size * part.len()];
+        let pieces = bytes.par_chunks_mut(PIECE).zip(part.par_chunks(PIECE / size));
+        pieces.zip(&mut digests).for_each(|((bytes, numbers), digest)| {
+            match precision {
+                // Exact: the numbers come from an f32.
+                Precision::F32 => fill(bytes, numbers, |x| (x as f32).to_le_bytes()),
+                Precision::F64 => fill(bytes, numbers, f64::to_le_bytes),
+            }
+            *digest = Sha256::digest(&*bytes).into();
+        });
+        digests[..bytes.len().div_ceil(PIECE)].iter().for_each(|digest| sum.update(digest));
+        out.write_all(bytes)?;
     }
     out.write_all(&sum.finalize())
+}
+
+fn fill<const BYTES: usize>(bytes: &mut [u8], numbers: &[f64], f: impl Fn(f64) -> [u8; BYTES]) {
+    bytes.as_chunks_mut().0.iter_mut().zip(numbers).for_each(|(b, x)| *b = f(*x));
 }
 
 fn encode_head(state: &LanczosState) -> Vec<u8> {

@@ -5,7 +5,7 @@ use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use sha2::{Digest, Sha256};
 
 use super::continuation::Made;
-use super::snapshot::{CHECKSUM, MAGIC, PIECE, RECORD_COLUMN, RECORD_HEAD};
+use super::snapshot::{BEFORE, CHECKSUM, MAGIC, PIECE, RECORD_COLUMN, RECORD_HEAD};
 use super::state::Head;
 use super::trail::Trail;
 use super::{LanczosState, SnapshotError};
@@ -66,15 +66,14 @@ fn scan(input: &mut (impl Read + Seek)) -> Result<Found, SnapshotError> {
     while let Some(record) = next_record(input, offset)? {
         match record.kind {
             RECORD_COLUMN => {
-                let index = record.begin.first_chunk().map_or(u64::MAX, |b| u64::from_le_bytes(*b));
-                let index = usize::try_from(index).unwrap_or(usize::MAX);
+                let index = usize::try_from(record.index).unwrap_or(usize::MAX);
                 if index > columns.len() {
                     break;
                 }
                 columns.truncate(index);
-                columns.push((record.content + 8, record.length));
+                columns.push((record.content, record.length));
             }
-            RECORD_HEAD => last = Some((columns.clone(), record.begin)),
+            RECORD_HEAD => last = Some((columns.clone(), record.head)),
             _ => break,
         }
         offset = record.end;
@@ -82,7 +81,7 @@ fn scan(input: &mut (impl Read + Seek)) -> Result<Found, SnapshotError> {
     let no_state = SnapshotError::NoState { offset: usize::try_from(offset).unwrap_or(usize::MAX) };
     let Some((columns, head)) = last else { return Err(no_state) };
     let Some(head) = decode(&head) else { return Err(no_state) };
-    let length = head.n.checked_mul(head.precision.bytes()).and_then(|b| b.checked_add(8));
+    let length = head.n.checked_mul(head.precision.bytes());
     let fits = |c: &(u64, u64)| length.is_some_and(|length| length as u64 == c.1);
     match columns.get(..head.vectors) {
         Some(columns) if columns.iter().all(fits) => {
@@ -130,45 +129,46 @@ impl Found {
 /// A record that is whole.
 struct Record {
     kind: u8,
+    /// The number of a vector.
+    index: u64,
     /// Where its content begins, how long that is, and where the record ends.
     content: u64,
     length: u64,
     end: u64,
-    /// All of a head, the beginning of anything else.
-    begin: Vec<u8>,
+    /// The content of a head.
+    head: Vec<u8>,
 }
 
 /// The record at an offset; `None` where it is damaged, cut off, or where there is none.
 fn next_record(input: &mut (impl Read + Seek), offset: u64) -> io::Result<Option<Record>> {
     input.seek(SeekFrom::Start(offset))?;
-    let mut head = Vec::new();
-    if input.by_ref().take(9).read_to_end(&mut head)? < 9 {
-        return Ok(None);
-    }
-    let length = head[1..].first_chunk().map_or(u64::MAX, |b| u64::from_le_bytes(*b));
-    let content = offset + 9;
+    let mut before = Vec::new();
+    input.by_ref().take(BEFORE as u64).read_to_end(&mut before)?;
+    let Some(&[kind, ref numbers @ ..]) = before.first_chunk::<BEFORE>() else { return Ok(None) };
+    let number = |at: usize| numbers[at..].first_chunk().map_or(u64::MAX, |b| u64::from_le_bytes(*b));
+    let (length, index, content) = (number(0), number(8), offset + BEFORE as u64);
     let Some(end) = content.checked_add(length).and_then(|e| e.checked_add(CHECKSUM as u64)) else {
         return Ok(None);
     };
-    let mut sum = Sha256::new().chain_update(&head);
-    let (kind, mut begin, mut left) = (head[0], Vec::new(), length);
+    let mut sum = Sha256::new().chain_update(&before);
+    let (mut head, mut left) = (Vec::new(), length);
     let mut piece = Vec::with_capacity(PIECE);
     while left > 0 {
         piece.clear();
-        let read = input.by_ref().take(left.min(PIECE as u64)).read_to_end(&mut piece)?;
-        if read == 0 {
+        let wanted = left.min(PIECE as u64);
+        if (input.by_ref().take(wanted).read_to_end(&mut piece)? as u64) < wanted {
             return Ok(None);
         }
-        sum.update(&piece);
-        if kind == RECORD_HEAD || begin.is_empty() {
-            begin.extend_from_slice(if kind == RECORD_HEAD { &piece } else { &piece[..piece.len().min(8)] });
+        sum.update(Sha256::digest(&piece));
+        if kind == RECORD_HEAD {
+            head.extend_from_slice(&piece);
         }
-        left -= read as u64;
+        left -= wanted;
     }
     let mut checksum = Vec::new();
     input.by_ref().take(CHECKSUM as u64).read_to_end(&mut checksum)?;
     let whole = sum.finalize()[..] == *checksum;
-    Ok(whole.then_some(Record { kind, content, length, end, begin }))
+    Ok(whole.then_some(Record { kind, index, content, length, end, head }))
 }
 
 type ByRank = [Vec<(usize, f64)>; 2];
