@@ -88,6 +88,9 @@ struct Direction {
     inputs: Vec<Symbol>,
     /// R `[gates · hidden, hidden]`.
     recurrent: Symbol,
+    /// Where GRU's reset gate acts on the state before the product with R: the part of R for both gates and that for the hidden
+    /// gate, cut out once for all steps.
+    reset_weights: Option<(Symbol, Symbol)>,
     /// The bias of GRU's hidden gate that its reset gate multiplies.
     inner_bias: Option<Symbol>,
     /// Peepholes `[3 · hidden]`.
@@ -235,6 +238,13 @@ fn recurrent(site: &mut Site<'_>, cell: Cell) -> Outputs {
         let direction = Direction {
             backward,
             inputs,
+            reset_weights: match cell {
+                Cell::Gru if !shape.reset_after => Some((
+                    site.piece(&recurrent, 0, 0, 2 * hidden)?,
+                    site.piece(&recurrent, 0, 2 * hidden, hidden)?,
+                )),
+                _ => None,
+            },
             recurrent,
             inner_bias,
             peepholes: match site.optional(7).filter(|_| cell == Cell::Lstm) {
@@ -363,29 +373,40 @@ fn step(
         }
         Cell::Gru => {
             let two = 2 * n;
-            let (ours, hidden_input) = (site.piece(input, 1, 0, two)?, site.piece(input, 1, two, n)?);
-            let (of_gates, of_hidden) =
-                (site.piece(&d.recurrent, 0, 0, two)?, site.piece(&d.recurrent, 0, two, n)?);
-            let gates = with_state(site, &ours, h, &of_gates)?;
-            let gates = clipped(site, shape, gates)?;
-            let gates = d.activations[0].of(site, &gates)?;
-            let (update, reset) = (site.piece(&gates, 1, 0, n)?, site.piece(&gates, 1, n, n)?);
-            let inner = if shape.reset_after {
-                let product = match h {
-                    Some(h) => Some(linear(site, h, &of_hidden, d.inner_bias.as_ref())?),
-                    None => d.inner_bias.clone(),
-                };
-                match product {
-                    Some(p) => site.times(&reset, &p).map(Some)?,
-                    None => None,
-                }
-            } else {
-                match h {
-                    Some(h) => {
-                        let kept = site.times(&reset, h)?;
-                        Some(linear(site, &kept, &of_hidden, None)?)
+            let (mut gates, hidden_input) = (site.piece(input, 1, 0, two)?, site.piece(input, 1, two, n)?);
+            let split = |site: &mut Site<'_>, gates: Symbol| {
+                let gates = clipped(site, shape, gates)?;
+                let gates = d.activations[0].of(site, &gates)?;
+                Ok::<_, OpError>((site.piece(&gates, 1, 0, n)?, site.piece(&gates, 1, n, n)?))
+            };
+            let (update, inner) = match &d.reset_weights {
+                None => {
+                    // One product with all of R; the reset gate takes its part of what comes out.
+                    let mut product = d.inner_bias.clone();
+                    if let Some(h) = h {
+                        let all = linear(site, h, &d.recurrent, None)?;
+                        let of_gates = site.piece(&all, 1, 0, two)?;
+                        gates = site.sum(&gates, &of_gates)?;
+                        let inner = site.piece(&all, 1, two, n)?;
+                        product = Some(match &d.inner_bias {
+                            Some(bias) => site.sum(&inner, bias)?,
+                            None => inner,
+                        });
                     }
-                    None => None,
+                    let (update, reset) = split(site, gates)?;
+                    (update, product.map(|p| site.times(&reset, &p)).transpose()?)
+                }
+                Some((of_gates, of_hidden)) => {
+                    let gates = with_state(site, &gates, h, of_gates)?;
+                    let (update, reset) = split(site, gates)?;
+                    let inner = match h {
+                        Some(h) => {
+                            let kept = site.times(&reset, h)?;
+                            Some(linear(site, &kept, of_hidden, None)?)
+                        }
+                        None => None,
+                    };
+                    (update, inner)
                 }
             };
             let candidate = match inner {
