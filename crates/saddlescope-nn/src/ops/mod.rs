@@ -56,6 +56,7 @@ mod slice;
 mod softmax;
 mod standardize;
 mod standardize_lines;
+mod standardize_rows;
 mod strided;
 mod transpose;
 mod trilu;

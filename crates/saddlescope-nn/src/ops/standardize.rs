@@ -15,8 +15,8 @@
 //! with ṙ = −r² M(x̂ ẋ), ġ = γ̇ ȳ + γ ȳ˙; γ̄˙ += Σ (ȳ˙ x̂ + ȳ x̂˙), β̄˙ += Σ ȳ˙. Without centring M(ẋ), M(g) and M(ġ)
 //! (but not the means of products) are 0.
 
-use super::rows::{add_sum, add_sum_of};
 use super::standardize_lines::{self as lines, Lines};
+use super::standardize_rows as rows;
 use crate::aligned::AlignedVec;
 use crate::kernels::Isa;
 use crate::op::Slot;
@@ -72,7 +72,7 @@ fn fill_or_one<T: Scalar>(out: &mut [T], gamma: Option<&[T]>) {
 }
 
 impl Standardize {
-    fn channels(&self) -> usize {
+    pub(super) fn channels(&self) -> usize {
         self.groups * self.width
     }
 
@@ -85,99 +85,8 @@ impl Standardize {
         Lines { width: self.width, eps: self.eps, center: self.center, gamma }
     }
 
-    fn block(&self) -> usize {
+    pub(super) fn block(&self) -> usize {
         self.rows * self.channels()
-    }
-
-    /// out[channel] = mean over the channel's group of what `add` adds up (see [`add_sum_of`]).
-    #[inline(always)]
-    fn mean<T: Scalar>(&self, out: &mut [T], add: impl FnMut(usize, usize, &mut [T])) {
-        out.fill(T::ZERO);
-        add_sum_of(self.rows, out, add);
-        let scale = T::from_f64(1.0 / (self.rows * self.width) as f64);
-        for group in out.chunks_exact_mut(self.width) {
-            let mean = group.iter().copied().sum::<T>() * scale;
-            group.fill(mean);
-        }
-    }
-
-    /// μ and r of one block.
-    fn statistics<T: Scalar>(&self, x: &[T], mean: &mut [T], r: &mut [T]) {
-        let c = self.channels();
-        if self.center {
-            self.mean(mean, |row, first, part| {
-                for (s, &x) in part.iter_mut().zip(&x[row * c + first..]) {
-                    *s += x;
-                }
-            });
-        } else {
-            mean.fill(T::ZERO);
-        }
-        self.mean(r, |row, first, part| {
-            for ((s, &x), &m) in part.iter_mut().zip(&x[row * c + first..]).zip(&mean[first..]) {
-                *s += (x - m) * (x - m);
-            }
-        });
-        let epsilon = T::from_f64(self.eps);
-        for r in r {
-            *r = T::ONE / (*r + epsilon).sqrt();
-        }
-    }
-
-    /// M(ẋ) (0 without centring) and M(x̂ ẋ).
-    fn tangent_means<T: Scalar>(
-        &self,
-        [x, dx]: [&[T]; 2],
-        [mean, r]: [&[T]; 2],
-        m_dx: &mut [T],
-        m_xdx: &mut [T],
-    ) {
-        let c = self.channels();
-        self.mean(m_dx, |row, first, part| {
-            for (s, &d) in part.iter_mut().zip(&dx[row * c + first..]) {
-                *s += d;
-            }
-        });
-        self.mean(m_xdx, |row, first, part| {
-            let at = row * c + first;
-            let n = part.len();
-            let (x, dx) = (&x[at..at + n], &dx[at..at + n]);
-            let (mean, r) = (&mean[first..first + n], &r[first..first + n]);
-            for i in 0..n {
-                part[i] += (x[i] - mean[i]) * r[i] * dx[i];
-            }
-        });
-        if !self.center {
-            m_dx.fill(T::ZERO);
-        }
-    }
-
-    /// M(g) (0 without centring) and M(g x̂), with g = γ ȳ.
-    fn adjoint_means<T: Scalar>(
-        &self,
-        [x, gy]: [&[T]; 2],
-        [mean, r, gamma]: [&[T]; 3],
-        m_g: &mut [T],
-        m_gx: &mut [T],
-    ) {
-        let c = self.channels();
-        self.mean(m_g, |row, first, part| {
-            for ((s, &g), &w) in part.iter_mut().zip(&gy[row * c + first..]).zip(&gamma[first..]) {
-                *s += w * g;
-            }
-        });
-        self.mean(m_gx, |row, first, part| {
-            let at = row * c + first;
-            let n = part.len();
-            let (x, gy) = (&x[at..at + n], &gy[at..at + n]);
-            let (mean, r, gamma) = (&mean[first..first + n], &r[first..first + n], &gamma[first..first + n]);
-            for i in 0..n {
-                part[i] += (x[i] - mean[i]) * r[i] * gamma[i] * gy[i];
-            }
-        });
-        if !self.center {
-            m_g.fill(T::ZERO);
-        }
     }
 
     /// y = γ x̂ + β.
@@ -204,14 +113,7 @@ impl Standardize {
             buffers.give(scratch);
             return;
         }
-        for (x, y) in x.chunks_exact(block).zip(y.chunks_exact_mut(block)) {
-            self.statistics(x, mean, r);
-            for (x, y) in x.chunks_exact(c).zip(y.chunks_exact_mut(c)) {
-                for i in 0..c {
-                    y[i] = (x[i] - mean[i]) * r[i] * gamma[i] + beta[i];
-                }
-            }
-        }
+        rows::forward(Isa::detect(), *self, x, [gamma, beta], [mean, r], y);
         buffers.give(scratch);
     }
 
@@ -244,33 +146,8 @@ impl Standardize {
             buffers.give(scratch);
             return;
         }
-        for (b, (x, dy)) in x.chunks_exact(block).zip(dy.chunks_exact_mut(block)).enumerate() {
-            self.statistics(x, mean, r);
-            match dx {
-                Some(dx) => {
-                    let dx = &dx[b * block..(b + 1) * block];
-                    self.tangent_means([x, dx], [mean, r], m_dx, m_xdx);
-                    let rows = x.chunks_exact(c).zip(dx.chunks_exact(c));
-                    for ((x, dx), dy) in rows.zip(dy.chunks_exact_mut(c)) {
-                        for i in 0..c {
-                            let xn = (x[i] - mean[i]) * r[i];
-                            dy[i] = gamma[i] * (r[i] * (dx[i] - m_dx[i] - xn * m_xdx[i]));
-                        }
-                    }
-                }
-                None => dy.fill(T::ZERO),
-            }
-            if let Some(dgamma) = dp.gamma {
-                for (x, dy) in x.chunks_exact(c).zip(dy.chunks_exact_mut(c)) {
-                    for i in 0..c {
-                        dy[i] += dgamma[i] * ((x[i] - mean[i]) * r[i]);
-                    }
-                }
-            }
-            if let Some(dbeta) = dp.beta {
-                super::rows::add_to_each(dy, dbeta);
-            }
-        }
+        let (buffers_of_rows, dp) = ([mean, r, m_dx, m_xdx], [dp.gamma, dp.beta]);
+        rows::tangent(Isa::detect(), *self, x, dx, gamma, dp, buffers_of_rows.map(|b| &mut b[..]), dy);
         buffers.give(scratch);
     }
 
@@ -284,9 +161,9 @@ impl Standardize {
         scratch: &mut Scratch<T>,
     ) {
         let (c, block) = (self.channels(), self.block());
-        let mut gamma_sum = out.gamma.map(Slot::add);
-        let mut beta_sum = out.beta.map(Slot::add);
-        let mut gx = out.x.map(Slot::write);
+        let gamma_sum = out.gamma.map(Slot::add);
+        let beta_sum = out.beta.map(Slot::add);
+        let gx = out.x.map(Slot::write);
         if block == 0 {
             return;
         }
@@ -300,32 +177,8 @@ impl Standardize {
             buffers.give(scratch);
             return;
         }
-        for (b, (x, gy)) in x.chunks_exact(block).zip(gy.chunks_exact(block)).enumerate() {
-            self.statistics(x, mean, r);
-            if let Some((gx, accumulate)) = &mut gx {
-                self.adjoint_means([x, gy], [mean, r, gamma], m_g, m_gx);
-                let gx = &mut gx[b * block..(b + 1) * block];
-                let rows = x.chunks_exact(c).zip(gy.chunks_exact(c));
-                for ((x, gy), gx) in rows.zip(gx.chunks_exact_mut(c)) {
-                    for i in 0..c {
-                        let xn = (x[i] - mean[i]) * r[i];
-                        let g = r[i] * (gamma[i] * gy[i] - m_g[i] - xn * m_gx[i]);
-                        gx[i] = if *accumulate { gx[i] + g } else { g };
-                    }
-                }
-            }
-            if let Some(sum) = &mut gamma_sum {
-                add_sum_of(self.rows, sum, |row, first, part| {
-                    let at = row * c + first;
-                    for (i, s) in part.iter_mut().enumerate() {
-                        *s += gy[at + i] * ((x[at + i] - mean[first + i]) * r[first + i]);
-                    }
-                });
-            }
-            if let Some(sum) = &mut beta_sum {
-                add_sum(gy, sum);
-            }
-        }
+        let rows_buffers = [mean, r, m_g, m_gx].map(|b| &mut b[..]);
+        rows::adjoint(Isa::detect(), *self, x, gy, gamma, rows_buffers, gx, gamma_sum, beta_sum);
         buffers.give(scratch);
     }
 
@@ -341,9 +194,9 @@ impl Standardize {
         scratch: &mut Scratch<T>,
     ) {
         let (c, block) = (self.channels(), self.block());
-        let mut gamma_sum = out.gamma.map(Slot::add);
-        let mut beta_sum = out.beta.map(Slot::add);
-        let mut gx = out.x.map(Slot::write);
+        let gamma_sum = out.gamma.map(Slot::add);
+        let beta_sum = out.beta.map(Slot::add);
+        let gx = out.x.map(Slot::write);
         if block == 0 {
             return;
         }
@@ -354,8 +207,7 @@ impl Standardize {
         if let Some(given) = dp.gamma {
             dgamma.copy_from_slice(given);
         }
-        let zeros = if self.is_lines() { x.len() } else { block };
-        let zero = scratch.take_zeroed(if dx.is_none() { zeros } else { 0 });
+        let zero = scratch.take_zeroed(if dx.is_none() { x.len() } else { 0 });
         if self.is_lines() {
             let (gx, add) = gx.unwrap_or((&mut [], false));
             let [gamma_sum, beta_sum] = [gamma_sum, beta_sum].map(Option::unwrap_or_default);
@@ -374,67 +226,18 @@ impl Standardize {
             buffers.give(scratch);
             return;
         }
-        for (b, (x, gy)) in x.chunks_exact(block).zip(gy.chunks_exact(block)).enumerate() {
-            let dgy = &dgy[b * block..(b + 1) * block];
-            let dx = match dx {
-                Some(dx) => &dx[b * block..(b + 1) * block],
-                None => &zero[..],
-            };
-            self.statistics(x, mean, r);
-            self.tangent_means([x, dx], [mean, r], m_dx, m_xdx);
-            if let Some((gx, accumulate)) = &mut gx {
-                self.adjoint_means([x, gy], [mean, r, gamma], m_g, m_gx);
-                self.mean(m_dg, |row, first, part| {
-                    let at = row * c + first;
-                    for (i, s) in part.iter_mut().enumerate() {
-                        *s += dgamma[first + i] * gy[at + i] + gamma[first + i] * dgy[at + i];
-                    }
-                });
-                if !self.center {
-                    m_dg.fill(T::ZERO);
-                }
-                self.mean(m_dgx, |row, first, part| {
-                    let at = row * c + first;
-                    for (i, s) in part.iter_mut().enumerate() {
-                        let (i, ch) = (at + i, first + i);
-                        let xn = (x[i] - mean[ch]) * r[ch];
-                        let dxn = r[ch] * (dx[i] - m_dx[ch] - xn * m_xdx[ch]);
-                        let dg = dgamma[ch] * gy[i] + gamma[ch] * dgy[i];
-                        *s += dg * xn + gamma[ch] * gy[i] * dxn;
-                    }
-                });
-                let gx = &mut gx[b * block..(b + 1) * block];
-                for row in 0..self.rows {
-                    let at = row * c;
-                    let (x, dx) = (&x[at..at + c], &dx[at..at + c]);
-                    let (gy, dgy, gx) = (&gy[at..at + c], &dgy[at..at + c], &mut gx[at..at + c]);
-                    for i in 0..c {
-                        let xn = (x[i] - mean[i]) * r[i];
-                        let dxn = r[i] * (dx[i] - m_dx[i] - xn * m_xdx[i]);
-                        let dr = -r[i] * r[i] * m_xdx[i];
-                        let u = gamma[i] * gy[i] - m_g[i] - xn * m_gx[i];
-                        let dg = dgamma[i] * gy[i] + gamma[i] * dgy[i];
-                        let du = dg - m_dg[i] - dxn * m_gx[i] - xn * m_dgx[i];
-                        let g = dr * u + r[i] * du;
-                        gx[i] = if *accumulate { gx[i] + g } else { g };
-                    }
-                }
-            }
-            if let Some(sum) = &mut gamma_sum {
-                add_sum_of(self.rows, sum, |row, first, part| {
-                    let at = row * c + first;
-                    for (i, s) in part.iter_mut().enumerate() {
-                        let (i, ch) = (at + i, first + i);
-                        let xn = (x[i] - mean[ch]) * r[ch];
-                        let dxn = r[ch] * (dx[i] - m_dx[ch] - xn * m_xdx[ch]);
-                        *s += dgy[i] * xn + gy[i] * dxn;
-                    }
-                });
-            }
-            if let Some(sum) = &mut beta_sum {
-                add_sum(dgy, sum);
-            }
-        }
+        let rows_buffers = [mean, r, m_dx, m_xdx, m_g, m_gx, m_dg, m_dgx].map(|b| &mut b[..]);
+        let dx = dx.unwrap_or(&zero);
+        rows::adjoint_tangent(
+            Isa::detect(),
+            *self,
+            [x, dx, gy, dgy],
+            [gamma, dgamma],
+            rows_buffers,
+            gx,
+            gamma_sum,
+            beta_sum,
+        );
         scratch.give(zero);
         buffers.give(scratch);
     }

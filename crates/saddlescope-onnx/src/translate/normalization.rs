@@ -18,6 +18,13 @@ fn scale(site: &mut Site<'_>, i: usize) -> Result<Option<Tensor>, OpError> {
     site.b().plain(&symbol).map(Some)
 }
 
+/// Whether a value is a constant of so many times this number.
+fn all_are(symbol: &Symbol, count: usize, number: f64) -> bool {
+    let Symbol::Known(known) = symbol else { return false };
+    let numbers = known.fixed().and_then(|v| v.to_f64s().ok());
+    numbers.is_some_and(|v| v.len() == count && v.iter().all(|&x| x == number))
+}
+
 /// First normalised axis; the engine keeps the samples apart.
 fn first_axis(site: &mut Site<'_>, x: &Symbol) -> Result<usize, OpError> {
     let axis = checked_axis(site.node.int_or("axis", -1)?, x.rank(site.b()))?;
@@ -147,8 +154,16 @@ pub(super) fn group(site: &mut Site<'_>) -> Outputs {
 pub(super) fn instance(site: &mut Site<'_>) -> Outputs {
     let x = site.input(0)?;
     let eps = site.node.float_or("epsilon", 1e-5)?;
+    let rank = x.rank(site.b());
+    let channels = x.shapes(site.b())[0].get(1).copied().unwrap_or(0);
+    if rank > 2 && all_are(&site.input(1)?, channels, 1.0) && all_are(&site.input(2)?, channels, 0.0) {
+        // As PyTorch writes its group normalisation: groups are channels, each of which is a line of memory here.
+        let t = site.b().plain(&x)?;
+        let y = site.b().op(ops::LayerNorm { axis: 2, eps }, &[&t], t.order.clone())?;
+        return Ok(vec![Symbol::Engine(y)]);
+    }
     let (gamma, beta) = (scale(site, 1)?, scale(site, 2)?);
-    let order = channels_last(x.rank(site.b()));
+    let order = channels_last(rank);
     let t = site.b().tensor(&x, &order)?;
     let inputs: Vec<_> = std::iter::once(&t).chain(&gamma).chain(&beta).collect();
     Ok(vec![Symbol::Engine(site.b().op(ops::InstanceNorm { eps }, &inputs, order)?)])
