@@ -51,7 +51,7 @@ impl<T: Scalar> Filter<T> {
             hwio[(tap * group_in + ci) * g.c_out + group * group_out + co]
         };
         let lanes = T::lanes(isa);
-        let tile = |pass| winograd::choose(pass, method, lanes, size_of::<T>()).tile();
+        let tile = |pass| winograd::choose(pass, method, g.n(), lanes, size_of::<T>()).tile();
         let forward = match tile(&g.forward) {
             Some(size) => {
                 let weight = |tap, ci, co| at(0, tap, ci, co);
@@ -76,7 +76,7 @@ impl<T: Scalar> Filter<T> {
         let lanes = T::lanes(Isa::detect());
         let of = |pass: &Correlation| match g.is_depthwise() {
             true => PackedFilter::<T>::depthwise_len(pass),
-            false => match winograd::choose(pass, None, lanes, size_of::<T>()).tile() {
+            false => match winograd::choose(pass, None, g.n(), lanes, size_of::<T>()).tile() {
                 Some(size) => winograd::filter_len(pass, size),
                 None => PackedFilter::<T>::dense_len(lanes, pass, g.groups),
             },

@@ -59,21 +59,36 @@ pub(super) fn filter_len(pass: &Correlation, size: usize) -> usize {
     positions(size) * pass.src[2] * pass.out[2]
 }
 
-/// The algorithm with the fewest multiplications among those worth trying for numbers of `bytes` bytes, `wanted` where
-/// that is possible at all.
-pub(super) fn choose(pass: &Correlation, wanted: Option<Method>, lanes: usize, bytes: usize) -> Method {
+/// Bytes of a filter transformed for tiles of 4² outputs above which it does not stay in the cache from one micro-batch to the next.
+const CACHED_FILTER_BYTES: usize = 1 << 20;
+
+/// Multiplications that take as long as bringing one number of such a filter from memory.
+const FROM_MEMORY: usize = 20;
+
+/// The algorithm that is fastest by count for `images` images of numbers of `bytes` bytes, among those worth trying, `wanted`
+/// where that is possible at all. Counted are multiplications for each pair of channels; large filters are read from memory for
+/// every micro-batch, so that few tiles do not pay for transformed ones, which are longer.
+pub(super) fn choose(
+    pass: &Correlation,
+    wanted: Option<Method>,
+    images: usize,
+    lanes: usize,
+    bytes: usize,
+) -> Method {
     if !fits(pass, lanes) {
         return Method::Direct;
     }
     if let Some(method) = wanted {
         return method;
     }
+    let large = bytes * filter_len(pass, 4) > CACHED_FILTER_BYTES;
+    let reading = if large { FROM_MEMORY } else { 0 };
     let cost = |size: usize| {
-        let multiplications = positions(size) * tiles(pass, size);
+        let multiplications = positions(size) * (images * tiles(pass, size) + reading);
         let filter = bytes * filter_len(pass, size);
         (filter <= MAX_FILTER_BYTES).then_some(multiplications)
     };
-    let direct = (9 * pass.out[0] * pass.out[1], Method::Direct);
+    let direct = (9 * (images * pass.out[0] * pass.out[1] + reading), Method::Direct);
     [(cost(4), Method::Winograd4), (cost(2), Method::Winograd2)]
         .into_iter()
         .filter_map(|(cost, method)| cost.map(|cost| (cost, method)))
@@ -91,7 +106,7 @@ pub(super) fn choose_gradient(
     bytes: usize,
 ) -> Method {
     if wanted.is_some() || !fits(pass, lanes) {
-        return choose(pass, wanted, lanes, bytes);
+        return choose(pass, wanted, images, lanes, bytes);
     }
     // Per pair of channels: one multiplication a tile and position, and about `PASS` for a sum's way to memory and back.
     let cost = |size: usize| positions(size) * (images * tiles(pass, size) + PASS);
