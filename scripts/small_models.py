@@ -490,3 +490,30 @@ def soft_images(p):
 
 
 save("soft_labels_of_images", [N("Conv", ["x", "W"], ["o"])], {"W": Ws}, {"x": xs, "y": soft}, soft_images, [Ws], kind="soft-cross-entropy")
+# Group normalisation as PyTorch writes it: groups become the channels of an instance normalisation with γ = 1 and β = 0, which are no
+# parameters. And the same operation on images, and with another γ.
+xg, Wg = f(3, 2, 2, 3), f(4, 2, 1, 1)
+
+
+def standardized(p, shape, scale=1.0):
+    h = np.einsum("oi,nihw->nohw", p.reshape(4, 2), xg.astype(float)).reshape(shape)
+    axes = tuple(range(2, h.ndim))
+    h = (h - h.mean(axes, keepdims=True)) / np.sqrt(h.var(axes, keepdims=True) + 1e-5) * np.reshape(scale, (-1,) + (1,) * (h.ndim - 2))
+    return h.reshape(3, 4, 2, 3)
+
+
+def whole(name):
+    """Whole numbers as floats: no parameter."""
+    return N("Cast", [name + " whole"], [name], to=T.FLOAT)
+
+
+yg, tripled = f(3, 4, 2, 3), np.array([1, 1, 3, 1.])
+save("group_norm_of_torch", [N("Conv", ["x", "W"], ["h"]), whole("g"), whole("b"), N("Reshape", ["h", "split"], ["s"]),
+                             N("InstanceNormalization", ["s", "g", "b"], ["t"], epsilon=1e-5), N("Reshape", ["t", "joined"], ["o"])],
+     {"W": Wg, "g whole": np.ones(2, np.int64), "b whole": np.zeros(2, np.int64), "split": np.array([0, 2, -1]), "joined": np.array([-1, 4, 2, 3])}, {"x": xg, "y": yg},
+     lambda p: half_square(standardized(p, (3, 2, 12)) - yg), [Wg])
+for name, scale in {"instance_norm_plain": np.ones(4), "instance_norm_scaled": tripled}.items():
+    save(name, [N("Conv", ["x", "W"], ["h"]), whole("g"), whole("b"),
+                N("InstanceNormalization", ["h", "g", "b"], ["o"], epsilon=1e-5)],
+         {"W": Wg, "g whole": scale.astype(np.int64), "b whole": np.zeros(4, np.int64)}, {"x": xg, "y": yg},
+         lambda p, scale=scale: half_square(standardized(p, (3, 4, 2, 3), scale) - yg), [Wg])
