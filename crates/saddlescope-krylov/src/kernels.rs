@@ -176,7 +176,7 @@ fn subtract_body<T: Scalar, const K: usize>(columns: &[&[T]], c: &[f64], w: &mut
 const WIDE_TILE: usize = 8;
 const TILE: usize = 4;
 
-/// Both loops, compiled for a processor that has `$feature`. `$dots` and `$subtract` return false where it has not.
+/// Both loops, compiled for a processor that has `$feature`; they do nothing and return false where it has not.
 #[cfg(target_arch = "x86_64")]
 macro_rules! compiled_for {
     ($name:ident, $feature:tt, $tile:expr) => {

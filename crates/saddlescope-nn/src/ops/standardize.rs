@@ -146,8 +146,8 @@ impl Standardize {
             buffers.give(scratch);
             return;
         }
-        let (buffers_of_rows, dp) = ([mean, r, m_dx, m_xdx], [dp.gamma, dp.beta]);
-        rows::tangent(Isa::detect(), *self, x, dx, gamma, dp, buffers_of_rows.map(|b| &mut b[..]), dy);
+        let rows_buffers = [mean, r, m_dx, m_xdx].map(|b| &mut b[..]);
+        rows::tangent(Isa::detect(), *self, x, dx, gamma, [dp.gamma, dp.beta], rows_buffers, dy);
         buffers.give(scratch);
     }
 

@@ -88,11 +88,16 @@ pub(super) fn choose(
         let filter = bytes * filter_len(pass, size);
         (filter <= MAX_FILTER_BYTES).then_some(multiplications)
     };
-    let direct = (9 * (images * pass.out[0] * pass.out[1] + reading), Method::Direct);
+    cheapest(9 * (images * pass.out[0] * pass.out[1] + reading), cost)
+}
+
+/// The algorithm that costs least, the first of direct sums, tiles of 4² and of 2² where costs are equal; `cost` is that of Winograd's for a tile size, if it is
+/// worth trying.
+fn cheapest(direct: usize, cost: impl Fn(usize) -> Option<usize>) -> Method {
     [(cost(4), Method::Winograd4), (cost(2), Method::Winograd2)]
         .into_iter()
         .filter_map(|(cost, method)| cost.map(|cost| (cost, method)))
-        .fold(direct, |best, other| if other.0 < best.0 { other } else { best })
+        .fold((direct, Method::Direct), |best, other| if other.0 < best.0 { other } else { best })
         .1
 }
 
@@ -109,12 +114,8 @@ pub(super) fn choose_gradient(
         return choose(pass, wanted, images, lanes, bytes);
     }
     // Per pair of channels: one multiplication a tile and position, and about `PASS` for a sum's way to memory and back.
-    let cost = |size: usize| positions(size) * (images * tiles(pass, size) + PASS);
-    let direct = (9 * images * pass.out[0] * pass.out[1], Method::Direct);
-    [(cost(4), Method::Winograd4), (cost(2), Method::Winograd2)]
-        .into_iter()
-        .fold(direct, |best, other| if other.0 < best.0 { other } else { best })
-        .1
+    let cost = |size: usize| Some(positions(size) * (images * tiles(pass, size) + PASS));
+    cheapest(9 * images * pass.out[0] * pass.out[1], cost)
 }
 
 /// See [`choose_gradient`].
