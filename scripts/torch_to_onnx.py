@@ -284,7 +284,7 @@ def export(net, inputs, targets, name, exporter="dynamo", samples_in_trace=2, lo
         try:
             numbers, used = reference(net, inputs.values(), targets, kind, one_sample, second_axis)
         except Exception as e:  # whatever a network does that double backward or fewer samples do not allow
-            print(f"PyTorch cannot differentiate this network on its first samples, so that the file cannot be compared with it: {first_line(e)}")
+            print(f"PyTorch cannot compute this loss or its derivatives on the first samples, so that the file is not compared with it: {first_line(e)}")
     # Two samples to trace with: a single one would be taken for a dimension of length 1 for ever.
     few = tuple(t if one_sample else t[:samples_in_trace] for t in inputs.values())
     options = dict(input_names=names, output_names=["output"])

@@ -30,8 +30,8 @@ pub struct EigenArguments {
     #[arg(long, value_enum, default_value_t = Method::Lanczos)]
     method: Method,
 
-    /// Maximum number of vectors in a Krylov basis; the last digits depend on it [default: 128, or what a third
-    /// of --memory holds].
+    /// Maximum number of vectors in a Krylov basis; the last digits depend on it [default: up to 128, as many as
+    /// a third of --memory holds, or without it 1 GiB, but at least 48].
     #[arg(long, value_name = "K")]
     basis_vectors: Option<usize>,
 }

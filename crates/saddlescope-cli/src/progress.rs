@@ -116,6 +116,7 @@ pub fn fate(fate: Fate) -> &'static str {
         Fate::Reused => "reused",
         Fate::Continued => "continued",
         Fate::ToDo => "to do",
+        Fate::Done => "done",
     }
 }
 
@@ -126,10 +127,11 @@ impl Monitor for Progress {
         for stage in stages {
             let seconds = stage.seconds(cost);
             total += seconds;
-            // What a reused result has cost, not what it was expected to.
-            let (products, evaluations) = match stage.fate {
-                Fate::Reused => (stage.spent.products, stage.spent.evaluations),
-                Fate::Continued | Fate::ToDo => (stage.forecast.products, stage.forecast.evaluations),
+            // What a result that is there has cost, not what it was expected to.
+            let (products, evaluations) = if stage.is_left() {
+                (stage.forecast.products, stage.forecast.evaluations)
+            } else {
+                (stage.spent.products, stage.spent.evaluations)
             };
             self.line(&format!(
                 "  {:<27} {:<10} {:>9} {:>12} {:>10}",
@@ -137,7 +139,7 @@ impl Monitor for Progress {
                 fate(stage.fate),
                 products,
                 evaluations,
-                if stage.fate == Fate::Reused { "-".into() } else { duration(seconds) },
+                if stage.is_left() { duration(seconds) } else { "-".into() },
             ));
         }
         self.line(&format!(
@@ -147,10 +149,8 @@ impl Monitor for Progress {
             duration_fine(cost.evaluation_seconds),
             cost.bytes.div_ceil(1 << 20)
         ));
-        self.expected = (stages.iter())
-            .filter(|s| s.fate != Fate::Reused)
-            .map(|s| (s.name.clone(), s.seconds(cost)))
-            .collect();
+        self.expected =
+            (stages.iter()).filter(|s| s.is_left()).map(|s| (s.name.clone(), s.seconds(cost))).collect();
         if std::io::stderr().is_terminal() && !self.expected.is_empty() {
             let style = ProgressStyle::with_template("{bar:30} {percent:>3} %  {msg}")
                 .unwrap_or_else(|_| ProgressStyle::default_bar());

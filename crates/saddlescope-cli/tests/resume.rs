@@ -252,3 +252,21 @@ fn a_full_disk_loses_nothing() {
     succeed(&command(&full));
     assert_same(&undisturbed, &full);
 }
+
+/// What a solve to the errors over the data was allowed must not end one to a tolerance.
+#[test]
+fn a_tolerance_after_a_default_solve_gives_what_it_gives_at_once() {
+    let temp = tempfile::tempdir().unwrap();
+    let (shared, once) = (temp.path().join("shared"), temp.path().join("once"));
+    let eigs = |out: &Path, tolerance: &str| {
+        let out = out.to_str().unwrap();
+        succeed(&["eigs", "--model", "digits-mlp", "--seed", "1", "--tol", tolerance, "--out", out]);
+    };
+    eigs(&shared, "auto");
+    let by_data = results(&shared)["eigen"].clone();
+    eigs(&shared, "1e-3");
+    eigs(&once, "1e-3");
+    let (a, b) = (results(&shared), results(&once));
+    assert!(a["eigen"]["pairs"].is_array() && a["eigen"] == b["eigen"], "{}\n{}", a["eigen"], b["eigen"]);
+    assert!(by_data["products"].as_u64() < a["eigen"]["products"].as_u64(), "{by_data}\n{}", a["eigen"]);
+}

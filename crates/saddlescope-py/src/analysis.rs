@@ -8,7 +8,7 @@ use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use saddlescope::analysis::{
-    Analysis, AnalysisError, Cost, CriticalSpectrumOptions, Cut, Fate, Monitor, NamedSurface, PlannedStage,
+    Analysis, AnalysisError, Cost, CriticalSpectrumOptions, Cut, Monitor, NamedSurface, PlannedStage,
     Selection, Split, Subject, WeightsHash, analyze as run_analysis, compute as run_compute,
 };
 use saddlescope::sharpness::SharpnessOptions;
@@ -88,7 +88,7 @@ impl Monitor for PythonMonitor {
 
     fn plan(&mut self, stages: &[PlannedStage], cost: &Cost) {
         let seconds = stages.iter().map(|stage| stage.seconds(cost)).sum::<f64>();
-        let left = stages.iter().filter(|stage| stage.fate != Fate::Reused);
+        let left = stages.iter().filter(|stage| stage.is_left());
         let products = left.map(|stage| stage.forecast.products).sum::<usize>();
         self.call(|m| m.call_method1("plan", (seconds, products, cost.bytes)).map(drop));
     }

@@ -97,7 +97,8 @@ impl LanczosState {
     /// way has depended on the difference: more pairs and more room only before the first restart, a finer tolerance
     /// also later.
     ///
-    /// Whether the operator is still the same the caller has to know.
+    /// Whether the operator is still the same the caller has to know, and whether the observer is: what an earlier one has allowed
+    /// ([`LanczosState::is_widened`]) counts on.
     ///
     /// # Errors
     /// [`CannotContinue`] with the first reason.
@@ -129,7 +130,7 @@ impl LanczosState {
         let turned = |what| {
             let why = if h.shortfalls > 0 {
                 "true residuals fell short of the tolerance"
-            } else if h.granted.iter().any(|g| !g.is_empty()) {
+            } else if self.is_widened() {
                 "the observer has widened it"
             } else {
                 return Ok(());

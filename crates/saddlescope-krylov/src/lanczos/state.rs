@@ -399,6 +399,11 @@ impl LanczosState {
         Some(Quadrature { nodes: ritz.iter().map(|r| r.value).collect(), weights })
     }
 
+    /// Whether an observer has widened the tolerance of a pair on the way here.
+    pub fn is_widened(&self) -> bool {
+        self.head.granted.iter().any(|side| !side.is_empty())
+    }
+
     /// The residual that the observer has allowed for a pair.
     pub(crate) fn granted(&self, end: SpectrumEnd, rank: usize) -> Option<f64> {
         let side = &self.head.granted[usize::from(end == SpectrumEnd::Smallest)];

@@ -12,8 +12,13 @@ use crate::risk::Risk;
 
 /// The program itself with its report script and pictures in the making: 40 to 60 MiB were measured.
 const PROCESS: usize = 64 << 20;
-/// Vectors that a basis may hold when memory is not limited.
+/// Vectors that a basis may hold where nothing else is asked for. More save products only in deep spectra, and take longer to orthogonalise.
 const VECTORS: usize = 128;
+/// Bytes that a basis may take when memory is not limited: `VECTORS` of 2 million numbers in single precision. GPT-2 of 3.4 million
+/// parameters takes as long with the vectors that fit, for 7 % more products.
+const BASIS: usize = 1 << 30;
+/// Vectors that it may hold all the same.
+const VECTORS_ALWAYS: usize = 48;
 /// What the allocator holds beside what it was asked for, at most; a sixteenth for small networks. Buffers of a mebibyte and more are
 /// given back, so that this does not grow with the network: DenseNet-121 took 64 MiB.
 const ALLOCATOR: usize = 72 << 20;
@@ -49,13 +54,12 @@ impl MemoryPlan {
         let check = self_check::memory(subject);
         let needs = Needs::of(subject, selection, lines, &check, None);
         let bases = Bases::of(subject, selection);
-        let whole = bases.whole;
         let primals = subject.risk().memory(1).keep;
         let Some(limit) = limit else {
-            let keep = KEEP.min(primals);
-            return Ok(Self { basis: whole, keep, total: needs.with(bases.held(whole)) + keep });
+            let (keep, basis) = (KEEP.min(primals), bases.unlimited);
+            return Ok(Self { basis, keep, total: needs.with(bases.held(basis)) + keep });
         };
-        let Bases { least, asked, .. } = bases;
+        let Bases { whole, least, asked, .. } = bases;
         let basis = if asked { whole } else { whole.min(limit / 3).max(least) };
         // A tenth stays free: an allocator holds more than is asked of it.
         let keep = |total: usize| limit.saturating_sub(total + limit / 10).min(primals);
@@ -83,8 +87,10 @@ impl MemoryPlan {
 
 /// What the Krylov bases of a run take, in bytes of all processes together.
 struct Bases {
-    /// Without a limit on memory, or as many vectors as were asked for.
+    /// As many vectors as were asked for, or as are of use.
     whole: usize,
+    /// Of these, what is taken where memory is not limited.
+    unlimited: usize,
     /// The least that works; 0 where nothing is solved.
     least: usize,
     /// Whether a number of vectors was asked for.
@@ -105,9 +111,16 @@ impl Bases {
             || selection.sharpness.is_some();
         // The same for every command in a folder: results depend on it. A density has up to four bases of n + 1 vectors.
         let asked = selection.eigenpairs.as_ref().and_then(|o| o.basis_vectors).map(|vectors| vectors.min(n));
+        let bytes = |vectors: usize| vectors.saturating_mul(n * precision.bytes());
+        let least = if solves { least_basis(n, selection, precision) } else { 0 };
+        let whole = asked.map_or(bytes(VECTORS.min(4 * (n + 1))).max(least), bytes);
+        // Many pairs, or many steps of a density, need more.
+        let steps = selection.density.as_ref().map_or(0, |density| density.steps + 1);
+        let usual = BASIS.max(bytes(VECTORS_ALWAYS.max(steps))).max(least);
         Self {
-            whole: asked.unwrap_or(VECTORS.min(4 * (n + 1))).saturating_mul(n * precision.bytes()),
-            least: if solves { least_basis(n, selection, precision) } else { 0 },
+            whole,
+            unlimited: if asked.is_some() { whole } else { whole.min(usual) },
+            least,
             asked: asked.is_some(),
             solves,
             rows: [subject.risk().basis_rows().min(n), n.max(1)],
@@ -316,3 +329,6 @@ impl Needs {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,6 +24,8 @@ pub enum Fate {
     Continued,
     /// Computed from nothing.
     ToDo,
+    /// Computed a moment ago, since it says what the others will take.
+    Done,
 }
 
 /// A row of the table that is shown before anything is computed.
@@ -42,13 +44,18 @@ pub struct PlannedStage {
 }
 
 impl PlannedStage {
-    /// Seconds that the stage will take, by the times that the self-check measured; 0 for a stage that is reused.
+    /// Whether anything is left to compute.
+    pub fn is_left(&self) -> bool {
+        matches!(self.fate, Fate::Continued | Fate::ToDo)
+    }
+
+    /// Seconds that the stage will take, by the times that the self-check measured; 0 where nothing is left to compute.
     pub fn seconds(&self, cost: &Cost) -> f64 {
         let whole = self.forecast.products as f64 * cost.product_seconds
             + self.forecast.evaluations as f64 * cost.evaluation_seconds
             + self.dense_seconds;
         match self.fate {
-            Fate::Reused => 0.0,
+            Fate::Reused | Fate::Done => 0.0,
             Fate::Continued => (whole - self.spent.seconds).max(0.0),
             Fate::ToDo => whole,
         }

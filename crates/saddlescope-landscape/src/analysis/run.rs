@@ -229,6 +229,7 @@ fn run_stages(
     let mut kept = BTreeMap::new();
     let mut cost = None;
     let self_check = wanted.first().map(|s| s.plan(&env, &wanted_keys)).transpose()?;
+    let to_check = self_check.is_some_and(|planned| planned.is_left());
     for (i, stage) in stages.iter().enumerate() {
         let slot = stage.slot(&env, &keys);
         let only_kept = !mine.contains(&slot.file("msgpack"));
@@ -241,9 +242,8 @@ fn run_stages(
             // The self-check comes first: it says how long a product takes.
             let mut plans: Vec<PlannedStage> =
                 wanted.iter().map(|s| s.plan(&env, &wanted_keys)).collect::<Result<_, _>>()?;
-            if let (Some(first), Some(before)) = (plans.first_mut(), self_check.clone()) {
-                // It is done by now; the table says what it was before.
-                *first = before;
+            if let (Some(first), true) = (plans.first_mut(), to_check) {
+                first.fate = Fate::Done;
             }
             // A network that cannot be rescaled is refused before anything is computed of it.
             let copies = |p: &PlannedStage| p.name == rescaling::NAME && p.fate != Fate::Reused;

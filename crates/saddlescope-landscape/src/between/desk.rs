@@ -140,7 +140,7 @@ impl<'m> Desk<'m> {
         bytes: usize,
     ) -> Result<(), AnalysisError> {
         let mut cost = Cost { bytes, ..Cost::default() };
-        let open = |s: &&PlannedStage| s.fate != Fate::Reused;
+        let open = |s: &&PlannedStage| s.is_left();
         cost.products = stages.iter().filter(open).map(|s| s.forecast.products).sum();
         cost.evaluations = stages.iter().filter(open).map(|s| s.forecast.evaluations).sum();
         if cost.evaluations + cost.products > 0 {

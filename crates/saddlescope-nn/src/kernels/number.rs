@@ -225,12 +225,12 @@ pub trait Simd: Copy + sealed::Vector {
     /// # Safety
     /// `at + LANES <= y.len()`.
     unsafe fn store(self, v: Self::V, y: &mut [Self::T], at: usize);
-    /// Asks for the cache line of `x[at]`, without waiting for it.
-    ///
-    /// # Safety
-    /// `at < x.len()`.
+    /// Asks for the cache line of `x[at]`, without waiting for it; `at` may lie beyond the end, where nothing happens.
     #[inline(always)]
-    unsafe fn prefetch(self, _x: &[Self::T], _at: usize) {}
+    fn prefetch(self, _x: &[Self::T], _at: usize) {}
+    /// The same for a line that will be written.
+    #[inline(always)]
+    fn prefetch_to_write(self, _y: &[Self::T], _at: usize) {}
     /// All lanes equal to `x[at]`.
     ///
     /// # Safety

@@ -206,10 +206,14 @@ mod x86 {
                     unsafe { $storeu(y.as_mut_ptr().add(at), v) }
                 }
                 #[inline(always)]
-                unsafe fn prefetch(self, x: &[$t], at: usize) {
-                    debug_assert!(at < x.len());
-                    // SAFETY: the caller promises at < x.len(); SSE is part of every x86-64.
-                    unsafe { _mm_prefetch::<_MM_HINT_T0>(x.as_ptr().add(at).cast()) };
+                fn prefetch(self, x: &[$t], at: usize) {
+                    // SAFETY: a request does not touch the memory, whatever its address; SSE is part of every x86-64.
+                    unsafe { _mm_prefetch::<_MM_HINT_T0>(x.as_ptr().wrapping_add(at).cast()) };
+                }
+                #[inline(always)]
+                fn prefetch_to_write(self, y: &[$t], at: usize) {
+                    // SAFETY: as for `prefetch`.
+                    unsafe { _mm_prefetch::<_MM_HINT_ET0>(y.as_ptr().wrapping_add(at).cast()) };
                 }
                 #[inline(always)]
                 unsafe fn broadcast(self, x: &[$t], at: usize) -> $v {

@@ -149,7 +149,9 @@ impl Stage for EigenpairsStage {
             EigenMethod::Lanczos => {
                 // The space of an earlier solve is gone on with where that gives the bits of a solve made at once.
                 let state = kept_space(&operator, &log)?;
-                let solution = match state.filter(|s| s.continues(&solve).is_ok()) {
+                // What a solve to the errors over the data was allowed must not count where these are not to decide.
+                let of_this_kind = |s: &LanczosState| self.options.data_share.is_some() || !s.is_widened();
+                let solution = match state.filter(|s| s.continues(&solve).is_ok() && of_this_kind(s)) {
                     Some(state) => resume_extreme_eigenpairs(&operator, &solve, state, &mut watch)?,
                     None => extreme_eigenpairs(&operator, &solve, &mut watch)?,
                 };

@@ -37,7 +37,8 @@ fn checked_samples(n: usize) -> usize {
 
 /// What the check of the derivative takes.
 pub(crate) struct CheckMemory {
-    /// Bytes: the data, the engine in double precision on its samples, θ, v and Hv, and a moved point with two gradients.
+    /// Bytes: the data, the engine in double precision on its samples, θ, v and Hv, and a moved point with two gradients; at kinks another direction or
+    /// point.
     pub bytes: usize,
     /// Bytes of its samples of each input that stays in its files, as in [`MemoryEstimate::in_files`](crate::MemoryEstimate).
     pub in_files: Vec<usize>,
@@ -50,7 +51,7 @@ pub(crate) fn memory(subject: &Subject<'_>) -> CheckMemory {
     let data = risk.memory(0).data;
     let few = risk.first_samples(checked_samples(n), Precision::F64).ok().flatten();
     let few = few.as_deref().unwrap_or(risk).memory(1);
-    CheckMemory { bytes: data + few.fixed + 8 * n * 6, in_files: few.in_files }
+    CheckMemory { bytes: data + few.fixed + 8 * n * 7, in_files: few.in_files }
 }
 
 /// A random direction of length 1; `relative`: every entry scaled by the parameter's size, so that parameters that are
@@ -77,11 +78,18 @@ pub struct Difference {
     pub smooth_step: Option<f64>,
 }
 
+/// Steps of the differences, as powers of ten of max(1, ‖θ‖).
+const EXPONENTS: std::ops::RangeInclusive<i32> = 2..=11;
+/// Steps that are tried before the shortest one decides whether the others are worth trying.
+const BEFORE_SHORTEST: i32 = 3;
+
 /// Compares H v with (∇L(θ + hv) − ∇L(θ − hv)) / 2h for steps h from 1e-2 down to 1e-11 of max(1, ‖θ‖), up to
 /// the first that agrees.
 ///
 /// The difference is only as good as its step: long ones cross kinks of ReLU (in networks with channels that weight
-/// decay has emptied, from 1e-7 on), short ones drown in rounding, ε‖∇L‖/(h‖Hv‖).
+/// decay has emptied, from 1e-7 on), short ones drown in rounding, ε‖∇L‖/(h‖Hv‖). Where units sit exactly at a kink, the gradient
+/// jumps at θ itself and no step agrees: such a jump is what the difference at the shortest step consists of, and the steps
+/// between are left out where it would be too much in all of them.
 ///
 /// # Errors
 /// A risk that fails.
@@ -95,15 +103,25 @@ pub fn product_against_difference(
     let mut hv = vec![0.0; n];
     risk.at(theta, 0)?.product(curvature, v, &mut hv)?;
     let length = norm(&hv).max(f64::MIN_POSITIVE);
-    let size = norm(theta).max(1.0);
+    let step = |exponent: i32| norm(theta).max(1.0) * 10_f64.powi(-exponent);
     let (mut plus, mut minus) = (vec![0.0; n], vec![0.0; n]);
-    let (mut best, mut smooth_step) = (f64::INFINITY, None);
-    for exponent in 2..=11 {
-        let h = size * 10_f64.powi(-exponent);
+    let mut error = |h: f64| -> Result<f64, RiskError> {
         risk.gradient(&moved(theta, h, v), &mut plus)?;
         risk.gradient(&moved(theta, -h, v), &mut minus)?;
         let squares = plus.iter().zip(&minus).zip(&hv).map(|((p, m), hv)| ((p - m) / (2.0 * h) - hv).powi(2));
-        let error = squares.sum::<f64>().sqrt() / length;
+        Ok(squares.sum::<f64>().sqrt() / length)
+    };
+    let (mut best, mut smooth_step) = (f64::INFINITY, None);
+    for exponent in EXPONENTS {
+        let h = step(exponent);
+        if exponent == EXPONENTS.start() + BEFORE_SHORTEST {
+            // A jump (or rounding) of this size weighs less in a longer step, and least in the longest that is left.
+            let shortest = step(*EXPONENTS.end());
+            if error(shortest)? * shortest / h > ALLOWED {
+                break;
+            }
+        }
+        let error = error(h)?;
         best = best.min(error);
         if error <= ALLOWED {
             smooth_step = Some(h);
@@ -244,6 +262,61 @@ impl Stage for SelfCheckStage {
     }
 }
 
+/// How far aside of a point at whose kinks nothing can be compared, in units of max(1, ‖θ‖): far enough to leave them, near enough
+/// to be the same network.
+const ASIDE: f64 = 1e-4;
+
+/// Where the product along v does not agree with differences of gradients: whether this is so because units sit exactly at their kink, where
+/// the gradient jumps. `error`: how far they are apart. Returns the error and the smooth step elsewhere, and a warning.
+///
+/// # Errors
+/// A risk that fails, and a product that is wrong elsewhere too.
+fn at_kinks(
+    risk: &dyn Risk,
+    theta: &[f64],
+    seed: u64,
+    v: &[f64],
+    error: f64,
+) -> Result<(f64, Option<f64>, String), AnalysisError> {
+    let agrees = |error: f64| error <= ALLOWED;
+    let jump = |elsewhere: String| {
+        format!(
+            "the gradient jumps at this very point ({} away from the product along a random direction, {elsewhere}): units sit exactly at their kink, and the Hessian holds only on their side of it",
+            scientific(error, 1)
+        )
+    };
+    // A unit exactly at its kink (a filter of zeros, say) makes the gradient jump at any step; along a direction that leaves zeros
+    // alone it does not.
+    let kept = {
+        let relative = direction(theta, seed, "self-check-v", true);
+        let found = product_against_difference(risk, theta, &relative, Curvature::Hessian)?;
+        (found.error, found.smooth_step)
+    };
+    if agrees(kept.0) {
+        let elsewhere = format!("{} along one that leaves zeros alone", scientific(kept.0, 1));
+        return Ok((kept.0, kept.1, jump(elsewhere)));
+    }
+    let text = format!(
+        "the product differs from a finite difference of gradients by {} (allowed {}), also where zeros stay zero ({})",
+        scientific(error, 1),
+        scientific(ALLOWED, 0),
+        scientific(kept.0, 1)
+    );
+    if risk.offers().precision == Precision::F32 {
+        // No step is both longer than rounding needs and shorter than the distance to the next kink.
+        return Ok((error, None, format!("{text}; in f32 this need not mean that products are wrong")));
+    }
+    // Kinks of other kinds (two equal branches of a maximum) are left by a step aside, where a wrong product stays wrong.
+    let step = ASIDE * norm(theta).max(1.0);
+    let point = moved(theta, step, &direction(theta, seed, "self-check-aside", false));
+    let near = product_against_difference(risk, &point, v, Curvature::Hessian)?.error;
+    let (aside, number) = (scientific(ASIDE, 0), scientific(near, 1));
+    if agrees(near) {
+        return Ok((near, None, jump(format!("{number} a step of {aside} aside"))));
+    }
+    Err(failed(format!("{text}, and a step of {aside} aside ({number})")))
+}
+
 /// The product along v against differences of gradients, in f64 on the first samples where that is offered.
 fn derivative(at: &At<'_, '_>, v: &[f64], check: &mut SelfCheck) -> Result<(), AnalysisError> {
     let (risk, theta, seed) = (at.env.subject.risk(), at.env.subject.theta(), at.env.selection.seed);
@@ -253,34 +326,17 @@ fn derivative(at: &At<'_, '_>, v: &[f64], check: &mut SelfCheck) -> Result<(), A
     let few = own.as_deref().unwrap_or(risk);
     let in_f64 = few.offers().precision == Precision::F64;
     check.finite_difference_samples = few.samples();
-    let found = product_against_difference(few, theta, v, Curvature::Hessian)?;
-    finite(at, &found.hv)?;
-    let mut best = (found.error, found.smooth_step);
-    if found.error.is_nan() || found.error > ALLOWED {
-        // A unit exactly at its kink (a filter of zeros, say) makes the gradient jump at any step; along a direction
-        // that leaves zeros alone it does not.
-        let relative = direction(theta, seed, "self-check-v", true);
-        let kept = product_against_difference(few, theta, &relative, Curvature::Hessian)?;
-        if kept.error.is_nan() || kept.error > ALLOWED {
-            let text = format!(
-                "the product differs from a finite difference of gradients by {} (allowed {}), also where zeros stay zero ({})",
-                scientific(found.error, 1),
-                scientific(ALLOWED, 0),
-                scientific(kept.error, 1)
-            );
-            if in_f64 {
-                return Err(failed(text));
-            }
-            // In f32 no step is both longer than rounding needs and shorter than the distance to the next kink.
-            check.warnings.push(format!("{text}; in f32 this need not mean that products are wrong"));
-        } else {
-            best = (kept.error, kept.smooth_step);
-            check.warnings.push(format!(
-                "the gradient jumps at this very point ({} away from the product along a random direction, {} along one that leaves zeros alone): units sit exactly at their kink, and the Hessian holds only on their side of it",
-                scientific(found.error, 1),
-                scientific(kept.error, 1)
-            ));
-        }
+    let Difference { mut hv, mut error, mut smooth_step } =
+        product_against_difference(few, theta, v, Curvature::Hessian)?;
+    finite(at, &hv)?;
+    if error.is_nan() || error > ALLOWED {
+        // Its memory is for the vectors of the next differences.
+        hv = Vec::new();
+        let warning;
+        (error, smooth_step, warning) = at_kinks(few, theta, seed, v, error)?;
+        check.warnings.push(warning);
+        hv.resize(theta.len(), 0.0);
+        few.at(theta, 0)?.product(Curvature::Hessian, v, &mut hv)?;
     }
     // What the engine in double precision needs is given back before the one in single precision begins.
     drop(own);
@@ -291,7 +347,7 @@ fn derivative(at: &At<'_, '_>, v: &[f64], check: &mut SelfCheck) -> Result<(), A
     if let Some(single) = single {
         let mut product = vec![0.0; theta.len()];
         single.at(theta, 0)?.product(Curvature::Hessian, v, &mut product)?;
-        check.rounding_error = Some(relative_distance(&product, &found.hv));
+        check.rounding_error = Some(relative_distance(&product, &hv));
     }
     if let Some(error) = check.rounding_error.filter(|e| e.is_nan() || *e > ALLOWED_ROUNDING) {
         check.warnings.push(format!(
@@ -299,10 +355,10 @@ fn derivative(at: &At<'_, '_>, v: &[f64], check: &mut SelfCheck) -> Result<(), A
             scientific(error, 1)
         ));
     }
-    check.finite_difference_error = Some(best.0);
+    check.finite_difference_error = Some(error);
     check.finite_difference_allowed = ALLOWED;
     check.finite_difference_precision = if in_f64 { "f64" } else { "f32" }.into();
-    check.smooth_step = best.1;
+    check.smooth_step = smooth_step;
     Ok(())
 }
 

@@ -80,11 +80,7 @@ fn columns_to_panel<T: Scalar, S: Simd<T = T>>(
                 assert!(from.len() >= (S::LANES - 1) * column + S::LANES);
                 assert!(to.len() >= (S::LANES - 1) * width + S::LANES);
                 for j in 0..S::LANES {
-                    let next = j * column + AHEAD * S::LANES;
-                    if next < from.len() {
-                        // SAFETY: inside the slice.
-                        unsafe { s.prefetch(from, next) };
-                    }
+                    s.prefetch(from, j * column + AHEAD * S::LANES);
                 }
                 // SAFETY: the asserts above.
                 unsafe { s.transpose(from, column, to, width) };

@@ -100,10 +100,7 @@ impl<'a, T: crate::scalar::Scalar> Ahead<'a, T> {
         }
         // The last number of the line: where runs do not begin with a line, the strip before has read the first.
         let last = (self.at + Self::LINE).min(self.run) - 1;
-        if last < self.from.len() {
-            // SAFETY: inside the slice.
-            unsafe { s.prefetch(self.from, last) };
-        }
+        s.prefetch(self.from, last);
         self.at += Self::LINE;
         if self.at >= self.run {
             self.at = 0;
@@ -191,8 +188,7 @@ impl<T: crate::scalar::Scalar> Strip<'_, T> {
             // C is read or written when the sums are ready; by then it is in the cache.
             for i in 0..M {
                 for r in 0..R {
-                    // SAFETY: the caller promises that C holds the tile.
-                    unsafe { s.prefetch(self.c, i * self.c_row + first + r * S::LANES) };
+                    s.prefetch(self.c, i * self.c_row + first + r * S::LANES);
                 }
             }
         }

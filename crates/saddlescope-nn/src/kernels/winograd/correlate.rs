@@ -140,6 +140,8 @@ struct Column<'a, T, const I: usize> {
     w: usize,
     c: usize,
     channel: usize,
+    /// The last of these rows in all of the memory that follows, and the distance of the row that the next tile has in its place.
+    ahead: usize,
 }
 
 impl<T: Scalar, const I: usize> Column<'_, T, I> {
@@ -156,6 +158,9 @@ impl<T: Scalar, const I: usize> Column<'_, T, I> {
         for i in 0..I {
             // SAFETY: col < w, the rest is promised by the caller.
             d[i] = unsafe { s.load(self.rows[i], at) };
+            if i >= I - O {
+                s.prefetch(self.rows[i], at + self.ahead);
+            }
         }
         F::input(s, d)
     }
@@ -186,7 +191,7 @@ pub(super) unsafe fn transform_input<S: Simd, F: Tile<I, O>, const I: usize, con
     let first = (segment.col * O).wrapping_sub(pass.left);
     let mut channel = 0;
     while channel < c {
-        let column = Column { rows, first, w, c, channel };
+        let column = Column { rows, first, w, c, channel, ahead: O * w * c };
         let mut d = [[s.zero(); I]; I];
         // SAFETY: channel + LANES <= c, rows have w·c numbers.
         unsafe { (d[0], d[1]) = (column.read::<S, F, O>(s, 0), column.read::<S, F, O>(s, 1)) };
@@ -334,6 +339,9 @@ unsafe fn transform_output<S: Simd, F: Tile<I, O>, const I: usize, const O: usiz
             }
             let at = (segment.row * O * wo + col) * c + place.channel + r * S::LANES;
             for i in 0..O {
+                for j in 0..O {
+                    s.prefetch_to_write(y, at + ((O + i) * wo + j) * c);
+                }
                 let mut row = [s.zero(); I];
                 for j in 0..I {
                     row[j] = half[j][i];

@@ -148,6 +148,7 @@ unsafe fn transform_gradient<S: Simd, F: Tile<I, O>, const I: usize, const O: us
                         // SAFETY: only pixels of the image are read.
                         y[i] = unsafe { s.load(gy, at + (i * wo + j) * c) };
                     }
+                    s.prefetch(gy, at + ((O + i) * wo + j) * c);
                 }
                 half[j] = F::output_adjoint(s, y);
             }
