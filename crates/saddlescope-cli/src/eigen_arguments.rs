@@ -31,7 +31,7 @@ pub struct EigenArguments {
     method: Method,
 
     /// Maximum number of vectors in a Krylov basis; the last digits depend on it [default: up to 128, as many as
-    /// a third of --memory holds, or without it 1 GiB, but at least 48].
+    /// a third of --memory holds, or without it 1.25 GiB, but at least 48].
     #[arg(long, value_name = "K")]
     basis_vectors: Option<usize>,
 }

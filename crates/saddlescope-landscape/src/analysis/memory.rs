@@ -14,9 +14,9 @@ use crate::risk::Risk;
 const PROCESS: usize = 64 << 20;
 /// Vectors that a basis may hold where nothing else is asked for. More save products only in deep spectra, and take longer to orthogonalise.
 const VECTORS: usize = 128;
-/// Bytes that a basis may take when memory is not limited: `VECTORS` of 2 million numbers in single precision. GPT-2 of 3.4 million
-/// parameters takes as long with the vectors that fit, for 7 % more products.
-const BASIS: usize = 1 << 30;
+/// Bytes that a basis may take when memory is not limited. GPT-2 of 3.4 million parameters takes as long with the vectors that fit as
+/// with `VECTORS`, and hardly more products.
+const BASIS: usize = 5 << 28;
 /// Vectors that it may hold all the same.
 const VECTORS_ALWAYS: usize = 48;
 /// What the allocator holds beside what it was asked for, at most; a sixteenth for small networks. Buffers of a mebibyte and more are

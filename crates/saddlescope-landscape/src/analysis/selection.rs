@@ -39,7 +39,7 @@ pub struct EigenpairOptions {
     #[serde(default)]
     pub start: Option<StartVectors>,
     /// Most vectors of a Krylov basis, of all solves of the run; `None`: up to 128, as many as a third of the memory allowed holds, or
-    /// 1 GiB (but at least 48) where memory is not limited.
+    /// 1.25 GiB (but at least 48) where memory is not limited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub basis_vectors: Option<usize>,
 }
