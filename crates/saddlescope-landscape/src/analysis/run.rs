@@ -228,8 +228,8 @@ fn run_stages(
     let mut found = Found::default();
     let mut kept = BTreeMap::new();
     let mut cost = None;
-    let self_check = wanted.first().map(|s| s.plan(&env, &wanted_keys)).transpose()?;
-    let to_check = self_check.is_some_and(|planned| planned.is_left());
+    let first = wanted.first().map(|s| s.plan(&env, &wanted_keys)).transpose()?;
+    let to_check = first.is_some_and(|self_check| self_check.is_left());
     for (i, stage) in stages.iter().enumerate() {
         let slot = stage.slot(&env, &keys);
         let only_kept = !mine.contains(&slot.file("msgpack"));
@@ -246,7 +246,7 @@ fn run_stages(
                 first.fate = Fate::Done;
             }
             // A network that cannot be rescaled is refused before anything is computed of it.
-            let copies = |p: &PlannedStage| p.name == rescaling::NAME && p.fate != Fate::Reused;
+            let copies = |p: &PlannedStage| p.name == rescaling::NAME && p.is_left();
             if let Some(factor) = asked.rescaling.filter(|_| plans.iter().any(copies)) {
                 rescaling::check(subject.risk(), subject.theta(), factor, asked.seed)?;
             }

@@ -212,7 +212,7 @@ mod x86 {
                 }
                 #[inline(always)]
                 fn prefetch_to_write(self, y: &[$t], at: usize) {
-                    // SAFETY: as for `prefetch`.
+                    // SAFETY: as for `prefetch`; processors without this request take the instruction for none.
                     unsafe { _mm_prefetch::<_MM_HINT_ET0>(y.as_ptr().wrapping_add(at).cast()) };
                 }
                 #[inline(always)]

@@ -78,6 +78,13 @@ pub struct Difference {
     pub smooth_step: Option<f64>,
 }
 
+impl Difference {
+    /// Whether the product agrees with the difference at one of the steps.
+    fn agrees(&self) -> bool {
+        self.smooth_step.is_some()
+    }
+}
+
 /// Steps of the differences, as powers of ten of max(1, ‖θ‖).
 const EXPONENTS: std::ops::RangeInclusive<i32> = 2..=11;
 /// Steps that are tried before the shortest one decides whether the others are worth trying.
@@ -103,7 +110,8 @@ pub fn product_against_difference(
     let mut hv = vec![0.0; n];
     risk.at(theta, 0)?.product(curvature, v, &mut hv)?;
     let length = norm(&hv).max(f64::MIN_POSITIVE);
-    let step = |exponent: i32| norm(theta).max(1.0) * 10_f64.powi(-exponent);
+    let size = norm(theta).max(1.0);
+    let step = |exponent: i32| size * 10_f64.powi(-exponent);
     let (mut plus, mut minus) = (vec![0.0; n], vec![0.0; n]);
     let mut error = |h: f64| -> Result<f64, RiskError> {
         risk.gradient(&moved(theta, h, v), &mut plus)?;
@@ -278,7 +286,6 @@ fn at_kinks(
     v: &[f64],
     error: f64,
 ) -> Result<(f64, Option<f64>, String), AnalysisError> {
-    let agrees = |error: f64| error <= ALLOWED;
     let jump = |elsewhere: String| {
         format!(
             "the gradient jumps at this very point ({} away from the product along a random direction, {elsewhere}): units sit exactly at their kink, and the Hessian holds only on their side of it",
@@ -287,21 +294,20 @@ fn at_kinks(
     };
     // A unit exactly at its kink (a filter of zeros, say) makes the gradient jump at any step; along a direction that leaves zeros
     // alone it does not.
-    let kept = {
-        let relative = direction(theta, seed, "self-check-v", true);
-        let found = product_against_difference(risk, theta, &relative, Curvature::Hessian)?;
-        (found.error, found.smooth_step)
-    };
-    if agrees(kept.0) {
-        let elsewhere = format!("{} along one that leaves zeros alone", scientific(kept.0, 1));
-        return Ok((kept.0, kept.1, jump(elsewhere)));
+    let relative = direction(theta, seed, "self-check-v", true);
+    let kept = product_against_difference(risk, theta, &relative, Curvature::Hessian)?;
+    if kept.agrees() {
+        let elsewhere = format!("{} along one that leaves zeros alone", scientific(kept.error, 1));
+        return Ok((kept.error, kept.smooth_step, jump(elsewhere)));
     }
     let text = format!(
         "the product differs from a finite difference of gradients by {} (allowed {}), also where zeros stay zero ({})",
         scientific(error, 1),
         scientific(ALLOWED, 0),
-        scientific(kept.0, 1)
+        scientific(kept.error, 1)
     );
+    // The memory of these vectors is for those of the next difference.
+    drop((relative, kept));
     if risk.offers().precision == Precision::F32 {
         // No step is both longer than rounding needs and shorter than the distance to the next kink.
         return Ok((error, None, format!("{text}; in f32 this need not mean that products are wrong")));
@@ -309,10 +315,10 @@ fn at_kinks(
     // Kinks of other kinds (two equal branches of a maximum) are left by a step aside, where a wrong product stays wrong.
     let step = ASIDE * norm(theta).max(1.0);
     let point = moved(theta, step, &direction(theta, seed, "self-check-aside", false));
-    let near = product_against_difference(risk, &point, v, Curvature::Hessian)?.error;
-    let (aside, number) = (scientific(ASIDE, 0), scientific(near, 1));
-    if agrees(near) {
-        return Ok((near, None, jump(format!("{number} a step of {aside} aside"))));
+    let near = product_against_difference(risk, &point, v, Curvature::Hessian)?;
+    let (aside, number) = (scientific(ASIDE, 0), scientific(near.error, 1));
+    if near.agrees() {
+        return Ok((near.error, None, jump(format!("{number} a step of {aside} aside"))));
     }
     Err(failed(format!("{text}, and a step of {aside} aside ({number})")))
 }
@@ -326,10 +332,11 @@ fn derivative(at: &At<'_, '_>, v: &[f64], check: &mut SelfCheck) -> Result<(), A
     let few = own.as_deref().unwrap_or(risk);
     let in_f64 = few.offers().precision == Precision::F64;
     check.finite_difference_samples = few.samples();
-    let Difference { mut hv, mut error, mut smooth_step } =
-        product_against_difference(few, theta, v, Curvature::Hessian)?;
-    finite(at, &hv)?;
-    if error.is_nan() || error > ALLOWED {
+    let found = product_against_difference(few, theta, v, Curvature::Hessian)?;
+    finite(at, &found.hv)?;
+    let agrees = found.agrees();
+    let Difference { mut hv, mut error, mut smooth_step } = found;
+    if !agrees {
         // Its memory is for the vectors of the next differences.
         hv = Vec::new();
         let warning;

@@ -140,7 +140,7 @@ struct Column<'a, T, const I: usize> {
     w: usize,
     c: usize,
     channel: usize,
-    /// The last of these rows in all of the memory that follows, and the distance of the row that the next tile has in its place.
+    /// How far behind each of the last O rows the row lies that the next row of tiles has in its place.
     ahead: usize,
 }
 
